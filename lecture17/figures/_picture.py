@@ -1,0 +1,39 @@
+"""A Matplotlib figure that shows itself in a notebook and says in words what it shows.
+
+Pictures are made without pyplot: nothing to close, nothing kept alive, no backend to choose.
+"""
+
+import base64
+import html
+import io
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+_RENDERED_DPI = 144
+_CSS_DPI = 96  # a point of text in the figure is a point of text on the page
+
+
+class Picture(Figure):
+    """A figure with a title that says its message and a one-sentence `description` for those who cannot see it.
+
+    In a notebook the last expression of a cell shows itself: as an image with the description as alternative
+    text, and as the description alone where there are no images. Save it with `savefig` like any other figure.
+    """
+
+    def __init__(self, title: str, description: str, size: tuple[float, float] = (9.0, 3.6)) -> None:
+        super().__init__(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+        self.suptitle(title, wrap=True)
+        self.description = description
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        png = io.BytesIO()
+        self.savefig(png, format="png", dpi=_RENDERED_DPI, facecolor="white")
+        data = base64.b64encode(png.getvalue()).decode("ascii")
+        width = round(self.get_figwidth() * _CSS_DPI)
+        image = (
+            f'<img alt="{html.escape(self.description)}" style="max-width:100%" width="{width}" '
+            f'src="data:image/png;base64,{data}">'
+        )
+        return {"text/html": image, "text/plain": self.description}
