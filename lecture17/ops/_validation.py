@@ -1,0 +1,106 @@
+"""What the public functions of `ops` ask of their arguments.
+
+Shapes stand in the signatures and are checked by jaxtyping with beartype, as in `reference`; the functions below
+check values, types and devices. Values are looked at by one sum or maximum a tensor, which reads it once; only when
+that finds something wrong is the tensor searched for where it is.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..reference._validation import check_chunk_size, shapes_checked
+
+__all__ = [
+    "check_alike",
+    "check_backend",
+    "check_chunk_size",
+    "check_finite",
+    "check_groups",
+    "check_log_decay",
+    "shapes_checked",
+    "state_dtype",
+]
+
+
+def _first(bad: Tensor) -> str:
+    """The first True of `bad` as an index to print: `[0, 3, 1]`."""
+    return str(bad.nonzero()[0].tolist())
+
+
+def check_finite(**tensors: Tensor | None) -> None:
+    """Raise ValueError naming the first of `tensors` (None is passed over) with a NaN or an infinity."""
+    for name, value in tensors.items():
+        # A NaN or an infinity makes the sum one too; a sum that merely overflowed is told apart by the search.
+        if value is None or value.detach().sum().isfinite():
+            continue
+        where = ~value.isfinite()
+        if where.any():
+            raise ValueError(
+                f"{name}{_first(where)} is {value[where][0].item()}: expected finite numbers in {name}, "
+                f"{int(where.sum())} of {value.numel()} are not"
+            )
+
+
+def check_log_decay(**tensors: Tensor | None) -> None:
+    """Raise ValueError unless each tensor (or None) holds logs of decays: at most 0, -inf allowed, no NaN."""
+    for name, value in tensors.items():
+        if value is None or value.numel() == 0 or value.detach().amax() <= 0:  # the maximum is NaN if any is
+            continue
+        bad = ~(value <= 0)
+        raise ValueError(
+            f"{name}{_first(bad)} is {value[bad][0].item():.6g}: expected log decays, at most 0 "
+            f"(a decay is exp({name}) in [0, 1]; -inf forgets everything)"
+        )
+
+
+def check_groups(heads: int, groups: int) -> None:
+    """Raise ValueError unless the heads can be shared out evenly among the groups of B and C."""
+    if groups < 1 or heads % groups:
+        raise ValueError(
+            f"B and C have {groups} groups for the {heads} heads of x: expected heads to be a multiple of groups "
+            "(head h uses group h // (heads // groups))"
+        )
+
+
+def state_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type sums are accumulated and states kept in: float32 for the 16-bit types, else the type itself."""
+    return torch.float32 if dtype.itemsize < 4 else dtype
+
+
+def check_alike(decays: dict[str, Tensor | None] | None = None, state: Any = None, **tensors: Tensor) -> None:
+    """Raise ValueError unless all tensors share one type and one device.
+
+    `decays` may also be of the type of the state, and `state` (a tensor, or a tuple of them, or None) must be:
+    log decays in 16 bits lose too much, so a layer in bfloat16 passes them in float32.
+    """
+    (first, model), *others = tensors.items()
+    wide = state_dtype(model.dtype)
+    states = state if isinstance(state, tuple) else (state,)
+    asked = [(name, value, {model.dtype}) for name, value in others]
+    asked += [(name, value, {model.dtype, wide}) for name, value in (decays or {}).items() if value is not None]
+    asked += [("state", value, {wide}) for value in states if value is not None]
+    for name, value, dtypes in asked:
+        if value.dtype not in dtypes:
+            expected = " or ".join(sorted(map(str, dtypes)))
+            raise ValueError(
+                f"{name} is of type {value.dtype} while {first} is {model.dtype}: expected {expected}; "
+                f"convert with {name}.to({wide if name == 'state' else model.dtype})"
+            )
+        if value.device != model.device:
+            raise ValueError(
+                f"{name} is on {value.device} while {first} is on {model.device}: expected one device; "
+                f'move it with {name}.to("{model.device}")'
+            )
+
+
+def check_backend(backend: str, tensor: Tensor) -> None:
+    """Raise ValueError where `backend` is unknown or cannot run on the device of `tensor`."""
+    if backend not in ("auto", "torch", "triton"):
+        raise ValueError(f'backend is "{backend}": expected "auto", "torch" or "triton"')
+    if backend == "triton":
+        raise ValueError(
+            f'backend="triton" cannot run here: it needs tensors on a CUDA device (these are on {tensor.device}) and '
+            "the gpu extra (pip install 'lecture17[gpu]'); backend=\"torch\" runs anywhere"
+        )
