@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._validation import check_chunk_size
+from ._validation import check_at_least_one
 
 
 def decay_from_start(log_a: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ def over_chunks(
 
     Quadratic inside a chunk, recurrent between chunks: O(N·chunk_size) instead of O(N²).
     """
-    check_chunk_size(chunk_size)
+    check_at_least_one(chunk_size=chunk_size)
     pieces = []
     for start in range(0, max(len(sequences[0]), 1), chunk_size):
         y, state = parallel(*(s[start : start + chunk_size] for s in sequences), state=state)

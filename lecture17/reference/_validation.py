@@ -5,15 +5,17 @@ the axes and both sizes. The functions below check values.
 """
 
 import numpy as np
-from beartype import beartype
+from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import jaxtyped
 
-shapes_checked = jaxtyped(typechecker=beartype)
+# NumPy's scalars, and 1 for 1.0, are as good as Python's own numbers.
+_NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.number})
+shapes_checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(hint_overrides=_NUMBERS)))
 
 
 def _first(bad: np.ndarray) -> str:
-    """The first True of `bad` as an index to print: `[3]` or `[3, 0]`."""
-    return "[" + ", ".join(str(i) for i in np.argwhere(bad)[0]) + "]"
+    """The first True of `bad` as an index to print: `[3]` or `[3, 0]`, nothing for a single number."""
+    return "[" + ", ".join(str(i) for i in np.argwhere(bad)[0]) + "]" if bad.ndim else ""
 
 
 def check_finite(**arrays: np.ndarray | None) -> None:
@@ -38,7 +40,16 @@ def check_log_decay(**arrays: np.ndarray) -> None:
             )
 
 
-def check_chunk_size(chunk_size: int) -> None:
-    """Raise ValueError unless chunk_size is at least 1."""
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}: expected at least 1")
+def check_within(low: float, high: float, **arrays: np.ndarray) -> None:
+    """Raise ValueError naming the first of `arrays` with a number that is not in [low, high]."""
+    for name, value in arrays.items():
+        bad = ~((value >= low) & (value <= high))
+        if bad.any():
+            raise ValueError(f"{name}{_first(bad)} is {value[bad][0]:.6g}: expected numbers in [{low:g}, {high:g}]")
+
+
+def check_at_least_one(**counts: int) -> None:
+    """Raise ValueError naming the first of `counts` that is less than 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} is {count}: expected at least 1")

@@ -7,7 +7,7 @@ many coordinates, and the ranks of its blocks grow with N.
 import numpy as np
 from jaxtyping import Float
 
-from ._validation import check_finite, shapes_checked
+from ._validation import check_at_least_one, check_finite, shapes_checked
 
 
 @shapes_checked
@@ -48,8 +48,7 @@ def random_features(
     Source: Choromanski et al., arXiv 2009.14794, Lemma 1 and Section 2.4.
     """
     check_finite(X=X)
-    if n_features < 1:
-        raise ValueError(f"n_features is {n_features}: expected at least 1")
+    check_at_least_one(n_features=n_features)
     d = X.shape[1]
     n_groups = -(-n_features // d)
     orthogonal, R = np.linalg.qr(rng.normal(size=(n_groups, d, d)))
