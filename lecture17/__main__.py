@@ -1,0 +1,120 @@
+"""`python -m lecture17 …`: the course from the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="The course from the command line. A learner needs: grade, progress, hint, reset, doctor.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _fail(error: Exception) -> typer.Exit:
+    """Say what is wrong, without a traceback, and end with status 1."""
+    message = error.args[0] if isinstance(error, KeyError) else str(error)
+    typer.echo(message, err=True)
+    return typer.Exit(1)
+
+
+@app.command()
+def grade(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; exercises/ if not given.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds a cell may take.", min=1)] = 15.0,
+    json: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.")] = None,
+) -> None:
+    """Grade your exercises: a verdict and a reason for each. Your files are read and never written.
+
+    The exit status is 0 when every exercise is passed and 1 when one is not.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from .course import grade as grading
+    from .course.paths import EXERCISES, home
+
+    grades = grading.grade(paths or [home() / EXERCISES], timeout)
+    table = Table("exercise", "points", "verdict", "reason", box=None, pad_edge=False)
+    for g in grades:
+        style = "green" if g.verdict == grading.PASSED else "default"
+        table.add_row(g.exercise, f"{g.earned} of {g.points}", f"[{style}]{g.verdict}[/]", g.headline)
+    console = Console()
+    console.print(table)
+    earned, points = grading.total(grades)
+    console.print(f"{earned} of {points} points", highlight=False)
+    for path, text in ((json, grading.to_json), (junit, grading.to_junit)):
+        if path is not None:
+            path.write_text(text(grades), encoding="utf-8")
+    raise typer.Exit(0 if grades and all(g.verdict == grading.PASSED for g in grades) else 1)
+
+
+@app.command()
+def progress() -> None:
+    """Show which exercises you have passed, and which is next."""
+    from .course.passed import summary
+
+    typer.echo(summary())
+
+
+@app.command()
+def hint(
+    exercise: Annotated[str, typer.Argument(help="The exercise's id, for example 00_quickstart-matrix.")],
+    number: Annotated[int | None, typer.Argument(help="Which hint; their titles if not given.")] = None,
+) -> None:
+    """Show the hints of an exercise, titled by what you see go wrong."""
+    from .course.hints import hint_text
+
+    try:
+        typer.echo(hint_text(exercise, number))
+    except (KeyError, ValueError) as error:
+        raise _fail(error) from None
+
+
+@app.command()
+def reset(exercise: Annotated[str, typer.Argument(help="The exercise's id.")]) -> None:
+    """Empty the answer cell of one exercise. Your notebook is backed up first."""
+    from .course import exercises, learner
+    from .course.paths import home
+
+    try:
+        path = learner.exercise_file(home(), exercises.get(exercise).stem)
+        copy = learner.reset(exercise, path, home())
+    except (KeyError, ValueError, OSError) as error:
+        raise _fail(error) from None
+    typer.echo(f"{exercise} is empty again; what {path.name} held before is in {copy}")
+
+
+@app.command()
+def build(
+    stems: Annotated[
+        list[str] | None, typer.Argument(help="Notebooks by stem, for example 03b_duality; all if none.")
+    ] = None,
+    run: Annotated[
+        bool, typer.Option(help="Execute notebooks/ and solutions/; without, only exercises/ is made.")
+    ] = True,
+) -> None:
+    """Make the notebooks from their .py sources, and exercises/ from solutions/. Answers in exercises/ are kept.
+
+    `build --no-run` also mends exercises: it puts back cells that were deleted and checks that were changed.
+    """
+    from .course.build import build as build_all
+    from .course.paths import home
+
+    changed = build_all(home(), stems or None, run)
+    typer.echo("\n".join(str(p.relative_to(home())) for p in changed) or "nothing changed")
+
+
+@app.command()
+def doctor() -> None:
+    """Check this installation: versions, kernel, widgets, memory, and one exercise solved end to end."""
+    from .course.doctor import examine
+
+    raise typer.Exit(0 if examine(typer.echo) else 1)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m lecture17")

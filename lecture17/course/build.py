@@ -1,0 +1,91 @@
+"""One source, one direction: from the .py files to executed notebooks and to the learner's exercises.
+
+    notebooks/<stem>.py  → notebooks/<stem>.ipynb                     executed
+    solutions/<stem>.py  → solutions/<stem>.ipynb                     executed
+                         → exercises/<stem>.ipynb                     answers cleared by nbgrader's preprocessors
+
+Building twice gives the same bytes in exercises/, and executed notebooks that differ only in outputs such as
+pictures. What a learner wrote in exercises/ is kept (see `learner`).
+"""
+
+from pathlib import Path
+
+import jupytext
+from nbclient import NotebookClient
+from nbformat import NotebookNode, from_dict
+
+from . import learner
+from .notebooks import is_answer, made, set_ids, write
+from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
+
+CELL_TIMEOUT = 600  # seconds; only a training comes near
+
+
+def from_source(path: Path) -> NotebookNode:
+    """The notebook that a py:percent file describes, unexecuted, with ids and metadata that never vary."""
+    nb = jupytext.read(path, fmt="py:percent")
+    for cell in nb.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+    nb.metadata = from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+            "language_info": {"name": "python", "file_extension": ".py", "pygments_lexer": "ipython3"},
+        }
+    )
+    nb.nbformat, nb.nbformat_minor = 4, 5
+    set_ids(nb)
+    return nb
+
+
+def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
+    """Run all cells of a copy in `folder`; raises nbclient's CellExecutionError where one fails."""
+    nb = from_dict(nb)
+    language = nb.metadata.language_info
+    NotebookClient(
+        nb,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+    nb.metadata.language_info = language  # without the version of Python that ran it
+    return nb
+
+
+def exercise_from(solution: NotebookNode) -> NotebookNode:
+    """The learner's notebook: the solution's with answers, hidden tests and outputs cleared and checks locked.
+
+    Needs nbgrader (the extra `dev`). Each cell remembers, in its metadata, what it was made as: an answer cell
+    its stub, so that it can be reset, any other a hash, so that a later build knows the course's text from the
+    learner's.
+    """
+    from nbgrader.preprocessors import ClearHiddenTests, ClearOutput, ClearSolutions, LockCells
+
+    nb = from_dict(solution)
+    for preprocessor in (ClearSolutions(), ClearHiddenTests(), LockCells(), ClearOutput()):
+        nb, _ = preprocessor.preprocess(nb, {})
+    set_ids(nb)
+    for cell in nb.cells:
+        cell.metadata["lecture17"] = {"stub": cell.source} if is_answer(cell) else {"made": made(cell.source)}
+    return nb
+
+
+def build(root: Path, stems: list[str] | None = None, run: bool = True) -> list[Path]:
+    """Build everything, or the notebooks of these stems, below `root`; returns the files that changed.
+
+    With run=False nothing is executed and only exercises/ is built.
+    """
+    changed = []
+    for source in sorted([*(root / NOTEBOOKS).glob("*.py"), *(root / SOLUTIONS).glob("*.py")]):
+        if stems and source.stem not in stems:
+            continue
+        nb = from_source(source)
+        if run:
+            target = source.with_suffix(".ipynb")
+            write(execute(nb, source.parent), target)
+            changed.append(target)
+        if source.parent.name == SOLUTIONS:
+            target = root / EXERCISES / f"{source.stem}.ipynb"
+            if learner.install(exercise_from(nb), target, root):
+                changed.append(target)
+    return changed

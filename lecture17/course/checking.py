@@ -1,0 +1,246 @@
+"""`check`: run a learner's answer on fresh random inputs, and name the mistake it made."""
+
+import copy
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import passed
+from .exercise import Exercise, Function, Inputs
+from .exercises import get
+
+SEEDS = range(12)  # the same for everybody
+UNFILLED = "not filled in yet. "
+N_UNSEEDED = 12  # and as many that nobody has seen
+
+
+class CheckFailed(AssertionError):
+    """An answer that is not right (yet). IPython shows its message alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+@dataclass
+class Outcome:
+    """What came of calling an answer on one case: outputs by name, or the exception, or a fault of form."""
+
+    outputs: dict[str, Any] = field(default_factory=dict)
+    error: BaseException | None = None
+    fault: str | None = None
+
+
+@dataclass
+class Failure:
+    """Why one case failed: what differs, and where."""
+
+    what: str
+    where: str = ""
+    value: np.ndarray | None = None
+    right: np.ndarray | None = None
+
+
+def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> None:
+    """Check an answer against the definition; print what was verified, or raise CheckFailed saying what is wrong.
+
+    The answer is called on random inputs, half of them drawn anew at every call. `seed` repeats one case,
+    which a failure message names. A pass is recorded in the learner's progress.
+
+    Raises KeyError for an unknown exercise, CheckFailed for an answer that is not right.
+    """
+    exercise = get(exercise_id)
+    if not callable(answer):
+        raise _failed(exercise, f"expected a function, got {type(answer).__name__}", [])
+    fresh = np.random.default_rng().integers(1_000_000, 10_000_000, N_UNSEEDED)
+    seeds = [*SEEDS, *map(int, fresh)] if seed is None else [seed]
+    for s in seeds:
+        inputs = exercise.draw(np.random.default_rng(s))
+        outcome = call(exercise, answer, inputs)
+        failure = compare(exercise, inputs, outcome)
+        if failure is not None:
+            raise _failed(exercise, failure.what, _explain(exercise, answer, s, inputs, outcome, failure))
+    passed.record(exercise)
+    names = " and ".join(exercise.returns)
+    tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
+    claim = f"{names} {'matches' if len(exercise.returns) == 1 else 'match'} the definition{tolerance}"
+    print(f"✓ {exercise.id} ({_points(exercise)}): {claim} on {len(seeds)} random cases, {exercise.verified}")
+
+
+def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Outcome:
+    """Call `answer` on copies of `inputs` and see that what comes back has the right form."""
+    given = copy.deepcopy(inputs)
+    try:
+        with np.errstate(all="ignore"):
+            result = answer(*given.values())
+    except Exception as error:
+        return Outcome(error=error)
+    changed = [n for n in inputs if not _identical(inputs[n], given[n])]
+    if changed:
+        return Outcome(fault=f"the answer changed its argument {changed[0]} in place: work on a copy")
+    if result is None:
+        return Outcome(fault="the answer returned None: is a `return` missing?")
+    n = len(exercise.returns)
+    if n > 1 and not (isinstance(result, tuple) and len(result) == n):
+        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        return Outcome(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
+    return Outcome(outputs=dict(zip(exercise.returns, result if n > 1 else (result,), strict=True)))
+
+
+def compare(exercise: Exercise, inputs: Inputs, outcome: Outcome) -> Failure | None:
+    """What is wrong with an outcome, None if nothing."""
+    if outcome.error is not None:
+        return Failure(f"raised {type(outcome.error).__name__}: {_first_line(outcome.error)}", _place(outcome.error))
+    if outcome.fault is not None:
+        return Failure(outcome.fault)
+    if exercise.verify is not None:
+        complaint = exercise.verify(inputs, outcome.outputs)
+        return None if complaint is None else Failure(complaint)
+    assert exercise.expected is not None
+    right = exercise.expected(*copy.deepcopy(inputs).values())
+    rights = dict(zip(exercise.returns, right if len(exercise.returns) > 1 else (right,), strict=True))
+    for name, expected in rights.items():
+        failure = _difference(exercise, inputs, name, outcome.outputs[name], np.asarray(expected))
+        if failure is not None:
+            return failure
+    return None
+
+
+def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right: np.ndarray) -> Failure | None:
+    """How one output differs from the right one: its type, its shape, its numbers, in this order."""
+    if not isinstance(value, (np.ndarray, float, int, np.number)):
+        return Failure(f"{name} is a {type(value).__name__}: expected a NumPy array of shape {right.shape}")
+    value = np.asarray(value)
+    if value.shape != right.shape:
+        return Failure(f"{name} has shape {value.shape}: expected {right.shape}", value=value, right=right)
+    if right.dtype.kind != value.dtype.kind or value.dtype.itemsize < right.dtype.itemsize:
+        return Failure(f"{name} has type {value.dtype}: expected {right.dtype}", value=value, right=right)
+    if not np.isfinite(value).all():
+        what, wrong = f"{name} has entries that are not finite", ~np.isfinite(value)
+        error = np.nan
+    else:
+        scale = np.abs(right).max(initial=0.0) or 1.0
+        what, wrong = f"{name} differs from the definition", np.abs(value - right) > exercise.tol * scale
+        error = float(np.abs(value - right).max(initial=0.0))
+    if not wrong.any():
+        return None
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    where = exercise.where(inputs, index) if exercise.where and name == exercise.returns[0] else ""
+    at = f"{name}[{', '.join(map(str, index))}]" if index else name
+    got, expected = value[index], right[index]
+    where = f"first at {at}{', ' + where if where else ''}: got {got:.6g}, expected {expected:.6g}"
+    where += f"; {int(wrong.sum())} of {wrong.size} entries are wrong"
+    if np.isfinite(error):
+        where += f", largest error {error:.1e}"
+    return Failure(what, where, value, right)
+
+
+def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int] = SEEDS) -> str | None:
+    """The misconception whose code gives what `answer` gives on every case, in words; None if there is none."""
+    candidates = list(exercise.misconceptions)
+    told_apart = set()  # those that differ from the right answer somewhere
+    for s in seeds:
+        inputs = exercise.draw(np.random.default_rng(s))
+        outcome = call(exercise, answer, inputs)
+        wrongs = {m.name: call(exercise, m.wrong, inputs) for m in candidates}
+        candidates = [m for m in candidates if _same(outcome, wrongs[m.name])]
+        told_apart |= {m.name for m in candidates if compare(exercise, inputs, wrongs[m.name]) is not None}
+    for m in candidates:
+        if m.name in told_apart:
+            return f"this is what you get when {m.name}: {m.advice}"
+    return None
+
+
+def _explain(
+    exercise: Exercise, answer: Function, seed: int, inputs: Inputs, outcome: Outcome, failure: Failure
+) -> list[str]:
+    """The lines below the first: what was tried, where it differs, why, and how to go on."""
+    if isinstance(outcome.error, NotImplementedError):
+        return []
+    lines = [f"tried: {describe(inputs)}"]
+    if failure.where:
+        lines.append(f"where: {failure.where}")
+    why = diagnose(exercise, answer, [*SEEDS, seed]) or _guess(failure)
+    lines.append(f"why:   {why or 'none of the usual mistakes gives exactly this answer'}")
+    lines.append(f'next:  hint("{exercise.id}") helps; check("{exercise.id}", …, seed={seed}) repeats this case')
+    return lines
+
+
+def _guess(failure: Failure) -> str | None:
+    """What can be said of any wrong array, where no misconception matches."""
+    value, right = failure.value, failure.right
+    if value is None or right is None:
+        return None
+    if right.ndim == 2 and value.shape == right.shape[::-1] and _close(value.T, right):
+        return "this is the right answer, transposed"
+    if value.shape != right.shape:
+        return None
+    if not value.any():
+        return "every entry is zero"
+    if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
+        return f"computed in {value.dtype}: the inputs are {right.dtype}, keep that precision"
+    ratio = float((value * right).sum() / (right * right).sum()) if right.any() else 0.0
+    if ratio and _close(value, ratio * right):
+        return f"this is the right answer times {ratio:.6g}"
+    return None
+
+
+def _failed(exercise: Exercise, what: str, lines: list[str]) -> CheckFailed:
+    if what.startswith("raised NotImplementedError"):
+        return CheckFailed(f"✗ {exercise.id}: {UNFILLED}{exercise.unfilled}")
+    return CheckFailed("\n  ".join([f"✗ {exercise.id}: {what}", *lines]))
+
+
+def describe(inputs: Inputs) -> str:
+    """The inputs in words: shapes of arrays, values of numbers, and what is special about them."""
+    words, notes = [], []
+    for name, value in inputs.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            words.append(f"{name} {value.shape}")
+            if np.isneginf(value).any():
+                notes.append(f"{int(np.isneginf(value).sum())} of {name} -inf")
+        else:
+            words.append(f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}")
+    return ", ".join(words) + "".join(f"; {n}" for n in notes)
+
+
+def _same(a: Outcome, b: Outcome) -> bool:
+    if a.error is not None or b.error is not None:
+        return type(a.error) is type(b.error)
+    if a.fault is not None or b.fault is not None:
+        return a.fault == b.fault
+    return all(_close(a.outputs[n], b.outputs[n]) for n in a.outputs)
+
+
+def _close(a: Any, b: Any) -> bool:
+    try:
+        a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-8 * scale, equal_nan=True)
+
+
+def _identical(a: Any, b: Any) -> bool:
+    return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+def _place(error: BaseException) -> str:
+    """The line of the learner's own cell where the exception arose."""
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename or f.filename[:1] == "<"
+    ]
+    if not frames and error.__traceback__ is not None:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if sys.prefix not in f.filename][1:]
+    return f"line {frames[-1].lineno} of your cell: {frames[-1].line}" if frames else ""
+
+
+def _points(exercise: Exercise) -> str:
+    return "1 point" if exercise.points == 1 else f"{exercise.points} points"

@@ -1,0 +1,59 @@
+"""What an exercise is: what to compute, on which inputs, and the mistakes its check knows by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Function = Callable[..., Any]
+Inputs = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A mistake that learners make, as code: an answer that computes exactly what `wrong` computes has made it.
+
+    `name` completes the sentence "this is what you get when …"; `advice` says in one sentence what to do instead.
+    """
+
+    name: str
+    advice: str
+    wrong: Function
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise, as `check` needs it.
+
+    Attributes
+    ----------
+    id, points: as in the notebook's card and nbgrader metadata; ids are `<stem>-<name>`
+    unfilled: what a learner who has not begun is told to do
+    draw: makes random inputs (name → value, in the order of the arguments) from a generator
+    returns: names of what the answer returns, in order
+    verified: what a pass has shown, after "… on 24 random cases, "
+    misconceptions, hints: at least three each; a hint is (symptom, help)
+    expected: the right answer, computed in float64 by an independent way …
+    verify: … or, where many answers are right, what is wrong with (inputs, outputs), None if nothing
+    where: words for the place of a wrong entry, from the inputs and its index
+    tol: largest error relative to the largest entry of the right answer
+    """
+
+    id: str
+    points: int
+    unfilled: str
+    draw: Callable[[np.random.Generator], Inputs]
+    returns: tuple[str, ...]
+    verified: str
+    misconceptions: tuple[Misconception, ...]
+    hints: tuple[tuple[str, str], ...]
+    expected: Function | None = None
+    verify: Callable[[Inputs, dict[str, Any]], str | None] | None = None
+    where: Callable[[Inputs, tuple[int, ...]], str] | None = None
+    tol: float = 1e-10
+
+    @property
+    def stem(self) -> str:
+        """The notebook that holds this exercise, without its ending."""
+        return self.id.split("-", 1)[0]

@@ -1,0 +1,57 @@
+"""Exercises of 00_quickstart."""
+
+import numpy as np
+
+from lecture17.reference import semiseparable
+
+from ..exercise import Exercise, Inputs, Misconception
+
+
+def draw(rng: np.random.Generator) -> Inputs:
+    N, r = int(rng.integers(2, 40)), int(rng.integers(1, 6))
+    return {"U": rng.normal(size=(N, r)), "V": rng.normal(size=(N, r))}
+
+
+EXERCISES = (
+    Exercise(
+        id="00_quickstart-matrix",
+        points=3,
+        unfilled="Replace the marked lines of `semiseparable_matrix` by NumPy that builds A without a loop.",
+        draw=draw,
+        returns=("A",),
+        verified="with different numbers of tokens N and ranks r",
+        expected=semiseparable.from_generators,
+        misconceptions=(
+            Misconception(
+                "the mask is missing",
+                "keep only i ≥ j: no token may look at a later one (np.tril)",
+                lambda U, V: U @ V.T,
+            ),
+            Misconception(
+                "the mask leaves out the diagonal",
+                "the diagonal belongs to A: token i sees itself, so i ≥ j and not i > j",
+                lambda U, V: np.tril(U @ V.T, -1),
+            ),
+            Misconception(
+                "the mask keeps the wrong triangle",
+                "rows are outputs i, columns are inputs j, and i ≥ j is the lower triangle",
+                lambda U, V: np.triu(U @ V.T),
+            ),
+            Misconception(
+                "U and V have changed places",
+                "A[i, j] pairs the u of the row with the v of the column: U @ V.T, not V @ U.T",
+                lambda U, V: np.tril(V @ U.T),
+            ),
+            Misconception(
+                "rows of U are paired with rows of V only at equal positions",
+                "an elementwise product pairs u_i with v_i alone; a matrix product pairs every u_i with every v_j",
+                lambda U, V: np.diag((U * V).sum(1)),
+            ),
+        ),
+        hints=(
+            ("I do not know where to begin", "All products u_i·v_j at once are one matrix product of U and V."),
+            ("I get a shape error", "U and V are both (N, r). To get (N, N) from them, one must be transposed."),
+            ("Entries above the diagonal are not zero", "np.tril keeps the lower triangle, the diagonal included."),
+        ),
+    ),
+)

@@ -1,0 +1,133 @@
+"""The learner's work is never lost: backups first, then answers and own cells carried into the new notebook."""
+
+import shutil
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+from nbformat import NotebookNode, from_dict
+
+from .notebooks import NotANotebook, grade_id, is_answer, is_check, made, read, write
+from .paths import EXERCISES
+
+
+def backup(path: Path, root: Path) -> Path:
+    """Copy a learner's file, byte for byte, to `.lecture17/backups/<time>/` below `root`; returns the copy."""
+    folder = root / ".lecture17" / "backups"
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
+    n = 1
+    while (target := folder / (stamp if n == 1 else f"{stamp}-{n}") / path.name).exists():
+        n += 1
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, target)
+    return target
+
+
+def is_filled(cell: NotebookNode) -> bool:
+    """Whether an answer cell holds something other than the stub it was made with."""
+    return cell.source.strip() != cell.metadata.get("lecture17", {}).get("stub", "").strip()
+
+
+def install(new: NotebookNode, path: Path, root: Path) -> bool:
+    """Put a newly built exercise notebook at `path`, keeping what the learner wrote there; True if it changed.
+
+    Where a file is replaced that holds anything of the learner's, it is backed up first.
+    """
+    try:
+        old = read(path)
+    except FileNotFoundError:
+        write(new, path)
+        return True
+    except NotANotebook:
+        backup(path, root)
+        write(new, path)
+        return True
+    merged = carry_over(old, new)
+    if merged == old:
+        return False
+    if has_work(old):
+        backup(path, root)
+    write(merged, path)
+    return True
+
+
+def has_work(nb: NotebookNode) -> bool:
+    """Whether a notebook of exercises/ holds anything of the learner's: an answer, an own or a changed cell."""
+    return any(_is_own(c) or _is_edited(c) or (is_answer(c) and is_filled(c)) for c in nb.cells)
+
+
+def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
+    """`new` with the learner's answers of `old`, by grade_id, and the learner's own cells, at their places.
+
+    An answer whose exercise is gone, or a second one to the same exercise, stays as a cell without grade.
+    A text of the course that the learner changed stays beside the new one. Outputs stay with unchanged cells.
+    """
+    merged = from_dict(new)
+    by_id = {c.id: i for i, c in enumerate(merged.cells)}
+    kept: list[tuple[int, NotebookNode]] = []  # (index of the new cell they follow, cell)
+    taken = set()
+    anchor = -1
+    for cell in old.cells:
+        key = grade_id(cell) or cell.get("id")
+        place = by_id.get(key)
+        if place is None or _is_own(cell) or key in taken:
+            if _is_own(cell) or _is_edited(cell) or (is_answer(cell) and is_filled(cell)):
+                kept.append((anchor, _as_own(cell)))
+            continue
+        anchor = place
+        taken.add(key)
+        target = merged.cells[place]
+        if is_answer(target) and is_filled(cell):
+            target.source = cell.source
+        elif _is_edited(cell) and not is_check(cell):
+            kept.append((anchor, _as_own(cell)))
+        if target.source == cell.source and cell.cell_type == "code":
+            target.outputs, target.execution_count = cell.outputs, cell.execution_count
+    ids = {c.id for c in merged.cells}
+    for anchor, cell in reversed(kept):
+        if cell.get("id") is None or cell.id in ids:
+            cell.id = uuid.uuid4().hex[:12]
+        merged.cells.insert(anchor + 1, cell)
+    merged.metadata = from_dict({**new.metadata, **old.metadata})
+    return merged
+
+
+def reset(exercise_id: str, path: Path, root: Path) -> Path:
+    """Put the stub back into the answer cell of one exercise, after a backup; returns the backup.
+
+    Raises KeyError where the notebook has no answer cell of that id.
+    """
+    nb = read(path)
+    cells = [c for c in nb.cells if is_answer(c) and grade_id(c) == exercise_id]
+    if not cells:
+        raise KeyError(
+            f"{path.name} has no answer cell of {exercise_id}: `python -m lecture17 build --no-run` puts it back"
+        )
+    copy = backup(path, root)
+    for cell in cells:
+        cell.source = cell.metadata["lecture17"]["stub"]
+        cell.outputs, cell.execution_count = [], None
+    write(nb, path)
+    return copy
+
+
+def exercise_file(root: Path, stem: str) -> Path:
+    """Where the learner's notebook of that stem lies."""
+    return root / EXERCISES / f"{stem}.ipynb"
+
+
+def _is_own(cell: NotebookNode) -> bool:
+    """A cell that the course did not make."""
+    return "lecture17" not in cell.metadata and grade_id(cell) is None
+
+
+def _is_edited(cell: NotebookNode) -> bool:
+    """A cell of the course's own text that reads differently now."""
+    return "made" in cell.metadata.get("lecture17", {}) and made(cell.source) != cell.metadata["lecture17"]["made"]
+
+
+def _as_own(cell: NotebookNode) -> NotebookNode:
+    cell = from_dict(cell)
+    for key in ("nbgrader", "lecture17", "deletable", "editable"):
+        cell.metadata.pop(key, None)
+    return cell

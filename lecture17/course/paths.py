@@ -1,0 +1,39 @@
+"""Where the course lies on this machine."""
+
+import os
+from pathlib import Path
+
+EXERCISES, SOLUTIONS, NOTEBOOKS = "exercises", "solutions", "notebooks"
+
+
+def home() -> Path:
+    """The folder that holds notebooks/, exercises/ and solutions/: LECTURE17_HOME, or the clone of this package.
+
+    Raises FileNotFoundError, with the mend, where neither is a course folder.
+    """
+    named = os.environ.get("LECTURE17_HOME")
+    folder = Path(named) if named else Path(__file__).parents[2]
+    if not (folder / SOLUTIONS).is_dir():
+        raise FileNotFoundError(
+            f"{folder} is not a clone of the course (it has no {SOLUTIONS}/): "
+            "install with `pip install -e .` from a clone, or set LECTURE17_HOME to one"
+        )
+    return folder
+
+
+def private() -> Path:
+    """The learner's own folder, `.lecture17/`: progress and backups, never under version control."""
+    folder = home() / ".lecture17"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

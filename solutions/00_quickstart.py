@@ -1,0 +1,51 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Exercises to 00 · Quick start
+#
+# Fill in the cell under each card, run it, then run the check below it. A check tells you which mistake you made,
+# on inputs it has just drawn; when it passes, it says what was verified. The notebook that explains all this is
+# [00 · Quick start](../notebooks/00_quickstart.ipynb).
+
+# %%
+import numpy as np
+
+from lecture17.course import check, hint, progress
+
+# %% [markdown]
+# ## One matrix, without loops
+#
+# | exercise | difficulty | time | points | what it is for |
+# | --- | --- | --- | --- | --- |
+# | `00_quickstart-matrix` | ★☆☆ | 5 min | 3 | you can write down the matrix that this course is about |
+#
+# Token $i$ reads with a vector $u_i \in \mathbb{R}^r$, token $j$ writes with a vector $v_j \in \mathbb{R}^r$; the
+# rows of $U$ and $V$, both $(N, r)$, hold them. Return the $(N, N)$ matrix
+#
+# $$A_{ij} = u_i^\top v_j \ \text{ for } i \ge j, \qquad A_{ij} = 0 \ \text{ for } i < j$$
+#
+# without a Python loop. Stuck? Type `hint("00_quickstart-matrix")` in a new cell.
+
+
+# %% nbgrader={"grade": false, "grade_id": "00_quickstart-matrix", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def semiseparable_matrix(U, V):
+    """A[i, j] = U[i]·V[j] for i >= j, and 0 above the diagonal."""
+    ### BEGIN SOLUTION
+    return np.tril(U @ V.T)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "00_quickstart-matrix-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("00_quickstart-matrix", semiseparable_matrix)
+
+# %% [markdown]
+# ## Where next
+#
+# `progress()` in a new cell shows what you have passed and what comes next. Then go on with
+# [03b · Duality](../notebooks/03b_duality.ipynb), which proves what the quick start showed.
