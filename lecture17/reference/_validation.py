@@ -9,7 +9,7 @@ from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import jaxtyped
 
 # NumPy's scalars, and 1 for 1.0, are as good as Python's own numbers.
-_NUMBERS = FrozenDict({int: int | np.integer, float: float | int | np.number})
+_NUMBERS: FrozenDict = FrozenDict({int: int | np.integer, float: float | int | np.number})
 shapes_checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(hint_overrides=_NUMBERS)))
 
 
