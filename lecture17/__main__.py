@@ -33,15 +33,19 @@ def grade(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from .course import grade as grading
     from .course.paths import EXERCISES, home
 
     grades = grading.grade(paths or [home() / EXERCISES], timeout)
-    table = Table("exercise", "points", "verdict", "reason", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("exercise", "points", "verdict"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("reason", overflow="fold")
     for g in grades:
-        style = "green" if g.verdict == grading.PASSED else "default"
-        table.add_row(g.exercise, f"{g.earned} of {g.points}", f"[{style}]{g.verdict}[/]", g.headline)
+        verdict = Text(g.verdict, "green" if g.verdict == grading.PASSED else "")
+        table.add_row(g.exercise, f"{g.earned} of {g.points}", verdict, Text(g.headline))
     console = Console()
     console.print(table)
     earned, points = grading.total(grades)

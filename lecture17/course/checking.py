@@ -146,7 +146,7 @@ def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int] = SEEDS)
         inputs = exercise.draw(np.random.default_rng(s))
         outcome = call(exercise, answer, inputs)
         wrongs = {m.name: call(exercise, m.wrong, inputs) for m in candidates}
-        candidates = [m for m in candidates if _same(outcome, wrongs[m.name])]
+        candidates = [m for m in candidates if _same(outcome, wrongs[m.name], m.of)]
         told_apart |= {m.name for m in candidates if compare(exercise, inputs, wrongs[m.name]) is not None}
     for m in candidates:
         if m.name in told_apart:
@@ -207,12 +207,12 @@ def describe(inputs: Inputs) -> str:
     return ", ".join(words) + "".join(f"; {n}" for n in notes)
 
 
-def _same(a: Outcome, b: Outcome) -> bool:
+def _same(a: Outcome, b: Outcome, names: tuple[str, ...]) -> bool:
     if a.error is not None or b.error is not None:
         return type(a.error) is type(b.error)
     if a.fault is not None or b.fault is not None:
         return a.fault == b.fault
-    return all(_close(a.outputs[n], b.outputs[n]) for n in a.outputs)
+    return all(_close(a.outputs[n], b.outputs[n]) for n in names or a.outputs)
 
 
 def _close(a: Any, b: Any) -> bool:

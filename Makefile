@@ -1,0 +1,34 @@
+# Thin on purpose: each target makes the environment if need be and calls one command.
+#   make lab     JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
+#   make test    every check                        (make test ARGS="-k ssd")
+#   make grade   your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
+
+EXTRAS ?= dev
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
+	'import sys; 11 <= sys.version_info[1] <= 13 and print("$(p)")' 2>/dev/null)))
+BIN := .venv/bin
+INSTALLED := .venv/.installed-$(EXTRAS)
+
+.PHONY: lab test grade build bench
+.DEFAULT_GOAL := lab
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+grade: $(INSTALLED)
+	$(BIN)/python -m lecture17 grade $(ARGS)
+
+build: $(INSTALLED)
+	$(BIN)/python -m lecture17 build $(ARGS)
+
+bench: $(INSTALLED)
+	$(BIN)/python -m lecture17 bench $(ARGS)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu, first: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	touch $@

@@ -1,0 +1,19 @@
+"""What all tests share: the course's folder, and a copy of it in which a test may do what a learner does."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone of the course's notebooks in a scratch folder, which the package takes for its home."""
+    for name in ("notebooks", "solutions", "exercises"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in ("constraints.txt", "pyproject.toml", "jupytext.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
+    return tmp_path

@@ -1,0 +1,113 @@
+"""What `check` says of answers that are wrong in form: each fault is named."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lecture17.course import CheckFailed, check
+from lecture17.reference import ssd
+
+
+def message(exercise: str, answer: Callable[..., Any], **options: int) -> str:
+    with pytest.raises(CheckFailed) as failure:
+        check(exercise, answer, **options)
+    return str(failure.value)
+
+
+def matrix_answer(change: Callable[[np.ndarray], Any]) -> str:
+    return message("00_quickstart-matrix", lambda U, V: change(np.tril(U @ V.T)))
+
+
+def test_wrong_shape_type_and_values_are_told_apart() -> None:
+    assert "A has shape" in matrix_answer(lambda A: A[:-1])
+    assert "A has type float32: expected float64" in matrix_answer(lambda A: A.astype(np.float32))
+    assert "A is a list: expected a NumPy array" in matrix_answer(lambda A: A.tolist())
+    assert "returned None: is a `return` missing?" in matrix_answer(lambda _: None)
+    assert "not finite" in matrix_answer(lambda A: A * np.nan)
+    assert "A differs from the definition" in matrix_answer(lambda A: A + 1e-6)
+
+
+def test_what_can_be_said_of_an_unknown_mistake_is_said() -> None:
+    assert "this is the right answer, transposed" in matrix_answer(lambda A: A.T)
+    assert "this is the right answer times 2" in matrix_answer(lambda A: 2 * A)
+    assert "every entry is zero" in matrix_answer(np.zeros_like)
+    assert "none of the usual mistakes" in matrix_answer(lambda A: A + np.eye(len(A)))
+
+
+def test_the_first_wrong_place_is_shown_with_both_values() -> None:
+    def wrong_at_the_end(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        A = np.tril(U @ V.T)
+        A[-1, 0] += 1
+        return A
+
+    text = message("00_quickstart-matrix", wrong_at_the_end, seed=3)
+    N = int(np.random.default_rng(3).integers(2, 40))
+    assert f"first at A[{N - 1}, 0]: got " in text
+    assert f"1 of {N * N} entries are wrong, largest error 1.0e+00" in text
+
+
+def test_the_place_is_put_in_the_words_of_the_exercise() -> None:
+    def forgets_from_token_9_on(x, log_a, B, C, chunk_size):  # type: ignore[no-untyped-def]
+        y, S = ssd.recurrent(x, log_a, B, C)
+        y[9:] += 1.0
+        return y, S
+
+    text = message("03b_duality-ssd-chunkwise", forgets_from_token_9_on, seed=0)
+    size = int(text.split("chunk_size=")[1].split("\n")[0].split(";")[0])
+    assert f"first at y[9, 0], token {9 % size} of chunk {9 // size} (chunks of {size}" in text
+
+
+def test_changing_an_argument_in_place_is_a_fault() -> None:
+    def in_place(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        A = np.tril(U @ V.T)
+        U *= 0
+        return A
+
+    assert "changed its argument U in place" in message("00_quickstart-matrix", in_place)
+
+
+def test_an_exception_is_shown_with_what_was_tried() -> None:
+    text = message("00_quickstart-matrix", lambda U, V: U @ V)
+    assert "raised ValueError: matmul" in text
+    assert "tried: U (" in text
+
+
+def test_a_number_of_outputs_that_is_wrong_is_named() -> None:
+    text = message("03b_duality-running-normaliser", lambda Q, K, V: (V, V))
+    assert "expected a tuple (y, S, z), got a tuple of 2" in text
+
+
+def test_a_failure_names_a_seed_that_repeats_it() -> None:
+    seen = []
+
+    def only_unseeded(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        seen.append(U.copy())
+        return np.tril(U @ V.T) * (1 if len(seen) <= 12 else 2)
+
+    text = message("00_quickstart-matrix", only_unseeded)
+    failing = seen[12]
+    seed = int(text.split("seed=")[1].split(")")[0])
+    assert seed >= 1_000_000
+    seen.clear()
+    assert "times 2" in message(
+        "00_quickstart-matrix", lambda U, V: (seen.append(U), 2 * np.tril(U @ V.T))[1], seed=seed
+    )
+    np.testing.assert_array_equal(seen[0], failing)
+
+
+def test_an_answer_that_knows_the_seeded_cases_by_heart_fails() -> None:
+    known: list[np.ndarray] = []
+    check("00_quickstart-matrix", lambda U, V: (known.append(np.tril(U @ V.T)), known[-1])[1])
+    seeded = {A.tobytes(): A for A in known[:12]}
+
+    def by_heart(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        A = np.tril(U @ V.T)
+        return seeded.get(A.tobytes(), np.zeros_like(A))
+
+    assert "differs from the definition" in message("00_quickstart-matrix", by_heart)
+
+
+def test_something_that_is_not_a_function_is_named() -> None:
+    assert "expected a function, got ndarray" in message("00_quickstart-matrix", np.zeros(3))  # type: ignore[arg-type]

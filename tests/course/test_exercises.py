@@ -1,0 +1,103 @@
+"""Every exercise: its texts, its points, its solution, and the mistakes its check knows by name."""
+
+import re
+
+import pytest
+
+from lecture17.course import exercises
+from lecture17.course.build import from_source
+from lecture17.course.checking import SEEDS, CheckFailed, check, diagnose
+from lecture17.course.exercise import Exercise
+from lecture17.course.notebooks import grade_id, is_answer, is_check
+from tests.conftest import ROOT
+
+ALL = exercises.all_exercises()
+each = pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
+
+
+def solution_cells(exercise: Exercise) -> tuple[str, str]:
+    """The sources of the answer and of the check in solutions/."""
+    nb = from_source(ROOT / "solutions" / f"{exercise.stem}.py")
+    answer = next(c.source for c in nb.cells if is_answer(c) and grade_id(c) == exercise.id)
+    return answer, next(c.source for c in nb.cells if is_check(c) and grade_id(c) == f"{exercise.id}-check")
+
+
+def solve(exercise: Exercise) -> dict[str, object]:
+    """The names that the solution notebook has defined after the answer cell."""
+    nb = from_source(ROOT / "solutions" / f"{exercise.stem}.py")
+    setup = next(c.source for c in nb.cells if c.cell_type == "code")
+    names: dict[str, object] = {}
+    exec(setup + "\n" + solution_cells(exercise)[0], names)
+    return names
+
+
+def answer_name(exercise: Exercise) -> str:
+    match = re.search(r", (\w+)\)$", solution_cells(exercise)[1])
+    assert match, 'a check cell is check("id", function)'
+    return match[1]
+
+
+def test_there_are_the_exercises_of_the_syllabus() -> None:
+    points = {s: sum(e.points for e in exercises.of_notebook(s)) for s in exercises.stems()}
+    assert points == {"00_quickstart": 3, "03b_duality": 19}
+    assert len({e.id for e in ALL}) == len(ALL)
+
+
+@each
+def test_an_exercise_has_three_misconceptions_and_three_hints(exercise: Exercise) -> None:
+    assert len(exercise.misconceptions) >= 3
+    assert len({m.name for m in exercise.misconceptions}) == len(exercise.misconceptions)
+    assert len(exercise.hints) == 3
+    assert (exercise.expected is None) != (exercise.verify is None)
+
+
+@each
+def test_notebook_and_exercise_agree_on_id_and_points(exercise: Exercise) -> None:
+    nb = from_source(ROOT / "solutions" / f"{exercise.stem}.py")
+    cell = next(c for c in nb.cells if is_check(c) and grade_id(c) == f"{exercise.id}-check")
+    assert cell.metadata.nbgrader.points == exercise.points
+    assert cell.source.startswith(f'check("{exercise.id}", ')
+    card = next(c.source for c in nb.cells if c.cell_type == "markdown" and f"| `{exercise.id}` |" in c.source)
+    assert re.search(rf"\| `{exercise.id}` \| [★☆]{{3}} \| \d+ min \| {exercise.points} \| \w", card)
+    assert f'hint("{exercise.id}")' in card
+
+
+@each
+def test_the_solution_passes_and_says_what_was_verified(exercise: Exercise, capsys: pytest.CaptureFixture) -> None:
+    check(exercise.id, solve(exercise)[answer_name(exercise)])  # type: ignore[arg-type]
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"✓ {exercise.id} ({exercise.points} points): ")
+    assert printed.strip().endswith(exercise.verified)
+
+
+@each
+def test_an_empty_answer_fails_with_the_exercises_own_message(exercise: Exercise) -> None:
+    def stub(*_: object) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(CheckFailed) as failure:
+        check(exercise.id, stub)
+    assert str(failure.value) == f"✗ {exercise.id}: not filled in yet. {exercise.unfilled}"
+
+
+@pytest.mark.parametrize(
+    ("exercise", "number"), [pytest.param(e, i, id=f"{e.id}-{i}") for e in ALL for i in range(len(e.misconceptions))]
+)
+def test_a_misconception_is_rejected_with_its_own_diagnosis(exercise: Exercise, number: int) -> None:
+    mistake = exercise.misconceptions[number]
+    with pytest.raises(CheckFailed) as failure:
+        check(exercise.id, mistake.wrong)
+    message = str(failure.value)
+    assert f"this is what you get when {mistake.name}: {mistake.advice}" in message
+    assert len(message.splitlines()) <= 12
+    assert "tried: " in message
+
+
+@each
+def test_the_solution_matches_no_misconception(exercise: Exercise) -> None:
+    assert diagnose(exercise, solve(exercise)[answer_name(exercise)], SEEDS) is None  # type: ignore[arg-type]
+
+
+def test_an_unknown_exercise_is_named_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match=r"03b_duality-nothing.*03b_duality-ssd-parallel"):
+        check("03b_duality-nothing", print)
