@@ -55,7 +55,7 @@ def matrix(Q: Keys, K: Keys, V: Values, normalize: bool = False) -> Float[np.nda
 
     Source: arXiv 2006.16236, Section 3.3 (causal masking); as a matrix arXiv 2405.21060, Section 4.
     """
-    check_finite(Q=Q, K=K)
+    check_finite(Q=Q, K=K, V=V)
     M = np.tril(Q @ K.T)
     return _divide(M, M.sum(1)) if normalize else M
 

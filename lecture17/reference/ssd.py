@@ -35,6 +35,7 @@ def _check(x: np.ndarray, log_a: np.ndarray, B: np.ndarray, C: np.ndarray, state
 @shapes_checked
 def matrix(x: Values, log_a: LogDecay, B: Keys, C: Keys) -> Float[np.ndarray, "N N"]:
     """The matrix M = L ∘ (C Bᵀ) with y = M x; of x only the length matters. Source: arXiv 2405.21060, Section 5.1."""
+    _check(x, log_a, B, C, None)
     return from_sss(log_a, B, C)
 
 

@@ -53,7 +53,7 @@ def _add(
 
 
 def _past_exponents(w: np.ndarray, k: np.ndarray, o: np.ndarray) -> np.ndarray:
-    """Log weights in front of token i = 0 … N: (i-1-j) w + k_j in column j+1 for j < i, i w + o in column 0, -inf above."""
+    """Log weights before token i = 0 … N: i w + o in column 0, (i-1-j) w + k_j in column j+1 for j < i, else -inf."""
     exponents = np.concatenate([o[None], k]).T  # (d, N+1): the state counts as one token before the first
     decays = np.stack([segsum(np.full(len(k) + 1, w_c)) for w_c in w])  # (d, N+1, N+1)
     return decays + exponents[:, None, :]
