@@ -24,8 +24,6 @@ CELL_TIMEOUT = 600  # seconds; only a training comes near
 def from_source(path: Path) -> NotebookNode:
     """The notebook that a py:percent file describes, unexecuted, with ids and metadata that never vary."""
     nb = jupytext.read(path, fmt="py:percent")
-    for cell in nb.cells:
-        cell.metadata.pop("lines_to_next_cell", None)
     nb.metadata = from_dict(
         {
             "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -66,6 +64,7 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
         nb, _ = preprocessor.preprocess(nb, {})
     set_ids(nb)
     for cell in nb.cells:
+        cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note for writing the .py, which exercises lack
         cell.metadata["lecture17"] = {"stub": cell.source} if is_answer(cell) else {"made": made(cell.source)}
     return nb
 

@@ -95,7 +95,7 @@ def grade_file(path: Path, timeout: float = CELL_TIMEOUT) -> list[Grade]:
         return none("not a notebook", str(error))
     except OSError as error:
         return none("unreadable", str(error))
-    stem = _stem(nb) or path.stem
+    stem = _stem(nb)
     if stem not in exercises.stems():
         return none("no exercises", "no cell of this notebook belongs to an exercise of the course")
     items = exercises.of_notebook(stem)
@@ -113,10 +113,10 @@ def grade_file(path: Path, timeout: float = CELL_TIMEOUT) -> list[Grade]:
     return grades
 
 
-def _stem(nb: NotebookNode) -> str | None:
-    """The notebook of the course that most of the cells with a grade_id belong to."""
+def _stem(nb: NotebookNode) -> str:
+    """The notebook of the course that most of the cells with a grade_id belong to, "" if none has one."""
     found = Counter((grade_id(c) or "").split("-", 1)[0] for c in nb.cells if grade_id(c))
-    return found.most_common(1)[0][0] if found else None
+    return found.most_common(1)[0][0] if found else ""
 
 
 def _belongs(cell: NotebookNode, exercise: Exercise) -> bool:

@@ -1,6 +1,7 @@
 """Reading and writing notebook files, and what nbgrader's metadata says of their cells."""
 
 import hashlib
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +18,10 @@ class NotANotebook(ValueError):
 def read(path: Path) -> NotebookNode:
     """Read a notebook, brought to format 4. Raises NotANotebook, with the reason, for anything else."""
     try:
-        nb = nbformat.read(path, as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", nbformat.warnings.DuplicateCellId)  # mended while reading
+            warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
+            nb = nbformat.read(path, as_version=4)
     except UnicodeDecodeError as error:
         raise NotANotebook(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
     except (nbformat.reader.NotJSONError, ValueError) as error:

@@ -1,0 +1,161 @@
+"""Grading: each trouble has its own verdict, the other exercises are graded, the learner's file is untouched."""
+
+import json
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from nbformat import NotebookNode, from_dict, v4
+from typer.testing import CliRunner
+
+from lecture17.__main__ import app
+from lecture17.course import exercises
+from lecture17.course.grade import grade
+from lecture17.course.notebooks import grade_id, is_answer, read, write
+
+TOTAL = sum(e.points for e in exercises.all_exercises())
+
+
+def cell(nb: NotebookNode, name: str) -> NotebookNode:
+    return next(c for c in nb.cells if grade_id(c) == f"03b_duality-{name}")
+
+
+def solved(clone: Path) -> tuple[Path, NotebookNode]:
+    """exercises/03b_duality.ipynb filled with the solutions."""
+    path = clone / "exercises" / "03b_duality.ipynb"
+    nb, solutions = read(path), read(clone / "solutions" / "03b_duality.ipynb")
+    answers = {grade_id(c): c.source for c in solutions.cells if is_answer(c)}
+    for c in nb.cells:
+        if is_answer(c):
+            c.source = answers[grade_id(c)]
+    return path, nb
+
+
+def test_empty_exercises_earn_nothing_each_with_its_own_message(clone: Path) -> None:
+    grades = grade([clone / "exercises"])
+    assert [g.exercise for g in grades] == [e.id for e in exercises.all_exercises()]
+    assert {g.verdict for g in grades} == {"not filled in"}
+    assert sum(g.points for g in grades) == TOTAL
+    assert [g.reason for g in grades] == [e.unfilled for e in exercises.all_exercises()]
+
+
+def test_solutions_earn_everything_and_files_are_written(clone: Path, tmp_path: Path) -> None:
+    solved_path, nb = solved(clone)
+    write(nb, solved_path)
+    before = solved_path.read_bytes()
+    begin = time.monotonic()
+    result = CliRunner().invoke(
+        app, ["grade", str(solved_path), "--json", str(tmp_path / "g.json"), "--junit", str(tmp_path / "g.xml")]
+    )
+    assert time.monotonic() - begin < 20, "grading one notebook whose answers are right takes under 20 s"
+    assert result.exit_code == 0, result.output
+    assert "19 of 19 points" in result.output
+    record = json.loads((tmp_path / "g.json").read_text())
+    assert (record["earned"], record["points"]) == (19, 19)
+    suite = ET.parse(tmp_path / "g.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("6", "0")
+    assert solved_path.read_bytes() == before
+    assert not (clone / ".lecture17").exists(), "grading is not the learner's progress"
+
+
+def test_every_kind_of_trouble_has_its_verdict_and_costs_only_its_own_exercise(clone: Path) -> None:
+    path, nb = solved(clone)
+    cell(nb, "exp-counterexample").source = "def exp_counterexample(q1)\n    return 1"
+    cell(nb, "running-normaliser").source = "import os\n\ndef normalized_linear_attention(Q, K, V):\n    os._exit(1)"
+    cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    while True:\n        pass"
+    cell(nb, "softmax-rank").source = cell(nb, "softmax-rank").source.replace("[split:, :split]", "")
+    write(nb, path)
+    before = path.read_bytes()
+    grades = {g.exercise.removeprefix("03b_duality-"): g for g in grade([path], timeout=4)}
+    verdicts = {name: g.verdict for name, g in grades.items()}
+    assert verdicts == {
+        "exp-counterexample": "syntax error",
+        "running-normaliser": "kernel died",
+        "ssd-parallel": "timed out",
+        "ssd-chunkwise": "passed",
+        "softmax-rank": "wrong",
+        "random-features": "passed",
+    }
+    assert "SyntaxError: expected ':'" in grades["exp-counterexample"].headline
+    assert grades["softmax-rank"].headline.endswith("you get this when the rank of the whole matrix is taken")
+    assert sum(g.earned for g in grades.values()) == 9
+    assert path.read_bytes() == before
+
+
+def test_checks_that_are_gone_doubled_or_changed_are_reported_and_the_courses_own_decide(clone: Path) -> None:
+    path, nb = solved(clone)
+    nb.cells.remove(cell(nb, "exp-counterexample-check"))
+    nb.cells.append(from_dict({**cell(nb, "running-normaliser-check"), "id": "copy"}))
+    cell(nb, "ssd-parallel-check").source = "print('✓ 3 points')"
+    cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    return x"
+    nb.cells.remove(cell(nb, "ssd-chunkwise"))
+    cell(nb, "softmax-rank-check").metadata["tags"] = ["raises-exception"]
+    cell(nb, "softmax-rank").source = "def softmax_block_rank(Q, K, split):\n    return 0"
+    write(nb, path)
+    result = CliRunner().invoke(app, ["grade", str(path), "--json", str(clone / "g.json")])
+    assert result.exit_code == 1
+    found = json.loads((clone / "g.json").read_text())["exercises"]
+    grades = {g["exercise"].removeprefix("03b_duality-"): g for g in found}
+    assert {name: (g["verdict"], g["earned"]) for name, g in grades.items()} == {
+        "exp-counterexample": ("check missing", 2),
+        "running-normaliser": ("check duplicated", 3),
+        "ssd-parallel": ("check edited", 0),
+        "ssd-chunkwise": ("answer missing", 0),
+        "softmax-rank": ("wrong", 0),
+        "random-features": ("passed", 2),
+    }
+    assert "was changed" in grades["ssd-parallel"]["reason"]
+
+
+def test_a_learners_own_cell_that_kills_the_kernel_does_not_cost_the_exercises(clone: Path) -> None:
+    path, nb = solved(clone)
+    nb.cells.insert(2, v4.new_code_cell("import os\nos._exit(3)", id="own"))
+    write(nb, path)
+    grades = grade([path])
+    assert [g.verdict for g in grades] == ["passed"] * 6 + ["kernel died"]
+    assert "'import os'" in grades[-1].reason
+
+
+def test_answers_may_use_the_learners_own_cells_and_earlier_answers(clone: Path) -> None:
+    path, nb = solved(clone)
+    cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    return mask(log_a) * (C @ B.T) @ x"
+    nb.cells.insert(2, v4.new_code_cell("def mask(log_a):\n    return np.exp(segsum(log_a))", id="own"))
+    write(nb, path)
+    assert {g.verdict for g in grade([path])} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "reason"),
+    [
+        (None, "no such file", "there is no file"),
+        (b"not JSON at all", "not a notebook", "not JSON"),
+        (b'{"cells": 3}', "not a notebook", "JSON"),
+        (b"\xff\xfe\x00", "not a notebook", "not UTF-8"),
+        (b"", "not a notebook", "not JSON"),
+    ],
+)
+def test_what_is_not_a_notebook_gets_a_verdict(clone: Path, content: bytes | None, verdict: str, reason: str) -> None:
+    path = clone / "exercises" / "03b_duality.ipynb"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    (bad,) = grade([path])
+    assert (bad.verdict, bad.points, bad.earned) == (verdict, 19, 0)
+    assert reason in bad.reason
+    if content is not None:
+        assert path.read_bytes() == content
+
+
+def test_an_unknown_path_does_not_keep_the_rest_from_being_graded(clone: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["grade", str(clone / "nowhere"), str(clone / "solutions" / "00_quickstart.ipynb")]
+    )
+    assert result.exit_code == 1
+    assert "no such file" in result.output
+    assert "3 of 3 points" in result.output
+
+
+def test_a_notebook_without_exercises_says_so(clone: Path) -> None:
+    (only,) = grade([clone / "notebooks" / "00_quickstart.ipynb"])
+    assert only.verdict == "no exercises"

@@ -1,0 +1,82 @@
+"""The ways to install name the same versions, and importing stays quick."""
+
+import re
+import subprocess
+import sys
+import time
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from lecture17.course.doctor import PYTHONS, pins
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins(ROOT / "constraints.txt")}
+
+
+def requirements() -> list[Requirement]:
+    extras = [r for extra in PROJECT["optional-dependencies"].values() for r in extra]
+    return [Requirement(r) for r in [*PROJECT["dependencies"], *extras]]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_every_requirement_is_pinned_to_a_version_it_admits(requirement: Requirement) -> None:
+    version = PINS[re.sub(r"[-_.]+", "-", requirement.name).lower()]
+    assert requirement.specifier.contains(version), f"{requirement} and {version}"
+
+
+def test_torch_and_triton_fit_together() -> None:
+    assert (PINS["torch"], PINS["triton"]) == ("2.13.0", "3.7.1")
+
+
+def test_constraints_hold_nothing_but_exact_versions() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line) for line in lines)
+    assert [line.lower() for line in lines] == sorted({line.lower() for line in lines}, key=lambda s: s.split("==")[0])
+
+
+def test_conda_makes_the_same_environment_as_pip() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, pip_part = environment["dependencies"]
+    assert python.split()[0] == "python"
+    assert python.split()[1] == PROJECT["requires-python"]
+    assert pip == "pip"
+    assert pip_part == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+
+
+def test_makefile_doctor_and_readme_name_the_pythons_of_pyproject() -> None:
+    (low_major, low), (high_major, high) = PYTHONS
+    assert PROJECT["requires-python"] == f">={low_major}.{low},<{high_major}.{high + 1}"
+    assert f"{low} <= sys.version_info[1] <= {high}" in (ROOT / "Makefile").read_text()
+    assert f"Python {low_major}.{low} to {high_major}.{high}" in (ROOT / "README.md").read_text()
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert re.search(r"^make test$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+def test_importing_the_package_is_quick_and_loads_nothing_heavy() -> None:
+    code = "import time; t = time.perf_counter(); import lecture17; print(time.perf_counter() - t); import sys; "
+    code += "print([m for m in ('torch', 'matplotlib', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, loaded = done.stdout.splitlines()
+    assert float(seconds) < 0.3
+    assert loaded == "[]"
+
+
+@pytest.mark.parametrize("module", ["lecture17.course", "lecture17.figures", "lecture17.compare", "lecture17.__main__"])
+def test_what_zones_0_to_3_use_does_not_load_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_quick_start_executes_in_under_10_seconds() -> None:
+    from lecture17.course.build import execute, from_source
+
+    begin = time.monotonic()
+    execute(from_source(ROOT / "notebooks" / "00_quickstart.py"), ROOT / "notebooks")
+    assert time.monotonic() - begin < 10

@@ -1,0 +1,88 @@
+"""The shape that every notebook of the course keeps."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lecture17.course.notebooks import read
+from tests.conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ALL = [*NOTEBOOKS, *sorted((ROOT / "exercises").glob("*.ipynb")), *sorted((ROOT / "solutions").glob("*.ipynb"))]
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+each = pytest.mark.parametrize("path", ALL, ids=lambda p: f"{p.parent.name}/{p.stem}")
+
+
+@each_notebook
+def test_it_opens_with_title_minutes_stars_and_three_promises(path: Path) -> None:
+    first = read(path).cells[0].source.splitlines()
+    assert re.match(r"# \d\d[a-d]? · ", first[0])
+    assert re.search(r"\d+ (min|seconds).*[★☆]{3}", "\n".join(first[1:4]))
+    assert "After this you can …" in first
+    assert sum(line.startswith("- ") for line in first) == 3
+
+
+@each_notebook
+def test_it_has_one_import_cell_of_at_most_five_lines(path: Path) -> None:
+    code = [c.source for c in read(path).cells if c.cell_type == "code"]
+    importing = [s for s in code if re.search(r"^(import|from) ", s, re.MULTILINE)]
+    assert importing == code[:1]
+    assert len([line for line in code[0].splitlines() if line]) <= 5
+
+
+@each_notebook
+def test_cells_and_outputs_fit_on_a_screen(path: Path) -> None:
+    cells = read(path).cells
+    assert len(cells) < 45
+    for cell in cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 25, cell.source
+            for output in cell.outputs:
+                text = output.get("text") or output.get("data", {}).get("text/plain", "")
+                assert len(text.splitlines()) <= 25, cell.source
+                assert output.output_type != "error"
+                assert output.get("name") != "stderr", output
+
+
+@each_notebook
+def test_it_ends_with_a_recap_and_where_next(path: Path) -> None:
+    last = read(path).cells[-1].source
+    assert "## Recap" in last
+    assert "Where next" in last
+    assert sum(line.startswith("- ") for line in last.split("Where next")[0].splitlines()) <= 5
+
+
+@each_notebook
+def test_every_picture_has_words_and_is_asked_about_before(path: Path) -> None:
+    cells = read(path).cells
+    for i, cell in enumerate(cells):
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "text/html" in data or "image/png" in data:
+                assert re.search(r'<img alt="[^"]{40,}"', data["text/html"])
+                assert len(data["text/plain"]) >= 40
+                before = "\n".join(c.source for c in cells[max(0, i - 6) : i])
+                assert "**Predict" in before, f"no prediction is asked for before {cell.source}"
+
+
+@each
+def test_links_lead_to_files_and_anchors_that_exist(path: Path) -> None:
+    for cell in read(path).cells:
+        if cell.cell_type != "markdown":
+            continue
+        for target in re.findall(r"\]\(([^)#][^)]*)\)", cell.source):
+            if "://" in target:
+                continue
+            name, _, anchor = target.partition("#")
+            linked = (path.parent / name).resolve()
+            assert linked.exists(), f"{path.name} links to {target}"
+            if anchor:
+                assert f'id="{anchor}"' in "\n".join(c.source for c in read(linked).cells), f"no anchor {target}"
+
+
+@pytest.mark.parametrize("stem", ["00_quickstart", "03b_duality"])
+def test_zones_0_to_3_do_not_import_torch(stem: str) -> None:
+    assert not any(
+        "torch" in c.source for c in read(ROOT / "notebooks" / f"{stem}.ipynb").cells if c.cell_type == "code"
+    )
