@@ -1,5 +1,16 @@
 """Pictures: functions that take data and return a `Picture`, which a notebook shows and a screen reader reads."""
 
-from .matrices import matrix_state_output
+from .chunks import chunk_cost, chunk_grid
+from .features import random_feature_error
+from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
+from .ranks import block_ranks
 
-__all__ = ["matrix_state_output"]
+__all__ = [
+    "block_ranks",
+    "chunk_cost",
+    "chunk_grid",
+    "mask_times_gram",
+    "matrix_state_output",
+    "random_feature_error",
+    "state_in_two_bases",
+]

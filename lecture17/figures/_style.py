@@ -1,6 +1,6 @@
 """One palette and one set of font sizes for every picture of the course.
 
-Safe for colour-blind readers: the named colours are Okabe and Ito's, magnitudes use a perceptually even map,
+Safe for color-blind readers: the named colors are Okabe and Ito's, magnitudes use a perceptually even map,
 signed values a diverging one centered at zero, and nothing sets red against green.
 """
 
@@ -21,7 +21,6 @@ NEUTRAL = "#555555"  # reference lines, what came before
 styled = mpl.rc_context(
     {
         "figure.facecolor": "white",
-        "savefig.facecolor": "white",
         "axes.facecolor": "white",
         "text.color": "black",
         "axes.edgecolor": "black",

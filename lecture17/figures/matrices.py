@@ -11,10 +11,28 @@ def draw_matrix(ax: Axes, M: np.ndarray, title: str) -> None:
     """`M` as an image: signed values around white, magnitudes from dark to light, nothing above the diagonal."""
     largest = np.abs(M).max()
     signed = M.min() < 0
-    shown = np.where(np.tri(*M.shape, dtype=bool), M, np.nan) if not np.triu(M, 1).any() else M
+    shown = np.where(np.tri(len(M)) + np.abs(M) > 0, M, np.nan)
     image = ax.imshow(shown, cmap=SIGNED if signed else MAGNITUDES, vmin=-largest if signed else 0, vmax=largest)
     ax.figure.colorbar(image, ax=ax, shrink=0.8)
     ax.set(title=title, xlabel="written at token j", ylabel="read at token i")
+
+
+def _draw_states(ax: Axes, states: np.ndarray, title: str) -> None:
+    largest = np.abs(states).max()
+    image = ax.imshow(states.T, cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
+    ax.figure.colorbar(image, ax=ax, shrink=0.8)
+    ax.set(title=title, xlabel="after token t", ylabel="number of the state")
+
+
+def _draw_output(ax: Axes, y: np.ndarray, name: str, other: np.ndarray | None, other_name: str) -> None:
+    """The columns of `y` as lines, those of `other` as circles on them."""
+    ax.plot(y[:, 0], color=OUTPUT, label=name)
+    ax.plot(y[:, 1:], color=OUTPUT)
+    if other is not None:
+        ax.plot(other[:, 0], "o", color=STATE, fillstyle="none", label=other_name)
+        ax.plot(other[:, 1:], "o", color=STATE, fillstyle="none")
+        ax.legend(loc="best")
+    ax.set(title="the output y", xlabel="token t", ylabel="value")
 
 
 @styled
@@ -39,17 +57,44 @@ def matrix_state_output(
     )
     left, middle, right = picture.subplots(1, 3, width_ratios=(1.15, 1.15, 1))
     draw_matrix(left, M, "the matrix M")
+    _draw_states(middle, states, "the state")
+    _draw_output(right, y, "y = M x", y_from_state, "from the state")
+    return picture
 
-    largest = np.abs(states).max()
-    image = middle.imshow(states.T, cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
-    picture.colorbar(image, ax=middle, shrink=0.8)
-    middle.set(title="the state", xlabel="after token t", ylabel="number of the state")
 
-    right.plot(y[:, 0], color=OUTPUT, label="y = M x")
-    right.plot(y[:, 1:], color=OUTPUT)
-    if y_from_state is not None:
-        right.plot(y_from_state[:, 0], "o", color=STATE, fillstyle="none", label="from the state")
-        right.plot(y_from_state[:, 1:], "o", color=STATE, fillstyle="none")
-        right.legend(loc="best")
-    right.set(title="the output y", xlabel="token t", ylabel="value")
+@styled
+def state_in_two_bases(
+    states: np.ndarray, others: np.ndarray, y: np.ndarray, y_from_others: np.ndarray, *, title: str
+) -> Picture:
+    """The states (N, …) of one map in two coordinate systems, and the outputs (N, d) read from either."""
+    states, others = states.reshape(len(states), -1), others.reshape(len(others), -1)
+    picture = Picture(
+        title,
+        f"Left and middle, the {states.shape[1]} numbers of the state after each of {len(states)} tokens in two bases, "
+        f"up to {np.abs(states - others).max():.2f} apart; right, the outputs read from either, {y.shape[1]} line(s), "
+        f"at most {np.abs(y - y_from_others).max():.2f} apart.",
+        size=(9.6, 3.1),
+    )
+    left, middle, right = picture.subplots(1, 3, width_ratios=(1.15, 1.15, 1))
+    _draw_states(left, states, "the state S")
+    _draw_states(middle, others, "the state T S")
+    _draw_output(right, y, "from S", y_from_others, "from T S")
+    return picture
+
+
+@styled
+def mask_times_gram(L: np.ndarray, gram: np.ndarray, *, title: str) -> Picture:
+    """The decay mask `L` (N, N), the scores `gram` = C Bᵀ (N, N), and their entrywise product, the mixer's matrix."""
+    M = L * gram
+    picture = Picture(
+        title,
+        f"Three {len(M)} × {len(M)} matrices: the decay mask L, lower triangular, {(L > 0.5).sum()} entries above 0.5 "
+        f"and {np.tril(L == 0).sum()} zeros on or below the diagonal; the scores C Bᵀ, from {gram.min():.2f} to "
+        f"{gram.max():.2f}; their entrywise product M, from {M.min():.2f} to {M.max():.2f}, zero where L is.",
+        size=(9.6, 3.1),
+    )
+    for ax, matrix, name in zip(
+        picture.subplots(1, 3), (L, gram, M), ("decay mask L", "∘   scores C Bᵀ", "=   matrix M"), strict=True
+    ):
+        draw_matrix(ax, matrix, name)
     return picture

@@ -1,0 +1,724 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03b · Duality: the theorem, proved step by step
+#
+# *30 minutes · ★★★*
+#
+# After this you can …
+# - prove, in both directions, that a state-space model with one decay per token **is** masked attention without
+#   softmax,
+# - say exactly why softmax attention is **not** a finite-state SSM, and measure by how much it is not,
+# - derive the chunkwise algorithm from the blocks of one matrix, and choose its chunk size from its costs.
+#
+# **How to read.** Every line of a proof carries a number, and the cell below the proof checks that line: were the
+# line false, the cell would fail. Before each picture you are asked to **predict** it. Write your guess down; it
+# costs seconds, and what you remember is the difference between the guess and the picture.
+#
+# **Letters.** $N$ tokens, which are the rows. The state $S_t$ is keys × values. $C_i, B_j \in \mathbb R^r$ read and
+# write it, $r$ is `d_state`, and $a_t = e^{\texttt{log\_a}[t]}$ is the decay at token $t$. A product such as
+# $a_i a_{i-1} \cdots a_{j+1}$ is 1 when it is empty ($i = j$).
+
+# %%
+import numpy as np
+
+from lecture17 import figures
+from lecture17.compare import assert_same
+from lecture17.reference import attention, linear_attention, semiseparable, ssd
+
+# %% [markdown]
+# ## 1 · Causal linear attention is a recurrence
+#
+# Attention must keep every key, because each new query meets each old key. **If a score is a plain product
+# $q_t \cdot k_j$ of (positive) features, the query can be pulled out of the sum, and what is left can be summed as
+# the tokens arrive.**
+#
+# **Claim 1.** With $S_t = S_{t-1} + k_t v_t^\top$ and $z_t = z_{t-1} + k_t$, both zero before the first token,
+#
+# $$y_t = \frac{\sum_{j \le t} (q_t \cdot k_j)\, v_j}{\sum_{j \le t} q_t \cdot k_j} = \frac{q_t S_t}{q_t \cdot z_t}.$$
+#
+# *Proof.* **(1.1)** $q_t$ does not depend on $j$. Pull it out: the numerator is $q_t \sum_{j \le t} k_j v_j^\top$,
+# the denominator $q_t \cdot \sum_{j \le t} k_j$. **(1.2)** Each of the two sums is the one before it and one term
+# more, which is the recurrence. ∎ (Katharopoulos et al., arXiv 2006.16236, equations 16 to 20.)
+#
+# Write the loop yourself: [exercise](../exercises/03b_duality.ipynb) `03b_duality-running-normaliser`.
+
+# %%
+rng = np.random.default_rng(17)
+N, r, d = 32, 4, 3  # tokens, d_state, features of a token
+Q, K, V = np.exp(rng.normal(size=(N, r))), np.exp(rng.normal(size=(N, r))), rng.normal(size=(N, d))
+
+scores = np.tril(Q @ K.T)
+definition = scores @ V / scores.sum(axis=1, keepdims=True)
+
+# (1.1) the two sums over j ≤ t, for every t at once, read by q_t
+S = np.cumsum(K[:, :, None] * V[:, None, :], axis=0)  # (N, r, d)
+z = np.cumsum(K, axis=0)  # (N, r)
+pulled_out = (Q[:, None, :] @ S)[:, 0] / (Q * z).sum(axis=1, keepdims=True)
+assert_same(definition=definition, query_pulled_out=pulled_out)
+
+# (1.2) token by token, with nothing kept but the running S and z
+y, (S_last, z_last) = linear_attention.recurrent(Q, K, V, normalize=True)
+assert_same(definition=definition, recurrence=y)
+assert_same(sum_of_all_writes=S[-1], last_state=S_last)
+assert_same(sum_of_all_keys=z[-1], last_normaliser=z_last)
+
+# %% [markdown]
+# <a id="correction-3"></a>
+#
+# > **Correction 3 · the lecture says** the normalized scores $P_{ij} = q_i \cdot k_j / Z_i$, with
+# > $Z_i = \sum_{l \le i} q_i \cdot k_l$, have the generators $u_i = q_i / \sqrt{Z_i}$ and $v_j = k_j$.
+# >
+# > **In truth** these give $\sqrt{Z_i}\, P_{ij}$. $Z_i$ belongs to the row: all of $1/Z_i$ goes to $u_i$, so
+# > $u_i = q_i / Z_i$. No part of it can go to $v_j$, which does not know $i$.
+
+# %%
+Z = scores.sum(axis=1, keepdims=True)
+P = scores / Z
+lecture = semiseparable.from_generators(Q / np.sqrt(Z), K)
+truth = semiseparable.from_generators(Q / Z, K)
+
+assert_same(P=P, all_of_Z_on_the_row=truth)
+assert_same(lecture=lecture, P_times_root_of_Z=np.sqrt(Z) * P)
+print(f"the rows of P sum to 1; the lecture's sum to {lecture.sum(1).min():.1f} … {lecture.sum(1).max():.1f}")
+
+# %% [markdown]
+# ## 2 · A diagonal SSM unrolls into a semiseparable matrix
+#
+# Now from the other side. One channel of an SSM: $h_t = A_t h_{t-1} + B_t x_t$ and $y_t = C_t^\top h_t$, with
+# $h_{-1} = 0$ and $A_t = \mathrm{diag}(a_t)$, one decay for each number of the state. (*LTI*, linear time-invariant,
+# means that $A, B, C$ do not depend on $t$.)
+#
+# **Claim 2.** $y = M x$ with $M_{ij} = C_i^\top A_i A_{i-1} \cdots A_{j+1} B_j$ for $i \ge j$, and 0 above.
+#
+# *Proof.* **(2.1)** $h_t = \sum_{j \le t} A_t \cdots A_{j+1} B_j x_j$. True for $t = 0$. If it is true for $t - 1$,
+# then $A_t h_{t-1}$ puts an $A_t$ in front of each term, and $B_t x_t$ is the new term $j = t$, whose product is
+# empty. **(2.2)** Read it: $y_t = C_t^\top h_t = \sum_{j \le t} M_{tj} x_j$. ∎
+#
+# This is the *sequentially semiseparable* (SSS) form (Dao and Gu, arXiv 2405.21060, Definition 3.2). For an LTI
+# system $M_{ij} = C^\top A^{i-j} B$ depends on $i - j$ alone: a convolution.
+
+# %%
+a = rng.uniform(0.5, 1.0, size=(N, r))  # the diagonal of A_t
+B, C, x = rng.normal(size=(N, r)), rng.normal(size=(N, r)), rng.normal(size=N)
+
+
+def decay(i: int, j: int) -> np.ndarray:
+    """The diagonal of A_i … A_{j+1}."""
+    return a[j + 1 : i + 1].prod(axis=0)
+
+
+h = np.zeros((N, r))
+for t in range(N):
+    h[t] = (a[t] * h[t - 1] if t else 0) + B[t] * x[t]
+
+unrolled = np.array([sum(decay(t, j) * B[j] * x[j] for j in range(t + 1)) for t in range(N)])
+assert_same(recurrence=h, unrolled=unrolled)  # (2.1)
+
+M = np.array([[C[i] @ (decay(i, j) * B[j]) if i >= j else 0.0 for j in range(N)] for i in range(N)])
+assert_same(recurrence=(C * h).sum(axis=1), matrix=M @ x)  # (2.2)
+
+# %% [markdown]
+# **(2.3) Everything the future knows of the past passes through $r$ numbers.** Cut the sequence before token $s$. For
+# $i \ge s > j$ the product splits at the cut,
+#
+# $$M_{ij} = \underbrace{\left(C_i^\top A_i \cdots A_s\right)}_{\text{row } i \text{ of } O_s:\ \text{read}}
+#   \;\underbrace{\left(A_{s-1} \cdots A_{j+1} B_j\right)}_{\text{column } j \text{ of } W_s:\ \text{write}} ,
+#   \qquad M_{[s:,\,:s]} = O_s W_s ,$$
+#
+# where $O_s$ has $r$ columns and $W_s$ has $r$ rows. So the block has rank at most $r$, and $W_s x_{[:s]}$ is the
+# state $h_{s-1}$ itself. **The rank of a block below the diagonal is how much state it takes to compute it.** The
+# same split one column farther right holds for the blocks that touch the diagonal; when all those blocks have rank
+# at most $r$, the matrix is called *$r$-semiseparable*.
+
+# %%
+s = 20
+O_s = np.array([C[i] * decay(i, s - 1) for i in range(s, N)])  # (N - s, r): how the future reads
+W_s = np.array([decay(s - 1, j) * B[j] for j in range(s)]).T  # (r, s): how the past has written
+
+assert_same(block=M[s:, :s], read_times_write=O_s @ W_s)
+assert_same(state=h[s - 1], written_by_the_past=W_s @ x[:s])
+print(f"largest rank of any block on or below the diagonal: {semiseparable.rank(M)} (d_state = {r})")
+assert semiseparable.rank(M) == r
+
+# %% [markdown]
+# <a id="correction-4"></a>
+#
+# > **Correction 4 · the lecture says** the generators of an LTI system with $A = V \Lambda V^{-1}$ are
+# > $u_i = C V \Lambda^i$ and a $v_j$ that contains $x_j$, and it keeps a $\Lambda^{i-j}$ between the two as well.
+# >
+# > **In truth** that counts the distance $i - j$ twice and the input twice. The generators are
+# > $u_i = C V \Lambda^i$ and $v_j = \Lambda^{-j} V^{-1} B$, with nothing in between; $x$ is what the matrix
+# > multiplies and is no part of it. With $x_j$ inside $v_j$ the map is not even linear: an input twice as large
+# > gives an output four times as large.
+
+# %%
+T, steps = 12, np.arange(12)
+lam, V_eig = np.array([0.9, 0.8, 0.7, 0.6]), rng.normal(size=(r, r))
+A = V_eig @ np.diag(lam) @ np.linalg.inv(V_eig)
+powers = [np.linalg.matrix_power(A, k) for k in range(T)]
+lti = np.array([[C[0] @ powers[i - j] @ B[0] if i >= j else 0.0 for j in range(T)] for i in range(T)])
+
+u = (C[0] @ V_eig) * lam ** steps[:, None]
+v = np.linalg.solve(V_eig, B[0]) * lam ** -steps[:, None]
+assert_same(definition=lti, generators=semiseparable.from_generators(u, v))
+
+
+def lecture_map(x: np.ndarray) -> np.ndarray:
+    between = lam ** (steps[:, None, None] - steps[None, :, None])  # Λ^{i-j}, (T, T, r)
+    return np.tril(np.einsum("ir,ijr,jr->ij", u, between, v * x[:, None])) @ x
+
+
+x_short = x[:T]
+assert_same(true_map_of_2x=lti @ (2 * x_short), twice=2 * (lti @ x_short))
+assert_same(lecture_map_of_2x=lecture_map(2 * x_short), four_times=4 * lecture_map(x_short))
+
+# %% [markdown]
+# ## 3 · One decay per token: the matrix is a mask over scores
+#
+# Mamba-2 takes $A_t = a_t I$, one number per token. **A number commutes with everything, so the decays leave the
+# product $C_i^\top \cdots B_j$ and become a mask.**
+#
+# **(3.1)**
+# $\;M_{ij} = C_i^\top (a_i \cdots a_{j+1} I) B_j = \underbrace{(a_i \cdots a_{j+1})}_{L_{ij}}\,(C_i \cdot B_j)$,
+# that is $\;M = L \circ (C B^\top)$: scores $C_i \cdot B_j$ (query times key), a causal mask $L$ that also fades,
+# no softmax.
+#
+# **(3.2)** With a decay for each of the $r$ numbers of the state, as in step 2, there is one mask for each:
+# $M = \sum_n L^{(n)} \circ (C_{:n} B_{:n}^\top)$. One mask suffices exactly because Mamba-2 gave up the rest.
+#
+# **Predict.** Token 20 has decay zero, the way a document boundary would be marked when two texts are packed into
+# one sequence: you should care, because a leak between them is a bug you would not notice. Where will $L$ be zero,
+# and where $M$? Can token 25 still see token 21?
+#
+# Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-ssd-parallel`.
+
+# %%
+log_a = np.log(rng.uniform(0.8, 1.0, size=N))
+log_a[20] = -np.inf
+L = np.exp(semiseparable.segsum(log_a))  # L[i, j] = a_i … a_{j+1}
+
+impulses = np.eye(N)  # feed every unit vector through the recurrence: what comes out is its matrix
+M_ssd, _ = ssd.recurrent(impulses, log_a, B, C)
+assert_same(recurrence=M_ssd, masked_scores=L * (C @ B.T))  # (3.1)
+
+masks = [np.exp(semiseparable.segsum(np.log(a[:, n]))) for n in range(r)]
+assert_same(diagonal_ssm=M, sum_of_masked_scores=sum(masks[n] * np.outer(C[:, n], B[:, n]) for n in range(r)))  # (3.2)
+
+figures.mask_times_gram(L, C @ B.T, title="One decay per token is a mask over the scores; a zero decay cuts it in two")
+
+# %% [markdown]
+# **Learned:** $L$ knows when, $C B^\top$ knows what, and $M$ is their product entry by entry; the zero decay at
+# token 20 empties the block in which a later token would read an earlier one, and nothing else.
+#
+# ## 4 · The theorem, in both directions
+#
+# Call $L$ *1-semiseparable* when every block $L_{[s:,\,:s+1]}$ has rank at most 1.
+#
+# **Theorem** (Dao and Gu, arXiv 2405.21060, Section 5). Let $B, C$ be $N \times r$ matrices.
+#
+# **(⇒)** The SSM $S_t = a_t S_{t-1} + B_t x_t^\top,\; y_t = C_t S_t$ is the masked attention
+# $y = (L \circ C B^\top)\, x$ with $L_{ij} = a_i \cdots a_{j+1}$, and this mask is 1-semiseparable.
+#
+# **(⇐)** If $L$ is lower triangular and 1-semiseparable, with no zero on its diagonal, then
+# $y = (L \circ C B^\top)\, x$ is such an SSM: it has the decays $a_t = L_{t,t-1} / L_{tt}$, writes with $B_t$ and
+# reads with $L_{tt} C_t$.
+#
+# *Proof of (⇒).* The formula is (3.1). **(4.1)** For $i \ge s \ge j$ the product $a_i \cdots a_{j+1}$ splits at
+# $s$: $L_{ij} = L_{is} L_{sj}$. So the block is a column times a row,
+# $L_{[s:,\,:s+1]} = L_{[s:,\,s]}\, L_{[s,\,:s+1]}$, and its rank is at most 1. ∎
+
+# %%
+for s in range(N):
+    np.testing.assert_allclose(L[s:, : s + 1], np.outer(L[s:, s], L[s, : s + 1]), rtol=1e-12)
+print(f"(4.1) holds at each of the {N} cuts; largest rank of a block: {semiseparable.rank(L)}")
+assert semiseparable.rank(L) == 1
+
+# %% [markdown]
+# *Proof of (⇐).* Forget the decays: all we know of $L$ is its ranks.
+#
+# **(4.2) Rank 1 means that every 2 × 2 minor vanishes.** In the block $L_{[s:,\,:s+1]}$ take the rows $s, i$ and the
+# columns $j, s$, for $i \ge s \ge j$:
+#
+# $$\begin{vmatrix} L_{sj} & L_{ss} \\ L_{ij} & L_{is} \end{vmatrix} = 0
+#   \quad\Longrightarrow\quad L_{ss} L_{ij} = L_{is} L_{sj} .$$
+#
+# To check it we take a mask that no decays have made: an outer product of numbers of both signs, cut in two by a
+# block of zeros, so that it is 1-semiseparable but not from one pair of generators.
+
+# %%
+signs = rng.choice([-1.0, 1.0], size=(2, N))
+L_given = np.tril(np.outer(*(signs * rng.uniform(0.5, 1.5, size=(2, N)))))
+L_given[20:, :20] = 0
+assert semiseparable.rank(L_given) == 1
+
+i, s, j = np.array([(i, s, j) for i in range(N) for s in range(i + 1) for j in range(s + 1)]).T
+assert_same(L_ss_L_ij=L_given[s, s] * L_given[i, j], L_is_L_sj=L_given[i, s] * L_given[s, j])  # (4.2)
+
+# %% [markdown]
+# **(4.3) The minors rebuild the decays.** Divide each row by its diagonal: $L'_{ij} = L_{ij} / L_{ii}$, so that
+# $L'_{ss} = 1$ and (4.2) reads $L'_{ij} = L'_{is} L'_{sj}$. Define $a_t = L'_{t,t-1}$ and take $s = i - 1$:
+#
+# $$L'_{ij} = a_i\, L'_{i-1,j} = a_i a_{i-1}\, L'_{i-2,j} = \dots = a_i a_{i-1} \cdots a_{j+1} .$$
+#
+# Nothing was divided by but the diagonal, so a decay may well be zero, where dividing by earlier decays would break
+# down.
+
+# %%
+diagonal = np.diag(L_given)
+L_unit = L_given / diagonal[:, None]
+i, j = np.tril_indices(N, -1)
+a_found = np.concatenate([[0.0], np.diag(L_unit, -1)])  # a_0 acts on the empty state: any number will do
+
+assert_same(L_unit=L_unit[i, j], one_decay_times_the_row_above=a_found[i] * L_unit[i - 1, j])
+products = np.array([[a_found[j + 1 : i + 1].prod() if i >= j else 0.0 for j in range(N)] for i in range(N)])
+assert_same(L_unit=L_unit, products_of_decays=products)
+print(f"decays found: from {a_found[1:].min():.2f} to {a_found.max():.2f}, and {abs(a_found[20]):.0f} at the cut")
+
+# %% [markdown]
+# **(4.4) What was divided out goes to the reader.**
+# $L_{ij}\,(C_i \cdot B_j) = L'_{ij}\,(L_{ii} C_i) \cdot B_j = a_i \cdots a_{j+1}\,(L_{ii} C_i) \cdot B_j$, which by
+# (3.1) is the matrix of the SSM with decays $a_t$, writing $B_t$ and reading $L_{tt} C_t$. ∎
+#
+# **One matrix, two ways to multiply by it: that is the duality.** (With a zero on the diagonal the minors say less;
+# the general factorization of Dao and Gu, Section 3, covers that case too.) The theorem says nothing of softmax, and
+# nothing of one decay per number of the state, which needs $r$ masks (3.2).
+
+# %%
+X = rng.normal(size=(N, d))
+S = np.zeros((r, d))
+y_ssm = np.empty((N, d))
+for t in range(N):
+    S = a_found[t] * S + np.outer(B[t], X[t])
+    y_ssm[t] = (diagonal[t] * C[t]) @ S
+
+assert_same(masked_attention=(L_given * (C @ B.T)) @ X, ssm=y_ssm)
+
+# %% [markdown]
+# ## 5 · The converse limit: bounded state forces semiseparable
+#
+# Could some other mask be computed with a small state, by a cleverer algorithm? **No.**
+#
+# **Claim 5.** If a causal $y = M x$ can be computed by carrying $p$ numbers from token to token, linear in the
+# inputs so far, then every block $M_{[s:,\,:s]}$ has rank at most $p$.
+#
+# *Proof.* **(5.1)** Before token $s$ the state is $W x_{[:s]}$, where $W$ has $p$ rows, and from there on the past
+# acts only through it. Feed zeros from $s$ on: inputs with $W x_{[:s]} = 0$ have the state of no input at all,
+# hence the output 0. So $M_{[s:,\,:s]}$ vanishes wherever $W$ does, which means $M_{[s:,\,:s]} = O W$ for some $O$:
+# rank at most $p$. ∎ (Linearity matters: one real number of unlimited precision could hide all inputs in its
+# digits.)
+#
+# **(5.2)** In particular an *autoregressive* mask of order $p$,
+# $y_t = \mu_t x_t + \sum_{k=1}^{p} \ell_{tk}\, y_{t-k}$, has as its state the last $p$ outputs, so its blocks have
+# rank at most $p$ (Dao and Gu, Section 5). **(5.3)** Masked attention with it has block rank at most $p\,r$: the
+# rank of an entrywise product is at most the product of the ranks. And if $L \circ C B^\top$ is to have bounded
+# state for *every* $B$ and $C$, take all ones: $L$ itself must.
+
+
+# %%
+def block_rank(M: np.ndarray) -> int:
+    """Rank of the lower left quarter, from the first half of the tokens to the second, up to rounding."""
+    singular_values = semiseparable.block_singular_values(M, len(M) // 2)
+    return int((singular_values > len(M) * np.finfo(float).eps * np.linalg.norm(M, 2)).sum())
+
+
+p = 2
+mu, ell = rng.uniform(0.5, 1, size=N), rng.uniform(-0.6, 0.6, size=(N, p + 1))
+L_ar = np.zeros((N, N))
+for t in range(N):  # row t of the mask is the answer of y_t to every unit vector
+    L_ar[t] = mu[t] * np.eye(N)[t] + sum(ell[t, k] * L_ar[t - k] for k in range(1, min(p, t) + 1))
+
+L_power = np.tril(1 / (1 + np.abs(np.subtract.outer(np.arange(N), np.arange(N)))))  # fades as 1 / (1 + i - j)
+print(f"block rank of the autoregressive mask of order {p}: {block_rank(L_ar)}")
+print(f"block rank of its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
+print(f"block rank of the power-law mask: {block_rank(L_power)}, of {N // 2} possible")
+assert block_rank(L_ar) == p
+assert block_rank(L_ar * (C @ B.T)) <= p * r < block_rank(L_power)
+
+# %% [markdown]
+# ## 6 · Softmax attention is outside
+#
+# Softmax attention scores with $e^{q \cdot k}$. Is that $\phi(q) \cdot \psi(k)$ for some finite $\phi$ and $\psi$?
+# Then step 1 would turn it into a recurrence.
+#
+# <a id="correction-1"></a>
+#
+# > **Correction 1 · the lecture says** $\exp(q^\top k) = \exp(q)^\top \exp(k)$, entry by entry.
+# >
+# > **In truth** the two sides differ for nearly all $q$ and $k$, and no finite feature map can take the place of
+# > $\exp$. For $q = k = 0$ in four dimensions the left side is 1 and the right side is 4.
+#
+# Are they ever equal? [Exercise](../exercises/03b_duality.ipynb) `03b_duality-exp-counterexample`.
+
+# %%
+q, k = np.zeros(4), np.zeros(4)
+print(f"q = k = 0:  exp(q·k) = {np.exp(q @ k):.0f},  exp(q)·exp(k) = {np.exp(q) @ np.exp(k):.0f}")
+assert np.exp(q @ k) != np.exp(q) @ np.exp(k)
+
+q, k = rng.normal(size=(2, 1000, 4))
+left, right = np.exp((q * k).sum(axis=1)), (np.exp(q) * np.exp(k)).sum(axis=1)
+print(f"equal to 1% in {(np.abs(left / right - 1) < 0.01).sum()} of 1000 random pairs")
+assert (np.abs(left / right - 1) > 1e-9).all()
+
+# %% [markdown]
+# **Claim 6. No finite feature map gives $e^{q \cdot k}$: for any $n$ distinct points $x_1, \dots, x_n$ the matrix
+# $G_{ij} = e^{x_i \cdot x_j}$ has rank $n$**, while with $r$ features it would have rank at most $r$.
+#
+# *Proof.* **(6.1)** $e^{x_i \cdot x_j} = \sum_{m \ge 0} (x_i \cdot x_j)^m / m!$. **(6.2)** A power of a product is
+# a product of tensor powers, $(x_i \cdot x_j)^m = x_i^{\otimes m} \cdot x_j^{\otimes m}$. So for any
+# $c \in \mathbb R^n$
+#
+# $$c^\top G\, c = \sum_{m \ge 0} \frac{1}{m!} \Big\| \sum_i c_i\, x_i^{\otimes m} \Big\|^2 \ge 0 .$$
+#
+# **(6.3)** If this is 0, then $\sum_i c_i x_i^{\otimes m} = 0$ for every $m$. Choose a direction $w$ in which the
+# $t_i = w \cdot x_i$ are distinct and multiply by $w^{\otimes m}$: $\sum_i c_i t_i^m = 0$ for
+# $m = 0, \dots, n - 1$. This is a Vandermonde system, with determinant $\prod_{i<j} (t_j - t_i) \ne 0$, so $c = 0$
+# and $G$ is positive definite. ∎
+#
+# **(6.4)** Give attention $n$ tokens with the keys $x_1, \dots, x_n$, then $n$ tokens with these as queries. The
+# block between them is $G$ with row $i$ divided by $Z_i$: rank $n$. By Claim 5 a linear state needs $n$ numbers,
+# for every $n$. **Softmax attention is not a finite-state SSM.**
+
+# %%
+n = 6
+points = rng.normal(size=(n, 3))
+gram = points @ points.T
+G = np.exp(gram)
+
+term = series = np.ones_like(gram)
+for m in range(1, 60):
+    term = term * gram / m
+    series = series + term
+assert_same(G=G, power_series=series)  # (6.1)
+
+c = rng.normal(size=n)
+tensor = np.einsum("i,ia,ib,ic->abc", c, points, points, points)  # Σ c_i x_i⊗x_i⊗x_i
+assert_same(quadratic_form_of_cubes=c @ gram**3 @ c, squared_norm=(tensor**2).sum())  # (6.2)
+
+t = points @ rng.normal(size=3)
+i, j = np.tril_indices(n, -1)
+assert_same(determinant=np.linalg.det(np.vander(t, increasing=True)), product=np.prod(t[i] - t[j]))  # (6.3)
+
+P = attention.softmax_matrix(np.concatenate([points, points]), np.concatenate([points, points]))
+Z = G.sum(axis=1, keepdims=True) + np.tril(G).sum(axis=1, keepdims=True)
+assert_same(attention_block=P[n:, :n], scaled_rows_of_G=G / Z)  # (6.4)
+assert np.linalg.matrix_rank(G) == np.linalg.matrix_rank(P[n:, :n]) == n
+
+# %% [markdown]
+# <a id="correction-2"></a>
+#
+# > **Correction 2 · the lecture says** softmax attention and a linear SSM are the same map.
+# >
+# > **In truth** the theorem is about masked attention *without* softmax, $M = L \circ C B^\top$ with
+# > 1-semiseparable $L$. The block ranks of softmax attention grow with $N$; those of SSD stay at `d_state`.
+#
+# **Predict.** Random queries and keys with 8 numbers each, and an SSD with `d_state` = 8. Double $N$: what happens
+# to the rank of the block from the first half to the second, for softmax, for SSD, and for the power-law mask of
+# step 5? You should care, because this rank is how many numbers per feature a decoder has to keep: the KV cache
+# against a fixed state.
+#
+# Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-softmax-rank`.
+
+# %%
+lengths = [16, 32, 64, 128, 256]
+softmax_ranks, power_ranks, ssd_ranks = [], [], []
+for length in lengths:
+    q, k = rng.normal(size=(2, length, 8))
+    distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
+    softmax_ranks.append(block_rank(attention.softmax_matrix(q, k)))
+    power_ranks.append(block_rank(np.tril(1 / (1 + distance))))
+    ssd_ranks.append(block_rank(semiseparable.from_sss(np.log(rng.uniform(0.9, 1, length)), k, q)))
+
+assert softmax_ranks == [length // 2 for length in lengths]
+assert ssd_ranks == [8] * len(lengths)
+figures.block_ranks(
+    lengths, softmax_ranks, power_ranks, ssd_ranks, title="Softmax needs a state that grows with N; SSD never does"
+)
+
+# %% [markdown]
+# **Learned:** the rank of softmax attention is as large as the block, that of SSD is `d_state`; the power-law mask
+# lies between, needing a few numbers more each time $N$ doubles (to rounding; its exact rank is full, it is a
+# Cauchy matrix).
+#
+# **What a finite state can do: approximate.** Take $w \sim \mathcal N(0, I)$ and
+# $\phi_w(x) = e^{w \cdot x - |x|^2/2}$. Then **(6.5)**
+# $\mathbb E\, \phi_w(q)\, \phi_w(k) = e^{|q+k|^2/2 - |q|^2/2 - |k|^2/2} = e^{q \cdot k}$, because
+# $\mathbb E\, e^{w \cdot u} = e^{|u|^2/2}$ with $u = q + k$ (FAVOR+, Choromanski et al., arXiv 2009.14794, Lemma
+# 1). **(6.6)** The mean over $m$ independent draws is a product of $m$ features, and its error falls as
+# $1/\sqrt m$; by the same formula the variance of one draw is $e^{2 q \cdot k}\,(e^{|q+k|^2} - 1)$. (FAVOR+ makes
+# the $w$ orthogonal, which lowers it.)
+#
+# **Predict.** Four times the features: how much smaller is the error? Then look at that variance: what if queries
+# and keys are three times as long? You should care, because $m$ is the size of the state that replaces softmax.
+#
+# Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-random-features`.
+
+# %%
+directions = rng.normal(size=(2 * N, 8))
+directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+
+q, k = 0.5 * directions[:2]
+draws = np.exp(rng.normal(size=(100_000, 8)) @ (q + k) - (q @ q + k @ k) / 2)
+sigma = np.exp(q @ k) * np.sqrt(np.exp((q + k) @ (q + k)) - 1)
+assert abs(draws.mean() - np.exp(q @ k)) < 4 * sigma / np.sqrt(len(draws))  # (6.5)
+assert abs(draws.std() / sigma - 1) < 0.05  # (6.6)
+
+
+def weight_error(length: float, m: int, seed: int) -> float:
+    points = length * directions
+    P = attention.softmax_matrix(points[:N], points[N:])
+    phi = attention.random_features(points, int(m), np.random.default_rng(seed))
+    weights = linear_attention.matrix(phi[:N], phi[N:], points[N:], normalize=True)
+    return float(np.linalg.norm(weights - P) / np.linalg.norm(P))
+
+
+n_features, errors = 2 ** np.arange(4, 12), {}
+for length in (0.5, 1.5):
+    squares = [[weight_error(length, m, seed) ** 2 for m in n_features] for seed in range(16)]
+    errors[f"|q| = |k| = {length}"] = np.sqrt(np.mean(squares, axis=0))
+assert -0.6 < np.polyfit(np.log(n_features), np.log(errors["|q| = |k| = 0.5"]), 1)[0] < -0.4
+figures.random_feature_error(n_features, errors, title="Four times the features halve the error, once there are enough")
+
+# %% [markdown]
+# **Learned:** the rate is $m^{-1/2}$ (proved for each score; for the normalized weights measured here), but long
+# queries and keys need exponentially many features before it sets in: a finite state pays for sharp attention.
+#
+# ## 7 · The chunkwise algorithm: cut the matrix into blocks
+#
+# The parallel form costs $N^2$; the recurrent form cannot use matrix multiplications. **Cut $M$ into chunks of $c$
+# tokens and use each form where it is good.** (Dao and Gu, Section 6.) Write $M^{(IJ)}$ for the block in which
+# chunk $I$ reads chunk $J$.
+#
+# **(7.1)** A diagonal block is masked attention on one chunk alone: $M^{(II)} = L^{(I)} \circ (C^{(I)} B^{(I)\top})$.
+#
+# **(7.2)** Below the diagonal, $I > J$, the product $a_i \cdots a_{j+1}$ splits at both borders, after chunk $J$
+# and before chunk $I$:
+#
+# $$M^{(IJ)} = \underbrace{\mathrm{diag}(f^{(I)})\, C^{(I)}}_{c \times r}\;
+#   \underbrace{\textstyle\prod_{J < H < I} g^{(H)}}_{\text{a number}}\;
+#   \underbrace{\big(\mathrm{diag}(e^{(J)})\, B^{(J)}\big)^{\!\top}}_{r \times c}$$
+#
+# with $f$ the decay from the chunk's start to each token, $e$ from each token to the chunk's end, $g$ over a whole
+# chunk.
+#
+# **Predict.** Which blocks cost of the order of $c^2$? Which need never be built at all? Which work is shared by a
+# whole row or column of blocks? You should care, because your answers are the algorithm.
+
+# %%
+c = 8
+in_chunks = [slice(start, start + c) for start in range(0, N, c)]
+log_a = np.log(rng.uniform(0.8, 1.0, size=N))
+M = ssd.matrix(X, log_a, B, C)
+
+first, last = in_chunks[1], in_chunks[3]  # chunk 3 reads chunk 1, over chunk 2
+L_first = np.exp(semiseparable.segsum(log_a[first]))
+assert_same(diagonal_block=M[first, first], attention_in_the_chunk=L_first * (C[first] @ B[first].T))  # (7.1)
+
+f = np.exp(np.cumsum(log_a[last]))[:, None]  # from the start of chunk 3
+g = np.exp(log_a[in_chunks[2]].sum())  # over the whole of chunk 2
+e = L_first[-1][:, None]  # to the end of chunk 1: the last row of its mask
+assert_same(block_below=M[last, first], three_factors=(f * C[last]) @ (g * (e * B[first]).T))  # (7.2)
+
+figures.chunk_grid(4, title="Only the diagonal blocks are built; all others pass through the state")
+
+# %% [markdown]
+# **Learned:** only the diagonal blocks are quadratic, in $c$; all the others factor through the state, and share
+# their factors along rows (read) and columns (write).
+#
+# **The algorithm is (7.1) and (7.2) read as code, one line a step.** Steps 1, 2 and 4 are matrix multiplications,
+# for all chunks at once. Step 3 is the recurrence, over $N/c$ chunks instead of $N$ tokens.
+#
+# | step | formula | block of $M$ |
+# | --- | --- | --- |
+# | 1 inside | $Y = (L \circ C B^\top)\, X$ in each chunk | diagonal |
+# | 2 write | $U = (e \circ B)^\top X$ | right factor |
+# | 3 hand on | $S \leftarrow g\, S + U$ | the number between |
+# | 4 read | $Y \leftarrow Y + (f \circ C)\, S$ with the state before the chunk | left factor |
+#
+# Then write it for lengths that are no multiple of $c$: [exercise](../exercises/03b_duality.ipynb)
+# `03b_duality-ssd-chunkwise`.
+
+
+# %%
+def four_steps(x: np.ndarray, log_a: np.ndarray, B: np.ndarray, C: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+    x_c, B_c, C_c = (array.reshape(-1, c, array.shape[1]) for array in (x, B, C))  # (chunks, c, …)
+    log_a_c = log_a.reshape(-1, c)
+    L = np.exp([semiseparable.segsum(log_a) for log_a in log_a_c])  # (chunks, c, c)
+    f, e = np.exp(np.cumsum(log_a_c, axis=1))[..., None], L[:, -1, :, None]
+
+    y = (L * (C_c @ B_c.mT)) @ x_c  # 1 inside
+    U = (e * B_c).mT @ x_c  # 2 write, (chunks, r, d)
+    S = np.zeros((len(U) + 1, *U.shape[1:]))  # the state before each chunk, and after the last
+    for i in range(len(U)):
+        S[i + 1] = f[i, -1] * S[i] + U[i]  # 3 hand on: f at the last token is g
+    y += (f * C_c) @ S[:-1]  # 4 read
+    return y.reshape(x.shape), S[-1]
+
+
+y_loop, S_loop = ssd.recurrent(X, log_a, B, C)
+for chunk_size in (1, 4, 8, 32):
+    y_chunks, S_chunks = four_steps(X, log_a, B, C, chunk_size)
+    assert_same(recurrent=y_loop, chunkwise=y_chunks)
+    assert_same(last_state=S_loop, handed_on=S_chunks)
+
+# %% [markdown]
+# **What the three forms cost** for one head, where a multiplication or an addition is one FLOP. *Numbers held* is
+# what exists at one time besides inputs and outputs, when all chunks are worked on together.
+#
+# | form | FLOPs per token | numbers held | steps one after another |
+# | --- | --- | --- | --- |
+# | parallel | $N\,(2r + 2d + 1)$ | $N^2$ | 1 |
+# | recurrent | $5\,rd$ | $rd$ | $N$ |
+# | chunkwise | $c\,(2r + 2d + 1) + 4rd + 2rd/c + 2r + d$ | $Nc + (N/c)\, rd$ | $N/c$ |
+#
+# (A masked square counts whole. The decays themselves, of the order of $c$ per token, are left out.) The cells below
+# count what NumPy really does.
+#
+# **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So FLOPs are fewest at
+# $c = \sqrt{2rd / (2r + 2d + 1)}$, and numbers held at $c = \sqrt{rd}$.
+#
+# **Predict** both for $r = d = 64$. Mamba-2 is usually run with chunks of 64 to 256 tokens: which of the two comes
+# near? You should care, because `chunk_size` is a number you will have to set.
+
+
+# %%
+class Counted(np.ndarray):
+    """An array that counts the multiplications and additions done with it, and the sizes of their results."""
+
+    flops, sizes = 0, set()
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        kwargs.pop("out", None)
+        result = np.asarray(getattr(ufunc, method)(*map(np.asarray, inputs), **kwargs)).view(Counted)
+        if method == "__call__" and ufunc in (np.matmul, np.multiply, np.add):
+            Counted.flops += result.size * (2 * inputs[0].shape[-1] if ufunc is np.matmul else 1)
+            Counted.sizes.add(result.size)
+        return result
+
+
+def flops_per_token(c: np.ndarray | int, r: int, d: int) -> np.ndarray | float:
+    return c * (2 * r + 2 * d + 1) + 4 * r * d + 2 * r * d / c + 2 * r + d
+
+
+for c in (1, 2, 8, 16, 32):
+    Counted.flops, Counted.sizes = 0, set()
+    four_steps(*(array.view(Counted) for array in (X, log_a, B, C)), c)
+    assert Counted.flops == N * flops_per_token(c, r, d)
+    assert {N * c, N // c * r * d} <= Counted.sizes  # the diagonal blocks, and what the chunks write
+
+# %%
+Counted.flops, X_n, B_n, C_n = 0, X.view(Counted), B.view(Counted), C.view(Counted)
+y_n = (np.exp(semiseparable.segsum(log_a)) * (C_n @ B_n.T)) @ X_n
+assert Counted.flops == N * N * (2 * r + 2 * d + 1)  # parallel
+
+Counted.flops, S = 0, np.zeros((r, d)).view(Counted)
+for t in range(N):
+    S = np.exp(log_a[t]) * S + B_n[t][:, None] * X_n[t]
+    y_t = C_n[t] @ S
+assert Counted.flops == N * 5 * r * d  # recurrent
+
+sizes, wide = np.arange(1, 1025), 64  # wide: r and d of a real head
+costs = {"FLOPs per token": flops_per_token(sizes, wide, wide), "numbers held per token": sizes + wide * wide / sizes}
+fewest = [sizes[np.argmin(cost)] for cost in costs.values()]
+assert fewest == [round(np.sqrt(2 * wide**2 / (4 * wide + 1))), wide]  # (7.3)
+figures.chunk_cost(sizes, costs, title="FLOPs alone want chunks of six tokens, memory wants √(d_state · d) = 64")
+
+# %% [markdown]
+# **Learned:** FLOPs alone would choose hardly more than the recurrence; up to 64 they grow by less than a factor of
+# two, and that buys the least memory and matrix multiplications in place of a chain of $N$ steps. What a machine
+# really gains from them is not a matter of counting: [05a](05a_cost.ipynb) measures it.
+#
+# ## 8 · Geometry: one space of functions, two coordinate systems
+#
+# **The matrix is the map. $(a, B, C)$ and $(L, Q, K)$ are coordinates for it.**
+#
+# **(8.1)** For an invertible $r \times r$ matrix $T$ let $\tilde S_t = T S_t$. A number commutes with $T$, so
+# $\tilde S_t = a_t \tilde S_{t-1} + (T B_t)\, x_t^\top$, read by $\tilde C_t = T^{-\top} C_t$. The scores do not
+# notice: $\tilde C \tilde B^\top = C T^{-1} T B^\top = C B^\top$. In attention: $Q \to Q T^{-1}$, $K \to K T^\top$.
+#
+# **(8.2)** $T$ may even change with time, by a factor. Dividing $S_t$ by $f_t = a_0 a_1 \cdots a_t$ removes the
+# decays altogether: $M = \mathrm{tril}\big((f \circ C)\,(B / f)^\top\big)$. **SSD without a zero decay is linear
+# attention, in coordinates that shrink**; in floating point $B / f$ overflows, which is why decays are kept
+# ([03a](03a_semiseparable.ipynb)).
+#
+# **Predict.** $T$ mixes the four numbers of the state at random. Which of the state and the output will look
+# different? You should care before you read a meaning into one number of a state.
+
+# %%
+mix = rng.normal(size=(r, r))  # T
+B_mixed, C_mixed = B @ mix.T, np.linalg.solve(mix.T, C.T).T
+assert_same(M=M, in_another_basis=ssd.matrix(X, log_a, B_mixed, C_mixed))  # (8.1)
+
+f = np.exp(np.cumsum(log_a))[:, None]
+assert_same(M=M, without_decays=semiseparable.from_generators(f * C, B / f))  # (8.2)
+
+
+def states(B: np.ndarray) -> np.ndarray:
+    prefixes = [ssd.recurrent(X[:t], log_a[:t], B[:t], B[:t])[1] for t in range(1, N + 1)]
+    return np.array(prefixes)  # (N, r, d)
+
+
+S, S_mixed = states(B), states(B_mixed)
+assert_same(T_times_state=mix @ S, state_in_the_new_basis=S_mixed)
+y, y_mixed = (C[:, None] @ S)[:, 0], (C_mixed[:, None] @ S_mixed)[:, 0]
+figures.state_in_two_bases(S, S_mixed, y, y_mixed, title="Another basis, another state, the same output")
+
+# %% [markdown]
+# **Learned:** no number of the state means anything by itself; only $M$ does, and both views compute it.
+#
+# <a id="correction-17"></a>
+#
+# > **Correction 17 · the lecture says** $C(I - \bar A)^{-1} \bar B$ is a *continuous limit* of the SSM.
+# >
+# > **In truth** it is the *DC gain* of an LTI system:
+# > $\sum_{k \ge 0} C \bar A^k \bar B = C (I - \bar A)^{-1} \bar B$ (eigenvalues inside the unit circle) is the sum
+# > of the impulse response, and the output once a constant input of 1 has lasted long. It is no limit of small
+# > steps: with $\bar A = e^{\Delta A}$ and $\bar B = A^{-1}(e^{\Delta A} - I) B$ it equals $-C A^{-1} B$ for
+# > *every* step size $\Delta$. With time-varying $A_t$ there is no such number.
+
+# %%
+rates = np.array([0.3, 0.7, 1.5, 3.0])  # A = -diag(rates), continuous time
+gain = -C[0] @ (B[0] / -rates)  # -C A⁻¹ B
+for step in (1.0, 0.1, 0.01):
+    A_bar = np.exp(-step * rates)
+    B_bar = (1 - A_bar) / rates * B[0]
+    assert_same(minus_C_Ainv_B=gain, C_I_minus_Abar_inv_Bbar=C[0] @ (B_bar / (1 - A_bar)))
+
+A_bar, B_bar = np.exp(-rates), (1 - np.exp(-rates)) / rates * B[0]
+impulse_response = [C[0] @ (A_bar**k * B_bar) for k in range(200)]
+h = np.zeros(r)
+for _ in range(200):
+    h = A_bar * h + B_bar * 1.0  # a constant input
+assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_after_a_long_constant_input=C[0] @ h)
+
+# %% [markdown]
+# ## What is proved, and what is only measured
+#
+# | statement | standing |
+# | --- | --- |
+# | linear attention is a recurrence (1) | proved here; 2006.16236 |
+# | SSM, one decay per token ⇔ 1-semiseparable mask (4) | proved here, no zero on the diagonal; 2405.21060 |
+# | bounded linear state forces bounded block ranks (5) | proved here; autoregressive masks: 2405.21060, Section 5 |
+# | no finite feature map for $e^{q \cdot k}$; softmax attention has no finite linear state (6) | proved here |
+# | block rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, to rounding |
+# | random features are unbiased, error of a score $\propto m^{-1/2}$ (6) | proved here; 2009.14794 |
+# | the same rate for the normalized attention weights | measured |
+# | FLOPs, numbers held, best chunk sizes (7) | derived, and counted; seconds are another matter |
+#
+# ## Recap
+#
+# - $M = L \circ (C B^\top)$: read by rows it is masked attention, token by token an SSM, block by block the
+#   chunkwise algorithm.
+# - The duality holds for masks of block rank 1; any mask with bounded state is semiseparable.
+# - **Softmax attention is not a finite-state SSM**; random features approach it, at a price exponential in the
+#   score's scale.
+# - The state is a choice of basis; the matrix is the map.
+#
+# **Where next:** the [exercises](../exercises/03b_duality.ipynb) (19 points), then [03c · The
+# family](03c_family.ipynb): RetNet, GLA, the delta rule, RWKV-7 and Mamba-3 in the same notation.
