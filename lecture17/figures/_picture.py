@@ -8,8 +8,11 @@ import html
 import io
 from typing import Any
 
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from ._style import styled
 
 _RENDERED_DPI = 144
 _CSS_DPI = 96  # a point of text in the figure is a point of text on the page
@@ -26,6 +29,10 @@ class Picture(Figure):
         super().__init__(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
         self.suptitle(title, wrap=True)
         self.description = description
+
+    @styled  # ticks are made while drawing, in the style of that moment
+    def draw(self, renderer: RendererBase) -> None:
+        super().draw(renderer)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         png = io.BytesIO()

@@ -1,0 +1,196 @@
+"""Every figure: a sentence for a title, labeled axes, readable text inside the canvas, words that follow the data."""
+
+import functools
+import html
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from lecture17 import figures
+from lecture17.figures._picture import Picture
+from lecture17.reference import ssd
+
+TITLE = "A title that says the message of this picture in one whole sentence"
+
+
+def sequence(seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    N, r, d = 24, 4, 2
+    log_a = np.log(rng.uniform(0.7, 1, N))
+    log_a[10 + seed] = -np.inf
+    return {"x": rng.normal(size=(N, d)), "log_a": log_a, **dict(zip("BC", rng.normal(size=(2, N, r)), strict=True))}
+
+
+def states(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    s = sequence(seed)
+    S = np.array([ssd.recurrent(*(a[:t] for a in s.values()))[1] for t in range(1, len(s["x"]) + 1)])
+    return S, ssd.recurrent(**s)[0]
+
+
+def matrix_state_output(seed: int) -> Picture:
+    S, y = states(seed)
+    return figures.matrix_state_output(ssd.matrix(**sequence(seed)), S, y, title=TITLE)
+
+
+def matrix_state_output_twice(seed: int) -> Picture:
+    S, y = states(seed)
+    return figures.matrix_state_output(np.abs(ssd.matrix(**sequence(seed))), S, y, y + 0.5, title=TITLE)
+
+
+def state_in_two_bases(seed: int) -> Picture:
+    S, y = states(seed)
+    return figures.state_in_two_bases(S, 2 * S[:, ::-1], y, y, title=TITLE)
+
+
+def mask_times_gram(seed: int) -> Picture:
+    s = sequence(seed)
+    return figures.mask_times_gram(
+        ssd.matrix(s["x"], s["log_a"], np.ones((24, 1)), np.ones((24, 1))), s["C"] @ s["B"].T, title=TITLE
+    )
+
+
+def block_ranks(seed: int) -> Picture:
+    lengths = [2**k for k in range(3, 8 + seed)]
+    return figures.block_ranks(
+        lengths, [N // 2 for N in lengths], [4 + k for k in range(len(lengths))], [4] * len(lengths), title=TITLE
+    )
+
+
+def random_feature_error(seed: int) -> Picture:
+    n_features = 2 ** np.arange(4, 12)
+    errors = {"short vectors": (1 + seed) * n_features**-0.5, "long vectors": n_features**-0.25}
+    return figures.random_feature_error(n_features, errors, title=TITLE)
+
+
+def chunk_grid(seed: int) -> Picture:
+    return figures.chunk_grid(4 + seed, title=TITLE)
+
+
+def chunk_cost(seed: int) -> Picture:
+    sizes = np.arange(1, 300)
+    costs = {"FLOPs per token": sizes + 100.0 * 4**seed / sizes, "numbers held per token": sizes + 2500 / sizes}
+    return figures.chunk_cost(sizes, costs, title=TITLE)
+
+
+MADE: list[Callable[[int], Picture]] = [
+    matrix_state_output,
+    matrix_state_output_twice,
+    state_in_two_bases,
+    mask_times_gram,
+    block_ranks,
+    random_feature_error,
+    chunk_grid,
+    chunk_cost,
+]
+each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[Picture], list[tuple[Text, Bbox]]]:
+    """The texts that drawing a picture really draws (ticks outside the axes are not), and where."""
+    texts: list[tuple[Text, Bbox]] = []
+    draw = Text.draw
+
+    def recording(self: Text, renderer: RendererBase) -> None:
+        draw(self, renderer)
+        if self.get_visible() and self.get_text().strip():
+            texts.append((self, self.get_window_extent(renderer)))
+
+    def drawn_by(picture: Picture) -> list[tuple[Text, Bbox]]:
+        monkeypatch.setattr(Text, "draw", recording)
+        FigureCanvasAgg(picture).draw()
+        return texts
+
+    return drawn_by
+
+
+def test_each_figure_function_is_tried_here():
+    assert {make.__name__.removesuffix("_twice") for make in MADE} == set(figures.__all__)
+
+
+@each_figure
+def test_it_is_a_picture_with_a_title_and_labeled_axes(make):
+    picture = make(0)
+    assert isinstance(picture, Picture)
+    assert picture.get_suptitle() == TITLE
+    panels = [ax for ax in picture.axes if ax.get_label() != "<colorbar>"]
+    assert panels
+    for ax in panels:
+        assert ax.get_xlabel()
+        assert ax.get_ylabel()
+
+
+@functools.cache
+def shown(make: Callable[[int], Picture]) -> dict[str, str]:
+    return make(0)._repr_mimebundle_()
+
+
+def inside(box: Bbox, picture: Picture) -> bool:
+    return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= picture.bbox.width and box.y1 <= picture.bbox.height
+
+
+@each_figure
+def test_text_is_at_least_nine_points_and_inside_the_canvas(make, drawn):
+    picture = make(0)
+    texts = drawn(picture)
+    assert TITLE in [text.get_text() for text, _ in texts]
+    assert len(texts) > 5
+    for text, box in texts:
+        assert text.get_fontsize() >= 9, text
+        assert inside(box, picture), text
+
+
+@each_figure
+def test_the_description_is_one_that_follows_the_data_and_nothing_else(make):
+    assert len(make(0).description) > 80
+    assert make(0).description == make(0).description
+    assert make(0).description != make(1).description
+
+
+@each_figure
+def test_a_notebook_shows_an_image_with_the_description_as_alternative_text(make):
+    bundle = shown(make)
+    assert bundle["text/plain"] == make(0).description
+    match = re.fullmatch(
+        r'<img alt="([^"]+)" style="max-width:100%" width="(\d+)" src="data:image/png;base64,[\w+/=]+">',
+        bundle["text/html"],
+    )
+    assert match
+    assert html.unescape(match[1]) == bundle["text/plain"]
+    assert 600 <= int(match[2]) <= 960
+
+
+@pytest.mark.parametrize("make", [mask_times_gram, block_ranks, chunk_grid])  # images, lines, patches
+def test_it_looks_the_same_under_a_dark_style(make):
+    with mpl.rc_context({"figure.facecolor": "black", "text.color": "white", "font.size": 4}):
+        dark = make(0)._repr_mimebundle_()
+    assert dark == shown(make)
+
+
+def test_quotes_in_a_description_stay_inside_the_alternative_text():
+    picture = Picture(TITLE, 'the "state" S < T & U')
+    assert 'alt="the &quot;state&quot; S &lt; T &amp; U"' in picture._repr_mimebundle_()["text/html"]
+
+
+def test_a_long_title_is_wrapped_into_the_canvas(drawn):
+    picture = Picture(" ".join([TITLE] * 3), "a picture without axes", size=(6.0, 3.0))
+    [(_, box)] = drawn(picture)
+    assert inside(box, picture)
+
+
+def test_nothing_loads_pyplot_or_torch():
+    code = (
+        "import sys; from lecture17 import figures; figures.chunk_grid(3, title='t')._repr_mimebundle_(); "
+        "print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
