@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from .exercise import Exercise, Function, Inputs
 from .exercises import get
 
 SEEDS = range(12)  # the same for everybody
+WIDTH = 86  # columns of a message: what JupyterLab shows of a line on a small screen
 UNFILLED = "not filled in yet. "
 N_UNSEEDED = 12  # and as many that nobody has seen
 
@@ -67,7 +69,7 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
     names = " and ".join(exercise.returns)
     tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
     claim = f"{names} {'matches' if len(exercise.returns) == 1 else 'match'} the definition{tolerance}"
-    print(f"✓ {exercise.id} ({_points(exercise)}): {claim} on {len(seeds)} random cases, {exercise.verified}")
+    print(_wrap(f"✓ {exercise.id} ({_points(exercise)}): {claim} on {len(seeds)} random cases, {exercise.verified}"))
 
 
 def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Outcome:
@@ -165,7 +167,7 @@ def _explain(
         lines.append(f"where: {failure.where}")
     why = diagnose(exercise, answer, [*SEEDS, seed]) or _guess(failure)
     lines.append(f"why:   {why or 'none of the usual mistakes gives exactly this answer'}")
-    lines.append(f'next:  hint("{exercise.id}") helps; check("{exercise.id}", …, seed={seed}) repeats this case')
+    lines.append(f'next:  hint("{exercise.id}") helps; check(…, seed={seed}) repeats this case')
     return lines
 
 
@@ -191,7 +193,12 @@ def _guess(failure: Failure) -> str | None:
 def _failed(exercise: Exercise, what: str, lines: list[str]) -> CheckFailed:
     if what.startswith("raised NotImplementedError"):
         return CheckFailed(f"✗ {exercise.id}: {UNFILLED}{exercise.unfilled}")
-    return CheckFailed("\n  ".join([f"✗ {exercise.id}: {what}", *lines]))
+    first = _wrap(f"✗ {exercise.id}: {what}")
+    return CheckFailed("\n".join([first, *(_wrap(text, first="  ", then=" " * 9) for text in lines)]))
+
+
+def _wrap(text: str, first: str = "", then: str = "  ") -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)
 
 
 def describe(inputs: Inputs) -> str:

@@ -7,6 +7,7 @@ others are run again without it.
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,9 +50,8 @@ class Grade:
     @property
     def headline(self) -> str:
         """The reason in one line: what is wrong, and the mistake where the check knew it."""
-        lines = self.reason.splitlines() or [""]
-        why = next((text.split("when ", 1)[1] for text in lines[1:] if "this is what you get when " in text), "")
-        return lines[0] + (f"; you get this when {why.split(':')[0]}" if why else "")
+        why = re.search(r"this is what you get when (.*?): ", " ".join(self.reason.split()))
+        return self.reason.partition("\n")[0] + (f"; you get this when {why[1]}" if why else "")
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,8 @@ def _cause(answers: list[Outcome], check: Outcome) -> tuple[str, str]:
         if outcome.status == "timeout":
             return "timed out", "it did not finish in the time a cell is given: is there an endless loop?"
     if check.text.startswith("✗"):
-        message = check.text.split(": ", 1)[1]
+        first, tried, rest = check.text.split(": ", 1)[1].partition("\n  tried: ")
+        message = " ".join(first.split()) + tried + rest
         if message.startswith(UNFILLED):
             return "not filled in", message.removeprefix(UNFILLED)
         return "wrong", message

@@ -1,5 +1,6 @@
 """What `check` says of answers that are wrong in form: each fault is named."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from lecture17.reference import ssd
 def message(exercise: str, answer: Callable[..., Any], **options: int) -> str:
     with pytest.raises(CheckFailed) as failure:
         check(exercise, answer, **options)
-    return str(failure.value)
+    return " ".join(str(failure.value).split())
 
 
 def matrix_answer(change: Callable[[np.ndarray], Any]) -> str:
@@ -57,7 +58,7 @@ def test_the_place_is_put_in_the_words_of_the_exercise() -> None:
         return y, S
 
     text = message("03b_duality-ssd-chunkwise", forgets_from_token_9_on, seed=0)
-    size = int(text.split("chunk_size=")[1].split("\n")[0].split(";")[0])
+    size = int(re.search(r"chunk_size=(\d+)", text)[1])  # type: ignore[index]
     assert f"first at y[9, 0], token {9 % size} of chunk {9 // size} (chunks of {size}" in text
 
 
