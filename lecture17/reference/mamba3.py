@@ -155,7 +155,7 @@ def recurrent(
         beta, gamma = (1 - lam[t]) * delta[t] * alpha, lam[t] * delta[t]
         S = alpha * S + beta * np.outer(B_last, x_last) + gamma * np.outer(B_t, x[t])
         y[t] = C_t @ S
-        B_last, x_last = B_t, x[t]
+        B_last, x_last = B_t, x[t].copy()
     return y, (S, angle, B_last, x_last)
 
 
