@@ -24,12 +24,13 @@ def pass_the_first(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def test_progress_counts_what_is_passed_in_exercises(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "0 of 22 points" in run("progress")[1]
+    total = sum(e.points for e in exercises.all_exercises())
+    assert f"0 of {total} points" in run("progress")[1]
     pass_the_first(monkeypatch, clone / "exercises")
     status, text = run("progress")
     assert status == 0
-    assert "3 of 22 points" in text
-    assert "next: 03b_duality-exp-counterexample" in text
+    assert f"3 of {total} points" in text
+    assert f"next: {exercises.all_exercises()[1].id}, " in text
     when = json.loads((clone / ".lecture17" / "progress.json").read_text())["passed"]["00_quickstart-matrix"]
     pass_the_first(monkeypatch, clone / "exercises")
     assert passed.load()["00_quickstart-matrix"] == when, "the first pass is the one that is remembered"
