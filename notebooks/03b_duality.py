@@ -52,7 +52,8 @@ from lecture17.reference import attention, linear_attention, semiseparable, ssd
 # %%
 rng = np.random.default_rng(17)
 N, r, d = 32, 4, 3  # tokens, d_state, features of a token
-Q, K, V = np.exp(rng.normal(size=(N, r))), np.exp(rng.normal(size=(N, r))), rng.normal(size=(N, d))
+Q, K = np.exp(rng.normal(size=(2, N, r)))  # positive
+V = rng.normal(size=(N, d))
 
 scores = np.tril(Q @ K.T)
 definition = scores @ V / scores.sum(axis=1, keepdims=True)
@@ -86,7 +87,8 @@ truth = semiseparable.from_generators(Q / Z, K)
 
 assert_same(P=P, all_of_Z_on_the_row=truth)
 assert_same(lecture=lecture, P_times_root_of_Z=np.sqrt(Z) * P)
-print(f"the rows of P sum to 1; the lecture's sum to {lecture.sum(1).min():.1f} … {lecture.sum(1).max():.1f}")
+row_sums = lecture.sum(axis=1)
+print(f"rows of P sum to 1, the lecture's to {row_sums.min():.1f} … {row_sums.max():.1f}")
 
 # %% [markdown]
 # ## 2 · A diagonal SSM unrolls into a semiseparable matrix
@@ -144,7 +146,7 @@ W_s = np.array([decay(s - 1, j) * B[j] for j in range(s)]).T  # (r, s): how the 
 
 assert_same(block=M[s:, :s], read_times_write=O_s @ W_s)
 assert_same(state=h[s - 1], written_by_the_past=W_s @ x[:s])
-print(f"largest rank of any block on or below the diagonal: {semiseparable.rank(M)} (d_state = {r})")
+print(f"largest rank of a block on or below the diagonal: {semiseparable.rank(M)}, d_state: {r}")
 assert semiseparable.rank(M) == r
 
 # %% [markdown]
@@ -162,8 +164,8 @@ assert semiseparable.rank(M) == r
 T, steps = 12, np.arange(12)
 lam, V_eig = np.array([0.9, 0.8, 0.7, 0.6]), rng.normal(size=(r, r))
 A = V_eig @ np.diag(lam) @ np.linalg.inv(V_eig)
-powers = [np.linalg.matrix_power(A, k) for k in range(T)]
-lti = np.array([[C[0] @ powers[i - j] @ B[0] if i >= j else 0.0 for j in range(T)] for i in range(T)])
+impulse = [C[0] @ np.linalg.matrix_power(A, k) @ B[0] for k in range(T)]
+lti = np.array([[impulse[i - j] if i >= j else 0.0 for j in range(T)] for i in range(T)])
 
 u = (C[0] @ V_eig) * lam ** steps[:, None]
 v = np.linalg.solve(V_eig, B[0]) * lam ** -steps[:, None]
@@ -209,9 +211,11 @@ M_ssd, _ = ssd.recurrent(impulses, log_a, B, C)
 assert_same(recurrence=M_ssd, masked_scores=L * (C @ B.T))  # (3.1)
 
 masks = [np.exp(semiseparable.segsum(np.log(a[:, n]))) for n in range(r)]
-assert_same(diagonal_ssm=M, sum_of_masked_scores=sum(masks[n] * np.outer(C[:, n], B[:, n]) for n in range(r)))  # (3.2)
+r_masks = sum(masks[n] * np.outer(C[:, n], B[:, n]) for n in range(r))
+assert_same(diagonal_ssm=M, sum_over_r_masks=r_masks)  # (3.2)
 
-figures.mask_times_gram(L, C @ B.T, title="One decay per token is a mask over the scores; a zero decay cuts it in two")
+title = "One decay per token is a mask over the scores; a zero decay cuts it in two"
+figures.mask_times_gram(L, C @ B.T, title=title)
 
 # %% [markdown]
 # **Learned:** $L$ knows when, $C B^\top$ knows what, and $M$ is their product entry by entry; the zero decay at
@@ -259,7 +263,8 @@ L_given[20:, :20] = 0
 assert semiseparable.rank(L_given) == 1
 
 i, s, j = np.array([(i, s, j) for i in range(N) for s in range(i + 1) for j in range(s + 1)]).T
-assert_same(L_ss_L_ij=L_given[s, s] * L_given[i, j], L_is_L_sj=L_given[i, s] * L_given[s, j])  # (4.2)
+left, right = L_given[s, s] * L_given[i, j], L_given[i, s] * L_given[s, j]
+assert_same(L_ss_L_ij=left, L_is_L_sj=right)  # (4.2)
 
 # %% [markdown]
 # **(4.3) The minors rebuild the decays.** Divide each row by its diagonal: $L'_{ij} = L_{ij} / L_{ii}$, so that
@@ -274,12 +279,13 @@ assert_same(L_ss_L_ij=L_given[s, s] * L_given[i, j], L_is_L_sj=L_given[i, s] * L
 diagonal = np.diag(L_given)
 L_unit = L_given / diagonal[:, None]
 i, j = np.tril_indices(N, -1)
-a_found = np.concatenate([[0.0], np.diag(L_unit, -1)])  # a_0 acts on the empty state: any number will do
+a_found = np.append(0.0, np.diag(L_unit, -1))  # a_0 acts on the empty state: any number will do
 
 assert_same(L_unit=L_unit[i, j], one_decay_times_the_row_above=a_found[i] * L_unit[i - 1, j])
-products = np.array([[a_found[j + 1 : i + 1].prod() if i >= j else 0.0 for j in range(N)] for i in range(N)])
-assert_same(L_unit=L_unit, products_of_decays=products)
-print(f"decays found: from {a_found[1:].min():.2f} to {a_found.max():.2f}, and {abs(a_found[20]):.0f} at the cut")
+products = [a_found[first + 1 : last + 1].prod() for last, first in zip(i, j, strict=True)]
+assert_same(L_unit=L_unit[i, j], products_of_decays=products)
+print(f"decays found: from {a_found.min():.2f} to {a_found.max():.2f}")
+assert a_found[20] == 0  # the cut
 
 # %% [markdown]
 # **(4.4) What was divided out goes to the reader.**
@@ -323,7 +329,7 @@ assert_same(masked_attention=(L_given * (C @ B.T)) @ X, ssm=y_ssm)
 
 # %%
 def block_rank(M: np.ndarray) -> int:
-    """Rank of the lower left quarter, from the first half of the tokens to the second, up to rounding."""
+    """Rank, up to rounding, of the block from the first half of the tokens to the second."""
     singular_values = semiseparable.block_singular_values(M, len(M) // 2)
     return int((singular_values > len(M) * np.finfo(float).eps * np.linalg.norm(M, 2)).sum())
 
@@ -334,7 +340,8 @@ L_ar = np.zeros((N, N))
 for t in range(N):  # row t of the mask is the answer of y_t to every unit vector
     L_ar[t] = mu[t] * np.eye(N)[t] + sum(ell[t, k] * L_ar[t - k] for k in range(1, min(p, t) + 1))
 
-L_power = np.tril(1 / (1 + np.abs(np.subtract.outer(np.arange(N), np.arange(N)))))  # fades as 1 / (1 + i - j)
+distance = np.abs(np.subtract.outer(np.arange(N), np.arange(N)))
+L_power = np.tril(1 / (1 + distance))  # fades as a power, not as a product of decays
 print(f"block rank of the autoregressive mask of order {p}: {block_rank(L_ar)}")
 print(f"block rank of its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
 print(f"block rank of the power-law mask: {block_rank(L_power)}, of {N // 2} possible")
@@ -403,9 +410,11 @@ assert_same(quadratic_form_of_cubes=c @ gram**3 @ c, squared_norm=(tensor**2).su
 
 t = points @ rng.normal(size=3)
 i, j = np.tril_indices(n, -1)
-assert_same(determinant=np.linalg.det(np.vander(t, increasing=True)), product=np.prod(t[i] - t[j]))  # (6.3)
+vandermonde = np.linalg.det(np.vander(t, increasing=True))
+assert_same(determinant=vandermonde, product=np.prod(t[i] - t[j]))  # (6.3)
 
-P = attention.softmax_matrix(np.concatenate([points, points]), np.concatenate([points, points]))
+twice = np.concatenate([points, points])
+P = attention.softmax_matrix(twice, twice)
 Z = G.sum(axis=1, keepdims=True) + np.tril(G).sum(axis=1, keepdims=True)
 assert_same(attention_block=P[n:, :n], scaled_rows_of_G=G / Z)  # (6.4)
 assert np.linalg.matrix_rank(G) == np.linalg.matrix_rank(P[n:, :n]) == n
@@ -433,13 +442,13 @@ for length in lengths:
     distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
     softmax_ranks.append(block_rank(attention.softmax_matrix(q, k)))
     power_ranks.append(block_rank(np.tril(1 / (1 + distance))))
-    ssd_ranks.append(block_rank(semiseparable.from_sss(np.log(rng.uniform(0.9, 1, length)), k, q)))
+    log_decays = np.log(rng.uniform(0.9, 1, length))
+    ssd_ranks.append(block_rank(semiseparable.from_sss(log_decays, B=k, C=q)))
 
 assert softmax_ranks == [length // 2 for length in lengths]
 assert ssd_ranks == [8] * len(lengths)
-figures.block_ranks(
-    lengths, softmax_ranks, power_ranks, ssd_ranks, title="Softmax needs a state that grows with N; SSD never does"
-)
+title = "Softmax needs a state that grows with N; SSD never does"
+figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 
 # %% [markdown]
 # **Learned:** the rank of softmax attention is as large as the block, that of SSD is `d_state`; the power-law mask
@@ -483,7 +492,8 @@ for length in (0.5, 1.5):
     squares = [[weight_error(length, m, seed) ** 2 for m in n_features] for seed in range(16)]
     errors[f"|q| = |k| = {length}"] = np.sqrt(np.mean(squares, axis=0))
 assert -0.6 < np.polyfit(np.log(n_features), np.log(errors["|q| = |k| = 0.5"]), 1)[0] < -0.4
-figures.random_feature_error(n_features, errors, title="Four times the features halve the error, once there are enough")
+title = "Four times the features halve the error, once there are enough"
+figures.random_feature_error(n_features, errors, title=title)
 
 # %% [markdown]
 # **Learned:** the rate is $m^{-1/2}$ (proved for each score; for the normalized weights measured here), but long
@@ -518,14 +528,17 @@ M = ssd.matrix(X, log_a, B, C)
 
 first, last = in_chunks[1], in_chunks[3]  # chunk 3 reads chunk 1, over chunk 2
 L_first = np.exp(semiseparable.segsum(log_a[first]))
-assert_same(diagonal_block=M[first, first], attention_in_the_chunk=L_first * (C[first] @ B[first].T))  # (7.1)
+within_chunk = L_first * (C[first] @ B[first].T)
+assert_same(diagonal_block=M[first, first], attention_in_the_chunk=within_chunk)  # (7.1)
 
 f = np.exp(np.cumsum(log_a[last]))[:, None]  # from the start of chunk 3
 g = np.exp(log_a[in_chunks[2]].sum())  # over the whole of chunk 2
 e = L_first[-1][:, None]  # to the end of chunk 1: the last row of its mask
-assert_same(block_below=M[last, first], three_factors=(f * C[last]) @ (g * (e * B[first]).T))  # (7.2)
+factors = (f * C[last]) @ (g * (e * B[first]).T)
+assert_same(block_below=M[last, first], three_factors=factors)  # (7.2)
 
-figures.chunk_grid(4, title="Only the diagonal blocks are built; all others pass through the state")
+title = "Only the diagonal blocks are built; all others pass through the state"
+figures.chunk_grid(4, title=title)
 
 # %% [markdown]
 # **Learned:** only the diagonal blocks are quadratic, in $c$; all the others factor through the state, and share
@@ -546,7 +559,7 @@ figures.chunk_grid(4, title="Only the diagonal blocks are built; all others pass
 
 
 # %%
-def four_steps(x: np.ndarray, log_a: np.ndarray, B: np.ndarray, C: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+def four_steps(x, log_a, B, C, c: int) -> tuple[np.ndarray, np.ndarray]:
     x_c, B_c, C_c = (array.reshape(-1, c, array.shape[1]) for array in (x, B, C))  # (chunks, c, …)
     log_a_c = log_a.reshape(-1, c)
     L = np.exp([semiseparable.segsum(log_a) for log_a in log_a_c])  # (chunks, c, c)
@@ -589,17 +602,17 @@ for chunk_size in (1, 4, 8, 32):
 
 # %%
 class Counted(np.ndarray):
-    """An array that counts the multiplications and additions done with it, and the sizes of their results."""
+    """An array that counts the FLOPs done with it, and notes the sizes of their results."""
 
     flops, sizes = 0, set()
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         kwargs.pop("out", None)
-        result = np.asarray(getattr(ufunc, method)(*map(np.asarray, inputs), **kwargs)).view(Counted)
+        result = np.asarray(getattr(ufunc, method)(*map(np.asarray, inputs), **kwargs))
         if method == "__call__" and ufunc in (np.matmul, np.multiply, np.add):
             Counted.flops += result.size * (2 * inputs[0].shape[-1] if ufunc is np.matmul else 1)
             Counted.sizes.add(result.size)
-        return result
+        return result.view(Counted)
 
 
 def flops_per_token(c: np.ndarray | int, r: int, d: int) -> np.ndarray | float:
@@ -610,7 +623,8 @@ for c in (1, 2, 8, 16, 32):
     Counted.flops, Counted.sizes = 0, set()
     four_steps(*(array.view(Counted) for array in (X, log_a, B, C)), c)
     assert Counted.flops == N * flops_per_token(c, r, d)
-    assert {N * c, N // c * r * d} <= Counted.sizes  # the diagonal blocks, and what the chunks write
+    assert N * c in Counted.sizes  # the diagonal blocks
+    assert N // c * r * d in Counted.sizes  # what the chunks write
 
 # %%
 Counted.flops, X_n, B_n, C_n = 0, X.view(Counted), B.view(Counted), C.view(Counted)
@@ -624,10 +638,14 @@ for t in range(N):
 assert Counted.flops == N * 5 * r * d  # recurrent
 
 sizes, wide = np.arange(1, 1025), 64  # wide: r and d of a real head
-costs = {"FLOPs per token": flops_per_token(sizes, wide, wide), "numbers held per token": sizes + wide * wide / sizes}
+costs = {
+    "FLOPs per token": flops_per_token(sizes, wide, wide),
+    "numbers held per token": sizes + wide * wide / sizes,
+}
 fewest = [sizes[np.argmin(cost)] for cost in costs.values()]
 assert fewest == [round(np.sqrt(2 * wide**2 / (4 * wide + 1))), wide]  # (7.3)
-figures.chunk_cost(sizes, costs, title="FLOPs alone want chunks of six tokens, memory wants √(d_state · d) = 64")
+title = "FLOPs alone want chunks of six tokens, memory wants √(d_state · d) = 64"
+figures.chunk_cost(sizes, costs, title=title)
 
 # %% [markdown]
 # **Learned:** FLOPs alone would choose hardly more than the recurrence; up to 64 they grow by less than a factor of
@@ -667,7 +685,8 @@ def states(B: np.ndarray) -> np.ndarray:
 S, S_mixed = states(B), states(B_mixed)
 assert_same(T_times_state=mix @ S, state_in_the_new_basis=S_mixed)
 y, y_mixed = (C[:, None] @ S)[:, 0], (C_mixed[:, None] @ S_mixed)[:, 0]
-figures.state_in_two_bases(S, S_mixed, y, y_mixed, title="Another basis, another state, the same output")
+title = "Another basis, another state, the same output"
+figures.state_in_two_bases(S, S_mixed, y, y_mixed, title=title)
 
 # %% [markdown]
 # **Learned:** no number of the state means anything by itself; only $M$ does, and both views compute it.
@@ -695,7 +714,7 @@ impulse_response = [C[0] @ (A_bar**k * B_bar) for k in range(200)]
 h = np.zeros(r)
 for _ in range(200):
     h = A_bar * h + B_bar * 1.0  # a constant input
-assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_after_a_long_constant_input=C[0] @ h)
+assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_at_last=C[0] @ h)
 
 # %% [markdown]
 # ## What is proved, and what is only measured
