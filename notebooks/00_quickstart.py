@@ -143,7 +143,8 @@ figures.matrix_state_output(
 P = np.tril(np.exp(Q @ K.T))
 P = P / P.sum(axis=1, keepdims=True)
 for name, matrix in {"linear attention": A, "softmax attention": P}.items():
-    print(f"{name:18} rank of the block from past to future: {np.linalg.matrix_rank(matrix[12:, :12])}")
+    rank = np.linalg.matrix_rank(matrix[12:, :12])
+    print(f"{name:18} rank of the block from past to future: {rank}")
 
 # %%
 assert np.linalg.matrix_rank(A[12:, :12]) == r
