@@ -3,14 +3,19 @@
 from .chunks import chunk_cost, chunk_grid
 from .features import random_feature_error
 from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
+from .precision import error_growth, generator_range
+from .rank_map import rank_map
 from .ranks import block_ranks
 
 __all__ = [
     "block_ranks",
     "chunk_cost",
     "chunk_grid",
+    "error_growth",
+    "generator_range",
     "mask_times_gram",
     "matrix_state_output",
     "random_feature_error",
+    "rank_map",
     "state_in_two_bases",
 ]

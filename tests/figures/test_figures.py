@@ -65,6 +65,24 @@ def block_ranks(seed: int) -> Picture:
     )
 
 
+def rank_map(seed: int) -> Picture:
+    i, j = np.indices((20 + seed, 20 + seed))
+    return figures.rank_map(
+        {"semiseparable": 1 + np.maximum(2, j - i), "any matrix": np.minimum(20 + seed - i, 1 + j)}, title=TITLE
+    )
+
+
+def generator_range(seed: int) -> Picture:
+    steps = np.arange(400.0) / (1 + seed)
+    return figures.generator_range(-0.3 * steps, 0.3 * steps, 1 + np.cos(steps), np.float32, title=TITLE)
+
+
+def error_growth(seed: int) -> Picture:
+    lengths = [64, 256, 1024, 4096]
+    errors = {"by differences": [(1 + seed) * 1e-8 * N for N in lengths], "by segments": [2e-8] * 4}
+    return figures.error_growth(lengths, errors, title=TITLE)
+
+
 def random_feature_error(seed: int) -> Picture:
     n_features = 2 ** np.arange(4, 12)
     errors = {"short vectors": (1 + seed) * n_features**-0.5, "long vectors": n_features**-0.25}
@@ -87,6 +105,9 @@ MADE: list[Callable[[int], Picture]] = [
     state_in_two_bases,
     mask_times_gram,
     block_ranks,
+    rank_map,
+    generator_range,
+    error_growth,
     random_feature_error,
     chunk_grid,
     chunk_cost,
