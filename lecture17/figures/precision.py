@@ -19,7 +19,7 @@ def generator_range(
     picture = Picture(
         title,
         f"Sizes against the token, on a logarithmic axis: the generator v grows beyond the largest {limits.dtype} "
-        f"number at token {over}, the generator u falls below the smallest at token {under}, and the state stays between "
+        f"number at token {over}, the generator u falls below the smallest at token {under}, the state stays between "
         f"{np.abs(state).min():.0e} and {np.abs(state).max():.0e} over all {len(state)} tokens.",
         size=(8.5, 3.8),
     )

@@ -10,7 +10,7 @@ from ._style import MAGNITUDES, OFF_DIAGONAL, styled
 
 @styled
 def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
-    """For each named matrix the ranks (N, N) of its blocks: entry (i, j) for the rows from i on, the columns up to j."""
+    """For each named matrix the ranks (N, N) of its blocks: entry (i, j) for the rows from i on, columns up to j."""
     largest = max(int(np.tril(r).max()) for r in ranks.values())
     picture = Picture(
         title,
