@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..reference._validation import check_chunk_size, shapes_checked
+from ..reference._validation import check_at_least_one, shapes_checked
 
 __all__ = [
     "check_alike",
@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "check_groups",
     "check_log_decay",
+    "check_within",
     "shapes_checked",
     "state_dtype",
 ]
@@ -53,6 +54,23 @@ def check_log_decay(**tensors: Tensor | None) -> None:
             f"{name}{_first(bad)} is {value[bad][0].item():.6g}: expected log decays, at most 0 "
             f"(a decay is exp({name}) in [0, 1]; -inf forgets everything)"
         )
+
+
+def check_within(low: float, high: float, **tensors: Tensor) -> None:
+    """Raise ValueError naming the first of `tensors` with a number that is not in [low, high]."""
+    for name, value in tensors.items():
+        if value.numel() == 0:
+            continue
+        least, most = value.detach().aminmax()  # both are NaN if any number is
+        if low <= least and most <= high:
+            continue
+        bad = ~((value >= low) & (value <= high))
+        raise ValueError(f"{name}{_first(bad)} is {value[bad][0].item():.6g}: expected numbers in [{low:g}, {high:g}]")
+
+
+def check_chunk_size(chunk_size: int) -> None:
+    """Raise ValueError unless chunk_size is at least 1."""
+    check_at_least_one(chunk_size=chunk_size)
 
 
 def check_groups(heads: int, groups: int) -> None:
