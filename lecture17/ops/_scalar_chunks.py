@@ -1,0 +1,228 @@
+"""Attention under one decay per token, chunk by chunk: the core of ssd, retention, linear_attention and mamba3.
+
+    S_t = a_t S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t        (a_t = e^{log_a_t})
+
+The four steps of the SSD algorithm (arXiv 2405.21060, Section 6) as matrix products over a block of chunks at a time, so
+that what a block needs stays in the cache, with the backward pass written out: it needs nothing but the arguments and
+the state in front of each chunk.
+
+How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i inside a chunk, the mask is L[i, j] = 2^{c_i - c_j}, but the
+difference of two rounded sums is off by the rounding of the larger. So c is summed in float64 and split,
+c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
+
+    L = diag(2^{f_i}) [2^{n_i - n_j}] diag(2^{-f_j})
+
+The mask in the middle is exact, and the outer factors lie within √2 of 1 and are taken into y and v. The mask does not
+change with c but at jumps, which the outer factors make up for; so the gradient by c is that by f: dy·y - dv·v.
+A decay too small for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ._validation import state_dtype
+
+# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the caches of two cores.
+BLOCK_NUMEL = 2**18
+
+
+def attend(
+    Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The chunkwise form: (y, state after the last token, sum of all numbers in Q, K and V).
+
+    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v). The sum is there to be
+    looked at: it is finite unless a number in Q, K or V is not (or numbers are so large that it overflows).
+    """
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (Q, K, V, log_a, state))
+    return _Attend.apply(Q, K, V, log_a, state, chunk_size, keep)
+
+
+class _Block(NamedTuple):
+    """Some chunks of equal length of some sequences of the batch."""
+
+    rows: slice
+    tokens: slice
+    chunks: int
+    groups: int
+
+    def by_head(self, x: Tensor, heads: int) -> Tensor:
+        """(b, t, heads, d) -> (chunks, b, groups, heads per group, length, d), a view of this block's part."""
+        x = x[self.rows, self.tokens].unflatten(1, (self.chunks, -1)).unflatten(3, (self.groups, heads // self.groups))
+        return x.permute(1, 0, 3, 4, 2, 5)
+
+
+def _blocks(K: Tensor, V: Tensor, chunk_size: int) -> Iterator[_Block]:
+    """Every block, those of one sequence in the order of time; what is left at the end is a chunk of its own."""
+    batch, time, heads, d_v = V.shape
+    groups, d_k = K.shape[2:]
+    length = max(1, min(chunk_size, time))
+    room = max(1, BLOCK_NUMEL // max(1, heads * length * max(d_k, d_v, length)))  # in chunks of one sequence
+    at_a_time = max(1, min(room, time // length))
+    n_rows = room // at_a_time
+    whole = time - time % length
+    for row in range(0, batch, n_rows):
+        rows = slice(row, row + n_rows)
+        for start in range(0, whole, at_a_time * length):
+            stop = min(whole, start + at_a_time * length)
+            yield _Block(rows, slice(start, stop), (stop - start) // length, groups)
+        if whole < time:
+            yield _Block(rows, slice(whole, time), 1, groups)
+
+
+class _Decays(NamedTuple):
+    """The decays of a block, (chunks, b, groups, heads per group, length, 1), whole and fractional parts as powers."""
+
+    from_start: Tensor  # 2^{n_i}
+    up: Tensor  # 2^{f_i}
+    down: Tensor  # 2^{-f_j}
+    to_end: Tensor  # 2^{n_L + f_L - n_j}
+    whole: Tensor  # 2^{n_L + f_L}, of the whole chunk
+    mask: Tensor  # [2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)
+    dead: Tensor  # where a decay is 0 in this type
+
+
+def _decays(block: _Block, log_a: Tensor, dtype: torch.dtype) -> _Decays:
+    floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # subnormal numbers are not half as small again
+    log2_a = block.by_head(log_a[..., None], log_a.shape[2]).to(torch.float64) / math.log(2)
+    c = log2_a.clamp(min=floor).cumsum(-2)
+    n = c.round()
+    f = c.sub_(n).to(dtype)
+    n = n.to(dtype)
+    return _Decays(
+        from_start=n.exp2(),
+        up=f.exp2(),
+        down=f.neg().exp2_(),
+        to_end=(n[..., -1:, :] - n + f[..., -1:, :]).exp2_(),
+        whole=(n[..., -1:, :] + f[..., -1:, :]).exp2_(),
+        mask=(n - n.mT).exp2_().tril_(),
+        dead=log2_a < floor,
+    )
+
+
+def _scaled(x: Tensor, factor: Tensor) -> Tensor:
+    """x times factor, laid out in the order of its axes and never x itself."""
+    return torch.mul(x, factor, out=factor.new_empty(x.shape))
+
+
+def _matrices(x: Tensor) -> Tensor:
+    """All but the last two axes as one: what torch.bmm takes."""
+    return x.reshape(-1, *x.shape[-2:])
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int, keep: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        groups, heads = K.shape[2], V.shape[2]
+        S = state.unflatten(1, (groups, heads // groups)).clone()
+        y = torch.empty_like(V, memory_format=torch.contiguous_format)
+        seen, kept = S.new_zeros(()), []
+        for block in _blocks(K, V, chunk_size):
+            # Summing brings the block into the cache in the order it lies in memory, quicker than gathering heads does.
+            for x in (Q, K, V):
+                seen += x[block.rows, block.tokens].sum()
+            states = _forward(block, Q, K, V, log_a, S[block.rows], y)
+            S[block.rows] = states[-1]
+            if keep:
+                kept.append(states)
+        if keep:
+            ctx.save_for_backward(Q, K, V, log_a, *kept)
+            ctx.chunk_size = chunk_size
+        ctx.mark_non_differentiable(seen)
+        return y, S.flatten(1, 2), seen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, dstate: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        Q, K, V, log_a, *kept = ctx.saved_tensors
+        groups, heads = K.shape[2], V.shape[2]
+        dS = dstate.unflatten(1, (groups, heads // groups)).clone()
+        grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
+        for block, states in reversed(list(zip(_blocks(K, V, ctx.chunk_size), kept, strict=True))):
+            dS[block.rows] = _backward(block, Q, K, V, log_a, states, dy, dS[block.rows], *grads)
+        return *grads, dS.flatten(1, 2), None, None
+
+
+def _forward(block: _Block, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, S: Tensor, y: Tensor) -> Tensor:
+    """Write the block's part of y; returns the states before each chunk and after the last, (chunks + 1, ...)."""
+    groups, heads = K.shape[2], V.shape[2]
+    a = _decays(block, log_a, S.dtype)
+    k = block.by_head(K, groups).to(S.dtype).contiguous()  # (c, b, g, 1, L, d_k)
+    v = _scaled(block.by_head(V, heads), a.down)  # (c, b, g, h/g, L, d_v)
+
+    states = S.new_empty(block.chunks + 1, *S.shape)  # (c + 1, b, g, h/g, d_k, d_v)
+    states[0] = S
+    torch.bmm(_matrices(k * a.to_end).mT, _matrices(v), out=states[1:].flatten(0, 3))  # what each chunk adds
+    for after, decay, before in zip(states[1:], a.whole, states[:-1], strict=True):
+        after.addcmul_(decay, before)
+
+    q = block.by_head(Q, groups).to(S.dtype).contiguous()
+    scores = a.mask.mul_((_matrices(q) @ _matrices(k).mT).view(*k.shape[:-1], -1))
+    out = _matrices(scores) @ _matrices(v)
+    out.baddbmm_(_matrices(q * a.from_start), _matrices(states[:-1]))
+    torch.mul(out.view(v.shape), a.up, out=block.by_head(y, heads))
+    return states
+
+
+def _backward(
+    block: _Block,
+    Q: Tensor,
+    K: Tensor,
+    V: Tensor,
+    log_a: Tensor,
+    states: Tensor,
+    dy: Tensor,
+    dS: Tensor,
+    dQ: Tensor,
+    dK: Tensor,
+    dV: Tensor,
+    dlog_a: Tensor,
+) -> Tensor:
+    """Write the block's part of dQ, dK, dV, dlog_a; returns the gradient by the state in front of the block.
+
+    dS is the gradient by the state after the block. In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by the
+    fractional parts, u = 2^n, w = what is left at the chunk's end, S the state before and D the gradient by that after:
+
+        G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
+    """
+    groups, heads = K.shape[2], V.shape[2]
+    a = _decays(block, log_a, states.dtype)
+    v = _scaled(block.by_head(V, heads), a.down)
+    dout = _scaled(block.by_head(dy, heads), a.up)
+    per_head = (*v.shape[:-1], K.shape[-1])
+    k, q = (block.by_head(x, groups).to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
+
+    dout_start = dout * a.from_start
+    dstates = torch.empty_like(states)
+    dstates[-1] = dS
+    torch.bmm(_matrices(q).mT, _matrices(dout_start), out=dstates[:-1].flatten(0, 3))
+    for before, decay, after in reversed(list(zip(dstates[:-1], a.whole, dstates[1:], strict=True))):
+        before.addcmul_(decay, after)
+
+    P = (_matrices(q) @ _matrices(k).mT).mul_(_matrices(a.mask))
+    dv = P.mT @ _matrices(dout)
+    dv.baddbmm_(_matrices(k * a.to_end), _matrices(dstates[1:]))
+    G = (_matrices(dout) @ _matrices(v).mT).mul_(_matrices(a.mask))
+    dq = G @ _matrices(k)
+    dq.baddbmm_(_matrices(dout_start), _matrices(states[:-1]).mT)
+    dk = (_matrices(v) @ _matrices(dstates[1:]).mT).mul_(_matrices(a.to_end))
+    dk.baddbmm_(G.mT, _matrices(q))
+    dv, dq, dk = dv.view(v.shape), dq.view(per_head), dk.view(per_head)
+
+    # e^{c_i} is in all of y_i and e^{-c_j} in all that v_j gives; what y_i gives is also all that q_i does.
+    dc = (q * dq).sum(-1, keepdim=True).sub_((v * dv).sum(-1, keepdim=True))
+    dc[..., -1:, :] += (dstates[1:] * states[1:]).sum((-2, -1))[..., None, None]
+    dc = dc.flip(-2).cumsum(-2).flip(-2).masked_fill_(a.dead, 0)
+
+    torch.mul(dv, a.down, out=block.by_head(dV, heads))
+    block.by_head(dQ, groups).copy_(dq.sum(3, keepdim=True))
+    block.by_head(dK, groups).copy_(dk.sum(3, keepdim=True))
+    block.by_head(dlog_a[..., None], heads).copy_(dc)
+    return dstates[0]
