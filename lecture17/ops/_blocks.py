@@ -1,0 +1,121 @@
+"""The chunkwise form of any mixer, a block of chunks at a time: the working set stays in cache and memory linear.
+
+Whole sequences in one go would make every intermediate as long as the sequence, and autograd would keep them all for
+the backward pass. Here the forward pass keeps the state in front of each block and nothing else; the backward pass
+goes through the blocks from the last to the first, computes each again and differentiates it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+from ._validation import state_dtype
+
+Block = Callable[..., tuple[Tensor, Tensor]]  # block(*pieces, *constants, state) -> (y, state after it)
+
+# Numbers in one intermediate of a block: half a mebibyte of float32, so that a few of them fit the caches of two cores.
+BLOCK_NUMEL = 2**17
+
+
+def rows_and_chunks(batch: int, chunk_numel: int) -> tuple[int, int]:
+    """Sequences and chunks of each in a block, when one intermediate of one chunk holds `chunk_numel` numbers."""
+    room = max(1, BLOCK_NUMEL // max(1, chunk_numel))
+    rows = max(1, min(batch, room))
+    return rows, max(1, room // rows)
+
+
+def over_blocks(
+    block: Block,
+    rows: int,
+    tokens: int,
+    sequences: Sequence[Tensor | None],
+    constants: Sequence[Tensor],
+    state: Tensor,
+    like: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Call `block` on so many rows and tokens of the sequences at a time; y has the shape and type of `like`.
+
+    Sequences have batch and time as their first axes, the state has batch; a sequence that is None stays None.
+    """
+    if like.numel() == 0:
+        return like.clone(), state
+    tensors = [t for t in (state, *sequences, *constants) if t is not None]
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    return _OverBlocks.apply(block, (rows, tokens), keep, like, len(sequences), state, *sequences, *constants)
+
+
+def _cuts(shape: torch.Size, steps: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """The rows and tokens of every block, those of a sequence in the order of time."""
+    for row in range(0, shape[0], steps[0]):
+        for token in range(0, shape[1], steps[1]):
+            yield slice(row, row + steps[0]), slice(token, token + steps[1])
+
+
+class _OverBlocks(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        block: Block,
+        steps: tuple[int, int],
+        keep: bool,
+        like: Tensor,
+        n_sequences: int,
+        state: Tensor,
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        sequences, constants = tensors[:n_sequences], tensors[n_sequences:]
+        y, state = like.new_empty(like.shape), state.clone()
+        kept = []
+        for cut in _cuts(y.shape, steps):
+            before = state[cut[0]]
+            if keep:
+                kept.append(before.clone())
+            pieces = (None if s is None else s[cut] for s in sequences)
+            y[cut], state[cut[0]] = block(*pieces, *constants, before)
+        if keep:
+            ctx.save_for_backward(*tensors, *kept)
+            ctx.block, ctx.steps, ctx.n_sequences, ctx.n_tensors = block, steps, n_sequences, len(tensors)
+        return y, state
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
+        tensors, kept = ctx.saved_tensors[: ctx.n_tensors], ctx.saved_tensors[ctx.n_tensors :]
+        needed = ctx.needs_input_grad[-len(tensors) :]
+        grads = [torch.zeros_like(t) if needs else None for t, needs in zip(tensors, needed, strict=True)]
+        dstate = dstate.clone()
+        for cut, before in reversed(list(zip(_cuts(dy.shape, ctx.steps), kept, strict=True))):
+            cuts = [cut if i < ctx.n_sequences else ... for i in range(len(tensors))]
+            inputs = [
+                None if t is None else t[c].detach().requires_grad_(needs)
+                for t, c, needs in zip(tensors, cuts, needed, strict=True)
+            ]
+            before = before.detach().requires_grad_()
+            with torch.enable_grad():
+                y, after = ctx.block(*inputs, before)
+            wanted = [t for t in inputs if t is not None and t.requires_grad]
+            found = torch.autograd.grad((y, after), [before, *wanted], (dy[cut].to(y.dtype), dstate[cut[0]]))
+            dstate[cut[0]] = found[0]
+            parts = iter(found[1:])
+            for grad, c in zip(grads, cuts, strict=True):
+                if grad is not None:
+                    grad[c] += next(parts)
+        return None, None, None, None, None, dstate, *grads
+
+
+def to_chunks(x: Tensor, length: int) -> Tensor:
+    """(b, T, h, ...) -> (chunks, b·h, length, ...), the last chunk filled with zeros; 16-bit numbers as float32."""
+    x = x.to(state_dtype(x.dtype))
+    if x.shape[1] % length:
+        x = pad(x, (*(0, 0) * (x.dim() - 2), 0, -x.shape[1] % length))
+    return x.unflatten(1, (-1, length)).transpose(2, 3).transpose(0, 1).flatten(1, 2).contiguous()
+
+
+def from_chunks(y: Tensor, batch: int, tokens: int) -> Tensor:
+    """The way back: (chunks, b·h, length, d) -> (b, tokens, h, d)."""
+    y = y.unflatten(1, (batch, -1)).transpose(0, 1).transpose(2, 3)  # (b, chunks, length, h, d)
+    return y.flatten(1, 2)[:, :tokens]

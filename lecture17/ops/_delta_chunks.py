@@ -1,0 +1,120 @@
+"""What the delta rule and RWKV-7 share: chunks whose tokens remove from the state what they find in it.
+
+Every token first finds something in the state, then removes what it found (besides what else it writes), then reads.
+With the rows of all tokens of a chunk that find above the rows of all that read, and S the state before the chunk,
+
+    Z = Y + H S + M U,    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ [U; V]
+
+U is what the removals write and V what is written besides. No token finds what it or a later one writes, so the upper
+half N of M is strictly lower triangular and U solves a unit triangular system, (I + N) U = -(upper half of Y + H S):
+the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shapes, after any leading axes:
+
+    Y: (2L, d_v), H: (2L, d_k), M: (2L, L), W: (L or with V 2L, d_k), V: (L, d_v) or None, S: (d_k, d_v),
+    g: (d_k or 1, 1) or None for no decay
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+
+def solve(
+    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, V: Tensor | None, g: Tensor | None, S: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One chunk, with one triangular solve; returns (y, S')."""
+    L = M.shape[-1]
+    Z = Y + H @ S
+    U = torch.linalg.solve_triangular(M[..., :L, :], -Z[..., :L, :], upper=False, unitriangular=True)
+    UV = U if V is None else torch.cat([U, V], -2)
+    return Z[..., L:, :] + M[..., L:, :] @ U, (S if g is None else g * S) + W.mT @ UV
+
+
+def carry(
+    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, V: Tensor | None, g: Tensor | None, S: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Chunk after chunk: all but S have the leading axes (chunks, b·h); returns (y of all chunks, S after the last).
+
+    Everything that does not need the state is done for all chunks at a time, the triangular inverse among it; a short
+    loop over the chunks carries the state. Of the upper half of M only what lies below the diagonal counts.
+    """
+    return _Carry.apply(Y, H, M, W, V, g, S)
+
+
+class _Carry(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, Y: Tensor, H: Tensor, M: Tensor, W: Tensor, V: Tensor | None, g: Tensor | None, S: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        L, d_v = M.shape[-1], Y.shape[-1]
+        inverse = _negative_inverse(M[:, :, :L].flatten(0, 1)).view(*M.shape[:2], L, L)
+        Z = torch.empty_like(Y)
+        UV = Y.new_empty(*W.shape[:-1], d_v)
+        if V is not None:
+            UV[:, :, L:] = V
+        U, upper, lower = UV[:, :, :L], Z[:, :, :L], Z[:, :, L:]
+        states = [S]
+        for i, (Y_i, H_i, Z_i, inverse_i, upper_i, U_i, W_i, UV_i) in enumerate(
+            zip(Y, H, Z, inverse, upper, U, W.mT, UV, strict=True)
+        ):
+            torch.baddbmm(Y_i, H_i, S, out=Z_i)
+            U_i.copy_(torch.bmm(inverse_i, upper_i))
+            S = torch.baddbmm(S if g is None else g[i] * S, W_i, UV_i)
+            states.append(S)
+        y = torch.baddbmm(lower.flatten(0, 1), M[:, :, L:].flatten(0, 1), U.flatten(0, 1))
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(H, M, W, g, inverse, UV, torch.stack(states[:-1]))
+        return y.view_as(U), S
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, dS: Tensor) -> tuple[Tensor | None, ...]:
+        H, M, W, g, inverse, UV, states = ctx.saved_tensors
+        L = M.shape[-1]
+        dU = M[:, :, L:].mT @ dy
+        dZ = dy.new_empty(*H.shape[:-1], dy.shape[-1])
+        dZ[:, :, L:] = dy
+        dstates = torch.empty_like(states)  # of the state after each chunk
+        for i in reversed(range(len(M))):
+            dstates[i] = dS
+            dZ[i, :, :L] = torch.bmm(inverse[i].mT, torch.baddbmm(dU[i], W[i, :, :L], dS))
+            dS = torch.baddbmm(dS if g is None else g[i] * dS, H[i].mT, dZ[i])
+        dM = dZ @ UV[:, :, :L].mT
+        dM[:, :, :L].tril_(-1)
+        dV = W[:, :, L:] @ dstates if W.shape[2] > L else None
+        dg = None if g is None else (states * dstates).sum_to_size(g.shape)
+        return dZ, dZ @ states.mT, dM, UV @ dstates.mT, dV, dg, dS
+
+
+def _negative_inverse(N: Tensor) -> Tensor:
+    """-(I + N)⁻¹ for N: (batch, L, L), of which only what lies below the diagonal counts.
+
+    The inverses of two diagonal blocks make that of the block of twice the size, with X₂₁ = X₂₂ N₂₁ X₁₁ below: forward
+    substitution by blocks, as stable as by rows, in log₂ L rounds of many small products.
+    """
+    L = N.shape[-1]
+    missing = (1 << (L - 1).bit_length()) - L
+    if missing:
+        N = pad(N, (0, missing, 0, missing))
+    X = -torch.eye(L + missing, dtype=N.dtype, device=N.device).repeat(len(N), 1, 1)
+    m = 1
+    while m < L:
+        product = _blocks(N, m, m, 0).reshape(-1, m, m)
+        if m > 1:
+            X_11, X_22 = _blocks(X, m, 0, 0).reshape(-1, m, m), _blocks(X, m, m, m).reshape(-1, m, m)
+            product = torch.bmm(torch.bmm(X_22, product), X_11)
+        X_21 = _blocks(X, m, m, 0)
+        X_21.copy_(product.view(X_21.shape))
+        m *= 2
+    return X[:, :L, :L]
+
+
+def _blocks(X: Tensor, m: int, row: int, column: int) -> Tensor:
+    """The m × m blocks at (2mi + row, 2mi + column), i = 0, 1, …, as a view (batch, L / 2m, m, m) of (batch, L, L)."""
+    batch, down, across = X.stride()
+    steps = (batch, 2 * m * (down + across), down, across)
+    return X.as_strided(
+        (len(X), X.shape[-1] // (2 * m), m, m), steps, X.storage_offset() + row * down + column * across
+    )

@@ -1,0 +1,151 @@
+"""The delta rule, plain and gated: a token replaces what its key recalls. Introduced in 03c_family.
+
+    S_t = a_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    y_t = q_t S_t    (S: d_k × d_v, a_t = e^{log_a_t})
+
+`lecture17.reference.delta_rule` batched, differentiable and fast. Sources: Schlag et al., arXiv 2102.11174 (the rule);
+Yang et al., arXiv 2406.06484, Section 3 (WY and UT); Yang et al., arXiv 2412.06464, Section 3 (gated). Arguments, all
+functions alike:
+
+    Q, K: (batch, time, heads, d_k)     queries and keys; the transition is a contraction for β_t |k_t|² in [0, 2]
+    V: (batch, time, heads, d_v)        values; y has the same shape and type
+    beta: (batch, time, heads)          how much is replaced: 0 nothing, 1 all (for unit keys), 2 a reflection
+    log_a: (batch, time, heads)         log decays, at most 0, -inf allowed; None: no decay (the plain rule)
+    state: (batch, heads, d_k, d_v)     before the first token, zero if not given; that after the last is returned
+
+16-bit inputs are summed in float32, the type of their state (log_a may come in float32 too).
+
+Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
+log_a, a number that is not finite, types or devices that differ, chunk_size < 1, or a backend that cannot run raises
+ValueError naming the argument.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
+from ._decays import segsum
+from ._delta_chunks import carry, solve
+from ._validation import (
+    check_alike,
+    check_backend,
+    check_chunk_size,
+    check_finite,
+    check_log_decay,
+    shapes_checked,
+    state_dtype,
+)
+
+Keys = Float[Tensor, "batch time heads d_k"]
+Values = Float[Tensor, "batch time heads d_v"]
+PerToken = Float[Tensor, "batch time heads"]
+State = Float[Tensor, "batch heads d_k d_v"]
+
+
+def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, state: Tensor | None) -> Tensor:
+    """The state before the first token, once all arguments are checked."""
+    check_alike(Q=Q, K=K, V=V, beta=beta, decays={"log_a": log_a}, state=state)
+    check_log_decay(log_a=log_a)
+    check_finite(Q=Q, K=K, V=V, beta=beta, state=state)
+    if state is not None:
+        return state
+    return V.new_zeros(V.shape[0], V.shape[-2], K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype))
+
+
+def _operands(
+    Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, None, Tensor | None]:
+    """Y, H, M, W, V, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token finds
+    β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t."""
+    L, beta = K.shape[-2], beta[..., None]
+    H = torch.cat([beta * K, Q], -2)
+    M = (H @ K.mT).unflatten(-2, (2, L))
+    Y = torch.cat([-beta * V, torch.zeros_like(V)], -2)
+    if log_a is None:
+        return Y, H, M.tril().flatten(-3, -2), K, None, None
+    decay = torch.exp(segsum(log_a))  # from j to t
+    start = torch.exp(log_a.cumsum(-1))[..., None]  # from the start to t
+    M = (M * decay[..., None, :, :]).flatten(-3, -2)
+    return Y, H * torch.cat([start, start], -2), M, K * decay[..., -1, :, None], None, start[..., -1:, :]
+
+
+@shapes_checked
+def parallel(
+    Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None, state: State | None = None
+) -> tuple[Values, State]:
+    """The attention view, O(N²) and one triangular solve. Source: arXiv 2406.06484, Section 3."""
+    S = _start(Q, K, V, beta, log_a, state)
+    if V.shape[1] == 0:
+        return V.clone(), S
+    q, k, v, b = (s.transpose(1, 2).to(S.dtype) for s in (Q, K, V, beta))
+    y, S = solve(*_operands(q, k, v, b, None if log_a is None else log_a.transpose(1, 2).to(S.dtype)), S)
+    return y.transpose(1, 2).to(V.dtype), S
+
+
+@shapes_checked
+def recurrent(
+    Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None, state: State | None = None
+) -> tuple[Values, State]:
+    """The SSM view, O(N): after the decay, one step of gradient descent on |v_t - Sᵀ k_t|²/2 with step size β_t.
+
+        S = a_t S_{t-1},    S_t = S + β_t k_t (v_t - Sᵀ k_t)ᵀ,    y_t = q_t S_t
+
+    Source: arXiv 2102.11174, Section 4; gated: arXiv 2412.06464, Section 3.
+    """
+    S = _start(Q, K, V, beta, log_a, state)
+    y = []
+    for t in range(V.shape[1]):
+        y_t, S = _step(Q[:, t], K[:, t], V[:, t], beta[:, t], None if log_a is None else log_a[:, t], S)
+        y.append(y_t)
+    return (torch.stack(y, 1) if y else V.clone()), S
+
+
+@shapes_checked
+def chunkwise(
+    Q: Keys,
+    K: Keys,
+    V: Values,
+    beta: PerToken,
+    log_a: PerToken | None = None,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+) -> tuple[Values, State]:
+    """One triangular solve per chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2406.06484, 3."""
+    S = _start(Q, K, V, beta, log_a, state)
+    check_chunk_size(chunk_size)
+    check_backend(backend, V)
+    length = min(chunk_size, max(V.shape[1], 1))
+
+    def block(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, S: Tensor) -> tuple[Tensor, Tensor]:
+        q, k, v, b = (to_chunks(s, length) for s in (Q, K, V, beta))
+        operands = _operands(q, k, v, b, None if log_a is None else to_chunks(log_a, length))
+        y, S_after = carry(*operands, S.flatten(0, 1))
+        return from_chunks(y, *V.shape[:2]), S_after.view_as(S)
+
+    rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
+    return over_blocks(block, rows, chunks * length, (Q, K, V, beta, log_a), (), S, V)
+
+
+@shapes_checked
+def step(
+    q_t: Float[Tensor, "batch heads d_k"],
+    k_t: Float[Tensor, "batch heads d_k"],
+    v_t: Float[Tensor, "batch heads d_v"],
+    beta_t: Float[Tensor, "batch heads"],
+    log_a_t: Float[Tensor, "batch heads"] | None = None,
+    state: State | None = None,
+) -> tuple[Float[Tensor, "batch heads d_v"], State]:
+    """One token of `recurrent`; returns (y_t, state)."""
+    return _step(q_t, k_t, v_t, beta_t, log_a_t, _start(q_t, k_t, v_t, beta_t, log_a_t, state))
+
+
+def _step(
+    q_t: Tensor, k_t: Tensor, v_t: Tensor, beta_t: Tensor, log_a_t: Tensor | None, S: Tensor
+) -> tuple[Tensor, Tensor]:
+    q, k, v, beta = (z.to(S.dtype) for z in (q_t, k_t, v_t, beta_t))
+    if log_a_t is not None:
+        S = torch.exp(log_a_t.to(S.dtype))[..., None, None] * S
+    corrected = beta[..., None] * (v - torch.einsum("bhk,bhkd->bhd", k, S))
+    S = S + k[..., :, None] * corrected[..., None, :]
+    return torch.einsum("bhk,bhkd->bhd", q, S).to(v_t.dtype), S

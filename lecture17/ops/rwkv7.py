@@ -1,0 +1,183 @@
+"""RWKV-7's generalised delta rule: vector decay, and removal along one direction. Introduced in 01_tour and 03c_family.
+
+    S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ,    y_t = r_t S_t    (S: d_k × d_v, keys × values)
+
+`lecture17.reference.rwkv7` batched, differentiable and fast; the removal reads the state before this token's decay.
+Source: Peng et al., arXiv 2503.14456, Sections 3 and 4. Arguments, all functions alike, in the order r, log_w, k, v,
+kappa, a:
+
+    r, k: (batch, time, heads, d_k)     receptance (the query) and key
+    log_w: (batch, time, heads, d_k)    log of the decay, at most 0; -inf forgets everything under that key
+    v: (batch, time, heads, d_v)        values; y has the same shape and type
+    kappa: (batch, time, heads, d_k)    removal direction κ̂ of each token, of length 1 (or 0: remove nothing)
+    a: (batch, time, heads, d_k)        in-context learning rate, how much is removed per key
+    state: (batch, heads, d_k, d_v)     before the first token, zero if not given; that after the last is returned
+
+16-bit inputs are summed in float32, the type of their state (log_w may come in float32 too).
+
+Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
+log_w, a kappa of another length, a number that is not finite, types or devices that differ, chunk_size < 1, or a
+backend that cannot run raises ValueError naming the argument.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
+from ._decays import decayed_scores
+from ._delta_chunks import carry, solve
+from ._validation import (
+    check_alike,
+    check_backend,
+    check_chunk_size,
+    check_finite,
+    check_log_decay,
+    shapes_checked,
+    state_dtype,
+)
+
+Keys = Float[Tensor, "batch time heads d_k"]
+Values = Float[Tensor, "batch time heads d_v"]
+State = Float[Tensor, "batch heads d_k d_v"]
+
+# Tokens solved at a time. Scores and solve cost L·d per token, handing on the state d²/L of overhead, and the decays of
+# so few tokens seldom leave the range of floats.
+SUB_CHUNK = 16
+
+# Sums of log decays down to which e^{-sum} is computed: far from overflow, and rounding of the sum below 1e-6.
+LOWEST_SUM = -20.0
+
+
+def _start(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, state: Tensor | None) -> Tensor:
+    """The state before the first token, once all arguments are checked."""
+    check_alike(r=r, k=k, v=v, kappa=kappa, a=a, decays={"log_w": log_w}, state=state)
+    check_log_decay(log_w=log_w)
+    check_finite(r=r, k=k, v=v, kappa=kappa, a=a, state=state)
+    _check_unit(kappa)
+    if state is not None:
+        return state
+    return v.new_zeros(v.shape[0], v.shape[-2], k.shape[-1], v.shape[-1], dtype=state_dtype(v.dtype))
+
+
+def _check_unit(kappa: Tensor) -> None:
+    length = torch.linalg.vector_norm(kappa.detach(), dim=-1, dtype=state_dtype(kappa.dtype))
+    wrong = (length != 0) & ((length - 1).abs() > (1e-4 if kappa.dtype.itemsize > 2 else 1e-2))
+    if wrong.any():
+        raise ValueError(
+            f"kappa{wrong.nonzero()[0].tolist()} has length {length[wrong][0].item():.6g}: "
+            "expected length 1 (or 0); divide each key by its norm"
+        )
+
+
+def _operands(
+    r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Y, H, M, W, V, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
+
+    M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between. Where the sums of log decays are small
+    that is one product of [κ̂; r] decayed from the start and [a ∘ κ̂; k] grown by as much, otherwise `decayed_scores`.
+    """
+    L, removes = r.shape[-2], a * kappa
+    low = torch.ones(L, L, dtype=r.dtype, device=r.device).tril()
+    sums = low @ log_w  # NaN where log_w is -inf
+    if sums.amin() >= LOWEST_SUM:
+        decay = torch.exp(sums)
+        growth = decay.reciprocal()
+        before = pad(decay[..., :-1, :], (0, 0, 1, 0), value=1)
+        H = torch.cat([kappa * before, r * decay], -2)
+        W = torch.cat([removes * growth, k * growth], -2)
+        M = (H @ W.mT).unflatten(-2, (2, L)).unflatten(-1, (2, L)) * torch.stack([low.tril(-1), low])[:, :, None]
+        g = decay[..., -1, :]
+        W = W * g[..., None, :]
+    else:
+        w = torch.exp(log_w)
+        keys = torch.stack([removes, k], -3)
+        M, H, W, g = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
+        own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
+        M = M + torch.stack([torch.zeros_like(own), own], -4)
+        H, W = H.flatten(-3, -2), W.flatten(-3, -2)
+    M = M.flatten(-4, -3)  # (..., 2L, 2, L)
+    return M[..., 1, :] @ v, H, M[..., 0, :], W, v, g[..., None]
+
+
+@shapes_checked
+def parallel(
+    r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
+) -> tuple[Values, State]:
+    """The attention view, O(N²) and one triangular solve: find what is removed, then read both writes."""
+    S = _start(r, log_w, k, v, kappa, a, state)
+    if v.shape[1] == 0:
+        return v.clone(), S
+    y, S = solve(*_operands(*(s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))), S)
+    return y.transpose(1, 2).to(v.dtype), S
+
+
+@shapes_checked
+def recurrent(
+    r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
+) -> tuple[Values, State]:
+    """The SSM view, O(N): S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ, y_t = r_t S_t."""
+    S = _start(r, log_w, k, v, kappa, a, state)
+    y = []
+    for t in range(v.shape[1]):
+        y_t, S = _step(r[:, t], log_w[:, t], k[:, t], v[:, t], kappa[:, t], a[:, t], S)
+        y.append(y_t)
+    return (torch.stack(y, 1) if y else v.clone()), S
+
+
+@shapes_checked
+def chunkwise(
+    r: Keys,
+    log_w: Keys,
+    k: Keys,
+    v: Values,
+    kappa: Keys,
+    a: Keys,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+) -> tuple[Values, State]:
+    """One triangular solve per chunk, recurrent between chunks, O(N); chunks above SUB_CHUNK tokens are cut further."""
+    S = _start(r, log_w, k, v, kappa, a, state)
+    check_chunk_size(chunk_size)
+    check_backend(backend, v)
+    length = min(chunk_size, SUB_CHUNK, max(v.shape[1], 1))
+
+    def block(
+        r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, S: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        chunks = (to_chunks(s, length) for s in (r, log_w, k, v, kappa, a))
+        y, S_after = carry(*_operands(*chunks), S.flatten(0, 1))
+        return from_chunks(y, *v.shape[:2]), S_after.view_as(S)
+
+    rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
+    return over_blocks(block, rows, chunks * length, (r, log_w, k, v, kappa, a), (), S, v)
+
+
+@shapes_checked
+def step(
+    r_t: Float[Tensor, "batch heads d_k"],
+    log_w_t: Float[Tensor, "batch heads d_k"],
+    k_t: Float[Tensor, "batch heads d_k"],
+    v_t: Float[Tensor, "batch heads d_v"],
+    kappa_t: Float[Tensor, "batch heads d_k"],
+    a_t: Float[Tensor, "batch heads d_k"],
+    state: State | None = None,
+) -> tuple[Float[Tensor, "batch heads d_v"], State]:
+    """One token of `recurrent`; returns (y_t, state)."""
+    return _step(r_t, log_w_t, k_t, v_t, kappa_t, a_t, _start(r_t, log_w_t, k_t, v_t, kappa_t, a_t, state))
+
+
+def _step(
+    r_t: Tensor, log_w_t: Tensor, k_t: Tensor, v_t: Tensor, kappa_t: Tensor, a_t: Tensor, S: Tensor
+) -> tuple[Tensor, Tensor]:
+    r, log_w, k, v, kappa, a = (z.to(S.dtype) for z in (r_t, log_w_t, k_t, v_t, kappa_t, a_t))
+    found = torch.einsum("bhk,bhkd->bhd", kappa, S)
+    S = (
+        torch.exp(log_w)[..., None] * S
+        - (a * kappa)[..., :, None] * found[..., None, :]
+        + k[..., :, None] * v[..., None, :]
+    )
+    return torch.einsum("bhk,bhkd->bhd", r, S).to(v_t.dtype), S

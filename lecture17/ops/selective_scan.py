@@ -1,0 +1,183 @@
+"""The selective scan (Mamba-1's core): every channel and state has a decay of its own. Introduced in 03c_family.
+
+Per channel c, with a state h of d_state numbers:
+
+    h_t = e^{δ_tc A_c} ∘ h_{t-1} + δ_tc B_t x_tc,    y_tc = C_t·h_t
+
+`lecture17.reference.selective_scan` batched, differentiable and fast; all channels share B and C, and there are no
+heads. Source: Gu and Dao, arXiv 2312.00752, Section 3.2, with B discretised by Euler's rule as in the published code.
+Arguments, all functions alike:
+
+    x: (batch, time, d)             what goes in; y has the same shape and type
+    delta: (batch, time, d)         step size of each token and channel, at least 0
+    A: (d, d_state)                 rates, at most 0
+    B, C: (batch, time, d_state)    how a token writes to the state, and how it reads from it
+    state: (batch, d_state, d)      before the first token, zero if not given; that after the last is returned
+
+16-bit inputs are summed in float32, the type of their state (delta and A may come in float32 too).
+
+Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive A, a
+negative delta, a number that is not finite, types or devices that differ, chunk_size < 1, or a backend that cannot run
+raises ValueError naming the argument.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+from ._blocks import over_blocks, rows_and_chunks
+from ._decays import segsum
+from ._validation import (
+    check_alike,
+    check_backend,
+    check_chunk_size,
+    check_finite,
+    check_within,
+    shapes_checked,
+    state_dtype,
+)
+
+Channels = Float[Tensor, "batch time d"]
+Rates = Float[Tensor, "d d_state"]
+Keys = Float[Tensor, "batch time d_state"]
+State = Float[Tensor, "batch d_state d"]
+
+Channel = Float[Tensor, "batch d"]
+Key = Float[Tensor, "batch d_state"]
+
+
+def _start(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
+    """The state before the first token, once all arguments are checked."""
+    check_alike(x=x, B=B, C=C, decays={"delta": delta, "A": A}, state=state)
+    check_finite(x=x, delta=delta, A=A, B=B, C=C, state=state)
+    check_within(0, torch.inf, delta=delta)
+    check_within(-torch.inf, 0, A=A)
+    return x.new_zeros(len(x), B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype)) if state is None else state
+
+
+@shapes_checked
+def parallel(
+    x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
+) -> tuple[Channels, State]:
+    """The attention view, O(N²) with one matrix per channel, and so for short sequences only.
+
+    M[c, i, j] = Σ_s C_is e^{A_cs (δ_{j+1,c} + … + δ_ic)} δ_jc B_js    for i ≥ j,   0 above
+    """
+    h = _start(x, delta, A, B, C, state)
+    if x.shape[1] == 0:
+        return x.clone(), h
+    B, C, A, delta = (z.to(h.dtype) for z in (B, C, A, delta))
+    written = delta * x
+    log_a = torch.einsum("btc,cs->bcst", delta, A)
+    decay = torch.exp(segsum(log_a))  # (b, d, d_state, N, N)
+    M = torch.einsum("bis,bcsij,bjs->bcij", C, decay, B)
+    from_start = torch.exp(log_a.cumsum(-1))
+    y = torch.einsum("bcij,bjc->bic", M, written) + torch.einsum("bis,bcsi,bsc->bic", C, from_start, h)
+    h = from_start[..., -1].mT * h + torch.einsum("bcsj,bjs,bjc->bsc", decay[..., -1, :], B, written)
+    return y.to(x.dtype), h
+
+
+@shapes_checked
+def recurrent(
+    x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
+) -> tuple[Channels, State]:
+    """The SSM view, O(N): h_t = e^{δ_tc A_c} ∘ h_{t-1} + δ_tc B_t x_tc, y_tc = C_t·h_t, all channels at once.
+
+    Source: arXiv 2312.00752, Algorithm 2.
+    """
+    h = _start(x, delta, A, B, C, state)
+    y = []
+    for t in range(x.shape[1]):
+        y_t, h = _step(x[:, t], delta[:, t], A, B[:, t], C[:, t], h)
+        y.append(y_t)
+    return (torch.stack(y, 1) if y else x.clone()), h
+
+
+@shapes_checked
+def chunkwise(
+    x: Channels,
+    delta: Channels,
+    A: Rates,
+    B: Keys,
+    C: Keys,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+) -> tuple[Channels, State]:
+    """Chunk after chunk, all states inside a chunk by a two-level scan: O(N·d·d_state), but no matrix product."""
+    h = _start(x, delta, A, B, C, state)
+    check_chunk_size(chunk_size)
+    check_backend(backend, x)
+    rows, _ = rows_and_chunks(len(x), min(chunk_size, max(x.shape[1], 1)) * h[0].numel())
+    return over_blocks(_chunk, rows, chunk_size, (x, delta, B, C), (A,), h, x)
+
+
+@shapes_checked
+def step(
+    x_t: Channel, delta_t: Channel, A: Rates, B_t: Key, C_t: Key, state: State | None = None
+) -> tuple[Channel, State]:
+    """One token of `recurrent`; returns (y_t, state)."""
+    return _step(x_t, delta_t, A, B_t, C_t, _start(x_t, delta_t, A, B_t, C_t, state))
+
+
+def _step(x_t: Tensor, delta_t: Tensor, A: Tensor, B_t: Tensor, C_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    x, delta, A, B, C = (z.to(h.dtype) for z in (x_t, delta_t, A, B_t, C_t))
+    h = torch.exp(delta[:, None, :] * A.mT) * h + B[:, :, None] * (delta * x)[:, None, :]
+    return torch.einsum("bs,bsc->bc", C, h).to(x_t.dtype), h
+
+
+def _chunk(x: Tensor, delta: Tensor, B: Tensor, C: Tensor, A: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    x, delta, B, C, A = (z.to(h.dtype) for z in (x, delta, B, C, A))
+    decay = torch.exp(delta[:, :, None, :] * A.mT)  # (b, T, d_state, d)
+    written = B[..., None] * (delta * x)[:, :, None, :]
+    states = _Scan.apply(decay, written, h)
+    return (C[:, :, None, :] @ states).squeeze(2), states[:, -1].clone()
+
+
+class _Scan(torch.autograd.Function):
+    """h_t = decay_t ∘ h_{t-1} + written_t for all t, along axis 1."""
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, written: Tensor, h: Tensor) -> Tensor:
+        states = written.clone()
+        states[:, 0].addcmul_(decay[:, 0], h)
+        states = _scan(decay.clone(), states)
+        ctx.save_for_backward(decay, states, h)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dstates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradient runs backwards by the same rule: g_t = dstates_t + decay_{t+1} ∘ g_{t+1}."""
+        decay, states, h = ctx.saved_tensors
+        after = torch.cat([decay[:, 1:], torch.zeros_like(decay[:, :1])], 1)
+        g = _scan(after.flip(1), dstates.flip(1)).flip(1)
+        ddecay = torch.empty_like(decay)
+        torch.mul(g[:, :1], h[:, None], out=ddecay[:, :1])
+        torch.mul(g[:, 1:], states[:, :-1], out=ddecay[:, 1:])
+        return ddecay, g, decay[:, 0] * g[:, 0]
+
+
+def _scan(a: Tensor, b: Tensor) -> Tensor:
+    """h_t = a_t h_{t-1} + b_t from h_{-1} = 0, along axis 1; overwrites a and b.
+
+    About √T pieces of √T tokens: first the scans of all pieces side by side, token after token, then from piece to
+    piece what the pieces before it left. Three passes over the numbers in 3√T steps.
+    """
+    T = a.shape[1]
+    length = math.isqrt(max(T - 1, 0)) + 1
+    if T % length:
+        missing = (*(0, 0) * (a.dim() - 2), 0, -T % length)
+        a, b = pad(a, missing), pad(b, missing)
+    a, b = a.unflatten(1, (-1, length)), b.unflatten(1, (-1, length))
+    for t in range(1, length):
+        b[:, :, t].addcmul_(a[:, :, t], b[:, :, t - 1])
+        a[:, :, t].mul_(a[:, :, t - 1])
+    for piece in range(1, b.shape[1]):
+        b[:, piece].addcmul_(a[:, piece], b[:, piece - 1, -1:])
+    return b.flatten(1, 2)[:, :T]
