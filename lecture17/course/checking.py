@@ -140,20 +140,17 @@ def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right
     return Failure(what, where, value, right)
 
 
-def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int] = SEEDS) -> str | None:
-    """The misconception whose code gives what `answer` gives on every case, in words; None if there is none."""
+def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> str | None:
+    """The misconception whose code gives what `answer` gives on each of `seeds`, in words; None if there is none.
+
+    One of the seeds must be a case that the answer fails: then so does the misconception.
+    """
     candidates = list(exercise.misconceptions)
-    told_apart = set()  # those that differ from the right answer somewhere
     for s in seeds:
         inputs = exercise.draw(np.random.default_rng(s))
         outcome = call(exercise, answer, inputs)
-        wrongs = {m.name: call(exercise, m.wrong, inputs) for m in candidates}
-        candidates = [m for m in candidates if _same(outcome, wrongs[m.name], m.of)]
-        told_apart |= {m.name for m in candidates if compare(exercise, inputs, wrongs[m.name]) is not None}
-    for m in candidates:
-        if m.name in told_apart:
-            return f"this is what you get when {m.name}: {m.advice}"
-    return None
+        candidates = [m for m in candidates if _same(outcome, call(exercise, m.wrong, inputs), m.of)]
+    return f"this is what you get when {candidates[0].name}: {candidates[0].advice}" if candidates else None
 
 
 def _explain(

@@ -9,7 +9,7 @@ from nbformat import NotebookNode, v4
 
 from lecture17.course import exercises, learner
 from lecture17.course.build import build, execute, exercise_from, from_source
-from lecture17.course.notebooks import grade_id, is_answer, read, write
+from lecture17.course.notebooks import grade_id, is_answer, read, set_ids, write
 from tests.conftest import ROOT
 
 SOURCES = sorted([*(ROOT / "notebooks").glob("*.py"), *(ROOT / "solutions").glob("*.py")])
@@ -69,6 +69,16 @@ def test_nothing_of_a_solution_is_in_the_exercise(stem: str) -> None:
         assert lines, f"{grade_id(cell)} has a solution"
         assert not {line for line in lines if line in text}
     assert "SOLUTION" not in text
+
+
+def test_equal_cells_get_different_ids_that_never_vary() -> None:
+    cells = [v4.new_markdown_cell("same"), v4.new_markdown_cell("same"), v4.new_code_cell("same")]
+    nb = v4.new_notebook(cells=cells)
+    set_ids(nb)
+    ids = [c.id for c in nb.cells]
+    assert len(set(ids)) == 3
+    set_ids(nb)
+    assert [c.id for c in nb.cells] == ids
 
 
 def test_every_exercise_cell_is_valid_for_nbgrader() -> None:

@@ -87,7 +87,7 @@ def test_checks_that_are_gone_doubled_or_changed_are_reported_and_the_courses_ow
     path, nb = solved(clone)
     nb.cells.remove(cell(nb, "exp-counterexample-check"))
     nb.cells.append(from_dict({**cell(nb, "running-normaliser-check"), "id": "copy"}))
-    cell(nb, "ssd-parallel-check").source = "print('✓ 3 points')"
+    cell(nb, "ssd-parallel-check").source = "import os\nprint('✓ 3 points')\nos._exit(0)"
     cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    return x"
     nb.cells.remove(cell(nb, "ssd-chunkwise"))
     cell(nb, "softmax-rank-check").metadata["tags"] = ["raises-exception"]
