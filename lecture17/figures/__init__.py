@@ -6,6 +6,7 @@ from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
 from .precision import error_growth, generator_range
 from .rank_map import rank_map
 from .ranks import block_ranks
+from .tour import plateau_and_spike
 
 __all__ = [
     "block_ranks",
@@ -15,6 +16,7 @@ __all__ = [
     "generator_range",
     "mask_times_gram",
     "matrix_state_output",
+    "plateau_and_spike",
     "random_feature_error",
     "rank_map",
     "state_in_two_bases",

@@ -99,6 +99,12 @@ def chunk_cost(seed: int) -> Picture:
     return figures.chunk_cost(sizes, costs, title=TITLE)
 
 
+def plateau_and_spike(seed: int) -> Picture:
+    s = sequence(seed)
+    S, y = states(seed)
+    return figures.plateau_and_spike(ssd.matrix(**s), S, s["x"], y, title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -111,6 +117,7 @@ MADE: list[Callable[[int], Picture]] = [
     random_feature_error,
     chunk_grid,
     chunk_cost,
+    plateau_and_spike,
 ]
 each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
 
