@@ -61,7 +61,7 @@ class _Carry(torch.autograd.Function):
         ):
             torch.baddbmm(Y_i, H_i, S, out=Z_i)
             U_i.copy_(torch.bmm(inverse_i, upper_i))
-            S = torch.baddbmm(S if g is None else g[i] * S, W_i, UV_i)
+            S = torch.baddbmm(S, W_i, UV_i) if g is None else (g[i] * S).baddbmm_(W_i, UV_i)
             states.append(S)
         y = torch.baddbmm(lower.flatten(0, 1), M[:, :, L:].flatten(0, 1), U.flatten(0, 1))
         if any(ctx.needs_input_grad):
@@ -80,7 +80,7 @@ class _Carry(torch.autograd.Function):
         for i in reversed(range(len(M))):
             dstates[i] = dS
             dZ[i, :, :L] = torch.bmm(inverse[i].mT, torch.baddbmm(dU[i], W[i, :, :L], dS))
-            dS = torch.baddbmm(dS if g is None else g[i] * dS, H[i].mT, dZ[i])
+            dS = torch.baddbmm(dS, H[i].mT, dZ[i]) if g is None else (g[i] * dS).baddbmm_(H[i].mT, dZ[i])
         dM = dZ @ UV[:, :, :L].mT
         dM[:, :, :L].tril_(-1)
         dV = W[:, :, L:] @ dstates if W.shape[2] > L else None
@@ -91,30 +91,33 @@ class _Carry(torch.autograd.Function):
 def _negative_inverse(N: Tensor) -> Tensor:
     """-(I + N)⁻¹ for N: (batch, L, L), of which only what lies below the diagonal counts.
 
-    The inverses of two diagonal blocks make that of the block of twice the size, with X₂₁ = X₂₂ N₂₁ X₁₁ below: forward
-    substitution by blocks, as stable as by rows, in log₂ L rounds of many small products.
+    Blocks of 16 on the diagonal by substitution. Then, as often as needed, the inverses of two neighbours make that of
+    the block of twice the size, with X₂₁ = X₂₂ N₂₁ X₁₁ below them: substitution by blocks, as stable as by rows.
     """
     L = N.shape[-1]
-    missing = (1 << (L - 1).bit_length()) - L
-    if missing:
-        N = pad(N, (0, missing, 0, missing))
-    X = -torch.eye(L + missing, dtype=N.dtype, device=N.device).repeat(len(N), 1, 1)
-    m = 1
-    while m < L:
-        product = _blocks(N, m, m, 0).reshape(-1, m, m)
-        if m > 1:
-            X_11, X_22 = _blocks(X, m, 0, 0).reshape(-1, m, m), _blocks(X, m, m, m).reshape(-1, m, m)
-            product = torch.bmm(torch.bmm(X_22, product), X_11)
-        X_21 = _blocks(X, m, m, 0)
-        X_21.copy_(product.view(X_21.shape))
+    m = min(L, 16)
+    size = m << (-(-L // m) - 1).bit_length()
+    if size > L:
+        N = pad(N, (0, size - L, 0, size - L))
+    minus_one = -torch.eye(m, dtype=N.dtype, device=N.device)
+    inverses = torch.linalg.solve_triangular(_blocks(N, m, 0, 0, m), minus_one, upper=False, unitriangular=True)
+    if size == m:
+        return inverses.flatten(0, 1)
+    X = torch.zeros_like(N)
+    _blocks(X, m, 0, 0, m).copy_(inverses)
+    while m < size:
+        N_21, X_11, X_22 = (
+            _blocks(*block, 2 * m).reshape(-1, m, m) for block in ((N, m, m, 0), (X, m, 0, 0), (X, m, m, m))
+        )
+        X_21 = _blocks(X, m, m, 0, 2 * m)
+        X_21.copy_(torch.bmm(torch.bmm(X_22, N_21), X_11).view(X_21.shape))
         m *= 2
     return X[:, :L, :L]
 
 
-def _blocks(X: Tensor, m: int, row: int, column: int) -> Tensor:
-    """The m × m blocks at (2mi + row, 2mi + column), i = 0, 1, …, as a view (batch, L / 2m, m, m) of (batch, L, L)."""
+def _blocks(X: Tensor, m: int, row: int, column: int, step: int) -> Tensor:
+    """The m × m blocks of X: (batch, L, L) at (row + i·step, column + i·step), i = 0, 1, …: (batch, L / step, m, m)."""
     batch, down, across = X.stride()
-    steps = (batch, 2 * m * (down + across), down, across)
-    return X.as_strided(
-        (len(X), X.shape[-1] // (2 * m), m, m), steps, X.storage_offset() + row * down + column * across
-    )
+    shape = (len(X), X.shape[-1] // step, m, m)
+    start = X.storage_offset() + row * down + column * across
+    return X.as_strided(shape, (batch, step * (down + across), down, across), start)

@@ -88,7 +88,7 @@ def _operands(
         before = pad(decay[..., :-1, :], (0, 0, 1, 0), value=1)
         H = torch.cat([kappa * before, r * decay], -2)
         W = torch.cat([removes * growth, k * growth], -2)
-        M = (H @ W.mT).unflatten(-2, (2, L)).unflatten(-1, (2, L)) * torch.stack([low.tril(-1), low])[:, :, None]
+        M = (H @ W.mT) * torch.cat([low.tril(-1), low]).repeat(1, 2)
         g = decay[..., -1, :]
         W = W * g[..., None, :]
     else:
@@ -97,9 +97,8 @@ def _operands(
         M, H, W, g = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
         own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
         M = M + torch.stack([torch.zeros_like(own), own], -4)
-        H, W = H.flatten(-3, -2), W.flatten(-3, -2)
-    M = M.flatten(-4, -3)  # (..., 2L, 2, L)
-    return M[..., 1, :] @ v, H, M[..., 0, :], W, v, g[..., None]
+        M, H, W = M.flatten(-4, -3).flatten(-2), H.flatten(-3, -2), W.flatten(-3, -2)
+    return M[..., L:] @ v, H, M[..., :L], W, v, g[..., None]
 
 
 @shapes_checked
