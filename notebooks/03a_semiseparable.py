@@ -1,0 +1,534 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03a · Semiseparable matrices: low rank where it counts
+#
+# *20 minutes · ★★☆*
+#
+# After this you can …
+# - define semiseparable matrices by their ranks, write them down in two forms, and say exactly how ranks and forms
+#   relate,
+# - predict the rank of a sum, a product, an entrywise product and an inverse, and say what each means for a state,
+# - keep decays alive in floating point, where the textbook's generators and cumulative sums break.
+#
+# **How to read.** Lines of proofs carry numbers, and the cell below checks the line of the same number. Before each
+# picture you are asked to **predict** it: write your guess down first.
+#
+# <a id="notation"></a>
+#
+# ## Notation of the whole course
+#
+# Tokens are rows, counted from 0. $M_{[s:,\,:s+1]}$ means what it means in Python: the rows from $s$ on, the columns
+# up to and with $s$.
+#
+# | letter | what it is | shape or range |
+# | --- | --- | --- |
+# | $N$, $d$ | number of tokens; features of a token | |
+# | $r$ = `d_state` | numbers that the state keeps for each feature; $d_k$ where they are called keys | |
+# | $x$, $y$; $V$ | input and output; the input where it is called *values* ($d_v$ features) | $N \times d$ |
+# | $M$ | the matrix of a mixer, $y = M x$: entry $ij$ says how output $i$ reads input $j$ | $N \times N$ |
+# | $S_t$ ($h_t$) | state after token $t$, keys × values (a vector $h_t$ where there is one feature) | $r \times d$ |
+# | $A_t$; $a_t$ | transition of the state; the same where it is one number, the *decay* | $r \times r$; $[0, 1]$ |
+# | $B_t$, $C_t$ | how token $t$ writes to the state, and how it reads | $r$ |
+# | $K$, $Q$ | keys and queries: $B$ and $C$ in the words of attention, rows $k_t$, $q_t$ | $N \times r$ |
+# | $L$ | decay mask, $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$ for $i \ge j$, and 0 above | $N \times N$ |
+# | $u_i$, $v_j$ | generators: $M_{ij} = u_i \cdot v_j$ for $i \ge j$ (with an index, $v$ may also be a value) | $r$ |
+# | $z_t$, $Z_t$ | normalizer, the sum of the keys so far; what row $t$ is divided by | $r$; a number |
+# | $\gamma$ | RetNet's decay, the same for every token | $(0, 1)$ |
+# | $w_t$; $\hat\kappa_t$ | RWKV's decays, one for each key dimension; the key RWKV-7 removes, of length 1 | $r$ |
+# | $\alpha_t$ | GLA's gate, one number for each key dimension (the lecture also writes $g$) | $r$ |
+# | $\beta_t$ | how much of what it finds the delta rule replaces | $[0, 1]$; up to 2 in 03d |
+# | $\Delta_t$ | step size of a discretized SSM, in decays and inputs | $> 0$ |
+# | $\phi$, $\psi$; $P$ | feature maps of queries and keys; normalized attention weights | |
+# | $\circ$ | product entry by entry | |
+# | `log_a`, `log_w`, … | decays are handed over as logarithms; step 7 is the reason | $[-\infty, 0]$ |
+
+# %%
+import numpy as np
+
+from lecture17 import figures
+from lecture17.compare import assert_same
+from lecture17.reference import semiseparable
+
+# %% [markdown]
+# ## 1 · Which part has low rank?
+#
+# A causal mixer is a lower-triangular matrix. Those that have a small state are special, and the folklore says: they
+# have "low rank". But of what? Not of the whole matrix: with no zero on its diagonal a triangular matrix has full
+# rank.
+#
+# **Definition 1.** A lower-triangular $M$ is **$r$-semiseparable** when each block $M_{[s:,\,:s+1]}$ has rank at
+# most $r$: all that the tokens from $s$ on read of the tokens up to $s$.
+#
+# **(1.1) Then so has every block on or below the diagonal.** If its last column is $s$, its first row is at least
+# $s$, so it is a part of $M_{[s:,\,:s+1]}$, and a part has no more rank than the whole.
+#
+# (Dao and Gu, arXiv 2405.21060, Definition 3.1. Names differ between books: *quasiseparable* means that only the
+# blocks *strictly* below the diagonal need low rank. The difference matters in step 5.)
+#
+# <a id="correction-5"></a>
+#
+# > **Correction 5 · the lecture says** that in a semiseparable matrix every row and every column has low rank.
+# >
+# > **In truth** a row is one vector and has rank 1 (or 0) in *every* matrix, and so has a column. The property is the
+# > rank of the **blocks** on or below the diagonal.
+
+# %%
+rng = np.random.default_rng(17)
+N = 24
+arbitrary = np.tril(rng.normal(size=(N, N)))
+special = semiseparable.from_generators(*rng.normal(size=(2, N, 3)))  # how: step 2
+
+for name, M in {"arbitrary": arbitrary, "special": special}.items():
+    rows = max(np.linalg.matrix_rank(M[[i]]) for i in range(N))
+    columns = max(np.linalg.matrix_rank(M[:, [j]]) for j in range(N))
+    blocks = semiseparable.rank(M)  # the largest rank of the blocks M[s:, :s+1]
+    whole = np.linalg.matrix_rank(M)
+    print(f"{name:9}  rows {rows}, columns {columns}, whole matrix {whole}, blocks {blocks}")
+    assert rows == columns == 1
+assert semiseparable.rank(special) == 3 < semiseparable.rank(arbitrary) == N // 2
+
+# %% [markdown]
+# Rows, columns and the whole matrix cannot tell the two apart. The blocks can: 12 is the most that a
+# $24 \times 24$ triangle allows.
+#
+# **Definition 2 (both triangles).** A square $M$ is **{p, q}-semiseparable** when $\mathrm{tril}(M)$ is
+# $p$-semiseparable and $\mathrm{triu}(M)^\top$ is $q$-semiseparable. Such matrices read both ways in time, as vision
+# models do (part 04c); causal ones need Definition 1 only.
+#
+# The standard example fades on both sides, $M_{ij} = a^{\lvert i - j \rvert}$. **(1.2)** It is
+# {1, 1}-semiseparable, as $a^{i-j} = a^i \cdot a^{-j}$ in one triangle and the mirror image in the other, and its
+# inverse is **tridiagonal**: to undo the fading, look at two neighbors. *Proof:* let $T$ have $1 + a^2$ on its
+# diagonal (1 in both corners) and $-a$ beside it. Inside, entry $ij$ of $TM$ is
+# $a^{j-i}\,(-a^2 + 1 + a^2 - 1) = 0$ for $j > i$, likewise for $j < i$, and $-a^2 + 1 + a^2 - a^2 = 1 - a^2$ for
+# $j = i$. In the first row it is $a^j - a \cdot a^{j-1} = 0$, and $1 - a \cdot a$ on the diagonal; the last row is
+# the same. So $T / (1 - a^2)$ is the inverse. ∎
+
+# %%
+a = 0.8
+i, j = np.indices((N, N))
+fading = a ** np.abs(i - j)
+T = np.diag(np.r_[1, np.full(N - 2, 1 + a**2), 1]) - a * (np.abs(i - j) == 1)
+
+ranks = [semiseparable.rank(np.tril(half)) for half in (fading, fading.T)]
+print(f"largest block rank: {ranks[0]} in the lower triangle, {ranks[1]} in the upper")
+assert ranks == [1, 1]
+assert_same(identity=np.eye(N), T_times_M=T @ fading / (1 - a**2))  # (1.2)
+
+# %% [markdown]
+# ## 2 · Two ways to write one down
+#
+# A definition by ranks does not say how to *store* such a matrix in few numbers. There are two forms.
+#
+# **Generators**: two vectors for each token, $M_{ij} = u_i \cdot v_j$ for $i \ge j$, that is
+# $M = \mathrm{tril}(U V^\top)$ with $U, V \in \mathbb R^{N \times r}$.
+#
+# **Sequentially semiseparable (SSS)**: two vectors and a transition for each token,
+#
+# $$M_{ij} = C_i^\top A_i A_{i-1} \cdots A_{j+1} B_j \quad (i \ge j), \qquad A_t \in \mathbb R^{r \times r} .$$
+#
+# Read a column from the top: that is what an SSM answers to an impulse at token $j$. It writes $B_j$, then each
+# token transforms the state and reads it. (Dao and Gu, Definition 3.2; the form is due to Chandrasekaran et al.,
+# SIAM J. Matrix Anal. Appl. 27, 2005.) `semiseparable.from_sss` is Mamba-2's case $A_t = a_t I$.
+#
+# **(2.1)** Generators are the SSS form with $A_t = I$: nothing fades. **(2.2)** If every $A_t$ is *invertible*, the
+# SSS form has generators. With $P_t = A_t A_{t-1} \cdots A_1$ the product in the middle is $P_i P_j^{-1}$, so
+#
+# $$u_i = P_i^\top C_i, \qquad v_j = P_j^{-1} B_j .$$
+
+
+# %%
+def sss(A: np.ndarray, B: np.ndarray, C: np.ndarray) -> np.ndarray:
+    M = np.zeros((len(B), len(B)))
+    for j in range(len(B)):  # column j: what an impulse at token j leaves
+        h = B[j]
+        for i in range(j, len(B)):
+            h = A[i] @ h if i > j else h
+            M[i, j] = C[i] @ h
+    return M
+
+
+r = 3
+A = np.linalg.qr(rng.normal(size=(N, r, r)))[0] * rng.uniform(0.7, 1, size=(N, r, 1))
+B, C = rng.normal(size=(2, N, r))
+M = sss(A, B, C)
+
+no_fading = sss(np.tile(np.eye(r), (N, 1, 1)), B, C)
+assert_same(generators=semiseparable.from_generators(C, B), sss_with_A_one=no_fading)  # (2.1)
+
+P = [np.eye(r)]
+for t in range(1, N):
+    P.append(A[t] @ P[-1])
+u = np.array([P[i].T @ C[i] for i in range(N)])
+v = np.array([np.linalg.solve(P[j], B[j]) for j in range(N)])
+assert_same(sss=M, generators=semiseparable.from_generators(u, v))  # (2.2)
+
+# %% [markdown]
+# ## 3 · State and rank are the same number
+#
+# **Claim 3a. An SSS form with a state of $r$ numbers is $r$-semiseparable.**
+#
+# *Proof.* **(3.1)** For $i \ge s \ge j$ cut the product at token $s$, between what happens up to $s$ and what comes
+# after:
+#
+# $$M_{ij} = \underbrace{\left(C_i^\top A_i \cdots A_{s+1}\right)}_{\text{row } i \text{ of } O_s:\ \text{read}}
+#   \;\underbrace{\left(A_s \cdots A_{j+1} B_j\right)}_{\text{column } j \text{ of } W_s:\ \text{write}} ,
+#   \qquad M_{[s:,\,:s+1]} = O_s W_s .$$
+#
+# $O_s$ has $r$ columns, so the product has rank at most $r$. ∎ Note that no $A_t$ was inverted.
+#
+# **Predict.** Take every block of $M$ that reaches to the lower left corner: its rows start at $i$, its columns end
+# at $j$. Which of these have rank at most 3? How does the rank grow when the corner $(i, j)$ crosses the diagonal?
+# And for an arbitrary triangular matrix?
+
+# %%
+W = np.zeros((r, 0))
+for s in range(N):
+    W = np.column_stack([A[s] @ W, B[s]])  # column j: what token j wrote, as it is after token s
+    reads, transition = [], np.eye(r)
+    for i in range(s, N):
+        transition = A[i] @ transition if i > s else transition
+        reads.append(C[i] @ transition)  # row i: how token i reads that
+    np.testing.assert_allclose(M[s:, : s + 1], np.array(reads) @ W, atol=1e-12)  # (3.1)
+print(f"(3.1) holds at each of the {N} cuts; largest block rank: {semiseparable.rank(M)}")
+
+
+def corner_ranks(M: np.ndarray) -> np.ndarray:
+    blocks = [[M[i:, : j + 1] for j in range(N)] for i in range(N)]
+    return np.array([[np.linalg.matrix_rank(block, tol=1e-9) for block in row] for row in blocks])
+
+
+ranks = {"SSS form, r = 3": corner_ranks(M), "arbitrary": corner_ranks(arbitrary)}
+assert np.tril(ranks["SSS form, r = 3"]).max() == 3  # all blocks on or below the diagonal, (1.1)
+title = "On and below the diagonal every block has rank at most r; above it ranks grow"
+figures.rank_map(ranks, title=title)
+
+# %% [markdown]
+# **Learned:** on and below the diagonal the rank never exceeds the size of the state, and it grows once the
+# corner has crossed the diagonal; nothing of the kind holds for an arbitrary triangular matrix.
+#
+# **Claim 3b. Every $r$-semiseparable matrix has an SSS form with a state of at most $r$ numbers.** So the largest
+# block rank is the size of the smallest state.
+#
+# *Proof, and an algorithm.* Factor each block by an SVD, $M_{[s:,\,:s+1]} = O_s W_s$, with as many columns in $O_s$
+# as the block has rank. Set $B_s$ = last column of $W_s$, $C_s$ = first row of $O_s$. **(3.2)** The block
+# $M_{[s:,\,:s]}$ has two descriptions: the first columns of block $s$, and block $s - 1$ without its first row
+# (write $O'_{s-1}$ for $O_{s-1}$ without it): $O_s\,(W_s)_{[:,\,:s]} = O'_{s-1} W_{s-1}$. $W_{s-1}$ has full row
+# rank, so the columns of $O'_{s-1}$ are among those that $O_s$ spans, and there is an $A_s$ with
+# $O'_{s-1} = O_s A_s$. **(3.3)** Row by row this says: read with row $i$ of $O_{s-1}$, or transform by $A_s$ and read
+# with row $i$ of $O_s$. From $s = j + 1$ up to $i$, where the row is $C_i$:
+# $M_{ij} = (\text{row } i \text{ of } O_j)\, B_j = C_i^\top A_i \cdots A_{j+1} B_j$. ∎
+# (*Realization theory*: Dewilde and van der Veen, *Time-Varying Systems and Computations*, 1998; Dao and Gu, Section
+# 3.)
+#
+# Let us try it on a matrix that nobody made by a recurrence: a **causal convolution of width 4**, as it stands at
+# the entrance of a Mamba block.
+
+
+# %%
+def realize(M: np.ndarray) -> tuple[list, list, list]:
+    """A, B, C of the smallest SSS form; the number of states may change from token to token."""
+    A, B, C, reads = [], [], [], np.zeros((len(M) + 1, 0))
+    for s in range(len(M)):
+        left, size, right = np.linalg.svd(M[s:, : s + 1], full_matrices=False)
+        keep = size > 1e-10 * np.linalg.norm(M, 2)
+        before, reads = reads, left[:, keep] * size[keep]  # O_{s-1}, O_s
+        A.append(np.linalg.pinv(reads) @ before[1:])  # (3.2)
+        B.append(right[keep, -1])
+        C.append(reads[0])
+    return A, B, C
+
+
+kernel = np.array([0.5, 0.3, -0.4, 0.2])
+convolution = sum(weight * np.eye(N, k=-lag) for lag, weight in enumerate(kernel))
+A_conv, B_conv, C_conv = realize(convolution)
+
+assert_same(convolution=convolution, sss=sss(A_conv, B_conv, C_conv))  # (3.3)
+print("numbers of state after each token:", *[len(b) for b in B_conv])
+assert max(len(b) for b in B_conv) == semiseparable.rank(convolution) == len(kernel)
+
+# %% [markdown]
+# The algorithm has found what an engineer would build: a buffer with the last four inputs.
+#
+# [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-block-rank`: measure the ranks yourself.
+#
+# ## 4 · Generators are the special case
+#
+# Put together:
+#
+# $$r \text{ generators} \;\Longrightarrow\; \text{SSS with decays } a_t \;\Longrightarrow\; \text{SSS}
+#   \;\Longleftrightarrow\; r\text{-semiseparable} .$$
+#
+# The first arrow is (2.1), the second is a special case, the third is Claim 3. **The first two have no way back.**
+#
+# <a id="correction-6"></a>
+#
+# > **Correction 6 · the lecture says** that every semiseparable matrix has generators, $M_{ij} = u_i \cdot v_j$.
+# >
+# > **In truth** that can fail where a decay is zero: the identity matrix is 1-semiseparable and has no fewer than $N$
+# > generators. (Where decays are only small, generators exist and leave the range of floating point: step 6.) The
+# > general form is SSS.
+#
+# *Proof.* Generators for $M$ are a **completion**: a full matrix $U V^\top$ of rank at most $r$ that agrees with $M$
+# on and below the diagonal. **(4.1)** For $M = I$ it is upper triangular with ones on the diagonal, so its
+# determinant is 1 and its rank is $N$. As an SSS form, $I$ needs one number: $B_t = C_t = 1$ and $a_t = 0$. ∎
+#
+# The second arrow: **(4.2)** a convolution of width 4 is 4-semiseparable, but with *scalar* decays it needs
+# $r \ge N - 3$. All $M_{t,t-1} \ne 0$, so no $a_t$ is zero, and by (2.2) there would be $r$ generators. Their
+# completion, without its first 3 rows and last 3 columns, is upper triangular with the last weight of the kernel on
+# its diagonal: rank $N - 3$. ∎ So the small convolution in a Mamba-2 block is no ornament: the SSM behind it, with
+# its scalar decays and a small state, could not do the same.
+
+# %%
+zeros = np.full(N, -np.inf)  # log of the decay 0
+identity = semiseparable.from_sss(zeros, np.ones((N, 1)), np.ones((N, 1)))
+assert_same(identity=np.eye(N), sss_with_zero_decays=identity)
+assert semiseparable.rank(identity) == 1
+
+for _ in range(100):  # whatever stands above the diagonal
+    above = np.triu(rng.normal(size=(N, N)), 1)
+    assert np.isclose(np.linalg.det(np.eye(N) + above), 1)  # (4.1)
+    corner = (convolution + above)[3:, : N - 3]
+    assert not np.tril(corner, -1).any()
+    assert np.allclose(np.diag(corner), kernel[-1])  # (4.2)
+print(f"identity: a state of 1, or {N} generators; convolution: a state of 4, or at least {N - 3}")
+
+# %% [markdown]
+# ## 5 · Arithmetic: what happens to the ranks
+#
+# What is the matrix of two mixers side by side, of two layers one after the other, of a mask over a mixer, of the way
+# back? Let $M_1$ and $M_2$ have block ranks $r_1$ and $r_2$, and write $M^{[s]}$ for $M_{[s:,\,:s+1]}$.
+#
+# | | block rank at most | because |
+# | --- | --- | --- |
+# | **(5.1)** sum $M_1 + M_2$ | $r_1 + r_2$ | $(M_1 + M_2)^{[s]} = M_1^{[s]} + M_2^{[s]}$ |
+# | **(5.2)** product $M_1 M_2$ | $r_1 + r_2$ | two terms: see below |
+# | **(5.3)** entrywise $M_1 \circ M_2$ | $r_1 r_2$ | each pair of terms gives one: see below |
+# | **(5.4)** inverse $M_1^{-1}$ | $r_1 + 1$ | the rank of $M_1$ strictly below the diagonal, and a column: see below |
+#
+# **(5.2)** Both are triangular, so
+# $(M_1 M_2)^{[s]} = (M_1)_{[s:,\,:s]}\,(M_2)_{[:s,\,:s+1]} + (M_1)_{[s:,\,s:]}\, M_2^{[s]}$: the first term has rank
+# at most $r_1$, the second at most $r_2$. **Ranks add; they do not multiply.** Layers in a row carry their states
+# side by side as well.
+#
+# **(5.3)** Write both blocks as sums of rank-one terms. Entry by entry,
+# $p\, q^\top \circ\, p' q'^\top = (p \circ p')(q \circ q')^\top$ is again one such term, and there are $r_1 r_2$
+# pairs.
+#
+# **(5.4)** Let no diagonal entry be zero. Invert by blocks:
+# $(M^{-1})_{[s:,\,:s]} = -\,(M_{[s:,\,s:]})^{-1}\, M_{[s:,\,:s]}\, (M_{[:s,\,:s]})^{-1}$. The outer factors are
+# invertible, so the ranks *strictly* below the diagonal are **the same**. The column $s$ can add one more.
+#
+# **Predict** the four block ranks for $r_1 = 2$ and $r_2 = 3$. Which of the four bounds will be reached?
+
+
+# %%
+def random_sss(r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    B, C = rng.uniform(0.2, 1, size=(2, N, r))
+    C /= (C * B).sum(axis=1, keepdims=True)  # so that C·B, the diagonal, is 1
+    return 0.5 * np.linalg.qr(rng.normal(size=(N, r, r)))[0], B, C
+
+
+def rank_strictly_below(M: np.ndarray) -> int:
+    """The largest rank of the blocks M[s:, :s]."""
+    return semiseparable.rank(np.tril(M, -1)[1:, :-1])
+
+
+M1, M2 = sss(*random_sss(2)), sss(*random_sss(3))
+inverse = np.linalg.inv(M1)
+results = {"sum": M1 + M2, "product": M1 @ M2, "entrywise": M1 * M2, "inverse": inverse}
+ranks = {name: semiseparable.rank(result) for name, result in results.items()}
+print(ranks, "inverse, strictly below:", rank_strictly_below(inverse))
+assert ranks == {"sum": 2 + 3, "product": 2 + 3, "entrywise": 2 * 3, "inverse": 2 + 1}
+assert rank_strictly_below(inverse) == rank_strictly_below(M1) == 2
+
+# %% [markdown]
+# All bounds are reached. What each means for a machine: a **product** is one SSM feeding the next (5.5),
+#
+# $$\begin{pmatrix} h \\ h' \end{pmatrix}_{\!t} =
+#   \begin{pmatrix} A & B\, C'^\top\! A' \\ 0 & A' \end{pmatrix}
+#   \begin{pmatrix} h \\ h' \end{pmatrix}_{\!t-1} +
+#   \begin{pmatrix} B\, C'^\top\! B' \\ B' \end{pmatrix} x_t , \qquad y_t = C^\top h_t ,$$
+#
+# where $M_2$ is primed (put $z_t = C'^\top h'_t$ into $h_t = A h_{t-1} + B z_t$). An **inverse** is the same SSM
+# solved for its input, with the same state (5.6):
+#
+# $$x_t = \frac{y_t - C_t^\top A_t h_{t-1}}{C_t^\top B_t}, \qquad h_t = A_t h_{t-1} + B_t x_t .$$
+#
+# A machine that undoes a mixer needs no more state than the mixer: what it has to know of the past is $h_{t-1}$,
+# which is why the blocks strictly below the diagonal keep their rank. (The **entrywise** product is the
+# one of 03b: a mask of rank 1 over scores of rank $r$ stays at rank $1 \cdot r$.)
+
+# %%
+(A1, B1, C1), (A2, B2, C2) = random_sss(2), random_sss(3)
+M1, M2 = sss(A1, B1, C1), sss(A2, B2, C2)
+
+mix = B1[:, :, None] * C2[:, None, :]  # B C'ᵀ for each token
+A_both = np.block([[A1, mix @ A2], [np.zeros((N, 3, 2)), A2]])
+B_both = np.concatenate([(mix @ B2[..., None])[..., 0], B2], axis=1)
+C_both = np.concatenate([C1, np.zeros((N, 3))], axis=1)
+assert_same(product=M1 @ M2, one_ssm_after_the_other=sss(A_both, B_both, C_both))  # (5.5)
+
+x = rng.normal(size=N)
+y, x_back, h = M1 @ x, np.empty(N), np.zeros(2)
+for t in range(N):
+    decayed = A1[t] @ h
+    x_back[t] = (y[t] - C1[t] @ decayed) / (C1[t] @ B1[t])
+    h = decayed + B1[t] * x_back[t]
+assert_same(x=x, recovered_from_y=x_back)  # (5.6)
+
+# %% [markdown]
+# ## 6 · In floating point, generators break
+#
+# By (2.2) a constant decay $\lambda = 0.5$ has generators $u_i = \lambda^i$ and $v_j = \lambda^{-j}$, and
+# $y_i = u_i \sum_{j \le i} v_j x_j$ is one cumulative sum, so there is no loop: tempting. Let us do it for
+# $N = 2000$ tokens in float32.
+#
+# **Predict.** The largest float32 is just below $2^{128}$, the smallest above zero is $2^{-149}$. At which token does
+# the result turn infinite, and at which into NaN? What of float64, which ends just below $2^{1024}$? And does the
+# *recurrence* ever come near any limit?
+
+# %%
+N_long, lam = 2000, np.float32(0.5)
+x = rng.normal(size=N_long).astype(np.float32)
+
+with np.errstate(all="ignore"):
+    u = lam ** np.arange(N_long, dtype=np.float32)
+    v = 1 / u
+    y_generators = u * np.cumsum(v * x)
+
+h = np.zeros(N_long, dtype=np.float32)
+for t in range(N_long):
+    h[t] = lam * h[t - 1] + x[t] if t else x[t]
+
+exact = np.convolve(x.astype(float), 0.5 ** np.arange(100))[:N_long]
+assert_same(exact=exact, sss_recurrence_in_float32=h, tol=1e-6)
+assert_same(exact=exact[:128], generators_before_token_128=y_generators[:128], tol=1e-6)
+print(f"generators: infinite from token {np.argmax(~np.isfinite(y_generators))} on, ", end="")
+print(f"NaN from {np.argmax(np.isnan(y_generators))}; recurrence: {np.isfinite(h).sum()} finite")
+assert not np.isfinite(y_generators[128:]).any()
+
+title = "Generators leave float32 after 128 tokens; the state stays near 1"
+log10_u = np.arange(N_long) * np.log10(0.5)
+figures.generator_range(log10_u, -log10_u, h, np.float32, title=title)
+
+# %% [markdown]
+# **Learned:** $v_{128}$ is infinite, and so is every sum that contains it (NaN comes when infinities of both signs
+# meet, or one meets $u = 0$). **A generator holds the product of *all* decays since token 0, which leaves every
+# floating-point type sooner or later; the SSS form multiplies only the decays between $j$ and $i$,** at most 1 each,
+# and these underflow only where the true entry is too small to be seen.
+#
+# Float64 only moves the cliff, to token 1024. With a decay of exactly zero there is no $v_j$ at all after it, in any
+# precision. The package refuses such generators and names the place; `from_sss` and `matvec` do not mind.
+
+# %%
+with np.errstate(all="ignore"):
+    u = 0.5 ** np.arange(N_long, dtype=np.float64)
+    v = 1 / u
+assert np.argmax(np.isinf(v)) == 1024  # float64
+try:
+    semiseparable.from_generators(u[:, None], v[:, None])
+except ValueError as error:
+    print("ValueError:", error)
+
+log_a = np.full(N_long, np.log(0.5))
+log_a[1000] = -np.inf  # forget everything here
+ones = np.ones((N_long, 1))
+y = semiseparable.matvec(log_a, ones, ones, x.astype(float))
+later = semiseparable.matvec(log_a[1000:], ones[1000:], ones[1000:], x[1000:].astype(float))
+assert_same(from_token_1000=y[1000:], as_if_the_sequence_began_there=later)
+
+# %% [markdown]
+# **What practice does.** Either keep the recurrence, or use generators on a short leash: restart them at the border
+# of every chunk, so that they only span its decays. That is the chunkwise algorithm of
+# [03b](03b_duality.ipynb), and with one strong decay per *key dimension* even a chunk is too long: GLA's kernels cut
+# it once more (Yang et al., arXiv 2312.06635, Section 4).
+#
+# [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-generators-overflow`: find the token where it
+# fails, and mend it.
+#
+# ## 7 · Sum each segment by itself
+#
+# The decay mask $L$ needs the sum $\log a_{j+1} + \dots + \log a_i$ of every segment. Tempting again: one cumulative
+# sum $c$, and then differences $c_i - c_j$.
+#
+# **(7.1)** $\lvert c_i \rvert$ grows with $i$, and float32 keeps 24 binary digits of it: each rounding errs by up to
+# $2^{-24}\,\lvert c_i \rvert$. The difference inherits that error however short the segment is, and
+# $L_{ij} = e^{c_i - c_j}$ inherits it as a *relative* error. So it grows with the **position in the sequence**.
+# `segsum` adds up each segment from zero; the error belongs to the segment alone, and where a segment is long,
+# $L_{ij}$ is small.
+#
+# **(7.2)** So `segsum` does not know where the sequence began: the end of a long sequence gives bit for bit what it
+# gives alone. (Mamba's authors print both, as `segsum_unstable` and `segsum`, in their repository's
+# `mamba_ssm/modules/ssd_minimal.py`. Theirs adds up in the type of its input, ours in float64.)
+#
+# **Predict** for the last 64 of 4096 tokens in float32: the largest error of $L$ either way. Then replace one decay in
+# the middle by one "as good as zero", $\log a = -10^9$, the way people write it into attention masks, or by a true
+# zero, $-\infty$. What happens 2000 tokens later?
+
+
+# %%
+def errors(log_a: np.ndarray, last: int = 64) -> list[float]:
+    """Largest error of the mask between the last tokens, by differences and by segments."""
+    c, tail = np.cumsum(log_a)[-last:].astype(float), log_a[-last:]  # c: added up in float32
+    exact = np.exp(semiseparable.segsum(tail.astype(float)))
+    with np.errstate(all="ignore"):
+        masks = [np.exp(c[:, None] - c), np.exp(semiseparable.segsum(tail).astype(float))]
+    return [float(np.abs(np.where(np.tri(last), mask, 0) - exact).max()) for mask in masks]
+
+
+# %%
+def log_decays(N: int) -> np.ndarray:
+    return -np.log1p(np.exp(rng.normal(size=N))).astype(np.float32)  # Mamba-2's, with A = -1
+
+
+def order(error: float) -> str:
+    return f"1e{round(np.log10(error)):+03d}" if np.isfinite(error) else "NaN"
+
+
+for middle in (None, -1e9, -np.inf):
+    log_a = log_decays(4096)
+    if middle is not None:
+        log_a[2048] = middle
+    differences, segments = map(order, errors(log_a))
+    print(f"log_a[2048] = {log_a[2048]:6.2g}: differences {differences:5} segments {segments}")
+
+whole = semiseparable.segsum(log_a[2000:])  # the zero decay is in it
+assert np.array_equal(whole[-64:, -64:], semiseparable.segsum(log_a[-64:]))  # (7.2)
+
+# %%
+lengths = [64, 256, 1024, 4096]
+by_length = np.array([np.max([errors(log_decays(N)) for _ in range(8)], axis=0) for N in lengths])
+by_differences, by_segments = by_length.T
+assert by_differences[-1] > 1000 * by_segments[-1]  # at 4096 tokens
+assert by_differences[-1] > 10 * by_differences[0]  # it grows with the length
+assert by_segments.max() < 1e-7
+figures.error_growth(
+    lengths,
+    {"differences of one cumulative sum": by_differences, "segsum": by_segments},
+    title="Differences lose digits with every token before them; segment sums do not",
+)
+
+# %% [markdown]
+# **Learned:** three to four digits are lost at 4096 tokens; after a decay written as $-10^9$ all of them are (float32
+# cannot tell $10^9$ from $10^9 + 10$, so nothing seems to decay any more), and after a true zero
+# $\infty - \infty$ makes NaN. Segment sums stay at the precision of one rounding.
+#
+# [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-segsum`: write it, safe for $-\infty$.
+#
+# ## Recap
+#
+# - **Semiseparable** means: the *blocks* on or below the diagonal have low rank; rows and columns say nothing.
+# - The largest block rank **is** the size of the smallest state; an SVD of each block finds that state.
+# - SSS is the general form. Generators are the case without zero decays, and they overflow.
+# - Ranks add in sums *and* products, multiply in entrywise products, and survive inversion (plus one).
+# - Hand decays over as logs, and sum each segment by itself.
+#
+# **Where next:** the [exercises](../exercises/03a_semiseparable.ipynb) (12 points), then the theorem in
+# [03b · Duality](03b_duality.ipynb), which needs block rank 1, for the mask.
