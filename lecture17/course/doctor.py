@@ -92,15 +92,15 @@ def kernel() -> str:
 
 
 def widgets() -> str:
-    """JupyterLab has the front ends of ipywidgets and ipympl, and they are not disabled."""
+    """JupyterLab has the front ends of ipywidgets and anywidget, and they are not disabled."""
     extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
     found = []
-    for name in ("@jupyter-widgets/jupyterlab-manager", "jupyter-matplotlib"):
+    for name in ("@jupyter-widgets/jupyterlab-manager", "anywidget"):
         manifest = extensions / name / "package.json"
         if not manifest.exists():
             raise Ailment(
                 f"JupyterLab's extension {name} is missing",
-                "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets ipympl`",
+                "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets anywidget`",
             )
         found.append(f"{name} {json.loads(manifest.read_text(encoding='utf-8'))['version']}")
     return ", ".join(found)

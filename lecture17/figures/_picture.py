@@ -14,8 +14,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ._style import styled
 
-_RENDERED_DPI = 144
-_CSS_DPI = 96  # a point of text in the figure is a point of text on the page
+RENDERED_DPI = 144
+CSS_DPI = 96  # a point of text in the figure is a point of text on the page
 
 
 class Picture(Figure):
@@ -34,11 +34,15 @@ class Picture(Figure):
     def draw(self, renderer: RendererBase) -> None:
         super().draw(renderer)
 
+    def png(self) -> bytes:
+        """The picture as a PNG file, sharp on screens of up to one and a half times the usual resolution."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=RENDERED_DPI, facecolor="white")
+        return file.getvalue()
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        png = io.BytesIO()
-        self.savefig(png, format="png", dpi=_RENDERED_DPI, facecolor="white")
-        data = base64.b64encode(png.getvalue()).decode("ascii")
-        width = round(self.get_figwidth() * _CSS_DPI)
+        data = base64.b64encode(self.png()).decode("ascii")
+        width = round(self.get_figwidth() * CSS_DPI)
         image = (
             f'<img alt="{html.escape(self.description)}" style="max-width:100%" width="{width}" '
             f'src="data:image/png;base64,{data}">'

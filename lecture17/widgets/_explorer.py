@@ -1,0 +1,156 @@
+"""What all explorers share: controls on top, a picture that follows them, and what it shows in words.
+
+An explorer is made of pure parts: Params (what the controls say), `controls` (what they may say), `compute` and
+`describe` of Params, and a Scene that draws them. This module joins the parts and knows nothing of the subject.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from lecture17.figures._live import LivePicture
+from lecture17.figures._picture import CSS_DPI
+
+from .slider import somebody_watches
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control: which parameter it sets, the values it may take, and how each of them is written."""
+
+    name: str  # the field of Params
+    label: str
+    values: tuple[Any, ...]
+    kind: str = "slider"  # or "choice" (a menu), "check" (values False, True), "play" (a slider that moves by itself)
+    text: Callable[[Any], str] = str
+
+    def position(self, value: Any) -> int:
+        """Where `value` stands among the values. Raises ValueError naming the parameter."""
+        if value not in self.values:
+            raise ValueError(f"{self.name} is {value!r}: expected one of {', '.join(map(repr, self.values))}")
+        return self.values.index(value)
+
+    def for_front_end(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "label": self.label,
+            "kind": self.kind,
+            "texts": [self.text(value) for value in self.values],
+        }
+
+
+class Scene(LivePicture):
+    """The drawing of an explorer, made once and then changed by `follow`."""
+
+    def __init__(self, size: tuple[float, float]) -> None:
+        super().__init__("The title of the moment", "", size)
+        self.headline = self.suptitle(self.get_suptitle())
+
+    def follow(self, params: Any) -> None:
+        """Draw what `params` ask for: set the data of the moving artists."""
+        raise NotImplementedError
+
+    def pointed(self, params: Any, x: float, y: float) -> dict[str, Any]:
+        """The parameters chosen by a click at pixel (x, y) of the figure, counted from its lower left corner."""
+        return {}
+
+
+class Explorer(anywidget.AnyWidget):
+    """Controls, a picture and a line in words; `SomeExplorer(name=value, …)` begins with these settings.
+
+    As the last expression of a cell it shows itself: in JupyterLab with its controls, elsewhere (a web page,
+    nbconvert, nbval) as the picture it begins with. Raises ValueError for a setting that its control cannot have.
+    """
+
+    _esm = Path(__file__).with_name("explorer.js")
+    _css = Path(__file__).with_name("explorer.css")
+
+    # Kernel to front end.
+    controls: Any = traitlets.List().tag(sync=True)
+    picture = traitlets.Bytes().tag(sync=True)
+    size: Any = traitlets.List().tag(sync=True)  # of the picture, in CSS pixels
+    words = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if it does anything
+    # Both ways: for each control, the number of its value.
+    positions = traitlets.Dict().tag(sync=True)
+
+    start: ClassVar[Any]  # the Params to begin with
+    scene_type: ClassVar[type[Any]]
+
+    @staticmethod
+    def controls_for(params: Any) -> tuple[Control, ...]:
+        """The controls, each with the values it may take while those before it say `params`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def describe(params: Any) -> str:
+        """What the picture shows, in words."""
+        raise NotImplementedError
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        known = [control.name for control in self.controls_for(self.start)]
+        if unknown := settings.keys() - known:
+            raise ValueError(f"unknown setting {min(unknown)}: expected {', '.join(known)}")
+        self.scene = self.scene_type()
+        self.size = [round(inches * CSS_DPI) for inches in self.scene.get_size_inches()]
+        self.positions = self.positions_for(settings)
+        self.on_msg(self._clicked)
+
+    @classmethod
+    def positions_for(cls, settings: dict[str, Any]) -> dict[str, int]:
+        """Where each control stands for `settings`, and for what they do not name where it begins."""
+        params, positions = cls.start, {}
+        for i in range(len(cls.controls_for(params))):
+            control = cls.controls_for(params)[i]  # its values may depend on the controls before it
+            default = getattr(params, control.name)
+            value = settings.get(control.name, default if default in control.values else control.values[-1])
+            positions[control.name] = control.position(value)
+            params = replace(params, **{control.name: value})
+        return positions
+
+    @classmethod
+    def params_at(cls, positions: dict[str, int]) -> Any:
+        """What the controls say. A position beyond the last value of a control counts as its last."""
+        params = cls.start
+        for i in range(len(cls.controls_for(params))):
+            control = cls.controls_for(params)[i]
+            value = control.values[min(positions[control.name], len(control.values) - 1)]
+            params = replace(params, **{control.name: value})
+        return params
+
+    @property
+    def params(self) -> Any:
+        return self.params_at(self.positions)
+
+    @traitlets.observe("positions")
+    def _redraw(self, change: Any) -> None:
+        params = self.params
+        self.scene.follow(params)
+        self.scene.description = self.describe(params)
+        with self.hold_sync():
+            self.controls = [control.for_front_end() for control in self.controls_for(params)]
+            self.picture = self.scene.png()
+            self.words = self.scene.description
+
+    def _clicked(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        """A click on the picture, at fractions of its width and height from its upper left corner."""
+        across, down = content["click"]
+        params = self.params
+        chosen = self.scene.pointed(params, across * self.scene.bbox.width, (1 - down) * self.scene.bbox.height)
+        if chosen:
+            settled = {name: getattr(params, name) for name in self.positions}
+            self.positions = self.positions_for({**settled, **chosen})
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        static: dict[str, Any] = self.scene._repr_mimebundle_()
+        static["text/html"] += "<p>Run this cell to explore.</p>"
+        if not somebody_watches():
+            return static, {}
+        live = super()._repr_mimebundle_(**kwargs)
+        assert live is not None
+        return {**live[0], **static}, live[1]

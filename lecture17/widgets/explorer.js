@@ -1,0 +1,143 @@
+// The front end of every explorer: controls, a picture, a line in words. What they show comes from the kernel.
+// The kernel sends `controls` (name, label, kind, and the text of each value), `picture` (PNG), `size`, `words`.
+// Back go `positions`, the number of each control's value, and clicks on the picture.
+
+const PLAY_PAUSE = 120; // milliseconds between two steps, on top of the time a step takes
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+/** One labeled control. `show(control, position)` brings it up to date; `ask(position)` says what the user wants. */
+function makeControl(control, ask) {
+  const id = crypto.randomUUID();
+  const label = element("label", { htmlFor: id, textContent: control.label });
+  const box = element("div", { className: `control ${control.kind}` }, label);
+  if (control.kind === "choice") {
+    const select = element("select", { id, onchange: () => ask(select.selectedIndex) });
+    box.append(select);
+    return {
+      box,
+      show({ texts }, position) {
+        if ([...select.options].map((option) => option.text).join() !== texts.join()) {
+          select.replaceChildren(...texts.map((text) => element("option", { text })));
+        }
+        select.selectedIndex = position;
+      },
+    };
+  }
+  if (control.kind === "check") {
+    const check = element("input", { id, type: "checkbox", onchange: () => ask(Number(check.checked)) });
+    box.prepend(check);
+    return { box, show: (_, position) => (check.checked = position === 1) };
+  }
+  const readout = element("output");
+  const slider = element("input", { id, type: "range", min: 0, step: 1 });
+  const write = (texts) => {
+    readout.textContent = texts[slider.value];
+    slider.setAttribute("aria-valuetext", texts[slider.value]);
+  };
+  let texts = [];
+  slider.oninput = () => {
+    write(texts);
+    ask(Number(slider.value));
+  };
+  box.append(slider, readout);
+  const part = {
+    box,
+    show(shown, position) {
+      texts = shown.texts;
+      slider.max = texts.length - 1;
+      slider.disabled = texts.length === 1;
+      slider.value = position;
+      write(texts);
+    },
+  };
+  if (control.kind === "play") addPlayButton(part, slider, ask);
+  return part;
+}
+
+/** A button that moves the slider step by step to its end. The next step waits until the last one is shown. */
+function addPlayButton(part, slider, ask) {
+  let timer = 0;
+  const button = element("button", { type: "button", textContent: "Play" });
+  const stop = () => {
+    clearTimeout(timer);
+    timer = 0;
+    button.textContent = "Play";
+  };
+  const step = () => {
+    if (Number(slider.value) === Number(slider.max)) return stop();
+    ask(Number(slider.value) + 1);
+  };
+  button.onclick = () => {
+    if (timer) return stop();
+    button.textContent = "Pause";
+    timer = -1;
+    if (Number(slider.value) === Number(slider.max)) ask(0);
+    else step();
+  };
+  part.box.append(button);
+  part.shown = () => {
+    if (timer) timer = setTimeout(step, PLAY_PAUSE);
+  };
+  part.stop = stop;
+}
+
+function render({ model, el }) {
+  el.classList.add("lecture17-explorer");
+  const parts = model.get("controls").map((control) => {
+    const ask = (position) => {
+      model.set("positions", { ...model.get("positions"), [control.name]: position });
+      model.save_changes();
+    };
+    return [control.name, makeControl(control, ask)];
+  });
+  const [width, height] = model.get("size");
+  const image = element("img", { width, height });
+  const words = element("p", { className: "words" });
+  words.setAttribute("role", "status");
+  const showControls = () => {
+    const controls = Object.fromEntries(model.get("controls").map((control) => [control.name, control]));
+    for (const [name, part] of parts) {
+      part.show(controls[name], Math.min(model.get("positions")[name], controls[name].texts.length - 1));
+    }
+  };
+  const showPicture = () => {
+    const before = image.src;
+    image.src = URL.createObjectURL(new Blob([model.get("picture")], { type: "image/png" }));
+    if (before) URL.revokeObjectURL(before);
+  };
+  const showWords = () => {
+    image.alt = words.textContent = model.get("words");
+    for (const [, part] of parts) part.shown?.();
+  };
+  if (model.get("hint")) {
+    image.title = model.get("hint");
+    image.classList.add("clickable");
+    image.onclick = (event) => {
+      const box = image.getBoundingClientRect();
+      model.send({ click: [(event.clientX - box.x) / box.width, (event.clientY - box.y) / box.height] });
+    };
+  }
+  const updates = {
+    "change:controls": showControls,
+    "change:positions": showControls,
+    "change:picture": showPicture,
+    "change:words": showWords,
+  };
+  for (const [event, show] of Object.entries(updates)) {
+    show();
+    model.on(event, show);
+  }
+  el.append(element("div", { className: "controls" }, ...parts.map(([, part]) => part.box)), image, words);
+  return () => {
+    for (const [event, show] of Object.entries(updates)) model.off(event, show);
+    for (const [, part] of parts) part.stop?.();
+    URL.revokeObjectURL(image.src);
+  };
+}
+
+export default { render };
