@@ -1,0 +1,476 @@
+"""Exercises of 01_tour."""
+
+from typing import Any
+
+import numpy as np
+
+from lecture17.reference import gla, retention, ssd, wkv4
+
+from ..exercise import Exercise, Inputs, Misconception
+from . import _retention as slips
+
+
+def key_and_value_sizes(rng: np.random.Generator) -> tuple[int, int]:
+    """Mostly different; now and then equal, so that a state laid out wrongly gives numbers and not an exception."""
+    d_k = int(rng.integers(2, 5))
+    return d_k, d_k if rng.random() < 0.25 else int(rng.integers(5, 8))
+
+
+# --- mamba2-micro -------------------------------------------------------------------------------------------------
+
+
+def draw_mamba2(rng: np.random.Generator) -> Inputs:
+    """Steps of different length, some of them 0: such a token neither forgets nor writes."""
+    N, (d_state, d) = int(rng.integers(2, 40)), key_and_value_sizes(rng)
+    dt = np.exp(rng.uniform(np.log(0.05), np.log(2.0), size=N))
+    dt[rng.random(N) < 0.1] = 0.0
+    return {
+        "x": rng.normal(size=(N, d)),
+        "dt": dt,
+        "A": -float(rng.uniform(0.1, 1.5)),
+        "B": rng.normal(size=(N, d_state)),
+        "C": rng.normal(size=(N, d_state)),
+        "state": rng.normal(size=(d_state, d)),
+    }
+
+
+def mamba2(x: Any, dt: Any, A: float, B: Any, C: Any, state: Any, **slips: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The loop, with the slips that are asked for."""
+    S = np.zeros_like(state) if slips.get("forgets_start") else state
+    decay = np.exp(dt * (-A if slips.get("grows") else A))
+    if slips.get("linear_attention"):
+        decay = np.ones_like(dt)
+    if slips.get("euler"):
+        decay = 1 + dt * A
+    if slips.get("same_for_all"):
+        decay = np.full_like(dt, np.exp(A))
+    y = np.empty_like(x)
+    for t in range(len(x)):
+        new = np.outer(B[t], x[t] if slips.get("unscaled") else dt[t] * x[t])
+        if slips.get("reads_first"):
+            y[t] = C[t] @ S
+        S = decay[t] * (S + new) if slips.get("decays_new") else decay[t] * S + new
+        if not slips.get("reads_first"):
+            y[t] = C[t] @ S
+    return y, S.T if slips.get("transposed") else S
+
+
+def mamba2_with(name: str) -> Any:
+    return lambda x, dt, A, B, C, state: mamba2(x, dt, A, B, C, state, **{name: True})
+
+
+MAMBA2_MICRO = Exercise(
+    id="01_tour-mamba2-micro",
+    points=4,
+    unfilled="Walk through the tokens: shrink the state by exp(dt·A), write dt·B xᵀ, read with C.",
+    draw=draw_mamba2,
+    returns=("y", "state"),
+    verified="with a state to start from, and steps of 0",
+    expected=lambda x, dt, A, B, C, state: ssd.parallel(dt[:, None] * x, dt * A, B, C, state),
+    misconceptions=(
+        Misconception(
+            "nothing decays",
+            "this is plain linear attention, as in correction 8: shrink the old state by exp(dt[t]·A) at each token",
+            mamba2_with("linear_attention"),
+        ),
+        Misconception(
+            "the step does not scale what is written",
+            "dt[t] does two things: it sets the decay exp(dt[t]·A), and it multiplies the token that is written",
+            mamba2_with("unscaled"),
+        ),
+        Misconception(
+            "all tokens decay by exp(A)",
+            "the decay is the token's own: exp(dt[t]·A)",
+            mamba2_with("same_for_all"),
+        ),
+        Misconception(
+            "the decay is applied after the update",
+            "shrink the old state only, then write: S = exp(dt[t]·A)·S + new, not exp(dt[t]·A)·(S + new)",
+            mamba2_with("decays_new"),
+        ),
+        Misconception(
+            "the decay is 1 + dt·A",
+            "that is the first term of a series and turns negative for long steps: use np.exp(dt[t] * A)",
+            mamba2_with("euler"),
+        ),
+        Misconception(
+            "the exponent has the wrong sign",
+            "A is negative already, so exp(dt[t]·A) is below 1; exp(-dt[t]·A) makes the state grow",
+            mamba2_with("grows"),
+        ),
+        Misconception(
+            "a token reads before it has written",
+            "token t sees itself: update S first, then y[t] = C[t] @ S",
+            mamba2_with("reads_first"),
+        ),
+        Misconception(
+            "the state that was given is ignored",
+            "start from `state`, not from zeros: a sequence cut in two must go on where it stopped",
+            mamba2_with("forgets_start"),
+        ),
+        Misconception(
+            "the state is transposed",
+            "S is keys × values, (d_state, d): np.outer(B[t], x[t]), and y[t] = C[t] @ S",
+            mamba2_with("transposed"),
+        ),
+    ),
+    hints=(
+        (
+            "I do not know where to begin",
+            "Take `mamba2_loop` of the notebook. Its log_a[t] is dt[t]·A, its x[t] is dt[t]·x[t].",
+        ),
+        (
+            "I get a shape error",
+            "np.outer(B[t], x[t]) is (d_state, d), like the state; C[t] @ S is (d,), like a row of y.",
+        ),
+        (
+            "Only the first token is right",
+            "Look at the order: shrink the old state, add the new, then read. And dt[t], not dt.",
+        ),
+    ),
+)
+
+# --- gla-gate -----------------------------------------------------------------------------------------------------
+
+
+def draw_gla(rng: np.random.Generator) -> Inputs:
+    """Gates from nearly open to nearly shut, some shut for good (z = -inf)."""
+    N, (d_k, d_v) = int(rng.integers(2, 40)), key_and_value_sizes(rng)
+    z = rng.normal(-6.0, 6.0, size=(N, d_k))
+    if rng.random() < 0.5:
+        z[rng.integers(N), rng.integers(d_k)] = -np.inf
+    return {
+        "Q": rng.normal(size=(N, d_k)),
+        "K": rng.normal(size=(N, d_k)),
+        "V": rng.normal(size=(N, d_v)),
+        "z": z,
+    }
+
+
+def log_gates(z: np.ndarray) -> np.ndarray:
+    """log σ(z)^{1/16}."""
+    return -np.logaddexp(0, -z) / 16
+
+
+def decay_rows(S: np.ndarray, alpha: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return alpha[:, None] * S + np.outer(k, v)
+
+
+def gates_of_z(z: np.ndarray) -> np.ndarray:
+    return np.exp(log_gates(z))
+
+
+def gla_by(step: Any = decay_rows, gates: Any = gates_of_z, reads_first: bool = False) -> Any:
+    """GLA with S = step(S, gate, k, v) and gates of z."""
+
+    def gated(Q: np.ndarray, K: np.ndarray, V: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        alpha, S, y = gates(z), np.zeros((K.shape[1], V.shape[1])), np.empty_like(V)
+        for t in range(len(V)):
+            old, S = S, step(S, alpha[t], K[t], V[t])
+            y[t] = Q[t] @ (old if reads_first else S)
+        return y, S
+
+    return gated
+
+
+GLA_GATE = Exercise(
+    id="01_tour-gla-gate",
+    points=3,
+    unfilled="Make the gates σ(z)^(1/16) and let them shrink the state, each its own row, before a token writes.",
+    draw=draw_gla,
+    returns=("y", "state"),
+    verified="gates that are shut (z = -inf) included",
+    expected=lambda Q, K, V, z: gla.parallel(Q, K, V, log_gates(z)),
+    misconceptions=(
+        Misconception(
+            "the gate multiplies the key and not the state",
+            "as in correction 12: a gate on the input forgets nothing; it must multiply the *old state*, row by row",
+            gla_by(lambda S, alpha, k, v: S + np.outer(alpha * k, v)),
+        ),
+        Misconception(
+            "the gate shrinks what is just being written, too",
+            "a token's gate acts on the old state only: alpha·S + k vᵀ, not alpha·(S + k vᵀ)",
+            gla_by(lambda S, alpha, k, v: alpha[:, None] * (S + np.outer(k, v))),
+        ),
+        Misconception(
+            "the gate runs along the values",
+            "gates belong to keys, the rows of S: alpha[t][:, None] * S; without [:, None] they count as columns",
+            gla_by(lambda S, alpha, k, v: alpha * S + np.outer(k, v)),
+        ),
+        Misconception(
+            "the sixteenth root is missing",
+            "α = σ(z) ** (1/16): without the root a gate of 0.5 forgets nearly everything within ten tokens",
+            gla_by(gates=lambda z: np.exp(16 * log_gates(z))),
+        ),
+        Misconception(
+            "all keys share one gate",
+            "that is Mamba-2's decay; GLA keeps d_k of them, one for each row of S",
+            gla_by(lambda S, alpha, k, v: alpha.mean() * S + np.outer(k, v)),
+        ),
+        Misconception(
+            "what is written is multiplied by 1 - α",
+            "that is how a GRU mixes old and new; GLA writes k vᵀ whole",
+            gla_by(lambda S, alpha, k, v: alpha[:, None] * S + np.outer((1 - alpha) * k, v)),
+        ),
+        Misconception(
+            "there is no gate",
+            "this is plain linear attention: multiply the rows of S by α before you write",
+            gla_by(lambda S, alpha, k, v: S + np.outer(k, v)),
+        ),
+        Misconception(
+            "a token reads before it has written",
+            "token t sees itself: y[t] = Q[t] @ S comes after the update of S",
+            gla_by(reads_first=True),
+        ),
+    ),
+    hints=(
+        (
+            "I get a shape error",
+            "alpha[t] is (d_k,), S is (d_k, d_v): alpha[t][:, None] * S multiplies row c by the gate of key c.",
+        ),
+        (
+            "I get a warning of an overflow in exp",
+            "It is harmless: 1 / (1 + inf) is 0, a gate that is shut, and that is what z = -inf means.",
+        ),
+        (
+            "My first token is right, the others are not",
+            "Only the old state is gated: what a token writes meets the gates of later tokens alone.",
+        ),
+    ),
+)
+
+# --- wkv ----------------------------------------------------------------------------------------------------------
+
+
+def draw_wkv(rng: np.random.Generator) -> Inputs:
+    """Keys of every size: moderate ones, all of them huge, rising through the whole range of exp, falling likewise."""
+    N, d = int(rng.integers(2, 30)), int(rng.integers(1, 5))
+    w = -np.exp(rng.normal(-1.0, 1.0, size=d))
+    if rng.random() < 0.3:
+        w[rng.integers(d)] = -np.inf
+    k = 2 * rng.normal(size=(N, d))
+    k += rng.choice([0.0, 0.0, -900.0, 900.0])
+    if rng.random() < 0.4:
+        k += np.linspace(-1000, 1000, N)[:, None] * rng.choice([-1, 1])
+    return {"w": w, "u": rng.normal(size=d), "k": k, "v": rng.normal(size=(N, d))}
+
+
+def weighted_means(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.einsum("cij,jc->ic", wkv4.matrix(w, u, k, v), v)
+
+
+def wkv_as_it_stands(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The formula without any care for large exponents."""
+    above, below, y = np.zeros_like(u), np.zeros_like(u), np.empty_like(v)
+    for t in range(len(v)):
+        now = np.exp(k[t] + u)
+        y[t] = (above + now * v[t]) / (below + now)
+        above, below = np.exp(w) * above + np.exp(k[t]) * v[t], np.exp(w) * below + np.exp(k[t])
+    return y
+
+
+def largest_key_of_all(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return wkv_as_it_stands(w, u, k - k.max(axis=0), v)
+
+
+def old_sums_keep_their_scale(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The running maximum moves on, but p and q, which were divided by the old one, are not brought along."""
+    p, q, o, y = np.zeros_like(u), np.zeros_like(u), np.full_like(u, -np.inf), np.empty_like(v)
+    for t in range(len(v)):
+        m = np.maximum(o, u + k[t])
+        now = np.exp(u + k[t] - m)
+        y[t] = (np.exp(o - m) * p + now * v[t]) / (np.exp(o - m) * q + now)
+        o = np.maximum(w + o, k[t])
+        p, q = p + np.exp(k[t] - o) * v[t], q + np.exp(k[t] - o)
+    return y
+
+
+WKV = Exercise(
+    id="01_tour-wkv",
+    points=4,
+    unfilled="Walk through the tokens with the sums p and q and the exponent o that was taken out of both; return y.",
+    draw=draw_wkv,
+    returns=("y",),
+    verified="keys from -1900 to 1900 and decays of 0 included",
+    expected=weighted_means,
+    misconceptions=(
+        Misconception(
+            "the exponentials are taken as they stand",
+            "exp(800) is inf and exp(-800) is 0: keep sums divided by e^o, with o the largest exponent so far",
+            wkv_as_it_stands,
+        ),
+        Misconception(
+            "the largest key of the whole sequence is taken out",
+            "early tokens may lie 2000 below it, and all underflow; take out the largest exponent *so far*",
+            largest_key_of_all,
+        ),
+        Misconception(
+            "p and q keep their scale when the maximum moves",
+            "when o becomes m, multiply what was there by e^(w + o - m): it had been divided by e^o",
+            old_sums_keep_their_scale,
+        ),
+        Misconception(
+            "no token has a bonus, or each keeps its own for ever",
+            "a bonus that all have is none: read with e^(u + k_t), but go on with e^(k_t)",
+            lambda w, u, k, v: weighted_means(w, np.zeros_like(u), k, v),
+        ),
+        Misconception(
+            "nothing fades",
+            "each step multiplies both sums by e^w, that is, it adds w to the exponent o",
+            lambda w, u, k, v: weighted_means(np.zeros_like(w), u, k, v),
+        ),
+        Misconception(
+            "the past decays before it is read",
+            "the token just before the present one has not faded yet: read first, then multiply by e^w",
+            lambda w, u, k, v: weighted_means(w, u - np.maximum(w, -1e6), k, v),
+        ),
+    ),
+    hints=(
+        (
+            "I get NaN or inf",
+            "Take m = max(o, u + k_t) out above and below the line: then no exponent is positive.",
+        ),
+        (
+            "I do not know how to begin",
+            "Start with p = q = 0 and o = -inf. The sums above and below the line are e^o·p and e^o·q.",
+        ),
+        (
+            "The first token is right, the others are not",
+            "Two maxima: max(o, u + k_t) to read, then max(w + o, k_t) to go on, with which p, q and o all change.",
+        ),
+    ),
+)
+
+# --- retention-three-ways -----------------------------------------------------------------------------------------
+
+
+def draw_retention(rng: np.random.Generator) -> Inputs:
+    """Decays in [0.5, 1], sometimes exactly 0 or 1; chunks from one token to more than there are."""
+    N, (d_k, d_v) = int(rng.integers(3, 40)), key_and_value_sizes(rng)
+    gamma = float(rng.choice([rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.0), 0.0, 1.0]))
+    return {
+        "Q": rng.normal(size=(N, d_k)),
+        "K": rng.normal(size=(N, d_k)),
+        "V": rng.normal(size=(N, d_v)),
+        "gamma": gamma,
+        "chunk_size": int(rng.integers(2, 17)),
+    }
+
+
+FORMS = {"parallel": slips.parallel, "recurrent": slips.recurrent, "chunkwise": slips.chunkwise}
+
+
+def retention_with(form: str, name: str) -> Any:
+    """All three forms, `form` with a slip."""
+    return lambda *inputs: tuple(run(*inputs, **({name: True} if f == form else {})) for f, run in FORMS.items())
+
+
+def three_times_the_same(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) -> tuple[np.ndarray, ...]:
+    return (retention.recurrent(Q, K, V, gamma)[0],) * 3
+
+
+RETENTION_THREE_WAYS = Exercise(
+    id="01_tour-retention-three-ways",
+    points=5,
+    unfilled="Compute the outputs of retention three times: all at once, token by token, and chunk by chunk.",
+    draw=draw_retention,
+    returns=("parallel", "recurrent", "chunkwise"),
+    verified="ragged lengths, chunks longer than the sequence, γ = 0 and γ = 1 included",
+    expected=three_times_the_same,
+    misconceptions=(
+        Misconception(
+            "the rows of the parallel form are divided by their sums",
+            "as in correction 11: O = (D ∘ Q Kᵀ) V with nothing divided; the recurrence divides nothing either",
+            retention_with("parallel", "normalized"),
+            of=("parallel",),
+        ),
+        Misconception(
+            "the parallel form looks into the future",
+            "D is 0 above the diagonal: take np.tril of the powers of γ",
+            retention_with("parallel", "uncausal"),
+            of=("parallel",),
+        ),
+        Misconception(
+            "the parallel mask has one γ too many",
+            "D[i, j] = γ^(i-j): a token sees itself undecayed, D[i, i] = 1",
+            retention_with("parallel", "decays_new"),
+            of=("parallel",),
+        ),
+        Misconception(
+            "powers above the diagonal are multiplied by 0",
+            "for γ = 0 they are infinite there, and 0·inf is NaN: use np.tril or np.where, or the power of |i - j|",
+            retention_with("parallel", "masked_by_product"),
+            of=("parallel",),
+        ),
+        Misconception(
+            "the recurrent form carries a vector",
+            "as in correction 11: the state is the matrix Σ γ^… k_j v_jᵀ, (d_k, d_v): np.outer(K[t], V[t])",
+            retention_with("recurrent", "vector"),
+            of=("recurrent",),
+        ),
+        Misconception(
+            "the recurrent form applies γ after the update",
+            "shrink the old state only: S = γ S + k vᵀ, not γ (S + k vᵀ)",
+            retention_with("recurrent", "decays_new"),
+            of=("recurrent",),
+        ),
+        Misconception(
+            "the recurrent form reads before it has written",
+            "token t sees itself: update S first, then y[t] = Q[t] @ S",
+            retention_with("recurrent", "reads_first"),
+            of=("recurrent",),
+        ),
+        Misconception(
+            "the state is not carried into the next chunk",
+            "the chunks before act through S: add γ^(i-s+1) q_i S to token i of a chunk that starts at s",
+            retention_with("chunkwise", "not_carried"),
+            of=("chunkwise",),
+        ),
+        Misconception(
+            "a chunk reads the incoming state undecayed",
+            "token i of a chunk that starts at s sees the state shrunk by γ^(i-s+1)",
+            retention_with("chunkwise", "undecayed_read"),
+            of=("chunkwise",),
+        ),
+        Misconception(
+            "a chunk reads the incoming state with one γ too few",
+            "S stands *before* the chunk: its first token already shrinks it once, so γ^(i-s+1) and not γ^(i-s)",
+            retention_with("chunkwise", "one_short"),
+            of=("chunkwise",),
+        ),
+        Misconception(
+            "the state is handed on without the decay of the chunk",
+            "over a chunk of c tokens the old state shrinks by γ^c",
+            retention_with("chunkwise", "undecayed_state"),
+            of=("chunkwise",),
+        ),
+        Misconception(
+            "a chunk writes its tokens undecayed",
+            "what token j writes shrinks until the chunk's end: γ^(s+c-1-j), so the last token counts whole",
+            retention_with("chunkwise", "undecayed_write"),
+            of=("chunkwise",),
+        ),
+        Misconception(
+            "a chunk divides inside and adds an undivided part from the state",
+            "as in correction 11: nothing is divided, or the output would depend on the chunk size",
+            retention_with("chunkwise", "half_normalized"),
+            of=("chunkwise",),
+        ),
+    ),
+    hints=(
+        (
+            "I do not know where to begin",
+            "`retnet_loop` of the notebook is the second form. Make the other two agree with it.",
+        ),
+        (
+            "The first chunk is right and the second is not",
+            "Print S after the first chunk and compare it with the loop's state after that token.",
+        ),
+        (
+            "I get a shape error in the last chunk",
+            "It may be shorter: take c from its length, and make the powers of γ that long.",
+        ),
+    ),
+)
+
+EXERCISES = (MAMBA2_MICRO, GLA_GATE, WKV, RETENTION_THREE_WAYS)

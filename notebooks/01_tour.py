@@ -1,0 +1,618 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 · Tour: four relatives by playing
+#
+# *10 minutes to play, 10 more for the corrections and their counterexamples · ★☆☆*
+#
+# After this you can …
+# - write RetNet, Mamba-2, GLA and RWKV-7 from memory, because they differ in **one line**,
+# - see in the picture of a matrix what a model forgets and when, and predict what a slider does to it,
+# - say how many numbers each carries from token to token, and what its three forms cost.
+#
+# **One frame for all.** At every token $t$ a relative does three things with a state $S$ of $d_k \times d_v$ numbers,
+# keys × values: it **forgets**, it **writes**, it **reads**.
+#
+# $$S_t = \text{forget}_t(S_{t-1}) + k_t v_t^\top, \qquad y_t = q_t S_t .$$
+#
+# Forget nothing, and this is the linear attention of [00 · Quick start](00_quickstart.ipynb). The four relatives
+# differ in how they forget, each a little freer than the one before. **None of them is softmax attention**, which has
+# no state of fixed size: that is proved in [03b · Duality](03b_duality.ipynb).
+#
+# **How to play.** At each stop you meet a function of ten lines, then a picture. **Predict** the picture before you
+# look. Run its cell in JupyterLab and you get a slider that changes the decay.
+
+# %%
+import numpy as np
+
+from lecture17 import figures
+from lecture17.compare import assert_same
+from lecture17.reference import gla, linear_attention, retention, rwkv7, semiseparable, ssd, wkv4
+from lecture17.widgets.slider import Slider
+
+# %% [markdown]
+# ## What goes in
+#
+# The same tokens for everybody. Two signals are the values: **a plateau** of eight tokens and **a spike** of one, so
+# that you can see what is remembered of them. Keys and queries are directions of length 1, all rather alike: every
+# token writes at its own address, and addresses overlap.
+
+# %%
+rng = np.random.default_rng(17)
+N, d_k = 32, 3
+token = np.arange(N)
+x = np.stack([(token >= 4) & (token < 12), token == 20], axis=1).astype(float)  # plateau, spike
+
+Q, K = rng.uniform(size=(2, N, d_k))
+Q, K = Q / np.linalg.norm(Q, axis=1, keepdims=True), K / np.linalg.norm(K, axis=1, keepdims=True)
+
+
+def half_life(decay: float) -> str:
+    """How fast a decay per token forgets, in words."""
+    if decay == 1:
+        return "nothing fades"
+    return f"half is gone after {np.log(0.5) / np.log(decay):.1f} tokens"
+
+
+# %% [markdown]
+# ## 1 · RetNet: one number for everything
+#
+# $$S_t = \gamma\, S_{t-1} + k_t v_t^\top$$
+#
+# $\gamma$ is fixed before training, one number for each head: $\gamma_h = 1 - 2^{-5-h}$ for head $h$ (Sun et al.,
+# arXiv 2307.08621, Sections 2.1 and 2.2). Unroll the loop: what token $j$ wrote has been multiplied by $\gamma$ once
+# for each token since. So $y = M x$ with
+#
+# $$M = D \circ (Q K^\top), \qquad D_{ij} = \gamma^{\,i-j} \text{ for } i \ge j, \quad 0 \text{ above.}$$
+#
+# These are two of RetNet's **three faces**: token by token, and all at once. The third, *chunkwise*, goes from
+# chunk to chunk with the state and computes each chunk of $c$ tokens at once. For a chunk that starts at token
+# $s$,
+#
+# $$y_i = \sum_{j=s}^{i} \gamma^{\,i-j} (q_i \cdot k_j)\, v_j + \gamma^{\,i-s+1} q_i S, \qquad
+#   S \leftarrow \gamma^c S + \sum_{j=s}^{s+c-1} \gamma^{\,s+c-1-j} k_j v_j^\top .$$
+#
+# Make the three agree yourself: [exercise](../exercises/01_tour.ipynb) `01_tour-retention-three-ways`.
+
+
+# %%
+def retnet_loop(Q, K, V, gamma):
+    S = np.zeros((K.shape[1], V.shape[1]))
+    y, states = [], []
+    for t in range(len(V)):
+        S = gamma * S + np.outer(K[t], V[t])  # forget, write
+        states.append(S)
+        y.append(Q[t] @ S)  # read
+    return np.array(y), np.array(states)
+
+
+y, states = retnet_loop(Q, K, x, gamma=0.9)
+D = np.tril(0.9 ** np.abs(token[:, None] - token))
+assert_same(token_by_token=y, all_at_once=(D * (Q @ K.T)) @ x)
+assert_same(token_by_token=y, chunkwise=retention.chunkwise(Q, K, x, 0.9, chunk_size=5)[0])
+
+impulses = np.eye(N)  # N signals, each a spike at another token: what comes out is the matrix
+assert_same(matrix=D * (Q @ K.T), answer_to_impulses=retnet_loop(Q, K, impulses, gamma=0.9)[0])
+
+for head in (0, 3, 7):
+    print(f"head {head}: {half_life(1 - 2.0 ** (-5 - head))}")
+
+# %% [markdown]
+# Remember `impulses`. It is how we look at *any* relative from now on: **feed it all unit vectors, and its matrix
+# comes out.**
+#
+# **Predict.** The plateau is 1 for eight tokens. How high does the output climb? What happens to it at $\gamma = 1$?
+# And along which lines of the picture does the matrix fade?
+
+
+# %%
+def play_retnet(gamma: float):
+    M, _ = retnet_loop(Q, K, impulses, gamma)
+    y, states = retnet_loop(Q, K, x, gamma)
+    title = f"RetNet forgets by the clock: at γ = {gamma:.2f} {half_life(gamma)}"
+    return figures.plateau_and_spike(M, states, x, y, title=title)
+
+
+Slider(play_retnet, "decay γ", 0.3, 1.0, value=0.9)
+
+# %% [markdown]
+# **Learned:** the matrix fades away from the diagonal, by distance alone, whatever the tokens say; the state *adds
+# up* what it is told, so the output climbs far above the input, and at $\gamma = 1$ it never comes down.
+#
+# <a id="correction-11"></a>
+#
+# > **Correction 11 · the lecture says** RetNet divides each row of $D \circ (QK^\top)$ by its sum, and that this
+# > equals the recurrence; its step carries a vector, $s_t = \gamma s_{t-1} + k_t \circ v_t$; its chunkwise form
+# > divides inside the chunk and adds an undivided part from the state.
+# >
+# > **In truth** $O = (D \circ QK^\top)\, V$, with nothing divided. Divided rows give another map. The vector is only
+# > the *diagonal* of the state $k v^\top$, which is a matrix. And adding divided to undivided terms makes the output
+# > depend on the chunk size, which no model's output may. (The paper does rescale scores, and its GroupNorm takes
+# > that out again, up to its ε: part 03c.)
+
+# %%
+scores = D * (Q @ K.T)
+divided = scores / scores.sum(axis=1, keepdims=True)
+print(f"largest output: {y.max():.2f}; with rows divided by their sums: {(divided @ x).max():.2f}")
+assert not np.allclose(divided @ x, y)
+
+V3 = rng.normal(size=(N, d_k))  # the vector step needs values as wide as keys
+s = np.zeros((N, d_k))
+for t in range(N):
+    s[t] = (0.9 * s[t - 1] if t else 0) + K[t] * V3[t]
+_, full = retnet_loop(Q, K, V3, gamma=0.9)
+assert_same(vector_state=s, diagonal_of_the_state=np.diagonal(full, axis1=1, axis2=2))
+
+
+def lecture_chunks(c: int) -> np.ndarray:
+    y, S = np.zeros_like(x), np.zeros((d_k, x.shape[1]))
+    for i in range(0, N, c):
+        q, k, v, inside = Q[i : i + c], K[i : i + c], x[i : i + c], scores[i : i + c, i : i + c]
+        y[i : i + c] = inside / inside.sum(1, keepdims=True) @ v + D[1 : c + 1, :1] * (q @ S)
+        S = 0.9**c * S + (D[c - 1, :c, None] * k).T @ v
+    return y
+
+
+for c in (4, 8):
+    print(f"the lecture's output at token 14 with chunks of {c}: {lecture_chunks(c)[14, 0]:.2f}")
+assert not np.allclose(lecture_chunks(4), lecture_chunks(8))
+
+# %% [markdown]
+# ## 2 · Mamba-2: the token decides
+#
+# $$S_t = a_t\, S_{t-1} + B_t x_t^\top, \qquad y_t = C_t S_t$$
+#
+# The same line, with a decay that **each token chooses** (Dao and Gu, arXiv 2405.21060, Section 5). The letters are
+# those of state-space models: $C$ reads, $B$ writes, $x$ is written. $a_t = e^{\Delta_t A}$ with a learned number
+# $A < 0$ and a step $\Delta_t > 0$ that is computed from the token: a large step turns the page. (In the whole layer
+# $\Delta_t$ also scales what is written.)
+#
+# Decays are passed as their logs from here on, so that products become sums. Unrolled, $M = L \circ (C B^\top)$ with
+# $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$; `segsum` adds up those logs.
+#
+# Write it with its step size: [exercise](../exercises/01_tour.ipynb) `01_tour-mamba2-micro`.
+
+
+# %%
+def mamba2_loop(x, log_a, B, C):
+    S = np.zeros((B.shape[1], x.shape[1]))
+    y, states = [], []
+    for t in range(len(x)):
+        S = np.exp(log_a[t]) * S + np.outer(B[t], x[t])  # the token's own decay
+        states.append(S)
+        y.append(C[t] @ S)
+    return np.array(y), np.array(states)
+
+
+delta = rng.uniform(0.5, 1.5, size=N)
+delta[16] = 30  # token 16 turns the page
+log_a = delta * np.log(0.9)
+
+L = np.exp(semiseparable.segsum(log_a))
+assert_same(matrix=L * (Q @ K.T), answer_to_impulses=mamba2_loop(impulses, log_a, K, Q)[0])
+
+# %% [markdown]
+# **Predict.** Token 16 takes a step of 30, all others steps near 1. Where in the matrix will you see it? What does it
+# do to the memory of the plateau (before it) and of the spike (after it)? At which value of the slider does it do
+# nothing?
+
+
+# %%
+def play_mamba2(a: float):
+    log_a = delta * np.log(a)
+    M, _ = mamba2_loop(impulses, log_a, K, Q)  # B = K writes, C = Q reads
+    y, states = mamba2_loop(x, log_a, K, Q)
+    title = f"Mamba-2 forgets when a token says so: token 16 keeps {a**30:.0%}"
+    return figures.plateau_and_spike(M, states, x, y, title=title)
+
+
+Slider(play_mamba2, "decay a of a step of Δ = 1", 0.3, 1.0, value=0.9)
+
+# %% [markdown]
+# **Learned:** one token can cut the matrix: from row 16 on, almost nothing is left of what came before, while
+# tokens on the same side of the cut see each other as if nothing had happened. RetNet's mask, which depends on
+# $i - j$ alone, can cut nowhere.
+
+# %%
+gentle = np.where(token == 16, 1.0, delta)  # the same, but token 16 turns no page
+M_cut, M_gentle = (mamba2_loop(impulses, steps * np.log(0.9), K, Q)[0] for steps in (delta, gentle))
+assert_same(before_the_cut=M_cut[:16, :16], without_it=M_gentle[:16, :16])
+assert_same(after_the_cut=M_cut[16:, 16:], without_it=M_gentle[16:, 16:])
+assert M_cut[16:, :16].max() < 0.05 < M_gentle[16:, :16].max()
+
+# %% [markdown]
+# <a id="correction-8"></a>
+#
+# > **Correction 8 · the lecture's Mamba-2 code** has no decay at all, and walks through the tokens inside each chunk
+# > one by one.
+# >
+# > **In truth** without the decay it is plain linear attention. And a loop over tokens inside a loop over chunks is
+# > the recurrence again, with $N$ steps one after another for every chunk size. In the chunkwise form the inside of a
+# > chunk is a matrix product, and only $N/c$ states are handed on.
+
+
+# %%
+def lecture_mamba2(x, B, C, c):
+    S, y, steps = np.zeros((B.shape[1], x.shape[1])), np.zeros_like(x), 0
+    for start in range(0, len(x), c):
+        for t in range(start, min(start + c, len(x))):
+            S = S + np.outer(B[t], x[t])  # where is the decay?
+            y[t] = C[t] @ S
+            steps += 1
+    return y, steps
+
+
+lecture, _ = lecture_mamba2(x, K, Q, c=8)
+truth, _ = mamba2_loop(x, log_a, K, Q)
+assert_same(lecture=lecture, linear_attention=linear_attention.parallel(Q, K, x)[0])
+assert_same(truth=truth, chunkwise=ssd.chunkwise(x, log_a, K, Q, chunk_size=8)[0])
+print(f"plateau, at the last token: {lecture[-1, 0]:.2f} (lecture), {truth[-1, 0]:.2f} (Mamba-2)")
+
+for c in (4, 8, 16):
+    _, steps = lecture_mamba2(x, K, Q, c)
+    print(f"chunks of {c:2}: {steps} steps one after another (lecture), {N // c} (chunkwise)")
+    assert steps == N
+
+# %% [markdown]
+# ## 3 · GLA: every key has its own gate
+#
+# $$S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top, \qquad \alpha_t \in (0, 1)^{d_k}$$
+#
+# Gated linear attention (Yang et al., arXiv 2312.06635, Section 4) gives each of the $d_k$ **rows** of the state a
+# decay of its own, chosen by the token: $\alpha_t = \sigma(z_t)^{1/16}$ with $z_t$ computed from it. (The
+# sixteenth root keeps the gates near 1: an undecided $z_t = 0$ still keeps 96% a token.)
+#
+# Each key $c$ now has a mask $L^{(c)}$ of its own, and the matrix is a sum:
+# $M = \sum_c L^{(c)} \circ (Q_{:c} K_{:c}^\top)$.
+#
+# Put the gate where it belongs: [exercise](../exercises/01_tour.ipynb) `01_tour-gla-gate`.
+
+
+# %%
+def gla_loop(Q, K, V, log_alpha):
+    S = np.zeros((K.shape[1], V.shape[1]))
+    y, states = [], []
+    for t in range(len(V)):
+        S = np.exp(log_alpha[t])[:, None] * S + np.outer(K[t], V[t])  # a decay for each row
+        states.append(S)
+        y.append(Q[t] @ S)
+    return np.array(y), np.array(states)
+
+
+log_alpha = np.log(rng.uniform(0.7, 1.0, size=(N, d_k)))
+masks = [np.exp(semiseparable.segsum(log_alpha[:, c])) for c in range(d_k)]
+M = sum(masks[c] * np.outer(Q[:, c], K[:, c]) for c in range(d_k))
+assert_same(sum_of_masks=M, answer_to_impulses=gla_loop(Q, K, impulses, log_alpha)[0])
+assert round(0.5 ** (1 / 16), 2) == 0.96
+
+# %% [markdown]
+# **Predict.** The slider turns the gate of the *first* key only; the other two keep 98% a token. Pull it down to
+# 0.5: what happens to the three green curves of a signal? Can the output still remember the plateau at the end?
+
+
+# %%
+def play_gla(alpha: float):
+    log_alpha = np.log(np.tile([alpha, 0.98, 0.98], (N, 1)))
+    M, _ = gla_loop(Q, K, impulses, log_alpha)
+    y, states = gla_loop(Q, K, x, log_alpha)
+    title = f"GLA forgets key by key: under the first, {half_life(alpha)}"
+    return figures.plateau_and_spike(M, states, x, y, title=title)
+
+
+Slider(play_gla, "gate α of the first key", 0.3, 1.0, value=0.6)
+
+# %% [markdown]
+# **Learned:** one curve falls at once, two stay: short and long memory live side by side in one head. The price is
+# that $d_k$ masks no longer fit into one.
+#
+# <a id="correction-12"></a>
+#
+# > **Correction 12 · the lecture says** GLA gates the input, $S_t = S_{t-1} + (g_t \circ \phi(k_t))\, v_t^\top$,
+# > and uses ReLU + 1 as if it were ELU + 1.
+# >
+# > **In truth** the gate decays the *state*, key by key. A gate on the input makes another key and nothing more:
+# > linear attention, which forgets nothing, whatever later gates say. And ReLU(x) + 1 is 1 for every negative $x$,
+# > while ELU(x) + 1 $= e^x$ there still tells them apart.
+
+# %%
+open_gates, shut_gates = np.full((N, d_k), 0.99), np.full((N, d_k), 0.5)
+shut_gates[0] = open_gates[0]  # the gates differ only after token 0 has written
+
+
+def seen_of_token_0(gates: np.ndarray) -> tuple[float, float]:
+    """What the last token sees of the first: gate on the input, gate on the state."""
+    on_input = np.tril(Q @ (gates * K).T)
+    on_state, _ = gla_loop(Q, K, impulses, np.log(gates))
+    return on_input[-1, 0], on_state[-1, 0]
+
+
+for name, gates in {"open": open_gates, "shut": shut_gates}.items():
+    lecture, truth = seen_of_token_0(gates)
+    print(f"later gates {name}: lecture {lecture:.2f}, GLA {truth:.2f}")
+assert seen_of_token_0(open_gates)[0] == seen_of_token_0(shut_gates)[0]
+assert seen_of_token_0(shut_gates)[1] < 1e-6 < seen_of_token_0(open_gates)[1]
+
+at = np.array([-1.0, -3.0])
+print(f"at -1 and -3: ReLU + 1 = {np.maximum(at, 0) + 1}, ELU + 1 = {np.exp(at).round(2)}")
+
+# %% [markdown]
+# ## 4 · RWKV: from a fading mean to correcting what is stored
+#
+# **RWKV-4** works channel by channel: the output is a weighted **mean** of the values so far, with weights
+# $e^{k_j}$ that fade by $w < 0$ a token, and a bonus $u$ for the present token (Peng et al., arXiv 2305.13048,
+# Section 3.1, whose $w$ is our $-w$):
+#
+# $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
+#   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
+#
+# Its state is two numbers for each channel, the sums above and below the line before token $t$. Written as it stands
+# this overflows at $k = 800$, although adding one number to all $k$ changes no mean. Make it stable:
+# [exercise](../exercises/01_tour.ipynb) `01_tour-wkv`.
+
+
+# %%
+def wkv_loop(w, u, k, v):
+    above, below = np.zeros(v.shape[1]), np.zeros(v.shape[1])
+    y, states = [], []
+    for t in range(len(v)):
+        now = np.exp(u + k[t])
+        y.append((above + now * v[t]) / (below + now))  # read first, with the bonus
+        above = np.exp(w) * above + np.exp(k[t]) * v[t]
+        below = np.exp(w) * below + np.exp(k[t])
+        states.append([above, below])
+    return np.array(y), np.array(states)
+
+
+w, u, k = np.log([0.9, 0.9]), np.array([0.5, 0.5]), rng.normal(size=(N, 2))
+k[20, 1] = 3  # the spike speaks up
+y, _ = wkv_loop(w, u, k, x)
+assert_same(loop=y, matrices=np.einsum("cij,jc->ic", wkv4.matrix(w, u, k, x), x))
+assert_same(rows_sum_to=wkv4.matrix(w, u, k, x).sum(axis=2), one=np.ones((2, N)))
+
+assert_same(loop=y, stable_form_with_800_added=wkv4.recurrent(w, u, k + 800, x)[0])
+with np.errstate(all="ignore"):
+    assert np.isnan(wkv_loop(w, u, k + 800, x)[0]).any()
+
+# %% [markdown]
+# **Predict.** RetNet's output climbed far above the plateau's height of 1. How high can a mean climb? And at a decay
+# of 1, does the output come down after the plateau?
+
+
+# %%
+def play_wkv(decay: float):
+    w = np.log([decay, decay])
+    M, _ = wkv_loop(w[:1], u[:1], k[:, :1], impulses)  # the first channel's weights
+    y, states = wkv_loop(w, u, k, x)
+    title = f"RWKV-4 takes a fading mean: at decay {decay:.2f} {half_life(decay)}"
+    return figures.plateau_and_spike(M, states, x, y, title=title)
+
+
+Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
+
+# %% [markdown]
+# **Learned:** every row of the matrix sums to 1, so the output stays between the smallest and the largest input;
+# it is the quotient of the two green curves. Without decay it comes down only as fast as new tokens dilute it. And
+# nothing can be looked up: some tokens are loud (bright columns), but none has an address.
+#
+# **RWKV-7** has them. Its state is a matrix, and a token first **looks up** what is stored under its direction
+# $\hat\kappa_t$ (length 1), **removes** a share $a_t$ of it, and then writes (Peng et al., arXiv 2503.14456):
+#
+# $$S_t = \mathrm{diag}(w_t)\, S_{t-1} - (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1}) + k_t v_t^\top,
+#   \qquad y_t = r_t S_t .$$
+#
+# With $w_t = 1$ and $k_t = a_t \circ \hat\kappa_t$ this is the *delta rule*,
+# $S_t = S_{t-1} + (a_t \circ \hat\kappa_t)(v_t - S_{t-1}^\top \hat\kappa_t)^\top$: write the **difference**
+# between what should be stored and what is. (Here $w_t$ is the decay itself, $e^{-e^{-1/2} \sigma(\cdot)}$ in the
+# paper and so never below 0.545. The whole layer, and its step as an exercise: part 03c.)
+
+
+# %%
+def rwkv7_loop(r, log_w, k, v, kappa, a):
+    S = np.zeros((k.shape[1], v.shape[1]))
+    y, states = [], []
+    for t in range(len(v)):
+        removed = np.outer(a[t] * kappa[t], kappa[t] @ S)
+        S = np.exp(log_w[t])[:, None] * S - removed + np.outer(k[t], v[t])
+        states.append(S)
+        y.append(r[t] @ S)
+    return np.array(y), np.array(states)
+
+
+rate = np.full((N, d_k), 0.9)  # a: remove and replace nine tenths
+log_w = -np.exp(-0.5) / (1 + np.exp(-rng.normal(size=(N, d_k))))
+inputs = (Q, log_w, rate * K, x, K, rate)
+assert_same(token_by_token=rwkv7_loop(*inputs)[0], all_at_once=rwkv7.parallel(*inputs)[0])
+assert round(np.exp(-np.exp(-0.5)), 3) == 0.545
+
+ones = np.ones((N, d_k))  # a = 1 and log 1 = 0: remove all that is found, and let nothing fade
+_, states = rwkv7_loop(Q, 0 * ones, K, x, K, ones)
+found = (K[:, None] @ states)[:, 0]  # under its own address, by each token that has just written
+assert_same(the_delta_rule_finds=found, what_it_wrote=x)
+
+# %% [markdown]
+# The last line: with $a = 1$ and no decay, what a token finds under its own address is exactly what it has just
+# written, whatever was there before.
+#
+# **Predict.** Push the slider to 1, so that nothing fades. RetNet at $\gamma = 1$ kept the plateau for ever. Here the
+# tokens after it write zeros, at addresses much like its own. What comes out?
+
+
+# %%
+def play_rwkv7(decay: float):
+    inputs = (np.full((N, d_k), np.log(decay)), rate * K)
+    M, _ = rwkv7_loop(Q, *inputs, impulses, K, rate)
+    y, states = rwkv7_loop(Q, *inputs, x, K, rate)
+    title = f"RWKV-7 replaces what it finds: at w = {decay:.2f} {half_life(decay)}"
+    return figures.plateau_and_spike(M, states, x, y, title=title)
+
+
+Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)
+
+# %% [markdown]
+# **Learned:** the output follows the input instead of piling it up, and silence *erases*: zeros under a known
+# address replace what was there. For that the matrix needs negative entries (purple), which no decay makes out of
+# positive keys and queries.
+
+# %%
+kept, _ = retnet_loop(Q, K, x, gamma=1.0)  # nothing fades, in either
+erased, _ = rwkv7_loop(Q, np.zeros((N, d_k)), rate * K, x, K, rate)
+print(f"the plateau after token 20: RetNet gives at least {kept[20:, 0].min():.2f}")
+print(f"                            RWKV-7 at most {np.abs(erased[20:, 0]).max():.2f} in size")
+assert np.abs(erased[20:, 0]).max() < 0.5 < 1 < kept[12:, 0].min()
+assert (rwkv7_loop(Q, log_w, rate * K, impulses, K, rate)[0] < 0).any()
+
+# %% [markdown]
+# <a id="correction-9"></a>
+#
+# > **Correction 9 · the lecture shows** RWKV-7's "generalized delta rule" as a decayed weighted average with weights
+# > $k_j$.
+# >
+# > **In truth** with weights $e^{k_j}$ that would be RWKV-4 without its bonus (exactly: with $u = -w$); with raw
+# > $k_j$ the sum below the line can be zero. And an average has no delta: it mixes the old and the new value of a
+# > key, where RWKV-7 replaces the one by the other.
+
+
+# %%
+def lecture_average(decay, weights, v):
+    above = below = 0.0
+    y = []
+    for t in range(len(v)):
+        above, below = decay * above + weights[t] * v[t], decay * below + weights[t]
+        y.append(above / below)
+    return np.array(y)
+
+
+without_bonus, _ = wkv_loop(w, -w, k, x)
+averages = lecture_average(0.9, np.exp(k), x)
+assert_same(lecture_with_exp_k=averages, rwkv4_without_bonus=without_bonus)
+
+with np.errstate(divide="ignore"):
+    print("raw k = 1, -0.5 at decay 0.5:", lecture_average(0.5, np.array([1, -0.5]), [1, 2]))
+
+key, values = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1.0], [5.0]])
+replaced, _ = rwkv7_loop(key, np.zeros((2, 2)), key, values, key, np.ones((2, 2)))
+averaged = lecture_average(1.0, np.ones(2), values)
+print(
+    f"1, then 5 under one key: RWKV-7 reads {replaced[-1, 0]:.0f}, an average {averaged[-1, 0]:.0f}"
+)
+assert (replaced[-1, 0], averaged[-1, 0]) == (5, 3)
+
+# %% [markdown]
+# <a id="correction-10"></a>
+#
+# > **Correction 10 · the lecture says** RWKV works element by element, with a memory of $O(1)$.
+# >
+# > **In truth** that was RWKV-4, where a channel of the output depends on that channel of $k$ and $v$ alone.
+# > RWKV-7 carries a matrix of head size × head size for each head; constant in $N$, but $d$ channels in heads of
+# > 64 carry $64\, d$ numbers, not $d$.
+
+# %%
+nudged_k, nudged_K = k.copy(), rate * K
+nudged_k[5, 0] += 0.1  # one feature of one key
+nudged_K[5, 0] += 0.1
+moved_4 = (wkv_loop(w, u, nudged_k, V3[:, :2])[0] != wkv_loop(w, u, k, V3[:, :2])[0]).any(axis=0)
+before = rwkv7_loop(Q, log_w, rate * K, V3, K, rate)[0]
+moved_7 = (rwkv7_loop(Q, log_w, nudged_K, V3, K, rate)[0] != before).any(axis=0)
+print(f"one feature of k moves: RWKV-4 channels {moved_4}, RWKV-7 channels {moved_7}")
+assert moved_4.tolist() == [True, False]
+assert moved_7.all()
+
+head = rng.normal(size=(100, 64)) / 8
+for length in (10, 100):
+    h = head[:length]
+    unit = h / np.linalg.norm(h, axis=1, keepdims=True)
+    _, S = rwkv7.recurrent(h, -(h**2), h, h, unit, 0 * h + 0.5)
+    print(f"a head of 64 after {length:3} tokens carries {S.size} numbers")
+    assert S.size == 64 * 64
+
+# %% [markdown]
+# ## 5 · One family
+#
+# You have seen one loop four times. **Each core contains the one before**: take away RWKV-7's removal and you
+# have GLA, make GLA's gates equal and you have Mamba-2, let all tokens choose the same and you have RetNet, set
+# $\gamma = 1$ and you are back at linear attention.
+
+# %%
+gates, per_token = log_alpha, log_alpha[:, 0]
+equal_gates = np.tile(per_token[:, None], (1, d_k))
+y_gla, _ = gla_loop(Q, K, x, gates)
+y_mamba2, _ = mamba2_loop(x, per_token, K, Q)
+y_retnet, _ = retnet_loop(Q, K, x, 0.9)
+y_linear, _ = linear_attention.recurrent(Q, K, x)
+
+assert_same(rwkv7_removing_nothing=rwkv7_loop(Q, gates, K, x, K, 0 * rate)[0], gla=y_gla)
+assert_same(gla_with_equal_gates=gla_loop(Q, K, x, equal_gates)[0], mamba2=y_mamba2)
+assert_same(
+    mamba2_with_equal_steps=mamba2_loop(x, np.full(N, np.log(0.9)), K, Q)[0], retnet=y_retnet
+)
+assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
+
+# %% [markdown]
+# **The line that differs**, formula ↔ code. Each time $S_t$ is this, plus $k_t v_t^\top$ or `np.outer(K[t], V[t])`:
+#
+# | | forget | in code | who chooses what is forgotten |
+# | --- | --- | --- | --- |
+# | linear attention | $S_{t-1}$ | `S` | nobody: nothing is |
+# | RetNet | $\gamma\, S_{t-1}$ | `gamma * S` | the clock |
+# | Mamba-2 | $a_t\, S_{t-1}$ | `np.exp(log_a[t]) * S` | the token: one number |
+# | GLA | $\mathrm{diag}(\alpha_t)\, S_{t-1}$ | `np.exp(log_alpha[t])[:, None] * S` | the token: one number a key |
+# | RWKV-7 | $\mathrm{diag}(w_t)\, S_{t-1} - R_t$ | `np.exp(log_w[t])[:, None] * S - removed` | and a direction |
+#
+# with $R_t = (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1})$, that is
+# `removed = np.outer(a[t] * kappa[t], kappa[t] @ S)`. RWKV-4 stands apart: its state has no keys, and it divides.
+#
+# These are the cores. The layers around them (projections, convolutions, norms, gates on the output) come in part
+# 03c.
+#
+# ## 6 · Three forms, three prices
+#
+# Every core can be computed in three ways. Orders of operations for one head, with $N$ tokens in chunks of $c$:
+#
+# | | parallel | recurrent | chunkwise | numbers carried on |
+# | --- | --- | --- | --- | --- |
+# | RetNet, Mamba-2 | $N^2 (d_k + d_v)$ | $N d_k d_v$ | $N c\,(d_k + d_v) + N d_k d_v$ | $d_k d_v$ |
+# | GLA | same order; $d_k$ masks in place of one | $N d_k d_v$ | same order | $d_k d_v$ |
+# | RWKV-7 | same order; with a triangular solve | $N d_k d_v$ | same order; with a solve a chunk | $d_k d_v$ |
+# | RWKV-4, $d$ channels | $N^2 d$ | $N d$ | not used | $2 d$ |
+# | softmax attention | $N^2 (d_k + d_v)$ | $N^2 (d_k + d_v)$ | nothing to gain | $N (d_k + d_v)$, growing |
+#
+# *Why.* $QK^\top$ is $N^2$ products of $d_k$ numbers each, and times $V$ another $N^2 d_v$. A step of the loop
+# touches each number of the state a fixed number of times. Chunks are $N/c$ squares of $c^2$, and $N/c$
+# hand-overs, each of $c\, d_k d_v$. **Parallel** holds $N^2$ numbers and is all matrix products, **recurrent**
+# holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of both. Part
+# [03b](03b_duality.ipynb) counts every operation; part 05a measures seconds.
+
+# %%
+relatives = {
+    "RetNet": (retention, (Q, K, x, 0.9)),
+    "Mamba-2": (ssd, (x, log_a, K, Q)),
+    "GLA": (gla, (Q, K, x, log_alpha)),
+    "RWKV-7": (rwkv7, (Q, log_w, rate * K, x, K, rate)),
+}
+for name, (mixer, arguments) in relatives.items():
+    y, S = mixer.recurrent(*arguments)
+    first_half = [a[: N // 2] if np.ndim(a) else a for a in arguments]
+    assert mixer.recurrent(*first_half)[1].size == S.size == d_k * x.shape[1]
+    print(f"{name} carries {S.size} numbers on, after {N // 2} tokens as after {N}")
+
+    chunks = {f"chunks_of_{c}": mixer.chunkwise(*arguments, chunk_size=c)[0] for c in (1, 5, 32)}
+    assert_same(recurrent=y, parallel=mixer.parallel(*arguments)[0], **chunks)
+
+# %% [markdown]
+# ## Recap
+#
+# - One loop: forget, write, read. **Forgetting** is the clock's (RetNet), the token's (Mamba-2), the token's for
+#   each key (GLA), or replaces what is found (RWKV-7).
+# - The answer to unit impulses is the matrix: fading, cut, a sum of masks, or with negative entries.
+# - Each core contains the one before; RWKV-4 stands apart, a fading mean for each channel.
+# - Parallel, recurrent and chunkwise agree to rounding; the state has $d_k d_v$ numbers for a head, at any length.
+#
+# **Where next:** the [exercises](../exercises/01_tour.ipynb) (16 points), then part 02, the intuition behind
+# semiseparable matrices. The proof that attention without softmax and state-space models are one is
+# [03b · Duality](03b_duality.ipynb); the layers as published come in part 03c.
