@@ -1,23 +1,29 @@
 """Pictures: functions that take data and return a `Picture`, which a notebook shows and a screen reader reads."""
 
 from .chunks import chunk_cost, chunk_grid
+from .eigenvalues import eigenvalues
 from .features import random_feature_error
 from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
+from .portrait import family_portrait
 from .precision import error_growth, generator_range
 from .rank_map import rank_map
 from .ranks import block_ranks
+from .recall import recall_error
 from .tour import plateau_and_spike
 
 __all__ = [
     "block_ranks",
     "chunk_cost",
     "chunk_grid",
+    "eigenvalues",
     "error_growth",
+    "family_portrait",
     "generator_range",
     "mask_times_gram",
     "matrix_state_output",
     "plateau_and_spike",
     "random_feature_error",
     "rank_map",
+    "recall_error",
     "state_in_two_bases",
 ]

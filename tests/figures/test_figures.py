@@ -105,6 +105,26 @@ def plateau_and_spike(seed: int) -> Picture:
     return figures.plateau_and_spike(ssd.matrix(**s), S, s["x"], y, title=TITLE)
 
 
+def recall_error(seed: int) -> Picture:
+    n_keys = [1, 4, 16, 64]
+    errors = {
+        name: (1 + seed) * np.linspace(0, top, 4) for name, top in (("a sum", 2), ("fading", 1), ("delta rule", 1))
+    }
+    return figures.recall_error(n_keys, 32, errors, title=TITLE)
+
+
+def family_portrait(seed: int) -> Picture:
+    mixers = "linear attention", "RetNet", "Mamba-2", "GLA", "DeltaNet", "gated DeltaNet", "RWKV-7", "Mamba-3"
+    rng = np.random.default_rng(seed)
+    return figures.family_portrait({name: np.tril(rng.normal(size=(24, 24))) for name in mixers}, title=TITLE)
+
+
+def eigenvalues(seed: int) -> Picture:
+    rng = np.random.default_rng(seed)
+    transitions = {f"mixer number {i}": rng.normal(size=(20, 4, 4)) / 4 for i in range(6)}
+    return figures.eigenvalues(transitions, title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -118,6 +138,9 @@ MADE: list[Callable[[int], Picture]] = [
     chunk_grid,
     chunk_cost,
     plateau_and_spike,
+    recall_error,
+    family_portrait,
+    eigenvalues,
 ]
 each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
 
