@@ -1,0 +1,186 @@
+"""What is special to delta rule, RWKV-7, selective scan and WKV in PyTorch: solves, two ways to scores, blocks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lecture17.ops import _blocks, _delta_chunks, delta_rule, rwkv7, selective_scan, wkv4
+from lecture17.reference import rwkv7 as reference_rwkv7
+
+Arguments = list[Any]  # tensors, in the order of the call
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, dtype=dtype)
+
+
+def fractions(*shape: int) -> Tensor:
+    return torch.rand(*shape, dtype=torch.float64)
+
+
+def unit(*shape: int) -> Tensor:
+    return torch.nn.functional.normalize(numbers(*shape), dim=-1)
+
+
+def largest(x: Tensor) -> float:
+    return x.abs().max().item()
+
+
+def delta_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
+    return [numbers(b, N, h, d_k), unit(b, N, h, d_k), numbers(b, N, h, d_v), 2 * fractions(b, N, h)]
+
+
+def gated_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
+    return [*delta_arguments(b, N, h, d_k, d_v), -fractions(b, N, h)]
+
+
+def rwkv7_arguments(b: int, N: int, h: int, d_k: int, d_v: int, lowest: float = -0.6) -> Arguments:
+    r, k, kappa = numbers(b, N, h, d_k), numbers(b, N, h, d_k), unit(b, N, h, d_k)
+    return [r, lowest * fractions(b, N, h, d_k), k, numbers(b, N, h, d_v), kappa, fractions(b, N, h, d_k)]
+
+
+def scan_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
+    return [numbers(b, N, d_v), fractions(b, N, d_v), -fractions(d_v, d_k), numbers(b, N, d_k), numbers(b, N, d_k)]
+
+
+CHUNKWISE = {
+    "delta_rule": (delta_rule.chunkwise, delta_arguments),
+    "delta_rule_gated": (delta_rule.chunkwise, gated_arguments),
+    "rwkv7": (rwkv7.chunkwise, rwkv7_arguments),
+    "selective_scan": (selective_scan.chunkwise, scan_arguments),
+}
+EACH = pytest.mark.parametrize(("chunkwise", "draw"), CHUNKWISE.values(), ids=CHUNKWISE)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    torch.manual_seed(0)
+
+
+def with_gradients(chunkwise: Callable[..., Any], arguments: Arguments) -> list[Tensor]:
+    """y, the state, and the gradients of both by all arguments."""
+    leaves = [x.clone().requires_grad_() for x in arguments]
+    y, state = chunkwise(*leaves, chunk_size=4)
+    return [y, state, *torch.autograd.grad(y.cos().sum() + state.sin().sum(), leaves)]
+
+
+@EACH
+def test_blocks_of_any_size_give_the_same(
+    chunkwise: Callable[..., Any], draw: Callable[..., Arguments], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = draw(3, 22, 2, 3, 4)
+    whole = with_gradients(chunkwise, arguments)
+    for numel in (1, 100, 250):  # one chunk of one sequence at a time, several chunks, several sequences
+        monkeypatch.setattr(_blocks, "BLOCK_NUMEL", numel)
+        for got, want in zip(with_gradients(chunkwise, arguments), whole, strict=True):
+            assert largest(got - want) <= 1e-12 * largest(want)
+
+
+@EACH
+def test_backward_keeps_the_arguments_and_states_only(
+    chunkwise: Callable[..., Any], draw: Callable[..., Arguments], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [x.requires_grad_() for x in draw(1, 256, 1, 4, 4)]
+    monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)  # a state for each of the 16 chunks is kept
+    kept: list[int] = []
+
+    def count(x: Tensor) -> Tensor:
+        kept.append(x.numel())
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
+        chunkwise(*arguments, chunk_size=16)
+    assert sum(kept) == sum(x.numel() for x in arguments) + 16 * (4 * 4)
+
+
+@pytest.mark.parametrize("L", [1, 2, 15, 16, 17, 40, 64, 100])
+def test_inverse_is_accurate_for_equal_keys_and_ignores_the_upper_part(L: int) -> None:
+    """Equal keys with β = 2 are the hardest: powers of N grow like 2^L, the inverse has no entry above 2."""
+    exact = torch.linalg.inv(torch.eye(L, dtype=torch.float64) + 2 * torch.ones(L, L, dtype=torch.float64).tril(-1))
+    N = 2 * torch.ones(3, L, L) + 7 * torch.randn(3, L, L).triu()
+    assert largest(_delta_chunks._negative_inverse(N) + exact) <= 1e-5
+
+
+def test_beta_one_recalls_the_value_just_written() -> None:
+    _, K, V, beta = delta_arguments(2, 50, 2, 6, 3)
+    for form in (delta_rule.parallel, delta_rule.recurrent, delta_rule.chunkwise):
+        y, _ = form(K, K, V, torch.ones_like(beta))
+        assert largest(y - V) <= 1e-10 * largest(V)
+
+
+def test_reflections_keep_the_size_of_the_state_over_many_tokens() -> None:
+    Q, K, V, beta = delta_arguments(1, 3000, 2, 8, 4)
+    start = numbers(1, 2, 8, 4)
+    _, state = delta_rule.chunkwise(Q, K, torch.zeros_like(V), torch.full_like(beta, 2), state=start)
+    assert state.norm().item() == pytest.approx(start.norm().item(), rel=1e-10)
+    assert largest(state - start) > 0.1
+
+
+def test_rwkv7_scores_are_the_same_by_product_and_by_doubling(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = rwkv7_arguments(2, 45, 2, 5, 3)
+    by_product = with_gradients(lambda *a, chunk_size: rwkv7.chunkwise(*a), arguments)
+    monkeypatch.setattr(rwkv7, "LOWEST_SUM", 1.0)  # no sum is that high, so none goes by the product
+    by_doubling = with_gradients(lambda *a, chunk_size: rwkv7.chunkwise(*a), arguments)
+    for got, want in zip(by_product, by_doubling, strict=True):
+        assert 0 < largest(got - want) <= 1e-12 * largest(want)
+
+
+def test_rwkv7_takes_the_slow_way_only_where_decays_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def spy(*arguments: Tensor) -> tuple[Tensor, ...]:
+        calls.append(arguments)
+        return decayed_scores(*arguments)
+
+    decayed_scores = rwkv7.decayed_scores
+    monkeypatch.setattr(rwkv7, "decayed_scores", spy)
+    monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)
+    arguments = rwkv7_arguments(1, 80, 1, 4, 4)  # five blocks of 16
+    rwkv7.chunkwise(*arguments)
+    assert not calls
+    arguments[1][0, 40, 0, 2] = -torch.inf
+    rwkv7.chunkwise(*arguments)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("lowest", [-1.25, -3.0])  # sums over 16 tokens just inside LOWEST_SUM, and beyond
+def test_rwkv7_is_exact_on_both_sides_of_the_limit(lowest: float) -> None:
+    arguments = rwkv7_arguments(1, 70, 1, 16, 8)
+    arguments[1].fill_(lowest)
+    y, state = rwkv7.chunkwise(*(x.float() for x in arguments))
+    want_y, want_state = reference_rwkv7.recurrent(*(x[0, :, 0].numpy() for x in arguments))
+    assert np.abs(y[0, :, 0].numpy() - want_y).max() <= 1e-6 * np.abs(want_y).max()
+    assert np.abs(state[0, 0].numpy() - want_state).max() <= 1e-6 * np.abs(want_state).max()
+
+
+def test_rwkv7_names_the_direction_that_is_not_of_length_one() -> None:
+    arguments = rwkv7_arguments(2, 9, 2, 4, 3)
+    arguments[4][1, 5, 0] *= 1.5
+    with pytest.raises(ValueError, match=r"kappa\[1, 5, 0\] has length 1.5: expected length 1"):
+        rwkv7.chunkwise(*arguments)
+    arguments[4][1, 5, 0] = 0  # removes nothing, which is fine
+    rwkv7.chunkwise(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("which", "value", "message"), [(2, 0.5, r"A\[2, 1\] is 0.5"), (1, -1, r"delta\[0, 3, 2\] is -1")]
+)
+def test_selective_scan_names_a_growing_rate_and_a_negative_step(which: int, value: float, message: str) -> None:
+    arguments = scan_arguments(1, 6, 1, 3, 4)
+    arguments[which][(2, 1) if which == 2 else (0, 3, 2)] = value
+    with pytest.raises(ValueError, match=message + ": expected"):
+        selective_scan.chunkwise(*arguments)
+
+
+@pytest.mark.parametrize("form", [wkv4.parallel, wkv4.recurrent])
+def test_wkv_is_a_mean_whatever_the_size_of_its_exponents(form: Callable[..., Any]) -> None:
+    k = 1e4 * numbers(2, 30, 5, dtype=torch.float32)
+    w, u, v = -torch.rand(5), torch.randn(5), torch.full_like(k, 3.0)
+    leaves = [x.requires_grad_() for x in (w, u, k, v)]
+    y, _ = form(*leaves)
+    assert largest(y - 3) <= 1e-5
+    assert all(g.isfinite().all() for g in torch.autograd.grad(y.sum(), leaves))
