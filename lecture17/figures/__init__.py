@@ -3,6 +3,7 @@
 from .chunks import chunk_cost, chunk_grid
 from .eigenvalues import eigenvalues
 from .features import random_feature_error
+from .inverse import sparse_and_dense
 from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
 from .portrait import family_portrait
 from .precision import error_growth, generator_range
@@ -25,5 +26,6 @@ __all__ = [
     "random_feature_error",
     "rank_map",
     "recall_error",
+    "sparse_and_dense",
     "state_in_two_bases",
 ]

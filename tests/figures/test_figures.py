@@ -65,6 +65,11 @@ def block_ranks(seed: int) -> Picture:
     )
 
 
+def sparse_and_dense(seed: int) -> Picture:
+    sparse = np.eye(12) - np.diag(np.linspace(0.5, 0.9 + 0.05 * seed, 11), k=-1)
+    return figures.sparse_and_dense(sparse, np.linalg.inv(sparse), title=TITLE)
+
+
 def rank_map(seed: int) -> Picture:
     i, j = np.indices((20 + seed, 20 + seed))
     return figures.rank_map(
@@ -131,6 +136,7 @@ MADE: list[Callable[[int], Picture]] = [
     state_in_two_bases,
     mask_times_gram,
     block_ranks,
+    sparse_and_dense,
     rank_map,
     generator_range,
     error_growth,
