@@ -31,7 +31,7 @@
 # %%
 import numpy as np
 
-from lecture17 import figures
+from lecture17 import counting, figures
 from lecture17.compare import assert_same
 from lecture17.reference import gla, linear_attention, retention, rwkv7, semiseparable, ssd, wkv4
 from lecture17.widgets.slider import Slider
@@ -279,7 +279,7 @@ def gla_loop(Q, K, V, log_alpha):
     S = np.zeros((K.shape[1], V.shape[1]))
     y, states = [], []
     for t in range(len(V)):
-        S = np.exp(log_alpha[t])[:, None] * S + np.outer(K[t], V[t])  # a decay for each row
+        S = np.exp(log_alpha[t])[:, None] * S + np.outer(K[t], V[t])  # row by row
         states.append(S)
         y.append(Q[t] @ S)
     return np.array(y), np.array(states)
@@ -342,7 +342,7 @@ at = np.array([-1.0, -3.0])
 print(f"at -1 and -3: ReLU + 1 = {np.maximum(at, 0) + 1}, ELU + 1 = {np.exp(at).round(2)}")
 
 # %% [markdown]
-# ## 4 · RWKV: from a fading mean to correcting what is stored
+# ## 4 · RWKV: from a fading mean to replacing
 #
 # **RWKV-4** works channel by channel: the output is a weighted **mean** of the values so far, with weights
 # $e^{k_j}$ that fade by $w < 0$ a token, and a bonus $u$ for the present token (Peng et al., arXiv 2305.13048,
@@ -562,7 +562,7 @@ assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 # | RetNet | $\gamma\, S_{t-1}$ | `gamma * S` | the clock |
 # | Mamba-2 | $a_t\, S_{t-1}$ | `np.exp(log_a[t]) * S` | the token: one number |
 # | GLA | $\mathrm{diag}(\alpha_t)\, S_{t-1}$ | `np.exp(log_alpha[t])[:, None] * S` | the token: one number a key |
-# | RWKV-7 | $\mathrm{diag}(w_t)\, S_{t-1} - R_t$ | `np.exp(log_w[t])[:, None] * S - removed` | and a direction |
+# | RWKV-7 | $\mathrm{diag}(w_t)\, S_{t-1} - R_t$ | `np.exp(log_w[t])[:, None] * S - removed` | also a direction |
 #
 # with $R_t = (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1})$, that is
 # `removed = np.outer(a[t] * kappa[t], kappa[t] @ S)`. RWKV-4 stands apart: its state has no keys, and it divides.
@@ -585,8 +585,9 @@ assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 # *Why.* $QK^\top$ is $N^2$ products of $d_k$ numbers each, and times $V$ another $N^2 d_v$. A step of the loop
 # touches each number of the state a fixed number of times. Chunks are $N/c$ squares of $c^2$, and $N/c$
 # hand-overs, each of $c\, d_k d_v$. **Parallel** holds $N^2$ numbers and is all matrix products, **recurrent**
-# holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of both. Part
-# [03b](03b_duality.ipynb) counts every operation; part 05a measures seconds.
+# holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of both. The
+# cells below check that the three agree, that the state does not grow, and how the work grows (all but the solve);
+# part [03b](03b_duality.ipynb) derives the factors, and part 05a measures seconds.
 
 # %%
 relatives = {
@@ -603,6 +604,24 @@ for name, (mixer, arguments) in relatives.items():
 
     chunks = {f"chunks_of_{c}": mixer.chunkwise(*arguments, chunk_size=c)[0] for c in (1, 5, 32)}
     assert_same(recurrent=y, parallel=mixer.parallel(*arguments)[0], **chunks)
+
+
+# %%
+def growth(form, arguments, **options) -> float:
+    """The operations on 256 tokens over those on 128: the sequence repeated, the work counted."""
+    counts = []
+    for times in (256 // N, 128 // N):
+        repeated = [np.concatenate([a] * times) if np.ndim(a) else a for a in arguments]
+        counts.append(counting.count(form, *repeated, **options).flops)
+    return counts[0] / counts[1]
+
+
+print("twice the tokens cost   parallel   recurrent   chunkwise")
+for name, (mixer, arguments) in relatives.items():
+    parallel, recurrent = growth(mixer.parallel, arguments), growth(mixer.recurrent, arguments)
+    chunkwise = growth(mixer.chunkwise, arguments, chunk_size=16)
+    print(f"{name:20} {parallel:8.1f} times {recurrent:5.1f} times {chunkwise:5.1f} times")
+    assert np.allclose([parallel, recurrent, chunkwise], [4, 2, 2], rtol=0.05)
 
 # %% [markdown]
 # ## Recap

@@ -59,6 +59,11 @@ def mamba2_with(name: str) -> Any:
     return lambda x, dt, A, B, C, state: mamba2(x, dt, A, B, C, state, **{name: True})
 
 
+def mamba2_in_place(x: Any, dt: Any, A: float, B: Any, C: Any, state: Any) -> tuple[np.ndarray, np.ndarray]:
+    y, state[:] = mamba2(x, dt, A, B, C, state)
+    return y, state
+
+
 MAMBA2_MICRO = Exercise(
     id="01_tour-mamba2-micro",
     points=4,
@@ -112,6 +117,11 @@ MAMBA2_MICRO = Exercise(
             "the state is transposed",
             "S is keys × values, (d_state, d): np.outer(B[t], x[t]), and y[t] = C[t] @ S",
             mamba2_with("transposed"),
+        ),
+        Misconception(
+            "`*=` or `+=` writes into the state that was given",
+            "begin with S = state.copy(), or make a new array at each token: S = decay * S + new",
+            mamba2_in_place,
         ),
     ),
     hints=(
@@ -369,6 +379,11 @@ def three_times_the_same(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) 
     return (retention.recurrent(Q, K, V, gamma)[0],) * 3
 
 
+def full_chunks(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) -> tuple[np.ndarray, ...]:
+    V.reshape(-1, chunk_size, V.shape[1])  # fails where N is not a multiple
+    return three_times_the_same(Q, K, V, gamma, chunk_size)
+
+
 RETENTION_THREE_WAYS = Exercise(
     id="01_tour-retention-three-ways",
     points=5,
@@ -455,6 +470,11 @@ RETENTION_THREE_WAYS = Exercise(
             "as in correction 11: nothing is divided, or the output would depend on the chunk size",
             retention_with("chunkwise", "half_normalized"),
             of=("chunkwise",),
+        ),
+        Misconception(
+            "every chunk is taken to be full",
+            "the last may be shorter: slice, and take c and the powers of γ from the length of the slice",
+            full_chunks,
         ),
     ),
     hints=(
