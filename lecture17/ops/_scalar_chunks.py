@@ -2,19 +2,18 @@
 
     S_t = a_t S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t        (a_t = e^{log_a_t})
 
-The four steps of the SSD algorithm (arXiv 2405.21060, Section 6) as matrix products over a block of chunks at a time, so
-that what a block needs stays in the cache, with the backward pass written out: it needs nothing but the arguments and
-the state in front of each chunk.
+The four steps of the SSD algorithm (arXiv 2405.21060, Section 6) as matrix products over a block of chunks at a time,
+so that what a block needs stays in the cache, with the backward pass written out: it needs nothing but the arguments
+and the state in front of each chunk.
 
-How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i inside a chunk, the mask is L[i, j] = 2^{c_i - c_j}, but the
-difference of two rounded sums is off by the rounding of the larger. So c is summed in float64 and split,
+How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i inside a chunk, the mask is L[i, j] = 2^{c_i - c_j}, but
+the difference of two rounded sums is off by the rounding of the larger. So c is summed in float64 and split,
 c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
 
     L = diag(2^{f_i}) [2^{n_i - n_j}] diag(2^{-f_j})
 
-The mask in the middle is exact, and the outer factors lie within √2 of 1 and are taken into y and v. The mask does not
-change with c but at jumps, which the outer factors make up for; so the gradient by c is that by f: dy·y - dv·v.
-A decay too small for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too.
+The mask in the middle is exact, and the outer factors lie within √2 of 1 and are taken into y and v. A decay too small
+for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too.
 """
 
 import math
@@ -24,8 +23,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-from ._validation import state_dtype
 
 # Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the caches of two cores.
 BLOCK_NUMEL = 2**18
@@ -206,23 +203,27 @@ def _backward(
     for before, decay, after in reversed(list(zip(dstates[:-1], a.whole, dstates[1:], strict=True))):
         before.addcmul_(decay, after)
 
-    P = (_matrices(q) @ _matrices(k).mT).mul_(_matrices(a.mask))
-    dv = P.mT @ _matrices(dout)
-    dv.baddbmm_(_matrices(k * a.to_end), _matrices(dstates[1:]))
+    dq = (_matrices(dout_start) @ _matrices(states[:-1]).mT).view(per_head)
+    dk = (_matrices(v) @ _matrices(dstates[1:]).mT).view(per_head).mul_(a.to_end)
+    reads, writes = (q * dq).sum(-1), (k * dk).sum(-1)  # of the state before, to the state after: (c, b, g, h/g, L)
+
+    scores = _matrices(q) @ _matrices(k).mT
     G = (_matrices(dout) @ _matrices(v).mT).mul_(_matrices(a.mask))
-    dq = G @ _matrices(k)
-    dq.baddbmm_(_matrices(dout_start), _matrices(states[:-1]).mT)
-    dk = (_matrices(v) @ _matrices(dstates[1:]).mT).mul_(_matrices(a.to_end))
-    dk.baddbmm_(G.mT, _matrices(q))
-    dv, dq, dk = dv.view(v.shape), dq.view(per_head), dk.view(per_head)
+    dq.flatten(0, 3).baddbmm_(G, _matrices(k))
+    dk.flatten(0, 3).baddbmm_(G.mT, _matrices(q))
+    dv = _matrices(k * a.to_end) @ _matrices(dstates[1:])
+    dv.baddbmm_((scores * _matrices(a.mask)).mT, _matrices(dout))
 
-    # e^{c_i} is in all of y_i and e^{-c_j} in all that v_j gives; what y_i gives is also all that q_i does.
-    dc = (q * dq).sum(-1, keepdim=True).sub_((v * dv).sum(-1, keepdim=True))
-    dc[..., -1:, :] += (dstates[1:] * states[1:]).sum((-2, -1))[..., None, None]
-    dc = dc.flip(-2).cumsum(-2).flip(-2).masked_fill_(a.dead, 0)
+    # a_t is a factor of what any token from t on reads of any token before t, and of the states' reads, writes and
+    # decays across t. Summing just these, instead of a difference of larger sums, keeps a small gradient exact.
+    across = scores.mul_(G) @ scores.new_ones(scores.shape[-2:]).triu(1)  # [i, t]: what i reads of all before t
+    dlog = across.tril_().sum(-2).view_as(reads)
+    dlog += reads.flip(-1).cumsum(-1).flip(-1)
+    dlog[..., 1:] += writes.cumsum(-1)[..., :-1]
+    dlog += (a.whole * dstates[1:] * states[:-1]).sum((-2, -1))[..., None]
 
-    torch.mul(dv, a.down, out=block.by_head(dV, heads))
+    torch.mul(dv.view(v.shape), a.down, out=block.by_head(dV, heads))
     block.by_head(dQ, groups).copy_(dq.sum(3, keepdim=True))
     block.by_head(dK, groups).copy_(dk.sum(3, keepdim=True))
-    block.by_head(dlog_a[..., None], heads).copy_(dc)
+    block.by_head(dlog_a[..., None], heads).copy_(dlog[..., None].masked_fill_(a.dead, 0))
     return dstates[0]

@@ -17,10 +17,11 @@ log_a, a number that is not finite, types or devices that differ, heads that are
 or a backend that cannot run raises ValueError naming the argument.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from . import _recurrence
+from ._scalar_chunks import attend
 from ._validation import (
     check_alike,
     check_backend,
@@ -28,8 +29,8 @@ from ._validation import (
     check_finite,
     check_groups,
     check_log_decay,
+    check_sum,
     shapes_checked,
-    state_dtype,
 )
 
 Values = Float[Tensor, "batch time heads d"]
@@ -38,34 +39,40 @@ Keys = Float[Tensor, "batch time groups d_state"]
 State = Float[Tensor, "batch heads d_state d"]
 
 
-def _check(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> None:
+def _start(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
+    """Check all but that x, B and C are finite; returns the state before the first token."""
     check_groups(x.shape[-2], B.shape[-2])
     check_alike(x=x, B=B, C=C, decays={"log_a": log_a}, state=state)
     check_log_decay(log_a=log_a)
-    check_finite(x=x, B=B, C=C, state=state)
-
-
-def _start(x: Tensor, B: Tensor) -> Tensor:
-    """The state before the first token: zero."""
-    return x.new_zeros(x.shape[0], x.shape[-2], B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype))
-
-
-@shapes_checked
-def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
-    """The SSM view, O(N): carry the state from token to token. Source: arXiv 2405.21060, equation (2)."""
-    _check(x, log_a, B, C, state)
-    S = _start(x, B) if state is None else state
-    y = []
-    for t in range(x.shape[1]):
-        y_t, S = _step(x[:, t], log_a[:, t], B[:, t], C[:, t], S)
-        y.append(y_t)
-    return (torch.stack(y, 1) if y else x.clone()), S
+    check_finite(state=state)
+    return _recurrence.start(state, B, x)
 
 
 @shapes_checked
 def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
-    """The attention view, O(N²): build the masked matrix and multiply. Source: arXiv 2405.21060, Section 5.2."""
-    return recurrent(x, log_a, B, C, state)
+    """The attention view, O(N²): the masked matrix of the whole sequence, which is one chunk of `chunkwise`.
+
+        y = M x + (decay since the start) ∘ (C S_0),    M = L ∘ (C Bᵀ)
+
+    Source: arXiv 2405.21060, Section 5.2.
+    """
+    S = _start(x, log_a, B, C, state)
+    y, S, total = attend(C, B, x, log_a, S, chunk_size=x.shape[1])
+    check_sum(total, x=x, B=B, C=C)
+    return y, S
+
+
+@shapes_checked
+def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
+    """The SSM view, O(N): carry the state from token to token.
+
+        S_t = e^{log_a_t} S_{t-1} + B_t x_tᵀ,    y_t = C_t S_t
+
+    Source: arXiv 2405.21060, equation (2) with A_t = a_t I (Section 5.1).
+    """
+    S = _start(x, log_a, B, C, state)
+    check_finite(x=x, B=B, C=C)
+    return _recurrence.recurrent(C, B, x, log_a[..., None], S)
 
 
 @shapes_checked
@@ -80,11 +87,15 @@ def chunkwise(
 ) -> tuple[Values, State]:
     """The SSD algorithm, O(N·chunk_size): quadratic inside a chunk, recurrent between chunks.
 
-    Source: arXiv 2405.21060, Section 6.
+    In blocks of a few chunks: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
+    states handed on, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
     """
     check_chunk_size(chunk_size)
     check_backend(backend, x)
-    return recurrent(x, log_a, B, C, state)
+    S = _start(x, log_a, B, C, state)
+    y, S, total = attend(C, B, x, log_a, S, chunk_size)
+    check_sum(total, x=x, B=B, C=C)
+    return y, S
 
 
 @shapes_checked
@@ -96,12 +107,6 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d"], State]:
     """One token of `recurrent`: S = e^{log_a_t} S + B_t x_tᵀ, y_t = C_t S; returns (y_t, S)."""
-    _check(x_t, log_a_t, B_t, C_t, state)
-    return _step(x_t, log_a_t, B_t, C_t, _start(x_t, B_t) if state is None else state)
-
-
-def _step(x_t: Tensor, log_a_t: Tensor, B_t: Tensor, C_t: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
-    per_group = x_t.shape[-2] // B_t.shape[-2]
-    k, q = (z.to(S.dtype).repeat_interleave(per_group, dim=-2) for z in (B_t, C_t))
-    S = torch.exp(log_a_t.to(S.dtype))[..., None, None] * S + k[..., :, None] * x_t.to(S.dtype)[..., None, :]
-    return torch.einsum("bhk,bhkd->bhd", q, S).to(x_t.dtype), S
+    S = _start(x_t, log_a_t, B_t, C_t, state)
+    check_finite(x_t=x_t, B_t=B_t, C_t=C_t)
+    return _recurrence.step(C_t, B_t, x_t, log_a_t[..., None], S)

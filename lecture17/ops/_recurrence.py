@@ -1,0 +1,34 @@
+"""What the mixers with one decay per token share besides `_scalar_chunks`: the recurrence, and the state to start from.
+
+S_t = e^{log_a_t} S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t
+"""
+
+import torch
+from torch import Tensor
+
+from ._validation import state_dtype
+
+
+def start(state: Tensor | None, K: Tensor, V: Tensor) -> Tensor:
+    """The state before the first token, zero if not given; K and V with or without a time axis."""
+    if state is not None:
+        return state
+    return V.new_zeros(V.shape[0], V.shape[-2], K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype))
+
+
+def recurrent(Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """Carry the state S from token to token; returns (y, state after the last)."""
+    y = []
+    for q_t, k_t, v_t, log_a_t in zip(*(x.unbind(1) for x in (Q, K, V, log_a)), strict=True):
+        y_t, S = step(q_t, k_t, v_t, log_a_t, S)
+        y.append(y_t)
+    return (torch.stack(y, 1) if y else V.clone()), S
+
+
+def step(q_t: Tensor, k_t: Tensor, v_t: Tensor, log_a_t: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """One token: q_t, k_t: (b, groups, d_k), v_t: (b, h, d_v), log_a_t: (b, h, 1 or d_k), S: (b, h, d_k, d_v)."""
+    per_group = v_t.shape[1] // k_t.shape[1]
+    k, q = (x.to(S.dtype).repeat_interleave(per_group, 1) if per_group > 1 else x.to(S.dtype) for x in (k_t, q_t))
+    a = log_a_t.to(S.dtype).exp()[..., None]
+    S = a * S + k[..., :, None] * v_t.to(S.dtype)[..., None, :]
+    return (q[..., None, :] @ S)[..., 0, :].to(v_t.dtype), S

@@ -1,0 +1,117 @@
+"""Gated linear attention: every key dimension has a decay of its own. Introduced in 01_tour and 03c_family.
+
+    S_t = diag(α_t) S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t            (S: d_k × d_v, keys × values)
+
+`lecture17.reference.gla` batched, differentiable and fast. Source: Yang et al., arXiv 2312.06635, Section 4. Arguments,
+all functions alike:
+
+    Q, K: (batch, time, heads, d_k)             queries and keys
+    V: (batch, time, heads, d_v)                values; y has the same shape and type
+    log_alpha: (batch, time, heads, d_k)        log gates, at most 0; -inf forgets everything under that key
+    state: (batch, heads, d_k, d_v)             before the first token, zero if not given; returned after the last
+
+16-bit inputs are summed in float32, the type of their state (log_alpha may come in float32 too).
+
+Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
+log_alpha, a number that is not finite, types or devices that differ, chunk_size < 1, or a backend that cannot run
+raises ValueError naming the argument.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from . import _recurrence
+from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
+from ._decays import decayed_scores
+from ._validation import (
+    check_alike,
+    check_backend,
+    check_chunk_size,
+    check_finite,
+    check_log_decay,
+    shapes_checked,
+)
+
+Keys = Float[Tensor, "batch time heads d_k"]
+Values = Float[Tensor, "batch time heads d_v"]
+State = Float[Tensor, "batch heads d_k d_v"]
+
+
+def _start(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor | None) -> Tensor:
+    """Check everything; returns the state before the first token."""
+    check_alike(Q=Q, K=K, V=V, decays={"log_alpha": log_alpha}, state=state)
+    check_log_decay(log_alpha=log_alpha)
+    check_finite(Q=Q, K=K, V=V, state=state)
+    return _recurrence.start(state, K, V)
+
+
+def _operands(Q: Tensor, K: Tensor, log_alpha: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of chunks (..., L, d_k): scores, queries decayed from the start, keys decayed to the end, the whole decay."""
+    w = log_alpha.exp()
+    P, q, k, whole = decayed_scores((Q * w)[..., None, :, :], K[..., None, :, :], w)
+    P = P[..., 0, :, 0, :] + torch.diag_embed((Q * K).sum(-1))
+    return P, q[..., 0, :, :], k[..., 0, :, :], whole[..., None]
+
+
+@shapes_checked
+def parallel(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
+    """The attention view, O(N²): build the masked matrix and multiply.
+
+    y = M V + (Q ∘ decay since the start) S_0
+    S_N = (K ∘ decay to the end)ᵀ V + diag(decay of the whole) S_0
+    """
+    S = _start(Q, K, V, log_alpha, state)
+    if V.shape[1] == 0:
+        return V.clone(), S
+    q, k, v, log_w = (x.transpose(1, 2).to(S.dtype) for x in (Q, K, V, log_alpha))
+    P, q, k, whole = _operands(q, k, log_w)
+    return (P @ v + q @ S).transpose(1, 2).to(V.dtype), whole * S + k.mT @ v
+
+
+@shapes_checked
+def recurrent(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
+    """The SSM view, O(N): S_t = diag(α_t) S_{t-1} + k_t v_tᵀ, y_t = q_t S_t. Source: arXiv 2312.06635, Section 4.1."""
+    S = _start(Q, K, V, log_alpha, state)
+    return _recurrence.recurrent(Q, K, V, log_alpha, S)
+
+
+@shapes_checked
+def chunkwise(
+    Q: Keys,
+    K: Keys,
+    V: Values,
+    log_alpha: Keys,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+) -> tuple[Values, State]:
+    """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2312.06635, Section 4.2."""
+    check_chunk_size(chunk_size)
+    check_backend(backend, V)
+    S = _start(Q, K, V, log_alpha, state)
+    length = min(chunk_size, max(V.shape[1], 1))
+
+    def block(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+        q, k, v, log_w = (to_chunks(x, length) for x in (Q, K, V, log_alpha))  # (chunks, b·h, L, d)
+        P, q, k, whole = _operands(q, k, log_w)
+        states = [S.flatten(0, 1)]
+        for added, decay in zip((k.mT @ v).unbind(), whole.unbind(), strict=True):
+            states.append(torch.addcmul(added, decay, states[-1]))
+        y = P @ v + q @ torch.stack(states[:-1])
+        return from_chunks(y, len(S), V.shape[1]), states[-1].view_as(S)
+
+    rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
+    return over_blocks(block, rows, chunks * length, (Q, K, V, log_alpha), (), S, V)
+
+
+@shapes_checked
+def step(
+    q_t: Float[Tensor, "batch heads d_k"],
+    k_t: Float[Tensor, "batch heads d_k"],
+    v_t: Float[Tensor, "batch heads d_v"],
+    log_alpha_t: Float[Tensor, "batch heads d_k"],
+    state: State | None = None,
+) -> tuple[Float[Tensor, "batch heads d_v"], State]:
+    """One token of `recurrent`; returns (y_t, state)."""
+    return _recurrence.step(q_t, k_t, v_t, log_alpha_t, _start(q_t, k_t, v_t, log_alpha_t, state))

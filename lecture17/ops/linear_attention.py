@@ -1,0 +1,131 @@
+"""Causal linear attention: nothing is forgotten. Introduced in 00_quickstart and 03b_duality.
+
+    S_t = S_{t-1} + k_t v_tᵀ,   z_t = z_{t-1} + k_t           (S: d_k × d_v, keys × values; z: d_k)
+    y_t = q_t S_t,              normalised: y_t = q_t S_t / (q_t·z_t)
+
+`lecture17.reference.linear_attention` batched, differentiable and fast: SSD with log_a = 0; the normaliser is one more
+value, which is 1 at every token. Feature maps are the caller's: Q and K are used as they come. Source: Katharopoulos et
+al., arXiv 2006.16236, equations (16) to (20). Arguments, all functions alike:
+
+    Q, K: (batch, time, heads, d_k)     queries and keys
+    V: (batch, time, heads, d_v)        values; y has the same shape and type
+    normalize: bool                     divide by q_t·z_t, so that the rows of the matrix sum to 1
+    state                               (batch, heads, d_k, d_v), or with normalize the pair of it and z,
+                                        (batch, heads, d_k); zero if not given
+
+16-bit inputs are summed in float32, the type of their state.
+
+Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a number that is
+not finite, types or devices that differ, chunk_size < 1, a backend that cannot run, or a normaliser q_t·z_t that is
+zero raises ValueError naming the argument.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from . import _recurrence
+from ._scalar_chunks import attend
+from ._validation import (
+    check_alike,
+    check_backend,
+    check_chunk_size,
+    check_finite,
+    check_sum,
+    shapes_checked,
+    state_dtype,
+)
+
+Keys = Float[Tensor, "batch time heads d_k"]
+Values = Float[Tensor, "batch time heads d_v"]
+State = (
+    Float[Tensor, "batch heads d_k d_v"] | tuple[Float[Tensor, "batch heads d_k d_v"], Float[Tensor, "batch heads d_k"]]
+)
+
+
+def _start(Q: Tensor, K: Tensor, V: Tensor, normalize: bool, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Check all but that Q, K and V are finite; returns values, log decays and first state of the SSD to compute."""
+    if state is not None and isinstance(state, tuple) != normalize:
+        raise ValueError(
+            "state is the pair (S, z) with normalize=True and the tensor S without: "
+            f"got {'a pair' if isinstance(state, tuple) else 'a tensor'} with normalize={normalize}"
+        )
+    check_alike(Q=Q, K=K, V=V, state=state)
+    log_a = V.new_zeros(()).expand(V.shape[:-1])
+    if isinstance(state, tuple):
+        S, z = state
+        check_finite(state=S, z=z)
+        state = torch.cat([S, z[..., None]], -1)
+    else:
+        check_finite(state=state)
+    if normalize:
+        V = V.to(state_dtype(V.dtype))
+        V = torch.cat([V, torch.ones_like(V[..., :1])], -1)
+    return V, log_a, _recurrence.start(state, K, V)
+
+
+def _finish(y: Tensor, S: Tensor, V: Tensor, normalize: bool) -> tuple[Tensor, State]:
+    """Undo what `_start` did to the values; V as it came."""
+    if not normalize:
+        return y, S
+    y, normaliser = y[..., :-1], y[..., -1:]
+    zero = normaliser == 0
+    if zero.any():
+        raise ValueError(
+            f"normalize=True divides by q_t·z_t, which is 0 at [batch, …, head] = {zero.nonzero()[0, :-1].tolist()}: "
+            "expected Q and K from a positive feature map"
+        )
+    return (y / normaliser).to(V.dtype), (S[..., :-1].contiguous(), S[..., -1].contiguous())
+
+
+@shapes_checked
+def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
+    """The attention view, O(N²): the matrix of the whole sequence, which is one chunk of `chunkwise`.
+
+    y = tril(Q Kᵀ) V + Q S_0,    divided by the row sums tril(Q Kᵀ) 1 + Q z_0 if normalize
+    """
+    values, log_a, S = _start(Q, K, V, normalize, state)
+    y, S, total = attend(Q, K, values, log_a, S, chunk_size=V.shape[1])
+    check_sum(total, Q=Q, K=K, V=V)
+    return _finish(y, S, V, normalize)
+
+
+@shapes_checked
+def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
+    """The SSM view, O(N): S_t = S_{t-1} + k_t v_tᵀ, z_t = z_{t-1} + k_t. Source: arXiv 2006.16236, (18) to (20)."""
+    values, log_a, S = _start(Q, K, V, normalize, state)
+    check_finite(Q=Q, K=K, V=V)
+    return _finish(*_recurrence.recurrent(Q, K, values, log_a[..., None], S), V, normalize)
+
+
+@shapes_checked
+def chunkwise(
+    Q: Keys,
+    K: Keys,
+    V: Values,
+    normalize: bool = False,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+) -> tuple[Values, State]:
+    """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size)."""
+    check_chunk_size(chunk_size)
+    check_backend(backend, V)
+    values, log_a, S = _start(Q, K, V, normalize, state)
+    y, S, total = attend(Q, K, values, log_a, S, chunk_size)
+    check_sum(total, Q=Q, K=K, V=V)
+    return _finish(y, S, V, normalize)
+
+
+@shapes_checked
+def step(
+    q_t: Float[Tensor, "batch heads d_k"],
+    k_t: Float[Tensor, "batch heads d_k"],
+    v_t: Float[Tensor, "batch heads d_v"],
+    normalize: bool = False,
+    state: State | None = None,
+) -> tuple[Float[Tensor, "batch heads d_v"], State]:
+    """One token of `recurrent`; returns (y_t, state)."""
+    values, log_a_t, S = _start(q_t, k_t, v_t, normalize, state)
+    check_finite(q_t=q_t, k_t=k_t, v_t=v_t)
+    return _finish(*_recurrence.step(q_t, k_t, values, log_a_t[..., None], S), v_t, normalize)

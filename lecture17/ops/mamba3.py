@@ -1,0 +1,232 @@
+"""Mamba-3's core: SSD with the trapezoidal rule and a complex (rotating) state. Introduced in 03c_family.
+
+    S_t = α_t S_{t-1} + β_t B̃_{t-1} x_{t-1}ᵀ + γ_t B̃_t x_tᵀ,    y_t = C̃_t S_t       (S: d_state × d, keys × values)
+    α_t = e^{log_a_t},   β_t = (1 - λ_t) Δ_t α_t,   γ_t = λ_t Δ_t
+
+B̃_t and C̃_t are B_t and C_t with the pairs (0, 1), (2, 3), … rotated by the angles θ_0 + … + θ_t.
+`lecture17.reference.mamba3` batched, differentiable and fast. Source: Lahoti et al., arXiv 2603.15569, Section 3.
+
+All but a token's own write is one SSD whose input comes a token late: what is in the state before the own write is
+
+    T_t = α_t T_{t-1} + B̃_{t-1} u_tᵀ,    u_t = α_t (γ_{t-1} + (1 - λ_t) Δ_t) x_{t-1}
+    S_t = T_t + γ_t B̃_t x_tᵀ,            y_t = C̃_t T_t + γ_t (C_t·B_t) x_t
+
+(C̃_t·B̃_t = C_t·B_t, both are rotated alike). Arguments, all functions alike:
+
+    x: (batch, time, heads, d)                      what goes in; y has the same shape and type
+    delta: (batch, time, heads)                     step size Δ, at least 0
+    lam: (batch, time, heads)                       λ in [0, 1], how much of a step's input is taken at its end
+    log_a: (batch, time, heads)                     log decays, at most 0; -inf forgets everything before the token
+    theta: (batch, time, heads, d_state // 2)       angle added at each token, in radians, for each pair
+    B, C: (batch, time, groups, d_state)            heads % groups == 0, head h uses group h // (heads // groups)
+    state                                           opaque: pass on what was returned, None at the start
+
+16-bit inputs are summed in float32, the type of their state (log_a may come in float32 too); angles in float64.
+
+Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
+log_a, delta < 0, lam outside [0, 1], a number that is not finite, types or devices that differ, heads that are no
+multiple of groups, chunk_size < 1, or a backend that cannot run raises ValueError naming the argument.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from . import _recurrence
+from ._scalar_chunks import attend
+from ._validation import (
+    check_alike,
+    check_backend,
+    check_chunk_size,
+    check_finite,
+    check_groups,
+    check_log_decay,
+    check_within,
+    shapes_checked,
+    state_dtype,
+)
+
+Values = Float[Tensor, "batch time heads d"]
+PerToken = Float[Tensor, "batch time heads"]
+Angles = Float[Tensor, "batch time heads n_pairs"]
+Keys = Float[Tensor, "batch time groups 2*n_pairs"]
+State = tuple[
+    Float[Tensor, "batch heads 2*n_pairs d"],  # S
+    Float[Tensor, "batch heads n_pairs"],  # the angle so far, float64
+    Float[Tensor, "batch heads 2*n_pairs"],  # B̃ of the last token
+    Float[Tensor, "batch heads d"],  # x of the last token
+]
+
+SEGMENT = 1024  # tokens whose rotated B and C are in memory at a time
+
+
+def _start(
+    x: Tensor,
+    delta: Tensor,
+    lam: Tensor,
+    log_a: Tensor,
+    theta: Tensor,
+    B: Tensor,
+    C: Tensor,
+    state: State | None,
+) -> State:
+    """Check everything; returns the state before the first token."""
+    check_groups(x.shape[-2], B.shape[-2])
+    S, angle, *last = (None, None) if state is None else state
+    check_alike(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C, decays={"log_a": log_a}, state=(S, *last))
+    check_log_decay(log_a=log_a)
+    check_finite(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C)
+    check_within(0, math.inf, delta=delta)
+    check_within(0, 1, lam=lam)
+    if state is not None:
+        for part in state:
+            check_finite(state=part)
+        return state
+    S = _recurrence.start(None, B, x)
+    batch, heads, d_state, d = S.shape
+    angle = S.new_zeros(batch, heads, d_state // 2, dtype=torch.float64)
+    return S, angle, S.new_zeros(batch, heads, d_state), S.new_zeros(batch, heads, d)
+
+
+def _rotated(X: Tensor, angle: Tensor) -> Tensor:
+    """The pairs (0, 1), (2, 3), … of the last axis turned by the float64 `angle`: groups become heads."""
+    turns = 2 * math.pi
+    angle = (angle - turns * torch.round(angle.detach() / turns)).to(state_dtype(X.dtype))
+    pairs = torch.view_as_complex(X.to(angle.dtype).unflatten(-1, (-1, 2)))  # (..., groups, n_pairs)
+    pairs = pairs.repeat_interleave(angle.shape[-2] // X.shape[-2], -2)
+    return torch.view_as_real(pairs * torch.complex(angle.cos(), angle.sin())).flatten(-2)
+
+
+def _before(first: Tensor, sequence: Tensor) -> Tensor:
+    """The sequence a token late: `first`, then all but the last."""
+    return torch.cat([first[:, None], sequence[:, :-1]], 1)
+
+
+def _segment(
+    chunk_size: int,
+    state: State,
+    x: Tensor,
+    delta: Tensor,
+    lam: Tensor,
+    log_a: Tensor,
+    theta: Tensor,
+    B: Tensor,
+    C: Tensor,
+) -> tuple[Tensor, State]:
+    """The sequence by one SSD in the chunkwise form."""
+    S, angle, B_last, x_last = state
+    wide = S.dtype
+    angles = angle[:, None] + theta.to(torch.float64).cumsum(1)
+    B_turned, C_turned = _rotated(B, angles), _rotated(C, angles)
+    x_wide, lam, delta = x.to(wide), lam.to(wide), delta.to(wide)
+    gamma = lam * delta
+    late = log_a.to(wide).exp() * (_before(torch.zeros_like(gamma[:, 0]), gamma) + (1 - lam) * delta)
+    u = late[..., None] * _before(x_last, x_wide)
+    y, T, _ = attend(C_turned, _before(B_last, B_turned), u, log_a, S, chunk_size)
+    own = (C.to(wide) * B.to(wide)).sum(-1).repeat_interleave(x.shape[2] // B.shape[2], -1)
+    y = y + (gamma * own)[..., None] * x_wide
+    S = T + (gamma[:, -1, :, None] * B_turned[:, -1])[..., None] * x_wide[:, -1, :, None, :]
+    # Copies, so that the state does not hold on to the whole sequences.
+    return y.to(x.dtype), (S, angles[:, -1].clone(), B_turned[:, -1].clone(), x_wide[:, -1].clone())
+
+
+@shapes_checked
+def parallel(
+    x: Values,
+    delta: PerToken,
+    lam: PerToken,
+    log_a: PerToken,
+    theta: Angles,
+    B: Keys,
+    C: Keys,
+    state: State | None = None,
+) -> tuple[Values, State]:
+    """The attention view, O(N²): the masked matrix of the whole sequence, which is one chunk of `chunkwise`."""
+    first = _start(x, delta, lam, log_a, theta, B, C, state)
+    if x.shape[1] == 0:
+        return x.clone(), first
+    return _segment(x.shape[1], first, x, delta, lam, log_a, theta, B, C)
+
+
+@shapes_checked
+def recurrent(
+    x: Values,
+    delta: PerToken,
+    lam: PerToken,
+    log_a: PerToken,
+    theta: Angles,
+    B: Keys,
+    C: Keys,
+    state: State | None = None,
+) -> tuple[Values, State]:
+    """The SSM view, O(N): S_t = α_t S_{t-1} + β_t B̃_{t-1} x_{t-1}ᵀ + γ_t B̃_t x_tᵀ, y_t = C̃_t S_t."""
+    after = _start(x, delta, lam, log_a, theta, B, C, state)
+    y = []
+    for token in zip(*(a.unbind(1) for a in (x, delta, lam, log_a, theta, B, C)), strict=True):
+        y_t, after = _step(after, *token)
+        y.append(y_t)
+    return (torch.stack(y, 1) if y else x.clone()), after
+
+
+@shapes_checked
+def chunkwise(
+    x: Values,
+    delta: PerToken,
+    lam: PerToken,
+    log_a: PerToken,
+    theta: Angles,
+    B: Keys,
+    C: Keys,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+) -> tuple[Values, State]:
+    """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size): SSD's chunkwise form on rotated B and C."""
+    check_chunk_size(chunk_size)
+    check_backend(backend, x)
+    after = _start(x, delta, lam, log_a, theta, B, C, state)
+    segment = chunk_size * max(1, SEGMENT // chunk_size)
+    y = []
+    for pieces in zip(*(a.split(segment, 1) for a in (x, delta, lam, log_a, theta, B, C)), strict=True):
+        if pieces[0].shape[1]:
+            y_piece, after = _segment(chunk_size, after, *pieces)
+            y.append(y_piece)
+    return (torch.cat(y, 1) if y else x.clone()), after
+
+
+@shapes_checked
+def step(
+    x_t: Float[Tensor, "batch heads d"],
+    delta_t: Float[Tensor, "batch heads"],
+    lam_t: Float[Tensor, "batch heads"],
+    log_a_t: Float[Tensor, "batch heads"],
+    theta_t: Float[Tensor, "batch heads n_pairs"],
+    B_t: Float[Tensor, "batch groups 2*n_pairs"],
+    C_t: Float[Tensor, "batch groups 2*n_pairs"],
+    state: State | None = None,
+) -> tuple[Float[Tensor, "batch heads d"], State]:
+    """One token of `recurrent`; returns (y_t, state)."""
+    before = _start(x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, state)
+    return _step(before, x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t)
+
+
+def _step(
+    state: State,
+    x_t: Tensor,
+    delta_t: Tensor,
+    lam_t: Tensor,
+    log_a_t: Tensor,
+    theta_t: Tensor,
+    B_t: Tensor,
+    C_t: Tensor,
+) -> tuple[Tensor, State]:
+    S, angle, B_last, x_last = state
+    angle = angle + theta_t
+    B, C, x = _rotated(B_t, angle), _rotated(C_t, angle), x_t.to(S.dtype, copy=True)
+    alpha = log_a_t.to(S.dtype).exp()[..., None, None]
+    delta, lam = (z.to(S.dtype)[..., None, None] for z in (delta_t, lam_t))
+    S = alpha * (S + (1 - lam) * delta * B_last[..., :, None] * x_last[..., None, :])
+    S = S + lam * delta * B[..., :, None] * x[..., None, :]
+    return (C[..., None, :] @ S)[..., 0, :].to(x_t.dtype), (S, angle, B, x)
