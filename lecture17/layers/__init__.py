@@ -1,0 +1,31 @@
+"""Every mixer as a block of a network: projections, short convolutions, gates and norms as in its paper.
+
+A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache)`, with x: (batch, time, d_model). The
+two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
+"""
+
+from ._mixer import Mixer
+from .attention import Attention
+from .delta_net import DeltaNet, GatedDeltaNet
+from .gla import GLA
+from .mamba import Mamba
+from .mamba2 import Mamba2
+from .mamba3 import Mamba3
+from .retention import Retention
+from .rwkv7 import RWKV7
+from .vision import SS2D, Vim
+
+__all__ = [
+    "GLA",
+    "RWKV7",
+    "SS2D",
+    "Attention",
+    "DeltaNet",
+    "GatedDeltaNet",
+    "Mamba",
+    "Mamba2",
+    "Mamba3",
+    "Mixer",
+    "Retention",
+    "Vim",
+]

@@ -1,0 +1,61 @@
+"""Causal softmax attention: the block that keeps everything. Introduced in 04a_torch."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ._mixer import Mixer, count_heads, rotate
+
+
+class Cache(NamedTuple):
+    """Keys and values of all tokens so far: the only cache in this package that grows."""
+
+    k: Tensor  # (batch, heads, tokens so far, head_dim)
+    v: Tensor
+
+
+class Attention(Mixer):
+    """Causal softmax attention with a cache of keys and values.
+
+        y_t = W_o Σ_{j ≤ t} softmax_j(q_t·k_j / √head_dim) v_j,      per head
+
+    With rope=True queries and keys are rotated by their position, so that q_t·k_j depends on t - j.
+    x, y: (batch, time, d_model) with d_model = heads · head_dim.
+    Sources: Vaswani et al., arXiv 1706.03762, Section 3.2; RoPE: Su et al., arXiv 2104.09864, Section 3.
+    """
+
+    def __init__(self, d_model: int, head_dim: int = 64, rope: bool = False):
+        super().__init__(d_model)
+        self.n_heads = count_heads(head_dim, d_model=d_model)
+        self.head_dim, self.rope = head_dim, rope
+        if rope and head_dim % 2:
+            raise ValueError(f"head_dim is {head_dim}: expected an even number, rope=True turns pairs")
+        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def init_cache(self, batch: int) -> Cache:
+        none = self.in_proj.weight.new_zeros(batch, self.n_heads, 0, self.head_dim)
+        return Cache(none, none)
+
+    def mix(self, x: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
+        seen, time = cache.k.shape[2], x.shape[1]
+        qkv = self.in_proj(x).unflatten(-1, (3, self.n_heads, self.head_dim))  # (b, t, 3, h, p)
+        q, k, v = qkv.transpose(1, 3).unbind(2)  # (b, h, t, p) each
+        if self.rope:
+            angle = self._angles(seen, time, x.device)  # (t, p/2)
+            q, k = rotate(q, angle), rotate(k, angle)
+        k, v = torch.cat([cache.k, k], dim=2), torch.cat([cache.v, v], dim=2)  # (b, h, seen + t, p)
+        # Only a prompt continued by several tokens needs the mask written out: row i sees the seen and itself.
+        mask = (
+            torch.ones(time, seen + time, dtype=torch.bool, device=x.device).tril(seen) if seen and time > 1 else None
+        )
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen == 0)  # (b, h, t, p)
+        return self.out_proj(y.transpose(1, 2).flatten(2)), Cache(k, v)
+
+    def _angles(self, seen: int, time: int, device: torch.device) -> Tensor:
+        """position · 10000^{-2i/head_dim}, in float64 because float32 loses the angle of a late token."""
+        position = torch.arange(seen, seen + time, dtype=torch.float64, device=device)
+        pair = torch.arange(0, self.head_dim, 2, dtype=torch.float64, device=device)
+        return position[:, None] * 10000 ** (-pair / self.head_dim)

@@ -1,0 +1,78 @@
+"""The blocks of the delta rule, plain and gated. Introduced in 03c_family."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import delta_rule
+from ..ops._validation import state_dtype
+from ._mixer import ConvCache, Mixer, count_heads, over_time
+from ._parts import ShortConv, init_log_rate, init_step_bias
+
+
+class DeltaNet(Mixer):
+    """The delta rule: each token replaces what its key recalls.
+
+        q, k, v = SiLU(conv(W x)),    q, k to length 1 per head,    β = beta_max σ(W_β x)
+        out = W_o RMSNorm(Delta(q, k, v, β)),    the norm per head
+
+    The eigenvalues of a transition are 1 and 1 - β: beta_max = 2 lets them be negative, which tracking a parity needs.
+    x, out: (batch, time, d_model) with d_model = heads · head_dim.
+    Sources: Yang et al., arXiv 2406.06484, Section 3; beta_max = 2: Grazzi et al., arXiv 2411.12537.
+    """
+
+    def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4, beta_max: float = 1.0):
+        super().__init__(d_model)
+        if not 0 < beta_max <= 2:
+            raise ValueError(f"beta_max is {beta_max}: expected a number in (0, 2], beyond which the state grows")
+        self.n_heads = count_heads(head_dim, d_model=d_model)
+        self.head_dim, self.beta_max = head_dim, beta_max
+        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.conv = ShortConv(3 * d_model, d_conv, bias=False)
+        self.beta_proj = nn.Linear(d_model, self.n_heads, bias=False)
+        self.norm = nn.RMSNorm(head_dim, eps=1e-5)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def init_cache(self, batch: int) -> ConvCache:
+        weight = self.in_proj.weight
+        state = weight.new_zeros(batch, self.n_heads, self.head_dim, self.head_dim, dtype=state_dtype(weight.dtype))
+        return ConvCache(self.conv.init_window(batch), state)
+
+    def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
+        qkv, window = self.conv(self.in_proj(x), cache.window)  # (b, t, 3 d)
+        q, k, v = qkv.unflatten(-1, (3, self.n_heads, self.head_dim)).unbind(2)  # (b, t, h, p) each
+        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+        beta = self.beta_max * torch.sigmoid(self.beta_proj(x))  # (b, t, h)
+        y, state = over_time(delta_rule, q, k, v, beta, self.log_decay(x), state=cache.state, chunk_size=64)
+        y = self.norm(y).flatten(2)  # (b, t, d)
+        return self.out_proj(self.gated(y, x)), ConvCache(window, state)
+
+    def log_decay(self, x: Tensor) -> Tensor | None:
+        """log_a: (b, t, h), None where nothing decays."""
+        return None
+
+    def gated(self, y: Tensor, x: Tensor) -> Tensor:
+        return y
+
+
+class GatedDeltaNet(DeltaNet):
+    """The delta rule on a state that decays: `DeltaNet` with Mamba-2's decay and an output gate.
+
+        log_a = -A softplus(W_a x + b)   per head,      out = W_o (RMSNorm(GatedDelta(q, k, v, β, log_a)) ∘ SiLU(W_g x))
+
+    Source: Yang, Kautz and Hatamizadeh, arXiv 2412.06464, Section 3.
+    """
+
+    def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4, beta_max: float = 1.0):
+        super().__init__(d_model, head_dim, d_conv, beta_max)
+        self.a_proj = nn.Linear(d_model, self.n_heads, bias=False)
+        self.dt_bias = init_step_bias(self.n_heads)
+        self.A_log = init_log_rate(self.n_heads)
+        self.g_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def log_decay(self, x: Tensor) -> Tensor:
+        step = F.softplus(self.a_proj(x).to(state_dtype(x.dtype)) + self.dt_bias)  # (b, t, h)
+        return -self.A_log.to(step.dtype).exp() * step
+
+    def gated(self, y: Tensor, x: Tensor) -> Tensor:
+        return y * F.silu(self.g_proj(x))

@@ -1,0 +1,74 @@
+"""The Mamba-2 block: state-space duality between two projections. Introduced in 03c_family and 04a_torch."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import ssd
+from ..ops._validation import state_dtype
+from ._mixer import ConvCache, Mixer, count_heads, over_time
+from ._parts import GatedRMSNorm, ShortConv, init_log_rate, init_step_bias
+
+
+class Mamba2(Mixer):
+    """The Mamba-2 block.
+
+        z, x, B, C, δ = W_in u,      x, B, C = SiLU(conv(x, B, C))
+        Δ = softplus(δ + b),         log_a = -A Δ             one number a head, A = e^{A_log}
+        y = SSD(Δ x, log_a, B, C) + D x
+        out = W_out RMSNorm(y ∘ SiLU(z))
+
+    u, out: (batch, time, d_model); inside, d_inner = expand · d_model = heads · head_dim, and head h shares the B and
+    C of group h // (heads // n_groups). Parameters have the names and shapes of `Mamba2Mixer` in Hugging Face's
+    transformers, whose weights load as they are.
+    Source: Dao and Gu, arXiv 2405.21060, Section 7.1.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 128,
+        head_dim: int = 64,
+        n_groups: int = 1,
+        expand: int = 2,
+        d_conv: int = 4,
+        chunk_size: int = 64,
+    ):
+        super().__init__(d_model)
+        self.d_inner = expand * d_model
+        self.n_heads = count_heads(head_dim, **{"expand · d_model": self.d_inner})
+        if n_groups < 1 or self.n_heads % n_groups:
+            raise ValueError(
+                f"n_groups is {n_groups} for {self.n_heads} heads (expand · d_model / head_dim): "
+                "expected the heads to be a multiple of n_groups"
+            )
+        self.d_state, self.head_dim, self.n_groups, self.chunk_size = d_state, head_dim, n_groups, chunk_size
+        d_conv_in = self.d_inner + 2 * n_groups * d_state
+        self.in_proj = nn.Linear(d_model, self.d_inner + d_conv_in + self.n_heads, bias=False)
+        self.conv1d = ShortConv(d_conv_in, d_conv)
+        self.dt_bias = init_step_bias(self.n_heads)
+        self.A_log = init_log_rate(self.n_heads)
+        self.D = nn.Parameter(torch.ones(self.n_heads))
+        self.norm = GatedRMSNorm(self.d_inner, n_groups)
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+
+    def init_cache(self, batch: int) -> ConvCache:
+        state_type = state_dtype(self.D.dtype)
+        state = self.D.new_zeros(batch, self.n_heads, self.d_state, self.head_dim, dtype=state_type)
+        return ConvCache(self.conv1d.init_window(batch), state)
+
+    def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
+        z, xBC, delta = self.in_proj(x).split([self.d_inner, self.conv1d.in_channels, self.n_heads], dim=-1)
+        xBC, window = self.conv1d(xBC, cache.window)  # (b, t, d_inner + 2 g n)
+        x, B, C = xBC.split([self.d_inner, *2 * [self.n_groups * self.d_state]], dim=-1)
+        x = x.unflatten(-1, (self.n_heads, self.head_dim))  # (b, t, h, p)
+        B, C = (M.unflatten(-1, (self.n_groups, self.d_state)) for M in (B, C))  # (b, t, g, n)
+
+        delta = F.softplus(delta.to(cache.state.dtype) + self.dt_bias)  # (b, t, h), the step size
+        log_a = -self.A_log.to(delta.dtype).exp() * delta  # (b, t, h)
+        written = x * delta[..., None].to(x.dtype)  # (b, t, h, p)
+        y, state = over_time(ssd, written, log_a, B, C, state=cache.state, chunk_size=self.chunk_size)
+        y = y + self.D[:, None] * x  # (b, t, h, p)
+
+        y = self.norm(y.flatten(-2), z)  # (b, t, d_inner)
+        return self.out_proj(y), ConvCache(window, state)

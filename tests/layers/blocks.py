@@ -1,0 +1,54 @@
+"""The causal blocks in a size for tests: d_model 32, and every option that changes their computation."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from lecture17 import layers
+from lecture17.layers import Mixer
+
+D_MODEL = 32
+
+BLOCKS: dict[str, Callable[[], Mixer]] = {
+    "Attention": lambda: layers.Attention(D_MODEL, head_dim=8),
+    "Attention rope": lambda: layers.Attention(D_MODEL, head_dim=8, rope=True),
+    "Mamba": lambda: layers.Mamba(D_MODEL, d_state=4),
+    "Mamba2": lambda: layers.Mamba2(D_MODEL, d_state=6, head_dim=8, chunk_size=16),
+    "Mamba2 groups": lambda: layers.Mamba2(D_MODEL, d_state=6, head_dim=8, n_groups=4, d_conv=2),
+    "Mamba3": lambda: layers.Mamba3(D_MODEL, d_state=6, head_dim=8, chunk_size=16),
+    "Retention": lambda: layers.Retention(D_MODEL, head_dim=8),
+    "GLA": lambda: layers.GLA(D_MODEL, head_dim=8),
+    "DeltaNet": lambda: layers.DeltaNet(D_MODEL, head_dim=8),
+    "DeltaNet beta_max 2": lambda: layers.DeltaNet(D_MODEL, head_dim=8, beta_max=2.0),
+    "GatedDeltaNet": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=8),
+    "RWKV7": lambda: layers.RWKV7(D_MODEL, head_dim=8),
+}
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def trained(block: Module, seed: int = 0) -> Module:
+    """The block with parameters away from their first values, some of which are zero and would hide mistakes."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return block
+
+
+def block(name: str) -> Mixer:
+    torch.manual_seed(0)
+    return trained(BLOCKS[name]())
+
+
+def tokens(time: int, batch: int = 2, seed: int = 1) -> torch.Tensor:
+    return torch.randn(batch, time, D_MODEL, generator=torch.Generator().manual_seed(seed))
+
+
+def difference(got: torch.Tensor, want: torch.Tensor) -> float:
+    """Largest difference divided by the largest size of `want`."""
+    assert got.shape == want.shape
+    return ((got - want).abs().max() / want.abs().max()).item()

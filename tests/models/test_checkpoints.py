@@ -1,0 +1,155 @@
+"""Published checkpoints: a small one is written to disk in the authors' format and read back."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lecture17.checkpoints import load_mamba2
+from lecture17.models import LanguageModel
+
+CONFIG: dict[str, Any] = {
+    "d_model": 16,
+    "d_intermediate": 0,
+    "n_layer": 2,
+    "vocab_size": 21,
+    "ssm_cfg": {"layer": "Mamba2", "d_state": 6, "headdim": 8, "ngroups": 2},
+    "attn_layer_idx": [],
+    "attn_cfg": {},
+    "rms_norm": True,
+    "residual_in_fp32": True,
+    "fused_add_norm": True,
+    "pad_vocab_size_multiple": 8,
+    "tie_embeddings": True,
+}
+
+
+def published_names(d_model: int = 16, n_layer: int = 2, vocab_size: int = 24) -> dict[str, torch.Tensor]:
+    """Random weights under the names and shapes of mamba_ssm: d_inner 32, 4 heads, 2 groups of d_state 6."""
+    generator = torch.Generator().manual_seed(0)
+
+    def weight(*shape: int) -> torch.Tensor:
+        return 0.3 * torch.randn(*shape, generator=generator)
+
+    weights = {"backbone.embedding.weight": weight(vocab_size, d_model)}
+    for i in range(n_layer):
+        layer = f"backbone.layers.{i}"
+        weights |= {
+            f"{layer}.norm.weight": 1 + weight(d_model),
+            f"{layer}.mixer.in_proj.weight": weight(2 * 32 + 2 * 2 * 6 + 4, d_model),
+            f"{layer}.mixer.conv1d.weight": weight(32 + 2 * 2 * 6, 1, 4),
+            f"{layer}.mixer.conv1d.bias": weight(32 + 2 * 2 * 6),
+            f"{layer}.mixer.dt_bias": weight(4),
+            f"{layer}.mixer.A_log": weight(4),
+            f"{layer}.mixer.D": weight(4),
+            f"{layer}.mixer.norm.weight": 1 + weight(32),
+            f"{layer}.mixer.out_proj.weight": weight(d_model, 32),
+        }
+    weights["backbone.norm_f.weight"] = 1 + weight(d_model)
+    weights["lm_head.weight"] = weights["backbone.embedding.weight"]
+    return weights
+
+
+def write(folder: Path, weights: dict[str, torch.Tensor], config: dict[str, Any] = CONFIG) -> Path:
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.save(weights, folder / "pytorch_model.bin")
+    return folder
+
+
+def test_a_folder_in_the_published_format_loads_every_weight(tmp_path: Path) -> None:
+    weights = published_names()
+    model = load_mamba2(write(tmp_path, weights))
+    assert isinstance(model, LanguageModel)
+    assert model.vocab_size == 24  # 21 padded to a multiple of 8
+    loaded = model.state_dict()
+    assert len(loaded) == len(weights)
+    for name, value in weights.items():
+        assert torch.equal(loaded[name.removeprefix("backbone.")], value), name
+    assert model.lm_head.weight is model.embedding.weight
+    mixer = model.layers[0].mixer
+    assert (mixer.d_state, mixer.head_dim, mixer.n_groups) == (6, 8, 2)
+
+
+def test_half_precision_weights_load_in_float32(tmp_path: Path) -> None:
+    model = load_mamba2(write(tmp_path, {name: value.half() for name, value in published_names().items()}))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert model(torch.zeros(1, 3, dtype=torch.int64)).isfinite().all()
+
+
+def test_safetensors_load_too_with_tied_weights_stored_once(tmp_path: Path) -> None:
+    torch_format = pytest.importorskip("safetensors.torch", reason="safetensors comes with the extra `peers`")
+    weights = published_names()
+    del weights["lm_head.weight"]
+    torch_format.save_file(weights, write(tmp_path, {}) / "model.safetensors")
+    (tmp_path / "pytorch_model.bin").unlink()
+    model = load_mamba2(str(tmp_path))
+    assert torch.equal(model.lm_head.weight, weights["backbone.embedding.weight"])
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    weights = published_names()
+    del weights["backbone.layers.1.mixer.A_log"]
+    with pytest.raises(RuntimeError, match=r"layers\.1\.mixer\.A_log"):
+        load_mamba2(write(tmp_path, weights))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ssm_cfg": {}}, "ssm_cfg.layer = 'Mamba1': expected 'Mamba2'"),
+        ({"ssm_cfg": {"layer": "Mamba2", "rmsnorm": False}}, "ssm_cfg.rmsnorm"),
+        ({"attn_layer_idx": [1]}, r"attn_layer_idx = \[1\]"),
+        ({"d_intermediate": 64}, "d_intermediate = 64"),
+        ({"rms_norm": False}, "rms_norm = False"),
+    ],
+)
+def test_models_that_are_no_plain_mamba2_stack_are_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_mamba2(write(tmp_path, published_names(), {**CONFIG, **change}))
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no config\.json in"):
+        load_mamba2(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(FileNotFoundError, match=r"no weights in .*: expected model\.safetensors or pytorch_model\.bin"):
+        load_mamba2(tmp_path)
+
+
+def test_without_the_hub_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match=r'"state-spaces/mamba2-130m" is no folder here.*pip install huggingface_hub'):
+        load_mamba2("state-spaces/mamba2-130m")
+
+
+def test_without_a_network_the_error_says_what_was_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with the extra `peers`")
+
+    def offline(*_: object, **__: object) -> str:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(hub, "snapshot_download", offline)
+    with pytest.raises(
+        FileNotFoundError, match=r"could not be fetched from the hub \(ConnectionError: no route to host\)"
+    ):
+        load_mamba2("state-spaces/mamba2-130m")
+
+
+def test_a_name_is_fetched_from_the_hub_with_no_more_than_its_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with the extra `peers`")
+    asked = {}
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        asked[name] = allow_patterns
+        return str(write(tmp_path, published_names()))
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    assert load_mamba2("state-spaces/mamba2-130m").vocab_size == 24
+    assert asked == {"state-spaces/mamba2-130m": ["config.json", "model.safetensors", "pytorch_model.bin"]}
