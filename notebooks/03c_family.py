@@ -28,7 +28,7 @@
 import numpy as np
 from IPython.display import Markdown
 
-from lecture17 import counting, figures
+from lecture17 import counting, figures, flops
 from lecture17.compare import assert_same
 from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
 
@@ -676,7 +676,7 @@ transitions = {
     "RetNet": (1 - 2.0 ** (-5 - np.arange(8)))[:, None, None] * xpos,
     DECAYS: gate[..., None] * eye,
     "DeltaNet, β < 1": eye - gate[:, :1, None] * outer,
-    "DeltaNet": eye - 2 * gate[:, :1, None] * outer,
+    "DeltaNet, β < 2": eye - 2 * gate[:, :1, None] * outer,
     "RWKV-7": rwkv7_transitions(*logits, unit)[0],
     "Mamba-3": gate[:, :1, None] * rotations(half_turn),
 }
@@ -787,8 +787,9 @@ assert (round(mixing), round(layers)) == (205, 17)
 # > scores a token; what it keeps is the KV cache, $2Nd$ numbers: $O(N)$.
 #
 # The cell below counts these three. The last two make **the table**: one head with keys and values of 64 numbers,
-# softmax with 1024 tokens in its cache. *State* is in numbers, *FLOPs* are for one token, counted on the lines of code
-# above. The last two columns say what can be tracked; they are computed from the transitions drawn in section 9:
+# softmax with 1024 tokens in its cache. *State* is in numbers. *FLOPs* are for one token, counted on the lines of code
+# above and checked against the package's formulas (RWKV-4 and softmax: the formulas). The last two columns say what can
+# be tracked; they are computed from the transitions drawn in section 9:
 #
 # - *parity: a flip keeps*: how much of something stored is left when one token has turned its sign, 0 if none can;
 # - *order matters*: whether the transitions of two tokens fail to commute.
@@ -800,9 +801,9 @@ def flops_a_token(update, token: dict) -> int:
 
 
 for size in (16, 32, 64):
-    heads, flops = 64 // size, flops_a_token(family["RWKV-7"], a_token(size, size))
-    print(f"RWKV-7, d = 64, heads of {size}: {heads * flops:6,} FLOPs a token")
-    assert abs(heads * flops / (9 * 64 * size) - 1) < 0.01  # 9 · d · head size
+    all_heads = 64 // size * flops_a_token(family["RWKV-7"], a_token(size, size))
+    print(f"RWKV-7, d = 64, heads of {size}: {all_heads:6,} FLOPs a token")
+    assert abs(all_heads / (9 * 64 * size) - 1) < 0.01  # 9 · d · head size
 
 sizes = {}
 for length in (512, 1024):
@@ -817,57 +818,44 @@ assert parallel > 3.8
 assert chunkwise < 2.1
 
 # %%
-text = {  # transition, input, readout, parallel form, what it forgets and when
-    "softmax attention": ("keeps every k, v", "k, v", "weighted mean", "softmax(QKᵀ) V", "never"),
-    "linear attention": ("I", "k vᵀ", "q S", "tril(QKᵀ) V", "never"),
-    "RetNet": ("γ · fixed turn", "k vᵀ", "q S", "(D ⊙ Q̃K̃ᵀ) V", "by age"),
-    "RWKV-4": ("e^w, fixed", "e^k v and e^k", "ratio", "positive rows of sum 1", "by age"),
-    "Mamba-1": (
-        "e^(ΔA), entrywise",
-        "k (Δ⊙v)ᵀ",
-        "q S",
-        "a kernel per channel",
-        "entries, by token",
-    ),
-    "Mamba-2": ("a", "k (Δv)ᵀ", "q S", "(L ⊙ QKᵀ) V", "all, by token"),
-    "GLA": ("diag(α)", "k vᵀ", "q S", "Σ_c L_c ⊙ (q_c k_cᵀ) V", "key dimensions, by token"),
-    "DeltaNet": ("I − βkkᵀ", "β k vᵀ", "q S", "tril(QKᵀ) T V", "what k recalls"),
-    "gated DeltaNet": ("a(I − βkkᵀ)", "β k vᵀ", "q S", "(L ⊙ QKᵀ) T V", "all; what k recalls"),
-    "RWKV-7": (
-        "diag(w) − (a⊙κ)κᵀ",
-        "k vᵀ",
-        "q S",
-        "solve, GLA twice",
-        "dimensions; what κ recalls",
-    ),
-    "Mamba-3": ("a · turn", "k vᵀ, two weights", "q S", "(L ⊙ Q̃K̃ᵀ) V", "all, by token"),
-}
+words = """
+softmax | softmax attention | keeps every k, v | k, v | weighted mean | softmax(QKᵀ) V | never
+linear_attention | linear attention | I | k vᵀ | q S | tril(QKᵀ) V | never
+retention | RetNet | γ · fixed turn | k vᵀ | q S | (D ⊙ Q̃K̃ᵀ) V | by age
+wkv4 | RWKV-4 | e^w, fixed | e^k v and e^k | ratio | positive rows of sum 1 | by age
+selective_scan | Mamba-1 | e^(ΔA), entry by entry | k (Δ⊙v)ᵀ | q S | one per channel | entries, by token
+ssd | Mamba-2 | a | k (Δv)ᵀ | q S | (L ⊙ QKᵀ) V | all, by token
+gla | GLA | diag(α) | k vᵀ | q S | Σ_c L_c ⊙ (q_c k_cᵀ) V | key dimensions, by token
+delta_rule | DeltaNet, β < 1 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | what k recalls
+delta_rule | DeltaNet, β < 2 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | what k recalls
+delta_rule | gated DeltaNet, β < 2 | a(I − βkkᵀ) | β k vᵀ | q S | (L ⊙ QKᵀ) T V | all; what k recalls
+rwkv7 | RWKV-7 | diag(w) − (a⊙κ)κᵀ | k vᵀ | q S | solve, GLA twice | dimensions; what κ recalls
+mamba3 | Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ⊙ Q̃K̃ᵀ) V | all, by token
+"""  # module, name, transition, input, readout, parallel form, what it forgets and when
 
 # %%
 t = a_token(64, 64)
-flops = {name: flops_a_token(update, t) for name, update in family.items()}
-numbers = dict.fromkeys(family, t["S"].size)
-numbers["Mamba-3"] += t["k"].size + t["v"].size + 64 // 2  # the last k and v, and the angles
-rwkv4 = counting.count(wkv4.step, -np.ones(64), *rng.normal(size=(3, 64)))
-flops["RWKV-4"], numbers["RWKV-4"] = rwkv4.flops, 3 * 64  # p, q, o
-q, keys, values = rng.normal(size=64), *rng.normal(size=(2, 1024, 64))
-cache = counting.count(lambda q, K, V: (w := np.exp(K @ q)) @ V / w.sum(), q, keys, values)
-flops["softmax attention"], numbers["softmax attention"] = cache.flops, keys.size + values.size
-
-transitions["gated DeltaNet"] = gate[:, :1, None] * transitions["DeltaNet"]
+transitions["gated DeltaNet, β < 2"] = gate[:, :1, None] * transitions["DeltaNet, β < 2"]
 lines = ["| | transition | input | readout | parallel form | forgets | state | FLOPs |"]
 lines[0] += (
     " parity: a flip keeps | order matters |\n|" + " --- |" * 6 + " ---: |" * 2 + " --- |" * 2
 )
-for name, words in text.items():
-    A, verdict = transitions.get(name, transitions[DECAYS]), "parts 03b, 03d | "
-    if name != "softmax attention":
+for row in words.strip().splitlines():
+    mixer, name, *cells = row.split(" | ")
+    form = "parallel" if mixer == "softmax" else "recurrent"
+    before, after = (flops.flops(mixer, form, n, 64, 64) for n in (1023, 1024))
+    cost, member = after - before, name.split(",")[0]
+    if member in family:
+        cost = flops_a_token(family[member], t)  # the formula decays, plain DeltaNet does not
+        assert round((after - before - cost) / 64**2) == (member == "DeltaNet")
+    cells += [f"{flops.carried(mixer, 1024, 64, 64):,}", f"{cost:,}", "parts 03b, 03d", ""]
+    if mixer != "softmax":
+        A = transitions.get(name, transitions[DECAYS])
         flip = max(0, -np.linalg.eigvals(A).real.min())
-        parity = "no" if flip == 0 else "yes" if flip > 0.99 else "fades"
-        order = "no" if np.allclose(A[0] @ A[1], A[1] @ A[0]) else "yes"
-        verdict = f"{parity}: {flip:.2f} | {order}"
-    cost = f"{numbers[name]:,} | {flops[name]:,}"
-    lines.append(f"| **{name}** | {' | '.join(words)} | {cost} | {verdict} |")
+        commute = np.allclose(A[0] @ A[1], A[1] @ A[0])
+        parity = "no" if flip < 1e-9 else "yes" if flip > 0.99 else "fades"
+        cells[-2:] = f"{parity}: {flip:.2f}", "no" if commute else "yes"
+    lines.append(f"| **{name}** | {' | '.join(cells)} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
