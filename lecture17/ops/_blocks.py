@@ -69,41 +69,41 @@ class _OverBlocks(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         sequences, constants = tensors[:n_sequences], tensors[n_sequences:]
         y, state = like.new_empty(like.shape), state.clone()
-        kept = []
-        for cut in _cuts(y.shape, steps):
-            before = state[cut[0]]
+        # One tensor for all states: many small ones would lie between the intermediates and keep their memory apart.
+        states = state.new_empty(-(-y.shape[1] // steps[1]) if keep else 0, *state.shape)
+        for rows, tokens in _cuts(y.shape, steps):
             if keep:
-                kept.append(before.clone())
-            pieces = (None if s is None else s[cut] for s in sequences)
-            y[cut], state[cut[0]] = block(*pieces, *constants, before)
+                states[tokens.start // steps[1], rows] = state[rows]
+            pieces = (None if s is None else s[rows, tokens] for s in sequences)
+            y[rows, tokens], state[rows] = block(*pieces, *constants, state[rows])
         if keep:
-            ctx.save_for_backward(*tensors, *kept)
-            ctx.block, ctx.steps, ctx.n_sequences, ctx.n_tensors = block, steps, n_sequences, len(tensors)
+            ctx.save_for_backward(states, *tensors)
+            ctx.block, ctx.steps, ctx.n_sequences = block, steps, n_sequences
         return y, state
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
-        tensors, kept = ctx.saved_tensors[: ctx.n_tensors], ctx.saved_tensors[ctx.n_tensors :]
+        states, *tensors = ctx.saved_tensors
         needed = ctx.needs_input_grad[-len(tensors) :]
         grads = [torch.zeros_like(t) if needs else None for t, needs in zip(tensors, needed, strict=True)]
         dstate = dstate.clone()
-        for cut, before in reversed(list(zip(_cuts(dy.shape, ctx.steps), kept, strict=True))):
-            cuts = [cut if i < ctx.n_sequences else ... for i in range(len(tensors))]
+        for rows, tokens in reversed(list(_cuts(dy.shape, ctx.steps))):
+            cuts = [(rows, tokens) if i < ctx.n_sequences else ... for i in range(len(tensors))]
             inputs = [
-                None if t is None else t[c].detach().requires_grad_(needs)
-                for t, c, needs in zip(tensors, cuts, needed, strict=True)
+                None if t is None else t[cut].detach().requires_grad_(needs)
+                for t, cut, needs in zip(tensors, cuts, needed, strict=True)
             ]
-            before = before.detach().requires_grad_()
+            before = states[tokens.start // ctx.steps[1], rows].detach().requires_grad_()
             with torch.enable_grad():
                 y, after = ctx.block(*inputs, before)
-            wanted = [t for t in inputs if t is not None and t.requires_grad]
-            found = torch.autograd.grad((y, after), [before, *wanted], (dy[cut].to(y.dtype), dstate[cut[0]]))
-            dstate[cut[0]] = found[0]
+            wanted = [before, *(t for t in inputs if t is not None and t.requires_grad)]
+            found = torch.autograd.grad((y, after), wanted, (dy[rows, tokens].to(y.dtype), dstate[rows]))
+            dstate[rows] = found[0]
             parts = iter(found[1:])
-            for grad, c in zip(grads, cuts, strict=True):
+            for grad, cut in zip(grads, cuts, strict=True):
                 if grad is not None:
-                    grad[c] += next(parts)
+                    grad[cut] += next(parts)
         return None, None, None, None, None, dstate, *grads
 
 
