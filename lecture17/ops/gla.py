@@ -17,9 +17,13 @@ log_alpha, a number that is not finite, types or devices that differ, chunk_size
 raises ValueError naming the argument.
 """
 
+import math
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from . import _recurrence
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
@@ -37,6 +41,12 @@ Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
 State = Float[Tensor, "batch heads d_k d_v"]
 
+# Tokens in a chunk at most: so few that their gates seldom leave the range of floats.
+SUB_CHUNK = 32
+
+# Sums of log₂ gates up to which 2^{±sum} is computed: far from overflow, and the rounding of the sum is below 1e-6.
+LARGEST_SUM = 30.0
+
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor | None) -> Tensor:
     """Check everything; returns the state before the first token."""
@@ -47,11 +57,48 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor | N
 
 
 def _operands(Q: Tensor, K: Tensor, log_alpha: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of chunks (..., L, d_k): scores, queries decayed from the start, keys decayed to the end, the whole decay."""
+    """Of chunks (..., L, d_k): scores, queries decayed from the start, keys decayed to the end, the whole decay.
+
+    With c the sums of log₂ gates from the middle of the chunk, the scores are one product of 2^c ∘ Q and 2^{-c} ∘ K
+    where both factors are far from overflow, and otherwise come from `decayed_scores`.
+    """
+    L = Q.shape[-2]
+    low = torch.ones(L, L, dtype=Q.dtype, device=Q.device).tril() / math.log(2)
+    c = (low - low[L // 2]) @ log_alpha  # NaN where a gate is 0
+    ends = c.detach()[..., :: max(1, L - 1), :]  # the largest and the smallest
+    if ends.abs().amax() <= LARGEST_SUM:
+        decay = c.exp2()
+        q, k = Q * decay, K * decay.reciprocal()
+        start, end = log_alpha[..., : L // 2 + 1, :].sum(-2, keepdim=True).exp(), decay[..., -1:, :]
+        return (q @ k.mT).tril(), q * start, k * end, (start * end).mT
     w = log_alpha.exp()
     P, q, k, whole = decayed_scores((Q * w)[..., None, :, :], K[..., None, :, :], w)
     P = P[..., 0, :, 0, :] + torch.diag_embed((Q * K).sum(-1))
     return P, q[..., 0, :, :], k[..., 0, :, :], whole[..., None]
+
+
+class _States(torch.autograd.Function):
+    """From keys and values, (chunks, b·h, L, d), to the states before each chunk and after the last."""
+
+    @staticmethod
+    def forward(ctx: Any, k: Tensor, v: Tensor, whole: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+        states = S.new_empty(len(k) + 1, *S.shape)
+        states[0] = S
+        torch.bmm(k.flatten(0, 1).mT, v.flatten(0, 1), out=states[1:].flatten(0, 1))
+        for before, after, decay in zip(states[:-1], states[1:], whole, strict=True):
+            after.addcmul_(decay, before)
+        ctx.save_for_backward(k, v, whole, states)
+        return states[:-1], states[-1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dbefore: Tensor, dlast: Tensor) -> tuple[Tensor, ...]:
+        k, v, whole, states = ctx.saved_tensors
+        dstates = torch.cat([dbefore, dlast[None]])
+        for before, after, decay in reversed(list(zip(dstates[:-1], dstates[1:], whole, strict=True))):
+            before.addcmul_(decay, after)
+        dafter = dstates[1:]
+        return v @ dafter.mT, k @ dafter, (dafter * states[:-1]).sum(-1, keepdim=True), dstates[0]
 
 
 @shapes_checked
@@ -90,16 +137,14 @@ def chunkwise(
     check_chunk_size(chunk_size)
     check_backend(backend, V)
     S = _start(Q, K, V, log_alpha, state)
-    length = min(chunk_size, max(V.shape[1], 1))
+    length = min(chunk_size, SUB_CHUNK, max(V.shape[1], 1))
 
     def block(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         q, k, v, log_w = (to_chunks(x, length) for x in (Q, K, V, log_alpha))  # (chunks, b·h, L, d)
         P, q, k, whole = _operands(q, k, log_w)
-        states = [S.flatten(0, 1)]
-        for added, decay in zip((k.mT @ v).unbind(), whole.unbind(), strict=True):
-            states.append(torch.addcmul(added, decay, states[-1]))
-        y = P @ v + q @ torch.stack(states[:-1])
-        return from_chunks(y, len(S), V.shape[1]), states[-1].view_as(S)
+        before, after = _States.apply(k, v, whole, S.flatten(0, 1))
+        y = torch.baddbmm((P @ v).flatten(0, 1), q.flatten(0, 1), before.flatten(0, 1)).view_as(v)
+        return from_chunks(y, len(S), V.shape[1]), after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
     return over_blocks(block, rows, chunks * length, (Q, K, V, log_alpha), (), S, V)

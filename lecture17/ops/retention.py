@@ -44,7 +44,7 @@ State = Float[Tensor, "batch heads d_k d_v"]
 def _start(Q: Tensor, K: Tensor, V: Tensor, gamma: Tensor | float, state: Tensor | None) -> tuple[Tensor, Tensor]:
     """Check all but that Q, K and V are finite; returns the log decays (batch, time, heads) and the first state."""
     check_alike(Q=Q, K=K, V=V, state=state)
-    gamma = torch.as_tensor(gamma, device=V.device).to(torch.float64)
+    gamma = torch.as_tensor(gamma, dtype=torch.float64, device=V.device)
     check_within(0, 1, gamma=gamma)
     check_finite(state=state)
     forgets = gamma == 0
