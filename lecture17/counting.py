@@ -28,6 +28,8 @@ def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
     tally = Tally()
 
     class Counted(np.ndarray):
+        __array_priority__ = 1.0  # what is joined from counted and plain arrays is counted
+
         def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
             out = options.pop("out", None)
             plain = [np.asarray(x) for x in inputs]

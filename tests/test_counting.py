@@ -39,6 +39,11 @@ def test_what_is_computed_from_arrays_counts_too_in_place_or_not():
     assert given.tolist() == [2] * 5
 
 
+def test_what_is_joined_from_counted_and_plain_arrays_counts():
+    assert count(lambda x: 2.0 * np.concatenate([np.ones(3), x, x]), np.ones(5)) == Tally(13)
+    assert count(lambda x: 2.0 * np.stack([x, x]), np.ones(5)) == Tally(10)
+
+
 def test_the_function_computes_what_it_computes_without_counting():
     seen = []
     x, log_a, (B, C) = rng.normal(size=(9, 3)), np.log(rng.uniform(0.5, 1, 9)), rng.normal(size=(2, 9, 4))
