@@ -69,14 +69,14 @@ class ConvCache(NamedTuple):
     state: Tensor  # (batch, …): what the recurrence remembers
 
 
-def over_time(op: ModuleType, *arguments: Tensor | None, state: Any, chunk_size: int) -> tuple[Tensor, Any]:
+def over_time(op: ModuleType, first: Tensor, *others: Tensor | None, state: Any, chunk_size: int) -> tuple[Tensor, Any]:
     """`op.chunkwise` of a sequence and `op.step` of a single token: the same numbers, each where it is fast.
 
     Sequences have three axes or more, (batch, time, …); an argument with fewer is the same for every token.
     """
-    if arguments[0] is None or arguments[0].shape[1] != 1:
-        return op.chunkwise(*arguments, state=state, chunk_size=chunk_size)
-    token = (a[:, 0] if a is not None and a.ndim > 2 else a for a in arguments)
+    if first.shape[1] != 1:
+        return op.chunkwise(first, *others, state=state, chunk_size=chunk_size)
+    token = (a[:, 0] if a is not None and a.ndim > 2 else a for a in (first, *others))
     y_t, state = op.step(*token, state=state)
     return y_t[:, None], state
 
@@ -116,6 +116,13 @@ def count_heads(head_dim: int, **sizes: int) -> int:
     if head_dim < 1 or size % head_dim:
         raise ValueError(f"{name} is {size} and head_dim is {head_dim}: expected {name} to be a multiple of head_dim")
     return size // head_dim
+
+
+def check_even(reason: str, **sizes: int) -> None:
+    """Raise ValueError unless the size is even."""
+    ((name, size),) = sizes.items()
+    if size % 2:
+        raise ValueError(f"{name} is {size}: expected an even number, {reason}")
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._mixer import Mixer, count_heads, rotate
+from ._mixer import Mixer, check_even, count_heads, rotate
 
 
 class Cache(NamedTuple):
@@ -30,8 +30,8 @@ class Attention(Mixer):
         super().__init__(d_model)
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim, self.rope = head_dim, rope
-        if rope and head_dim % 2:
-            raise ValueError(f"head_dim is {head_dim}: expected an even number, rope=True turns pairs")
+        if rope:
+            check_even("rope=True turns pairs", head_dim=head_dim)
         self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
         self.out_proj = nn.Linear(d_model, d_model, bias=False)
 

@@ -60,7 +60,7 @@ class GatedDeltaNet(DeltaNet):
 
         log_a = -A softplus(W_a x + b)   per head,      out = W_o (RMSNorm(GatedDelta(q, k, v, β, log_a)) ∘ SiLU(W_g x))
 
-    Source: Yang, Kautz and Hatamizadeh, arXiv 2412.06464, Section 3.
+    A and b start as in Mamba-2. Source: Yang, Kautz and Hatamizadeh, arXiv 2412.06464, Section 3.
     """
 
     def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4, beta_max: float = 1.0):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..ops import gla
 from ..ops._validation import state_dtype
-from ._mixer import Mixer, count_heads, over_time
+from ._mixer import Mixer, check_even, count_heads, over_time
 
 
 class GLA(Mixer):
@@ -23,8 +23,7 @@ class GLA(Mixer):
         super().__init__(d_model)
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim = head_dim
-        if head_dim % 2:
-            raise ValueError(f"head_dim is {head_dim}: expected an even number, keys have half as many dimensions")
+        check_even("keys have half as many dimensions", head_dim=head_dim)
         self.q_proj = nn.Linear(d_model, d_model // 2, bias=False)
         self.k_proj = nn.Linear(d_model, d_model // 2, bias=False)
         self.v_proj = nn.Linear(d_model, d_model, bias=False)

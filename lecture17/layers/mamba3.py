@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..ops import mamba3
 from ..ops._validation import state_dtype
-from ._mixer import Mixer, count_heads, over_time
+from ._mixer import Mixer, check_even, count_heads, over_time
 from ._parts import init_step_bias
 
 
@@ -31,8 +31,7 @@ class Mamba3(Mixer):
         super().__init__(d_model)
         self.d_inner = expand * d_model
         self.n_heads = count_heads(head_dim, **{"expand · d_model": self.d_inner})
-        if d_state % 2:
-            raise ValueError(f"d_state is {d_state}: expected an even number, Mamba-3 turns pairs")
+        check_even("Mamba-3 turns pairs", d_state=d_state)
         self.d_state, self.head_dim, self.chunk_size = d_state, head_dim, chunk_size
         self.widths = [self.d_inner, self.d_inner, d_state, d_state, *3 * [self.n_heads], d_state // 2]
         self.in_proj = nn.Linear(d_model, sum(self.widths), bias=False)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..ops import retention
 from ..ops._validation import state_dtype
-from ._mixer import Mixer, count_heads, over_time, rotate
+from ._mixer import Mixer, check_even, count_heads, over_time, rotate
 from ._parts import HeadNorm
 
 
@@ -35,8 +35,7 @@ class Retention(Mixer):
         super().__init__(d_model)
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim = head_dim
-        if head_dim % 2:
-            raise ValueError(f"head_dim is {head_dim}: expected an even number, xPos turns pairs")
+        check_even("xPos turns pairs", head_dim=head_dim)
         self.q_proj = nn.Linear(d_model, d_model, bias=False)
         self.k_proj = nn.Linear(d_model, d_model, bias=False)
         self.v_proj = nn.Linear(d_model, 2 * d_model, bias=False)

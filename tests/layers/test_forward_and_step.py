@@ -7,6 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lecture17.ops import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd
+
 from .blocks import BLOCKS, D_MODEL, block, difference, tokens
 
 
@@ -80,6 +82,16 @@ def test_only_the_cache_of_attention_grows(name: str) -> None:
             sizes.append(numbers_in(cache))
     grows = 2 * 2 * D_MODEL if name.startswith("Attention") else 0
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == grows
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_decoding_a_token_does_not_run_the_form_for_sequences(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = block(name)
+    cache = layer.init_cache(2)
+    for op in (delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd):
+        monkeypatch.delattr(op, "chunkwise")
+    y_t, _ = layer.step(tokens(1)[:, 0], cache)
+    assert y_t.shape == (2, D_MODEL)
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -16,8 +16,8 @@ transformers = pytest.importorskip(
     "transformers", reason="the comparison needs the extra `peers`: pip install -e .[peers]"
 )
 
-mamba = pytest.importorskip("transformers.models.mamba.modeling_mamba")
-mamba2 = pytest.importorskip("transformers.models.mamba2.modeling_mamba2")
+MambaMixer = transformers.models.mamba.modeling_mamba.MambaMixer
+Mamba2Mixer = transformers.models.mamba2.modeling_mamba2.Mamba2Mixer
 
 TIME, PROMPT = 37, 21  # no multiples of the chunk size, 16
 
@@ -33,7 +33,7 @@ def mamba2_config(n_groups: int, **more: int) -> Any:
 
 @pytest.mark.parametrize("n_groups", [1, 2, 8])
 def test_mamba2_takes_the_weights_of_the_peer_and_gives_its_output(n_groups: int) -> None:
-    peer = trained(mamba2.Mamba2Mixer(mamba2_config(n_groups), layer_idx=0))
+    peer = trained(Mamba2Mixer(mamba2_config(n_groups), layer_idx=0))
     ours = Mamba2(32, d_state=12, head_dim=8, n_groups=n_groups, chunk_size=16)
     ours.load_state_dict(peer.state_dict())
     with torch.no_grad():
@@ -43,7 +43,7 @@ def test_mamba2_takes_the_weights_of_the_peer_and_gives_its_output(n_groups: int
 @pytest.mark.parametrize("n_groups", [1, 2])
 def test_mamba2_decodes_after_a_prompt_like_the_peer(n_groups: int) -> None:
     config = mamba2_config(n_groups)
-    peer = trained(mamba2.Mamba2Mixer(config, layer_idx=0))
+    peer = trained(Mamba2Mixer(config, layer_idx=0))
     ours = Mamba2(32, d_state=12, head_dim=8, n_groups=n_groups, chunk_size=16)
     ours.load_state_dict(peer.state_dict())
     compare_decoding(ours, peer, config)
@@ -51,7 +51,7 @@ def test_mamba2_decodes_after_a_prompt_like_the_peer(n_groups: int) -> None:
 
 def mamba_peer() -> tuple[Any, Any, Mamba]:
     config = transformers.MambaConfig(hidden_size=32, state_size=5, num_hidden_layers=1, use_mambapy=False)
-    peer, ours = trained(mamba.MambaMixer(config, layer_idx=0)), Mamba(32, d_state=5)
+    peer, ours = trained(MambaMixer(config, layer_idx=0)), Mamba(32, d_state=5)
     ours.load_state_dict(peer.state_dict())
     return config, peer, ours
 
