@@ -74,7 +74,10 @@ EXP_COUNTEREXAMPLE = Exercise(
         ),
     ),
     hints=(
-        ("I do not see how to get a counterexample", "Nearly any vectors do. Try q = k = (1, 1) and compute both sides."),
+        (
+            "I do not see how to get a counterexample",
+            "Nearly any vectors do. Try q = k = (1, 1) and compute both sides.",
+        ),
         ("I cannot find k1", "exp(q1)·exp(k1) = exp(q1 + k1). Two exponentials are equal when their exponents are."),
         ("My equation for k1 will not come out", "q1·k1 = q1 + k1 is linear in k1: collect the terms with k1."),
     ),
@@ -118,7 +121,7 @@ def read_before_write(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[np.n
 RUNNING_NORMALISER = Exercise(
     id="03b_duality-running-normaliser",
     points=3,
-    unfilled="Walk through the tokens with a state S and a normaliser z, and return y with both as they are at the end.",
+    unfilled="Walk through the tokens with a state S and a normaliser z; return y, and both as they are at the end.",
     draw=draw_positive,
     returns=("y", "S", "z"),
     verified="with different N, d_k and d_v",
@@ -151,7 +154,10 @@ RUNNING_NORMALISER = Exercise(
         ),
     ),
     hints=(
-        ("I do not know what to carry along", "Two things: S, which sums k vᵀ, and z, which sums k. Both start at zero."),
+        (
+            "I do not know what to carry along",
+            "Two things: S, which sums k vᵀ, and z, which sums k. Both start at zero.",
+        ),
         ("I get a shape error", "S is (d_k, d_v), z is (d_k,). q_t @ S is (d_v,), and q_t @ z is a number."),
         ("The first row is infinite or NaN", "z must hold k_0 when token 0 divides: write first, then read."),
     ),
@@ -229,9 +235,18 @@ SSD_PARALLEL = Exercise(
         ),
     ),
     hints=(
-        ("I do not know how to build L", "segsum(log_a) gives the log of L, with -inf above the diagonal. np.exp does the rest."),
-        ("I get NaN", "A decay of 0 is log_a = -inf, and inf - inf is NaN. Do not subtract cumulative sums: use segsum."),
-        ("Only the diagonal is right", "Compare L[1, 0] with exp(log_a[1]): the decay of the *later* token stands there."),
+        (
+            "I do not know how to build L",
+            "segsum(log_a) gives the log of L, with -inf above the diagonal. np.exp does the rest.",
+        ),
+        (
+            "I get NaN",
+            "A decay of 0 is log_a = -inf, and inf - inf is NaN. Do not subtract cumulative sums: use segsum.",
+        ),
+        (
+            "Only the diagonal is right",
+            "Compare L[1, 0] with exp(log_a[1]): the decay of the *later* token stands there.",
+        ),
     ),
 )
 
@@ -276,7 +291,7 @@ def chunk_of(inputs: Inputs, index: tuple[int, ...]) -> str:
 SSD_CHUNKWISE = Exercise(
     id="03b_duality-ssd-chunkwise",
     points=7,
-    unfilled="Write the four steps: the diagonal block, the chunk's own state, the state handed on, and what it contributes.",
+    unfilled="Write the four steps: diagonal block, chunk state, state handed on, and what the incoming one gives.",
     draw=draw_chunks,
     returns=("y", "state"),
     verified="ragged lengths, chunks longer than the sequence and decays of 0 included",
@@ -330,14 +345,17 @@ SSD_CHUNKWISE = Exercise(
         ),
     ),
     hints=(
-        ("I do not know where to begin", "Loop over slices of chunk_size tokens. Step 1 is the exercise before, on one slice."),
+        (
+            "I do not know where to begin",
+            "Loop over slices of chunk_size tokens. Step 1 is the exercise before, on one slice.",
+        ),
         (
             "The first chunk is right and the second is not",
             "The state is missing, or its decay is: y[t] += (decays from the chunk's start to t) · C[t] @ S.",
         ),
         (
             "y is right and the state is not",
-            "What token j writes must shrink by the decays j+1 … end: that is the last row of exp(segsum(log_a[chunk])).",
+            "What token j writes must shrink by the decays j+1 … end: the last row of exp(segsum(log_a[chunk])).",
         ),
     ),
 )
@@ -394,8 +412,14 @@ SOFTMAX_RANK = Exercise(
         ),
     ),
     hints=(
-        ("I get a rank that is always N", "That is the rank of the whole triangular matrix. Cut out rows from `split` on, columns before it."),
-        ("I get d_k every time", "That is the rank of the scores. Apply exp, mask, and divide rows by their sums first."),
+        (
+            "I get a rank that is always N",
+            "That is the rank of the whole triangular matrix. Cut out rows from `split` on, columns before it.",
+        ),
+        (
+            "I get d_k every time",
+            "That is the rank of the scores. Apply exp, mask, and divide rows by their sums first.",
+        ),
         ("I get more than expected", "Count singular values above 1e-8 times the largest of the *block*."),
     ),
 )
@@ -448,8 +472,14 @@ RANDOM_FEATURES = Exercise(
         ),
     ),
     hints=(
-        ("I get a shape error", "X is (N, d), W is (m, d), φ is (N, m): X @ W.T, and |x|² as a column with keepdims=True."),
-        ("My features estimate the wrong kernel", "Write out φ(q)·φ(k) and use that the average of exp(w·s) is exp(|s|²/2)."),
+        (
+            "I get a shape error",
+            "X is (N, d), W is (m, d), φ is (N, m): X @ W.T, and |x|² as a column with keepdims=True.",
+        ),
+        (
+            "My features estimate the wrong kernel",
+            "Write out φ(q)·φ(k) and use that the average of exp(w·s) is exp(|s|²/2).",
+        ),
         ("I am right up to a factor", "Divide φ by √m, so that the product of two of them is divided by m."),
     ),
 )

@@ -1,0 +1,276 @@
+"""`python -m lecture17 bench`: every mixer in every form on this machine, beside its own matrix products and attention.
+
+Times are medians over repeats, in float32, batch 1, forward pass without gradients. Two yardsticks are measured in the
+same run: before each row the rate of batched 64 × 64 × 64 products, and causal scaled_dot_product_attention at the same
+N. FLOPs are those of `lecture17.flops`. Memory is the peak of a process of its own beyond what the inputs take.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+
+from .flops import flops
+
+HEADS, D = 8, 64
+CHUNK = 64
+MEMORY_FROM = 16384  # tokens: below, what the process itself takes would hide the arrays
+LENGTHS = {"parallel": (1024,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
+QUICK = {"parallel": (128,), "recurrent": (128,), "chunkwise": (256,)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement; what does not apply is None."""
+
+    mixer: str
+    form: str
+    N: int
+    seconds: float
+    gflop: float | None = None
+    share_of_bmm: float | None = None  # of the rate of batched 64 × 64 × 64 products
+    times_sdpa: float | None = None  # seconds of attention at this N divided by these: above 1 is quicker
+    backward: float | None = None  # seconds of a backward pass divided by those of the forward pass
+    memory: float | None = None  # peak extra bytes divided by the bytes of inputs and outputs
+
+
+def inputs(mixer: str, N: int, heads: int = HEADS, d: int = D) -> tuple[Any, ...]:
+    """Arguments of a mixer as a trained model might give them, (1, N, heads, d) each."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(1, N, *shape, generator=generator)
+
+    def log_decay(*shape: int) -> Tensor:
+        return torch.rand(1, N, *shape, generator=generator).mul_(-0.1)
+
+    q, k, v = (lambda: normal(heads, d).mul_(d**-0.5)), (lambda: normal(heads, d).mul_(d**-0.5)), normal(heads, d)
+
+    def unit() -> Tensor:
+        return torch.nn.functional.normalize(normal(heads, d), dim=-1)
+
+    makers: dict[str, Callable[[], tuple[Any, ...]]] = {
+        "softmax": lambda: (q().mul_(d**0.5), k().mul_(d**0.5), v),
+        "linear_attention": lambda: (q(), k(), v),
+        "ssd": lambda: (v, log_decay(heads), k(), q()),
+        "retention": lambda: (q(), k(), v, 1 - 2.0 ** (-5 - torch.arange(heads))),
+        "gla": lambda: (q(), k(), v, log_decay(heads, d)),
+        "delta_rule": lambda: (q(), unit(), v, torch.rand(1, N, heads, generator=generator), log_decay(heads)),
+        "rwkv7": lambda: (q(), log_decay(heads, d).mul_(5), k(), v, unit(), normal(heads, d).sigmoid_()),
+        "mamba3": lambda: (
+            v,
+            torch.rand(1, N, heads, generator=generator),
+            torch.rand(1, N, heads, generator=generator),
+            log_decay(heads),
+            normal(heads, d // 2),
+            k(),
+            q(),
+        ),
+        "selective_scan": lambda: (
+            normal(heads * d),
+            torch.rand(1, N, heads * d, generator=generator).mul_(0.1),
+            -torch.arange(1.0, 17).expand(heads * d, 16).contiguous(),
+            normal(16),
+            normal(16),
+        ),
+        "wkv4": lambda: (-torch.rand(heads * d), torch.rand(heads * d), normal(heads * d), normal(heads * d)),
+    }
+    return makers[mixer]()
+
+
+MIXERS = ("ssd", "retention", "linear_attention", "gla", "delta_rule", "rwkv7", "mamba3", "selective_scan", "wkv4")
+
+
+def function(mixer: str, form: str) -> Callable[..., Any]:
+    """What a row measures."""
+    if mixer == "softmax":
+        return attention
+    if form == "einsums":
+        return four_einsums
+    if form == "chunkwise":
+        chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
+        return lambda *args: chunkwise(*args, chunk_size=CHUNK)
+    return getattr(import_module(f"lecture17.ops.{mixer}"), form)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal softmax attention as PyTorch computes it; it takes heads before time."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+
+
+def four_einsums(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """SSD's four steps, each one einsum over all chunks of the sequence at once: what leaves the cache."""
+    x, log_a, B, C = (t.unflatten(1, (-1, CHUNK)) for t in (x, log_a, B, C))  # (b, c, L, h, …)
+    sums = log_a.cumsum(2).transpose(2, 3)  # (b, c, h, L)
+    mask = (sums[..., :, None] - sums[..., None, :]).masked_fill(~torch.ones(CHUNK, CHUNK).tril().bool(), -torch.inf)
+    y = torch.einsum("bclhn,bcshn,bchls,bcshp->bclhp", C, B, mask.exp(), x)
+    added = torch.einsum("bclhn,bchl,bclhp->bchnp", B, (sums[..., -1:] - sums).exp(), x)
+    totals = torch.nn.functional.pad(sums[..., -1].transpose(1, 2), (1, 0)).cumsum(-1)  # (b, h, c + 1)
+    between = totals[..., :, None] - totals[..., None, :]
+    between = between.masked_fill(~torch.ones(between.shape[-2:]).tril().bool(), -torch.inf).exp()
+    added = torch.cat([torch.zeros_like(added[:, :1]), added], 1)
+    states = torch.einsum("bhzc,bchnp->bzhnp", between, added)
+    y = y + torch.einsum("bclhn,bchnp,bchl->bclhp", C, states[:, :-1], sums.exp())
+    return y.flatten(1, 2), states[:, -1]
+
+
+def median_seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
+    """Median time of a call, over 3 to 50 calls in about `budget` seconds, after one to warm up."""
+    call()
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < budget and len(times) < 50):
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def bmm_rate(budget: float) -> float:
+    """FLOPs per second of batched 64 × 64 × 64 products whose operands and results stay in the cache."""
+    A, B = torch.randn(64, 64, 64), torch.randn(64, 64, 64)
+    out = torch.empty(64, 64, 64)
+    return 64 * 2 * 64**3 / median_seconds(lambda: [torch.bmm(A, B, out=out) for _ in range(20)], budget / 2) * 20
+
+
+def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) -> Row:
+    """One row: time, rate, the ratio of backward to forward, and memory of long sequences."""
+    call, args = function(mixer, form), inputs(mixer, N)
+    with torch.no_grad():
+        rate = bmm_rate(budget)
+        seconds = median_seconds(lambda: call(*args), budget)
+    state_or_features = 16 if mixer == "selective_scan" else D
+    per_head = flops(mixer, "chunkwise" if form == "einsums" else form, N, state_or_features, D, CHUNK)
+    backward = None
+    if form == "chunkwise" and N <= 16384:
+        leaves = tuple(a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args)
+        y, _ = call(*leaves)
+        dy = torch.randn_like(y)
+        wanted = [a for a in leaves if isinstance(a, Tensor)]
+        both = median_seconds(lambda: torch.autograd.grad(call(*leaves)[0], wanted, dy), budget)
+        backward = both / seconds - 1
+    return Row(
+        mixer,
+        form,
+        N,
+        seconds,
+        gflop=HEADS * per_head / 1e9,
+        share_of_bmm=None if mixer in ("selective_scan", "wkv4") else HEADS * per_head / seconds / rate,
+        times_sdpa=None if sdpa is None else sdpa / seconds,
+        backward=backward,
+        memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and mixer != "softmax" else None,
+    )
+
+
+def extra_memory(mixer: str, form: str, N: int) -> float:
+    """Peak memory of one call beyond its inputs, in its own process, divided by the bytes of inputs and outputs."""
+    code = f"from lecture17.bench import print_extra_memory; print_extra_memory({mixer!r}, {form!r}, {N})"
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def print_extra_memory(mixer: str, form: str, N: int) -> None:
+    """What `extra_memory` runs in its process."""
+    call = function(mixer, form)
+    with torch.no_grad():
+        call(*inputs(mixer, CHUNK))  # what is loaded once
+        args = inputs(mixer, N)
+        before = psutil.Process().memory_info().rss
+        outputs = call(*args)
+    print(max(0, peak_memory() - before) / _bytes((args, outputs)))
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has had at one time."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; its ru_maxrss would count what the parent process had, too
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    info = psutil.Process().memory_info()
+    if hasattr(info, "peak_wset"):  # Windows
+        return int(info.peak_wset)
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, in bytes
+
+
+def _bytes(values: Any) -> int:
+    if isinstance(values, Tensor):
+        return values.numel() * values.element_size()
+    return sum(map(_bytes, values)) if isinstance(values, tuple) else 0
+
+
+def run(quick: bool = False) -> Iterator[Row]:
+    """Measure every mixer and form, a row at a time."""
+    lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
+    sdpa = {}
+    for N in sorted({n for form in lengths.values() for n in form}):
+        if N <= 16384:  # beyond, attention alone would take minutes
+            sdpa[N] = measure("softmax", "parallel", N, None, budget)
+            yield sdpa[N]
+    for N in lengths["chunkwise"]:
+        if N <= 16384:
+            yield measure("ssd", "einsums", N, sdpa[N].seconds, budget)
+    for mixer in MIXERS:
+        for form, sizes in lengths.items():
+            for N in sizes:
+                if hasattr(import_module(f"lecture17.ops.{mixer}"), form):
+                    yield measure(mixer, form, N, sdpa[N].seconds if N in sdpa else None, budget)
+        for N in (16, lengths["chunkwise"][-1]):
+            yield Row(mixer, "step", N, step_seconds(mixer, N, budget))
+
+
+def step_seconds(mixer: str, N: int, budget: float) -> float:
+    """Seconds of one decoding step with the state that N tokens have left."""
+    module = import_module(f"lecture17.ops.{mixer}")
+    with torch.no_grad():
+        form = module.chunkwise if hasattr(module, "chunkwise") else module.recurrent
+        _, state = form(*inputs(mixer, N))
+        token = [a[:, 0] if isinstance(a, Tensor) and a.dim() > 2 and a.shape[1] == 1 else a for a in inputs(mixer, 1)]
+        return median_seconds(lambda: module.step(*token, state=state), budget / 5)
+
+
+def machine() -> str:
+    """The machine in words, for a caption."""
+    cores, threads = psutil.cpu_count(logical=False), torch.get_num_threads()
+    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__.split('+')[0]}"
+    return f"{platform.machine()}, {cores or '?'} cores, {threads} threads, {platform.system()}, {versions}, float32"
+
+
+def to_json(rows: list[Row]) -> str:
+    """The rows and the machine as JSON."""
+    return json.dumps({"machine": machine(), "rows": [asdict(r) for r in rows]}, indent=1) + "\n"
+
+
+HEADER = ("mixer", "form", "N", "ms", "GFLOP", "of bmm", "× sdpa", "backward", "memory")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as it is printed, in the order of HEADER."""
+
+    def words(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
+
+    return (
+        row.mixer,
+        row.form,
+        f"{row.N:,}",
+        f"{1e3 * row.seconds:.3g}",
+        words(row.gflop, ".3g"),
+        words(row.share_of_bmm, ".0%"),
+        words(row.times_sdpa, ".2g"),
+        words(row.backward, ".1f"),
+        words(row.memory, ".2f"),
+    )

@@ -1,0 +1,42 @@
+"""The benchmark measures what it says; that its figures are good is for the README's table, not for a timed test."""
+
+import json
+
+import pytest
+import torch
+
+from lecture17 import bench
+from lecture17.ops import ssd
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[bench.Row]:
+    return list(bench.run(quick=True))
+
+
+def test_every_mixer_and_form_has_a_row(rows: list[bench.Row]) -> None:
+    found = {(r.mixer, r.form) for r in rows}
+    forms = {"parallel", "recurrent", "chunkwise", "step"}
+    expected = {(m, f) for m in bench.MIXERS for f in forms} - {("wkv4", "chunkwise")}
+    assert found == expected | {("softmax", "parallel"), ("ssd", "einsums")}
+    assert all(r.seconds > 0 for r in rows)
+
+
+def test_rows_can_be_printed_and_read_back(rows: list[bench.Row]) -> None:
+    assert {len(bench.cells(r)) for r in rows} == {len(bench.HEADER)}
+    record = json.loads(bench.to_json(rows))
+    assert [r["mixer"] for r in record["rows"]] == [r.mixer for r in rows]
+    assert "PyTorch" in record["machine"]
+
+
+def test_the_slow_way_that_is_compared_computes_the_same() -> None:
+    arguments = bench.inputs("ssd", 256)
+    y, state = bench.four_einsums(*arguments)
+    fast, fast_state = ssd.chunkwise(*arguments)
+    torch.testing.assert_close(y, fast, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(state, fast_state, rtol=1e-4, atol=1e-4)
+
+
+def test_memory_of_a_quadratic_form_is_seen() -> None:
+    assert bench.extra_memory("ssd", "chunkwise", 16384) < 1.3
+    assert bench.extra_memory("linear_attention", "parallel", 2048) > 1.3
