@@ -81,13 +81,12 @@ class _Decays(NamedTuple):
     to_end: Tensor  # 2^{n_L + f_L - n_j}
     whole: Tensor  # 2^{n_L + f_L}, of the whole chunk
     mask: Tensor  # [2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)
-    dead: Tensor  # where a decay is 0 in this type
 
 
 def _decays(block: _Block, log_a: Tensor, dtype: torch.dtype) -> _Decays:
     floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # subnormal numbers are not half as small again
     log2_a = block.by_head(log_a[..., None], log_a.shape[2]).to(torch.float64) / math.log(2)
-    c = log2_a.clamp(min=floor).cumsum(-2)
+    c = log2_a.clamp_(min=floor).cumsum(-2)
     n = c.round()
     f = c.sub_(n).to(dtype)
     n = n.to(dtype)
@@ -98,7 +97,6 @@ def _decays(block: _Block, log_a: Tensor, dtype: torch.dtype) -> _Decays:
         to_end=(n[..., -1:, :] - n + f[..., -1:, :]).exp2_(),
         whole=(n[..., -1:, :] + f[..., -1:, :]).exp2_(),
         mask=(n - n.mT).exp2_().tril_(),
-        dead=log2_a < floor,
     )
 
 
@@ -225,5 +223,5 @@ def _backward(
     torch.mul(dv.view(v.shape), a.down, out=block.by_head(dV, heads))
     block.by_head(dQ, groups).copy_(dq.sum(3, keepdim=True))
     block.by_head(dK, groups).copy_(dk.sum(3, keepdim=True))
-    block.by_head(dlog_a[..., None], heads).copy_(dlog[..., None].masked_fill_(a.dead, 0))
+    block.by_head(dlog_a[..., None], heads).copy_(dlog[..., None])
     return dstates[0]

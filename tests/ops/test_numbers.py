@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lecture17.ops import _scalar_chunks, gla, retention, ssd
 from lecture17.reference import gla as reference_gla
+from lecture17.reference import mamba3 as reference_mamba3
 from lecture17.reference import ssd as reference_ssd
 from tests.ops.inputs import MIXERS, Batch, in_type, parts, relative_error
 from tests.strategies import DECAYS
@@ -78,6 +79,27 @@ def test_weak_decays_between_strong_ones_keep_their_digits(strong: float) -> Non
     for form in (ssd.parallel, ssd.chunkwise):
         y, state = form(*batched)
         assert relative_error((y[0, :, 0], state[0, 0]), tuple(map(torch.tensor, want))) < 1e-6
+
+
+def test_nothing_before_a_decay_of_zero_is_left_however_large_it_was() -> None:
+    args = in_type(MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 40, 3, 4, "mild").args, torch.float32)
+    args["log_a"][:, 20] = -torch.inf
+    for form in MIXERS["ssd"].forms(chunk_size=16).values():
+        want = form(*args.values())
+        large = {**args, "x": torch.cat([1e30 * args["x"][:, :20], args["x"][:, 20:]], 1)}
+        y, state = form(*large.values())
+        assert torch.equal(y[:, 20:], want[0][:, 20:])
+        assert torch.equal(state, want[1])
+
+
+def test_large_angles_keep_their_digits() -> None:
+    rng = np.random.default_rng(0)
+    args = in_type(MIXERS["mamba3"].draw(rng, 1, 1, 1, 300, 2, 4, "mild").args, torch.float32)
+    args["theta"] *= 1000
+    want = reference_mamba3.recurrent(*(a[0, :, 0].double().numpy() for a in args.values()))[0]
+    for form in MIXERS["mamba3"].forms(chunk_size=64).values():
+        y, _ = form(*args.values())
+        assert relative_error(y[0, :, 0], torch.tensor(want)) < 1e-5
 
 
 def test_a_small_decay_has_an_exact_small_gradient() -> None:
