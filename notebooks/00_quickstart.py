@@ -19,7 +19,7 @@
 # %%
 import numpy as np
 
-from lecture17 import figures
+from lecture17 import figures, widgets
 from lecture17.compare import assert_same
 
 # %% [markdown]
@@ -151,6 +151,23 @@ assert np.linalg.matrix_rank(A[12:, :12]) == r
 assert np.linalg.matrix_rank(P[12:, :12]) > r
 
 # %% [markdown]
+# ## Play
+#
+# Below are a decay mask, scores, and the matrix that a mixer makes of them, cut into chunks of tokens; the lower half
+# gives the rank of each block and the singular values of the one in the black frame. Mixers you do not know yet are
+# the course's subject.
+#
+# **Predict:** with a state of size 4, what is the rank of the blocks below the diagonal? Does it depend on the mixer,
+# on the decay, on the distance from the diagonal? And for softmax attention? Then run the cell, move the controls, and
+# click on blocks.
+
+# %%
+widgets.SemiseparableExplorer()
+
+# %% [markdown]
+# **Learned:** whatever the mixer and its decay, at most as many numbers pass from block to block as the state has;
+# softmax attention alone exceeds it.
+#
 # ## Recap
 #
 # - One matrix $M = L \circ (UV^\top)$, read by rows: attention, $O(N^2)$, parallel.

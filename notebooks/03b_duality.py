@@ -28,7 +28,7 @@
 # %%
 import numpy as np
 
-from lecture17 import figures
+from lecture17 import figures, widgets
 from lecture17.compare import assert_same
 from lecture17.reference import attention, linear_attention, semiseparable, ssd
 
@@ -295,6 +295,11 @@ assert a_found[20] == 0  # the cut
 # **One matrix, two ways to multiply by it: that is the duality.** (With a zero on the diagonal the minors say less;
 # the general factorization of Dao and Gu, Section 3, covers that case too.) The theorem says nothing of softmax, and
 # nothing of one decay per number of the state, which needs $r$ masks (3.2).
+#
+# **Predict.** The explorer below the next cell builds the matrix of any mixer of the course, cuts it into chunks, and
+# gives the rank of each block (the colors are the four steps of step 7). By (2.3) a block below the diagonal has rank
+# at most the size of the state. For which mixers of its menu will you see that? Where do ranks fall below it, and why?
+# Move the controls, click on blocks, and compare with softmax.
 
 # %%
 X = rng.normal(size=(N, d))
@@ -306,7 +311,12 @@ for t in range(N):
 
 assert_same(masked_attention=(L_given * (C @ B.T)) @ X, ssm=y_ssm)
 
+widgets.SemiseparableExplorer()
+
 # %% [markdown]
+# **Learned:** every mixer but softmax keeps to the size of its state, also where one mask does not suffice; ranks fall
+# below it only where decays have faded a block into rounding.
+#
 # ## 5 · The converse limit: bounded state forces semiseparable
 #
 # Could some other mask be computed with a small state, by a cleverer algorithm? **No.**

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,3 +18,12 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
     return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say aloud what was not tried in a browser: a quiet skip would look like a pass."""
+    reasons = {
+        report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if "tests/browser" in report.nodeid
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"NOT TRIED IN A BROWSER: {reason}", yellow=True)

@@ -87,7 +87,9 @@ function addPlayButton(part, slider, ask) {
 }
 
 function render({ model, el }) {
-  el.classList.add("lecture17-explorer");
+  const root = element("div", { className: "lecture17-explorer" });
+  // Keys are for the controls here: JupyterLab would take the arrows, and worse, for its commands on cells.
+  root.addEventListener("keydown", (event) => event.stopPropagation());
   const parts = model.get("controls").map((control) => {
     const ask = (position) => {
       model.set("positions", { ...model.get("positions"), [control.name]: position });
@@ -132,7 +134,9 @@ function render({ model, el }) {
     show();
     model.on(event, show);
   }
-  el.append(element("div", { className: "controls" }, ...parts.map(([, part]) => part.box)), image, words);
+  root.style.maxWidth = `${width}px`;
+  root.append(element("div", { className: "controls" }, ...parts.map(([, part]) => part.box)), image, words);
+  el.append(root);
   return () => {
     for (const [event, show] of Object.entries(updates)) model.off(event, show);
     for (const [, part] of parts) part.stop?.();

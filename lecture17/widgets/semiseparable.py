@@ -21,6 +21,7 @@ from ._explorer import Control, Explorer, Scene
 from ._mixers import MIXERS, Sequence
 
 NEXT_TO_DIAGONAL = "#F5CE80"  # a lighter OFF_DIAGONAL: read by the chunk after the one that wrote it, without step 3
+DECAYS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)  # denser where more changes
 FLOOR = 1e-18  # of relative singular values on a logarithmic axis
 
 
@@ -42,12 +43,11 @@ class Params:
 def controls(params: Params) -> tuple[Control, ...]:
     """What can be chosen; the values of a control depend on those before it."""
     n_chunks = params.N // params.chunk_size
-    decays = tuple(i / 100 for i in range(101)) if MIXERS[params.mixer].decays else (1.0,)
     return (
         Control("mixer", "mixer", tuple(MIXERS), "choice"),
         Control("N", "tokens N", (16, 32, 64, 128)),
         Control("d_state", "state size", (2, 4, 8, 16)),
-        Control("decay", "mean decay", decays, text="{:.2f}".format),
+        Control("decay", "mean decay", DECAYS if MIXERS[params.mixer].decays else (1.0,), text="{:g}".format),
         Control("chunk_size", "chunk size", tuple(params.N // n for n in (8, 4, 2, 1))),
         Control("row", "block row", tuple(range(n_chunks))),
         Control("column", "block column", tuple(range(params.row + 1))),
@@ -133,7 +133,7 @@ def describe(params: Params) -> str:
     if len(below):
         ranks = f"{below.min()}" if below.min() == below.max() else f"{below.min()} to {below.max()}"
         words += f" Below the diagonal, the blocks have rank {ranks}."
-    decay = f", decays around {params.decay:.2f}" if MIXERS[params.mixer].decays else ""
+    decay = f", decays around {params.decay:g}" if MIXERS[params.mixer].decays else ""
     settings = f"{params.N} tokens, state size {params.d_state}{decay}, chunks of {c}, seed {params.seed}"
     return f"{words} ({params.mixer}, {settings}.)"
 
@@ -152,8 +152,8 @@ class SemiseparableScene(Scene):
 
     @styled
     def __init__(self) -> None:
-        super().__init__((7.4, 6.0))
-        rows = self.add_gridspec(2, 1, height_ratios=(1, 0.95), hspace=0.1)
+        super().__init__((7.4, 5.6))
+        rows = self.add_gridspec(2, 1, height_ratios=(1, 0.85), hspace=0.08)
         above, below = rows[0].subgridspec(1, 3), rows[1].subgridspec(1, 2, width_ratios=(1, 2))
         self.matrices = [self.add_subplot(above[i]) for i in range(3)]
         self.grid, self.values = (self.add_subplot(below[i]) for i in range(2))
@@ -202,7 +202,7 @@ class SemiseparableScene(Scene):
 
     def _label_values(self) -> None:
         ax = self.values
-        ax.set(title="singular values of the chosen block", ylabel="relative to the whole matrix", yscale="log")
+        ax.set(title="singular values of the chosen block", ylabel="relative to all of M", yscale="log")
         ax.set(xlabel="largest first, as many as the chunk has tokens", xlim=(0, 1), xticks=())
         ax.set_ylim(FLOOR / 3, 1e7)
         ax.set_yticks([1, 1e-5, 1e-10, 1e-15], ["1", "1e−5", "1e−10", "1e−15"])

@@ -1,0 +1,117 @@
+"""What a person does in JupyterLab: open a notebook, run it, type, move a control, read what is shown."""
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+
+CURRENT = "window.jupyterapp.shell.currentWidget"  # the notebook in front
+PATIENCE = 60_000  # milliseconds; a machine under load is slow, not wrong
+
+
+class Lab:
+    """One JupyterLab window."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.complaints: list[str] = []
+        page.set_default_timeout(PATIENCE)
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    def open(self, path: str) -> None:
+        """Open a notebook, alone, with the file browser folded away, and wait for its kernel."""
+        if self.page.url == "about:blank":
+            self.page.goto(f"{self.address}/lab/tree/{path}?reset")
+        elif not self.page.evaluate(f"{CURRENT}?.context?.path === '{path}'"):
+            self.save()
+            self.command("application:close-all")
+            self.command("docmanager:open", {"path": path})
+        self._ready()
+
+    def reload(self) -> None:
+        self.page.reload()
+        self._ready()
+
+    def _ready(self) -> None:
+        self.page.wait_for_function("() => window.jupyterapp?.shell")
+        self.page.evaluate("window.jupyterapp.restored")
+        self.page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")
+        self.page.wait_for_function(f"() => {CURRENT}?.sessionContext?.session?.kernel?.status === 'idle'")
+        if self.page.locator("#jp-left-stack").is_visible():
+            self.command("application:toggle-left-area")
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
+        """What a menu entry does; returns when it is done."""
+        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments or {}])
+
+    def run_all(self) -> None:
+        self.command("notebook:run-all-cells")
+
+    def restart_and_run_all(self) -> None:
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:restart-run-all') }")
+        old = self.page.locator(".jp-OutputArea-output").first.element_handle()
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        if old is not None:
+            old.wait_for_element_state("hidden")
+        self.idle()
+
+    def idle(self) -> None:
+        """Wait until no cell is running or waiting to run."""
+        self.page.wait_for_function(
+            "() => ![...document.querySelectorAll('.jp-InputPrompt')].some((p) => p.textContent.includes('*'))"
+            f" && {CURRENT}.sessionContext.session.kernel.status === 'idle'"
+        )
+
+    def save(self) -> None:
+        self.command("docmanager:save")
+
+    def theme(self, name: str) -> None:
+        self.command("apputils:change-theme", {"theme": name})
+
+    def cell(self, text: str) -> Locator:
+        """The code cell that contains `text`."""
+        return self.page.locator(".jp-CodeCell").filter(has=self.page.locator(".cm-content", has_text=text)).first
+
+    def errors(self) -> Locator:
+        """Error outputs, and widgets that could not be shown."""
+        wrong = self.page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
+        return wrong.or_(self.page.get_by_text("Error displaying widget"))
+
+    def explorer(self) -> "ExplorerOnPage":
+        view = self.page.locator(".lecture17-explorer")
+        expect(view).to_have_count(1)
+        return ExplorerOnPage(view)
+
+    def screenshot(self, path: Path) -> None:
+        self.page.screenshot(path=path)
+
+
+class ExplorerOnPage:
+    """An explorer as a person sees it."""
+
+    def __init__(self, view: Locator) -> None:
+        self.view = view
+        self.image = view.locator("img")
+        self.words = view.locator(".words")
+
+    def control(self, label: str) -> Locator:
+        return self.view.get_by_label(label, exact=True)
+
+    def shows(self, words: str) -> None:
+        """Wait until the line below the picture, and the picture's alternative text, are these words."""
+        expect(self.words).to_have_text(words, timeout=PATIENCE)
+        expect(self.image).to_have_attribute("alt", words)
+
+    def picture(self) -> str:
+        """The bytes of the picture, for comparing."""
+        return self.image.evaluate(
+            """async (img) => {
+              const bytes = new Uint8Array(await (await fetch(img.src)).arrayBuffer());
+              return bytes.length + ':' + bytes.reduce((hash, byte) => (hash * 31 + byte) | 0, 0);
+            }"""
+        )
