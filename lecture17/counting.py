@@ -1,7 +1,7 @@
 """Operations counted by doing them: run a function on arrays that keep a tally. Introduced in 03c_family."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ class Tally:
     flops: int = 0
     in_matmul: int = 0  # those FLOPs that matrix products did
     exponentials: int = 0
+    sizes: set[int] = field(default_factory=set, compare=False)  # of the results of products and arithmetic
 
 
 def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
@@ -35,6 +36,8 @@ def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
             plain = [np.asarray(x) for x in inputs]
             result = np.asarray(getattr(ufunc, method)(*plain, **options))
             if method == "__call__":
+                if ufunc is np.matmul or ufunc in _ARITHMETIC:
+                    tally.sizes.add(result.size)
                 if ufunc is np.matmul:
                     tally.flops += 2 * result.size * plain[0].shape[-1]
                     tally.in_matmul += 2 * result.size * plain[0].shape[-1]

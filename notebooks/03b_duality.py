@@ -28,7 +28,7 @@
 # %%
 import numpy as np
 
-from lecture17 import figures, widgets
+from lecture17 import counting, figures, flops, widgets
 from lecture17.compare import assert_same
 from lecture17.reference import attention, linear_attention, semiseparable, ssd
 
@@ -600,8 +600,8 @@ for chunk_size in (1, 4, 8, 32):
 # | recurrent | $5\,rd$ | $rd$ | $N$ |
 # | chunkwise | $c\,(2r + 2d + 1) + 4rd + 2rd/c + 2r + d$ | $Nc + (N/c)\, rd$ | $N/c$ |
 #
-# (A masked square counts whole. The decays themselves, of the order of $c$ per token, are left out.) The cells below
-# count what NumPy really does.
+# (A masked square counts whole. The decays themselves, of the order of $c$ per token, are left out.) The next cell
+# counts what NumPy really does, and compares.
 #
 # **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So FLOPs are fewest at
 # $c = \sqrt{2rd / (2r + 2d + 1)}$, and numbers held at $c = \sqrt{rd}$.
@@ -609,49 +609,34 @@ for chunk_size in (1, 4, 8, 32):
 # **Predict** both for $r = d = 64$. Mamba-2 is usually run with chunks of 64 to 256 tokens: which of the two comes
 # near? You should care, because `chunk_size` is a number you will have to set.
 
-
 # %%
-class Counted(np.ndarray):
-    """An array that counts the FLOPs done with it, and notes the sizes of their results."""
-
-    flops, sizes = 0, set()
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        kwargs.pop("out", None)
-        result = np.asarray(getattr(ufunc, method)(*map(np.asarray, inputs), **kwargs))
-        if method == "__call__" and ufunc in (np.matmul, np.multiply, np.add):
-            Counted.flops += result.size * (2 * inputs[0].shape[-1] if ufunc is np.matmul else 1)
-            Counted.sizes.add(result.size)
-        return result.view(Counted)
-
-
-def flops_per_token(c: np.ndarray | int, r: int, d: int) -> np.ndarray | float:
-    return c * (2 * r + 2 * d + 1) + 4 * r * d + 2 * r * d / c + 2 * r + d
-
-
 for c in (1, 2, 8, 16, 32):
-    Counted.flops, Counted.sizes = 0, set()
-    four_steps(*(array.view(Counted) for array in (X, log_a, B, C)), c)
-    assert Counted.flops == N * flops_per_token(c, r, d)
-    assert N * c in Counted.sizes  # the diagonal blocks
-    assert N // c * r * d in Counted.sizes  # what the chunks write
+    done = counting.count(four_steps, X, log_a, B, C, c)
+    assert done.flops == flops.flops("ssd", "chunkwise", N, r, d, c)
+    assert N * c in done.sizes  # the diagonal blocks
+    assert N // c * r * d in done.sizes  # what the chunks write
+
+
+def parallel(x: np.ndarray, B: np.ndarray, C: np.ndarray) -> np.ndarray:
+    return (np.exp(semiseparable.segsum(log_a)) * (C @ B.T)) @ x
+
+
+def recurrent(x: np.ndarray, B: np.ndarray, C: np.ndarray) -> None:
+    S = np.zeros_like(B, shape=(r, d))
+    for t in range(N):
+        S = np.exp(log_a[t]) * S + B[t][:, None] * x[t]
+        C[t] @ S
+
+
+assert counting.count(parallel, X, B, C).flops == flops.flops("ssd", "parallel", N, r, d)
+assert counting.count(recurrent, X, B, C).flops == flops.flops("ssd", "recurrent", N, r, d)
 
 # %%
-Counted.flops, X_n, B_n, C_n = 0, X.view(Counted), B.view(Counted), C.view(Counted)
-y_n = (np.exp(semiseparable.segsum(log_a)) * (C_n @ B_n.T)) @ X_n
-assert Counted.flops == N * N * (2 * r + 2 * d + 1)  # parallel
-
-Counted.flops, S = 0, np.zeros((r, d)).view(Counted)
-for t in range(N):
-    S = np.exp(log_a[t]) * S + B_n[t][:, None] * X_n[t]
-    y_t = C_n[t] @ S
-assert Counted.flops == N * 5 * r * d  # recurrent
-
-sizes, wide = np.arange(1, 1025), 64  # wide: r and d of a real head
-costs = {
-    "FLOPs per token": flops_per_token(sizes, wide, wide),
-    "numbers held per token": sizes + wide * wide / sizes,
-}
+long, wide = 2**20, 64  # tokens; numbers in a key and in a value of a real head
+sizes = np.arange(1, 1025)
+done = np.array([flops.flops("ssd", "chunkwise", long, wide, wide, c) for c in sizes])
+held = np.array([flops.held("chunkwise", long, wide, wide, c) for c in sizes])
+costs = {"FLOPs per token": done / long, "numbers held per token": held / long}
 fewest = [sizes[np.argmin(cost)] for cost in costs.values()]
 assert fewest == [round(np.sqrt(2 * wide**2 / (4 * wide + 1))), wide]  # (7.3)
 title = "FLOPs alone want chunks of six tokens, memory wants √(d_state · d) = 64"
