@@ -44,6 +44,7 @@ def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         record_timing=False,
+        store_widget_state=False,  # stored notebooks show the static pictures that widgets leave
         resources={"metadata": {"path": str(folder)}},
     ).execute()
     nb.metadata.language_info = language  # without the version of Python that ran it
