@@ -103,7 +103,7 @@ class _OverBlocks(torch.autograd.Function):
             parts = iter(found[1:])
             for grad, cut in zip(grads, cuts, strict=True):
                 if grad is not None:
-                    grad[cut] += next(parts)
+                    grad[cut] = next(parts) if cut is not ... else grad + next(parts)
         return None, None, None, None, None, dstate, *grads
 
 

@@ -42,11 +42,11 @@ Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
 State = Float[Tensor, "batch heads d_k d_v"]
 
-# Tokens solved at a time. Scores and solve cost L·d per token, handing on the state d²/L of overhead, and the decays of
-# so few tokens seldom leave the range of floats.
+# Tokens in a chunk at most. Longer ones cost more, because scores and solve grow with them; and the decays of so few
+# tokens seldom leave the range of floats.
 SUB_CHUNK = 16
 
-# Sums of log decays down to which e^{-sum} is computed: far from overflow, and rounding of the sum below 1e-6.
+# Sums of log decays down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about 1e-6.
 LOWEST_SUM = -20.0
 
 
