@@ -1,5 +1,6 @@
 """Explorers: controls, a picture that follows them, and what it shows in words."""
 
 from .semiseparable import SemiseparableExplorer
+from .two_views import TwoViews
 
-__all__ = ["SemiseparableExplorer"]
+__all__ = ["SemiseparableExplorer", "TwoViews"]

@@ -5,6 +5,8 @@ Queries, keys and seeds are the same for all, so that what differs between two p
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +26,10 @@ from lecture17.reference import (
 class Sequence:
     """N random tokens for mixers with d_state numbers of state per feature, whose mean decay is `decay`."""
 
-    def __init__(self, N: int, d_state: int, decay: float, seed: int) -> None:
+    def __init__(self, N: int, d_state: int, decay: float, seed: int, d: int = 1) -> None:
         rng = np.random.default_rng(seed)
         self.Q, self.K = rng.normal(size=(2, N, d_state)) / np.sqrt(d_state)
         self.unit_K = self.K / np.linalg.norm(self.K, axis=1, keepdims=True)
-        self.V = np.zeros((N, 1))  # matrices depend on its length alone
         self.gamma = decay
         with np.errstate(divide="ignore"):
             log_decay = np.log(decay)  # -inf for 0
@@ -37,6 +38,7 @@ class Sequence:
         self.beta = rng.uniform(0, 1, size=N)
         self.rate = rng.uniform(0, 1, size=(N, d_state))  # RWKV-7's in-context learning rate
         self.theta = rng.uniform(0, 1, size=(N, d_state // 2))  # Mamba-3's angles
+        self.V = rng.normal(size=(N, d))  # the inputs x; matrices depend on their number alone
 
     @property
     def causal(self) -> np.ndarray:
@@ -61,61 +63,75 @@ class Sequence:
 class Mixer:
     """How a mixer reads a `Sequence`."""
 
+    module: ModuleType | SimpleNamespace
+    arguments: Callable[[Sequence], tuple[Any, ...]]  # of the module's functions
     formula: str  # of the matrix, in terms of the mask L and the scores
     mask: Callable[[Sequence], np.ndarray]
-    matrix: Callable[[Sequence], np.ndarray]
     queries_keys: Callable[[Sequence], tuple[np.ndarray, np.ndarray]] = lambda s: (s.Q, s.K)
     letters: str = "Q Kᵀ"  # how its paper writes the scores
     decays: bool = True
     finite_state: bool = True
 
+    def matrix(self, s: Sequence) -> np.ndarray:
+        """The (N, N) matrix."""
+        M: np.ndarray = self.module.matrix(*self.arguments(s))
+        return M
+
 
 MIXERS = {
     "softmax attention": Mixer(
+        SimpleNamespace(matrix=attention.softmax_matrix),
+        lambda s: (s.Q, s.K),
         "M = softmax(Q Kᵀ)",
         lambda s: s.causal,
-        lambda s: attention.softmax_matrix(s.Q, s.K),
         decays=False,
         finite_state=False,
     ),
     "linear attention": Mixer(
+        linear_attention,
+        lambda s: (s.Q, s.K, s.V),
         "M = L ∘ Q Kᵀ",
         lambda s: s.causal,
-        lambda s: linear_attention.matrix(s.Q, s.K, s.V),
         decays=False,
     ),
     "RetNet": Mixer(
+        retention,
+        lambda s: (s.Q, s.K, s.V, s.gamma),
         "M = L ∘ Q Kᵀ",
-        lambda s: retention.matrix(np.ones_like(s.V), np.ones_like(s.V), s.V, s.gamma),
-        lambda s: retention.matrix(s.Q, s.K, s.V, s.gamma),
+        lambda s: retention.matrix(np.ones_like(s.Q[:, :1]), np.ones_like(s.K[:, :1]), s.V, s.gamma),
     ),
     "Mamba-2": Mixer(
+        ssd,
+        lambda s: (s.V, s.log_a, s.K, s.Q),
         "M = L ∘ C Bᵀ",
         lambda s: s.mask,
-        lambda s: ssd.matrix(s.V, s.log_a, s.K, s.Q),
         letters="C Bᵀ",
     ),
     "GLA": Mixer(
+        gla,
+        lambda s: (s.Q, s.K, s.V, s.log_alpha),
         "M = sum of L ∘ q kᵀ",
         lambda s: s.masks,
-        lambda s: gla.matrix(s.Q, s.K, s.V, s.log_alpha),
     ),
     "delta rule": Mixer(
+        delta_rule,
+        lambda s: (s.Q, s.unit_K, s.V, s.beta, s.log_a),
         "M = (L ∘ Q Kᵀ) T",
         lambda s: s.mask,
-        lambda s: delta_rule.matrix(s.Q, s.unit_K, s.V, s.beta, s.log_a),
         lambda s: (s.Q, s.unit_K),
     ),
     "RWKV-7": Mixer(
+        rwkv7,
+        lambda s: (s.Q, s.log_alpha, s.K, s.V, s.unit_K, s.rate),
         "M = writes − removals",
         lambda s: s.masks,
-        lambda s: rwkv7.matrix(s.Q, s.log_alpha, s.K, s.V, s.unit_K, s.rate),
         letters="R Kᵀ",
     ),
     "Mamba-3": Mixer(
+        mamba3,
+        lambda s: (s.V, np.ones(len(s.V)), np.full(len(s.V), 0.5), s.log_a, s.theta, s.K, s.Q),
         "M = two terms L ∘ C Bᵀ",
         lambda s: s.mask,
-        lambda s: mamba3.matrix(s.V, np.ones(len(s.V)), np.full(len(s.V), 0.5), s.log_a, s.theta, s.K, s.Q),
         lambda s: (s.rotated(s.Q), s.rotated(s.K)),
         letters="rotated C Bᵀ",
     ),

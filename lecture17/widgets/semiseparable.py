@@ -159,13 +159,13 @@ class SemiseparableScene(Scene):
         self.grid, self.values = (self.add_subplot(below[i]) for i in range(2))
         # All matrices are drawn on the unit square, so that no tick moves when N does.
         unit = (0, 1, 1, 0)
-        self.images = [ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit) for ax in self.matrices]
+        self.pictures = [ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit) for ax in self.matrices]
         self.blocks = self.grid.imshow(np.ones((1, 1, 3)), extent=unit)
         for ax in self.matrices:
             ax.set_title("two lines\nof title", y=1.02)
             ax.set(xlabel="written at token j", xticks=(0, 0.5, 1), xticklabels=("0", "N/2", "N"), yticks=())
         self.matrices[0].set(ylabel="read at token i", yticks=(0, 0.5, 1), yticklabels=("0", "N/2", "N"))
-        bar = self.colorbar(self.images[0], ax=self.matrices, shrink=0.7, ticks=[-1, 0, 1])
+        bar = self.colorbar(self.pictures[0], ax=self.matrices, shrink=0.7, ticks=[-1, 0, 1])
         bar.ax.set_yticklabels(["−limit", "0", "limit"])
         self.grid.set(title="rank of each block", xlabel="written in chunk", ylabel="read in chunk")
         self.grid.set(xticks=(), yticks=())
@@ -179,7 +179,7 @@ class SemiseparableScene(Scene):
             for ax in (self.matrices[2], self.grid)
         ]
         self._label_values()
-        self.lines = [
+        self.curves = [
             self.values.plot([0], [1], "o-", color=color, label=name, markersize=4)[0]
             for color, name in ((STATE, "M"), (ATTENTION, "softmax"))
         ]
@@ -196,8 +196,8 @@ class SemiseparableScene(Scene):
         self.legend(handles=handles, loc="outside lower left", ncols=4, columnspacing=1.2)
         titles = [ax.title for ax in self.matrices]
         on_blocks = [*self.borders, *self.numbers, *self.chosen]
-        moving_lines = [*self.lines, self.limit, self.rounding]
-        self.moving = [self.headline, *titles, *self.images, self.blocks, *on_blocks, *moving_lines]
+        moving_lines = [*self.curves, self.limit, self.rounding]
+        self.moving = [self.headline, *titles, *self.pictures, self.blocks, *on_blocks, *moving_lines]
         self.follow(Params())
 
     def _label_values(self) -> None:
@@ -214,7 +214,7 @@ class SemiseparableScene(Scene):
         mask_name = "softmax attention" if params.compare else "decay mask L" if mixer.decays else "causal mask L"
         names = (mask_name, f"scores {mixer.letters}", mixer.formula)
         matrices = (r.softmax if params.compare else r.mask, r.scores, r.M)
-        for ax, image, name, X in zip(self.matrices, self.images, names, matrices, strict=True):
+        for ax, image, name, X in zip(self.matrices, self.pictures, names, matrices, strict=True):
             limit = np.quantile(np.abs(X[np.tril_indices(params.N)]), 0.99)  # an outlier must not pale all the rest
             image.set_data(X / limit)
             ax.title.set_text(f"{name}\nlimit {limit:.2g}")
@@ -241,9 +241,9 @@ class SemiseparableScene(Scene):
 
     def _show_values(self, params: Params, r: Result) -> None:
         c = params.chunk_size
-        for line, values in zip(self.lines, (r.singular_values, r.softmax_singular_values), strict=True):
+        for line, values in zip(self.curves, (r.singular_values, r.softmax_singular_values), strict=True):
             line.set_data((np.arange(c) + 0.5) / c, np.maximum(values, FLOOR))
-        self.lines[1].set_visible(params.compare)
+        self.curves[1].set_visible(params.compare)
         self.limit.set_xdata([r.allowed[params.row, params.column] / c] * 2)
         self.rounding.set_ydata([r.rounding] * 2)
 

@@ -72,6 +72,7 @@ class Lab:
 
     def theme(self, name: str) -> None:
         self.command("apputils:change-theme", {"theme": name})
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0, timeout=PATIENCE)
 
     def cell(self, text: str) -> Locator:
         """The code cell that contains `text`."""

@@ -1,5 +1,6 @@
 """Every explorer in a real JupyterLab: each control by mouse and by keyboard, both themes, two widths."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from lecture17.widgets._explorer import Control, Explorer
 
 from .lab import ExplorerOnPage, Lab
 
-EXPLORERS = [name for name in widgets.__all__ if name.endswith("Explorer")]
+EXPLORERS = [name for name in widgets.__all__ if issubclass(getattr(widgets, name), Explorer)]
 each_explorer = pytest.mark.parametrize("name", EXPLORERS)
 
 
@@ -82,6 +83,25 @@ def test_a_click_on_a_block_chooses_it_and_the_words_give_its_rank(lab: Lab) -> 
             expect(shown.words).to_contain_text(f"Block rows {rows}, columns {columns}: rank {rank} of at most {rank};")
             expect(shown.control("block row")).to_have_value(str(row))
             expect(shown.control("block column")).to_have_value(str(column))
+
+
+def test_two_views_play_from_any_token_to_the_last_and_again_from_the_first(lab: Lab) -> None:
+    explorer, shown = opened(lab, "TwoViews")
+    positions = explorer.positions_for({})
+    last = len(explorer.controls_for(explorer.start)[0].values) - 1
+    play = shown.view.get_by_role("button")
+    expect(play).to_have_text("Play")
+    play.click()
+    expect(play).to_have_text("Pause")
+    shown.shows(explorer.describe(explorer.params_at({**positions, "t": last})))
+    expect(play).to_have_text("Play")
+    play.click()
+    expect(shown.words).to_contain_text(re.compile("^Token [0-3]:"))
+    play.click()
+    expect(play).to_have_text("Play")
+    stopped = shown.words.inner_text()
+    lab.page.wait_for_timeout(1000)
+    assert shown.words.inner_text() == stopped
 
 
 @each_explorer

@@ -22,7 +22,7 @@ from lecture17.widgets import _explorer, slider
 
 from .strategies import extremes_of, settings_of
 
-EXPLORERS = [getattr(widgets, name) for name in widgets.__all__ if name.endswith("Explorer")]
+EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, _explorer.Explorer)]
 each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
 BUDGET = 0.1  # seconds from a slider's move to the new picture
 
