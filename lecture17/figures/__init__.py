@@ -4,7 +4,10 @@ from .chunks import chunk_cost, chunk_grid
 from .eigenvalues import eigenvalues
 from .features import random_feature_error
 from .inverse import sparse_and_dense
+from .learned import accuracy_by_place, copying_accuracy
 from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
+from .mirrors import mirrors
+from .orbits import orbits
 from .portrait import family_portrait
 from .precision import error_growth, generator_range
 from .rank_map import rank_map
@@ -13,15 +16,19 @@ from .recall import recall_error
 from .tour import plateau_and_spike
 
 __all__ = [
+    "accuracy_by_place",
     "block_ranks",
     "chunk_cost",
     "chunk_grid",
+    "copying_accuracy",
     "eigenvalues",
     "error_growth",
     "family_portrait",
     "generator_range",
     "mask_times_gram",
     "matrix_state_output",
+    "mirrors",
+    "orbits",
     "plateau_and_spike",
     "random_feature_error",
     "rank_map",

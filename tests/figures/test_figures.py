@@ -130,6 +130,34 @@ def eigenvalues(seed: int) -> Picture:
     return figures.eigenvalues(transitions, title=TITLE)
 
 
+def orbits(seed: int) -> Picture:
+    t = np.arange(10)
+    turns = np.stack([np.cos(2 * np.pi * t / (3 + seed)), np.sin(2 * np.pi * t / (3 + seed))], axis=1)
+    return figures.orbits({"decay": 0.8**t, "sign": (-1.0) ** t, "turn": turns}, title=TITLE)
+
+
+def mirrors(seed: int) -> Picture:
+    angles = 2 * np.pi * np.arange(3) / 3
+    corners = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    normals = [(corners[i] - corners[j]) / np.sqrt(3) for i, j in ((0, 1), (1, 2) if seed else (0, 2))]
+    return figures.mirrors(corners, normals, title=TITLE)
+
+
+def accuracy_by_place(seed: int) -> Picture:
+    rng = np.random.default_rng(seed)
+    accuracies = {f"mixer number {i}": rng.uniform(i / 8, 1, size=(3, 100)) for i in range(5)}
+    levels = {"chance": 1 / 6, "the sign alone": 1 / 3}
+    return figures.accuracy_by_place(accuracies, 40, levels, softmax=["mixer number 4"], title=TITLE)
+
+
+def copying_accuracy(seed: int) -> Picture:
+    sizes = [32, 64, 128, 256]
+    recurrent = {
+        f"{n} letters": np.outer([0.9, 1, 0.8 - 0.1 * seed], np.tanh(np.array(sizes) / n / 10)) for n in (12, 36)
+    }
+    return figures.copying_accuracy(sizes, recurrent, {"12 letters": 1.0, "36 letters": 0.97}, title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -147,6 +175,10 @@ MADE: list[Callable[[int], Picture]] = [
     recall_error,
     family_portrait,
     eigenvalues,
+    orbits,
+    mirrors,
+    accuracy_by_place,
+    copying_accuracy,
 ]
 each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
 

@@ -1,0 +1,133 @@
+"""Small mixers that differ in one thing only: the transition of their state. Introduced in 03d_expressivity.
+
+Each is trained in its parallel form, a matrix over all pairs of tokens. There is no convolution, which would let a
+layer see more than one token at once, and nothing decays unless it says so.
+
+    ScalarDecay    S_t = a_t S_{t-1} + k_t v_tᵀ,    a_t in (0, 1) or (-1, 1)
+    Rotation       S_t = R(θ_t) S_{t-1} + k_t v_tᵀ,    every pair of the state's rows turned by its own angle
+    DeltaRule      S_t = (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    once or several times a token
+    all:           y_t = W_o RMSNorm(q_t S_t),    per head; the modules map x: (batch, time, d_model) to the same shape
+
+The functions below take q, k: (batch, heads, time, d_state) and v: (batch, heads, time, d_v).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..layers._mixer import rotate
+from ..ops._validation import shapes_checked
+
+Keys = Float[Tensor, "batch heads time d_state"]
+Values = Float[Tensor, "batch heads time d_v"]
+
+GATE_STD = 0.5  # first weights of the gates: large, so that some head tells the tokens apart from the start
+
+
+@shapes_checked
+def scalar_decay(q: Keys, k: Keys, v: Values, a: Float[Tensor, "batch heads time"]) -> Values:
+    """y = (L ∘ q kᵀ) v with L[i, j] = a_{j+1} … a_i, where a may be negative or zero."""
+    below = torch.ones(a.shape[-1], a.shape[-1], dtype=torch.bool).tril(-1)
+    L = torch.where(below, a[..., :, None], 1.0).cumprod(-2).tril()  # the product form of segsum
+    return (L * (q @ k.mT)) @ v
+
+
+@shapes_checked
+def rotation(q: Keys, k: Keys, v: Values, theta: Float[Tensor, "batch heads time pairs"]) -> Values:
+    """y = tril(q̃ k̃ᵀ) v, q and k turned by the sum of all angles so far: what acts between two is the difference."""
+    angle = theta.cumsum(-2)
+    return (rotate(q, angle) @ rotate(k, angle).mT).tril() @ v
+
+
+@shapes_checked
+def delta_rule(
+    q: Keys,
+    k: Float[Tensor, "batch heads steps d_state"],
+    v: Float[Tensor, "batch heads steps d_v"],
+    beta: Float[Tensor, "batch heads steps"],
+) -> Values:
+    """y = tril(q kᵀ) u, where u solves the unit triangular system (I + diag(β) tril(k kᵀ, -1)) u = diag(β) v.
+
+    k, v and beta hold one step a token or several, in order; a token reads after the last of its own. Raises ValueError
+    where the steps cannot be shared out evenly.
+    """
+    steps, rest = divmod(k.shape[-2], q.shape[-2])
+    if rest:
+        raise ValueError(f"k has {k.shape[-2]} steps for the {q.shape[-2]} tokens of q: expected a multiple")
+    system = beta[..., None] * (k @ k.mT).tril(-1)  # the unit diagonal is understood
+    u = torch.linalg.solve_triangular(system, beta[..., None] * v, upper=False, unitriangular=True)
+    last_step = torch.arange(steps - 1, k.shape[-2], steps)
+    seen = torch.arange(k.shape[-2]) <= last_step[:, None]
+    return (seen * (q @ k.mT)) @ u
+
+
+class _Heads(nn.Module):
+    """What the mixers share: queries, keys, values and a gate from x, heads, a norm and the way out."""
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int, gates: int, steps: int = 1):
+        super().__init__()
+        self.n_heads = n_heads
+        self.q = nn.Linear(d_model, n_heads * d_state, bias=False)
+        self.k = nn.Linear(d_model, steps * n_heads * d_state, bias=False)
+        self.v = nn.Linear(d_model, steps * d_model, bias=False)
+        self.gate = nn.Linear(d_model, steps * n_heads * gates)
+        nn.init.normal_(self.gate.weight, std=GATE_STD)
+        nn.init.zeros_(self.gate.bias)
+        self.norm = nn.RMSNorm(d_model // n_heads)
+        self.out = nn.Linear(d_model, d_model, bias=False)
+        self.steps = steps
+
+    def forward(self, x: Float[Tensor, "batch time d_model"]) -> Float[Tensor, "batch time d_model"]:
+        q = self._split(self.q(x), 1)
+        k, v, gate = (self._split(linear(x), self.steps) for linear in (self.k, self.v, self.gate))
+        y = self.norm(self.mix(q, k, v, gate))  # (b, h, t, p)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor, steps: int) -> Tensor:
+        """(b, t, steps · h · width) as (b, h, t · steps, width)."""
+        return x.unflatten(2, (steps, self.n_heads, -1)).flatten(1, 2).transpose(1, 2)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ScalarDecay(_Heads):
+    """One number a token and head: a_t = σ(w·x_t + b) in (0, 1), or with negative=True tanh(w·x_t + b) in (-1, 1).
+
+    `bias` is the first value of b; a large one remembers from the start.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int, negative: bool, bias: float = 0.0):
+        super().__init__(d_model, n_heads, d_state, gates=1)
+        self.bound = torch.tanh if negative else torch.sigmoid
+        nn.init.constant_(self.gate.bias, bias)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        return scalar_decay(q, k, v, self.bound(gate[..., 0]))
+
+
+class Rotation(_Heads):
+    """One angle a token, head and pair: θ_t = π tanh(w·x_t + b), as in Mamba-3; nothing decays."""
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int):
+        super().__init__(d_model, n_heads, d_state, gates=d_state // 2)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        return rotation(q, k, v, math.pi * torch.tanh(gate))
+
+
+class DeltaRule(_Heads):
+    """β_t = beta_max σ(w·x_t + b) and keys of length 1; `steps` of them one after the other for each token.
+
+    The eigenvalues of a step are 1 and 1 - β: in (0, 1] for beta_max = 1, in (-1, 1] for beta_max = 2.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int, beta_max: float, steps: int = 1):
+        super().__init__(d_model, n_heads, d_state, gates=1, steps=steps)
+        self.beta_max = beta_max
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        return delta_rule(q, F.normalize(k, dim=-1), v, self.beta_max * torch.sigmoid(gate[..., 0]))
