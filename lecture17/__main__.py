@@ -100,6 +100,7 @@ def build(
     run: Annotated[
         bool, typer.Option(help="Execute notebooks/ and solutions/; without, only exercises/ is made.")
     ] = True,
+    full: Annotated[bool, typer.Option("--full", help="Train in full where a notebook trains: minutes.")] = False,
 ) -> None:
     """Make the notebooks from their .py sources, and exercises/ from solutions/. Answers in exercises/ are kept.
 
@@ -108,7 +109,7 @@ def build(
     from .course.build import build as build_all
     from .course.paths import home
 
-    changed = build_all(home(), stems or None, run)
+    changed = build_all(home(), stems or None, run, full)
     typer.echo("\n".join(str(p.relative_to(home())) for p in changed) or "nothing changed")
 
 

@@ -8,6 +8,7 @@ Building twice gives the same bytes in exercises/, and executed notebooks that d
 pictures. What a learner wrote in exercises/ is kept (see `learner`).
 """
 
+import os
 from pathlib import Path
 
 import jupytext
@@ -35,10 +36,18 @@ def from_source(path: Path) -> NotebookNode:
     return nb
 
 
-def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
-    """Run all cells of a copy in `folder`; raises nbclient's CellExecutionError where one fails."""
+def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
+    """Run all cells of a copy in `folder`; raises nbclient's CellExecutionError where one fails.
+
+    With full=True trainings run as long as the text's conclusions need, instead of in the quick setting of the tests.
+    """
     nb = from_dict(nb)
     language = nb.metadata.language_info
+    environment = dict(os.environ)
+    if full:
+        from ..experiments.settings import VARIABLE  # loads PyTorch
+
+        environment[VARIABLE] = "1"
     NotebookClient(
         nb,
         timeout=CELL_TIMEOUT,
@@ -46,7 +55,7 @@ def execute(nb: NotebookNode, folder: Path) -> NotebookNode:
         record_timing=False,
         store_widget_state=False,  # stored notebooks show the static pictures that widgets leave
         resources={"metadata": {"path": str(folder)}},
-    ).execute()
+    ).execute(env=environment)
     nb.metadata.language_info = language  # without the version of Python that ran it
     return nb
 
@@ -70,10 +79,10 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
     return nb
 
 
-def build(root: Path, stems: list[str] | None = None, run: bool = True) -> list[Path]:
+def build(root: Path, stems: list[str] | None = None, run: bool = True, full: bool = False) -> list[Path]:
     """Build everything, or the notebooks of these stems, below `root`; returns the files that changed.
 
-    With run=False nothing is executed and only exercises/ is built.
+    With run=False nothing is executed and only exercises/ is built. `full` is as in `execute`.
     """
     changed = []
     for source in sorted([*(root / NOTEBOOKS).glob("*.py"), *(root / SOLUTIONS).glob("*.py")]):
@@ -82,7 +91,7 @@ def build(root: Path, stems: list[str] | None = None, run: bool = True) -> list[
         nb = from_source(source)
         if run:
             target = source.with_suffix(".ipynb")
-            write(execute(nb, source.parent), target)
+            write(execute(nb, source.parent, full), target)
             changed.append(target)
         if source.parent.name == SOLUTIONS:
             target = root / EXERCISES / f"{source.stem}.ipynb"
