@@ -1,6 +1,7 @@
 """Explorers: controls, a picture that follows them, and what it shows in words."""
 
+from .memory import MemoryExplorer
 from .semiseparable import SemiseparableExplorer
 from .two_views import TwoViews
 
-__all__ = ["SemiseparableExplorer", "TwoViews"]
+__all__ = ["MemoryExplorer", "SemiseparableExplorer", "TwoViews"]
