@@ -1,7 +1,8 @@
 """Explorers: controls, a picture that follows them, and what it shows in words."""
 
 from .memory import MemoryExplorer
+from .scan import ScanExplorer
 from .semiseparable import SemiseparableExplorer
 from .two_views import TwoViews
 
-__all__ = ["MemoryExplorer", "SemiseparableExplorer", "TwoViews"]
+__all__ = ["MemoryExplorer", "ScanExplorer", "SemiseparableExplorer", "TwoViews"]

@@ -1,0 +1,167 @@
+"""ScanExplorer: an image read as a sequence, and what a pixel still sees of the pixels before it. For 04c_vision.
+
+a pixel that was read k steps ago has weight decay^k in the state: near in the image is not near in the sequence
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from lecture17.figures._style import DIAGONAL, MAGNITUDES, OFF_DIAGONAL, OUTPUT, styled
+from lecture17.reference import scan2d
+
+from ._explorer import Control, Explorer, Scene
+
+ROUTES = ("row by row", "column by column", "row by row, reversed", "column by column, reversed", "Hilbert", "Z-order")
+DECAYS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+N_BINS = 8  # distances from 1, 2, 4, … 128 to just below the next power of two
+
+
+@dataclass(frozen=True)
+class Params:
+    """What the controls say."""
+
+    side: int = 8
+    route: str = "Hilbert"
+    step: int = 36
+    decay: float = 0.9
+
+
+def controls(params: Params) -> tuple[Control, ...]:
+    """What can be chosen; the values of a control depend on those before it."""
+    return (
+        Control("side", "pixels a side", (4, 8, 16)),
+        Control("route", "route", ROUTES, "choice"),
+        Control("step", "step", tuple(range(params.side**2)), "play"),
+        Control("decay", "decay per step", DECAYS, text="{:g}".format),
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """One route over the image, and one pixel of it."""
+
+    order: np.ndarray  # (side²,): the pixel read at each step, as a number in row-by-row order
+    position: np.ndarray  # (side, side): the step at which each pixel is read
+    distances: np.ndarray  # (pairs,): steps between the two pixels of each pair of neighbors, side by side or stacked
+    context: np.ndarray  # (side, side): weight of each pixel in the state after `step`, 0 where not read yet
+    pixel: tuple[int, int]  # row and column of the pixel read at `step`
+    neighbors: tuple[float, ...]  # weights of those of its neighbors that were read before it, largest first
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(N_BINS,): share of pairs of neighbors whose distance begins each bin or lies before the next."""
+        bins = np.floor(np.log2(self.distances)).astype(int)
+        return np.bincount(bins, minlength=N_BINS) / len(bins)
+
+
+@lru_cache(maxsize=8)
+def compute(params: Params) -> Result:
+    """Everything that the picture shows."""
+    n = params.side
+    orders = [*scan2d.routes(n, n)[[0, 1, 2, 3]], scan2d.hilbert(n, n), scan2d.z_order(n, n)]
+    order = orders[ROUTES.index(params.route)]
+    position = np.argsort(order).reshape(n, n)
+    beside = np.abs(np.diff(position, axis=1)).ravel()
+    below = np.abs(np.diff(position, axis=0)).ravel()
+    age = params.step - position
+    context = np.where(age >= 0, params.decay ** np.maximum(age, 0).astype(float), 0.0)
+    row, column = divmod(int(order[params.step]), n)
+    around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
+    weights = [context[i, j] for i, j in around if 0 <= i < n and 0 <= j < n and age[i, j] > 0]
+    return Result(
+        order,
+        position,
+        np.concatenate([beside, below]),
+        context,
+        (row, column),
+        tuple(sorted((float(weight) for weight in weights), reverse=True)),
+    )
+
+
+def describe(params: Params) -> str:
+    """The picture in words."""
+    r = compute(params)
+    seen = (
+        f"{len(r.neighbors)} of its neighbors came before it, with weight {_listed(r.neighbors)}"
+        if r.neighbors
+        else "none of its neighbors came before it"
+    )
+    return (
+        f"Route {params.route} over {params.side} × {params.side} pixels: at step {params.step} it reads the pixel in row "
+        f"{r.pixel[0]}, column {r.pixel[1]}; {seen} (decay {params.decay:g} a step). Neighboring pixels are read "
+        f"{r.distances.mean():.1f} steps apart in the mean, {r.distances.max()} at most, and {r.shares[0]:.0%} of the "
+        "pairs one right after the other."
+    )
+
+
+def _listed(weights: tuple[float, ...]) -> str:
+    *first, last = (f"{weight:.2f}" if weight >= 0.005 else "nearly 0" for weight in weights)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+class ScanScene(Scene):
+    """The path over the image, what the last pixel sees, and how far apart neighbors are read."""
+
+    @styled
+    def __init__(self) -> None:
+        super().__init__((7.4, 5.4))
+        rows = self.add_gridspec(2, 1, height_ratios=(2.3, 1), hspace=0.08)
+        above = rows[0].subgridspec(1, 2)
+        path, context = self.add_subplot(above[0]), self.add_subplot(above[1])
+        unit = (0, 1, 1, 0)
+        self.image = path.imshow([[0.0]], cmap="Greys", vmin=0, vmax=2.5, extent=unit)
+        self.whole = path.plot([], [], color=OFF_DIAGONAL, linewidth=0.8)[0]
+        self.path = path.plot([], [], color=DIAGONAL)[0]
+        self.weights = context.imshow([[0.0]], cmap=MAGNITUDES, vmin=0, vmax=1, extent=unit)
+        self.here = [ax.plot([], [], "o", color=OUTPUT, markeredgecolor="black")[0] for ax in (path, context)]
+        path.set_title("the path so far", y=1.02)
+        context.set_title("what the pixel sees", y=1.02)
+        for ax in (path, context):
+            ax.set(xlabel="column", ylabel="row", xticks=(), yticks=())
+        self.colorbar(self.weights, ax=context, label="weight", ticks=[0, 0.5, 1], shrink=0.8)
+        self._draw_shares(self.add_subplot(rows[1]))
+        self.moving = [
+            self.headline,
+            self.image,
+            self.whole,
+            self.path,
+            self.weights,
+            *self.here,
+            *self.bars,
+        ]
+        self.follow(Params())
+
+    def _draw_shares(self, ax: Axes) -> None:
+        self.bars = ax.bar(np.arange(N_BINS), np.ones(N_BINS), color=DIAGONAL, width=0.8).patches
+        ax.set(title="pairs of neighboring pixels", ylabel="share", ylim=(0, 1), xlabel="steps apart in the sequence")
+        ax.set_xticks(range(N_BINS), ["1", *(f"{2**b}–{2 ** (b + 1) - 1}" for b in range(1, N_BINS))])
+        ax.set_yticks([0, 0.5, 1], ["0", "1/2", "1"])
+
+    def follow(self, params: Params) -> None:
+        r, n = compute(params), params.side
+        self.headline.set_text(
+            f"{params.route.capitalize()}: neighbors are read {r.distances.mean():.1f} steps apart in the mean"
+        )
+        row, column = np.divmod(r.order, n)
+        x, y = (column + 0.5) / n, (row + 0.5) / n
+        across, down = np.meshgrid(*[np.linspace(-1, 1, n)] * 2)
+        self.image.set_data(np.exp(-20 * (np.hypot(across, down) - 0.7) ** 2))  # a ring, for something to look at
+        self.whole.set_data(x, y)
+        self.path.set_data(x[: params.step + 1], y[: params.step + 1])
+        self.weights.set_data(r.context)
+        for dot in self.here:
+            dot.set_data(x[[params.step]], y[[params.step]])
+        for bar, share in zip(self.bars, r.shares, strict=True):
+            bar.set(height=share)
+
+
+class ScanExplorer(Explorer):
+    """Follow a route over an image, and see which neighbors a pixel still remembers when it is read."""
+
+    start = Params()
+    scene_type = ScanScene
+    controls_for = staticmethod(controls)
+    describe = staticmethod(describe)
