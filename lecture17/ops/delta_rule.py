@@ -41,8 +41,8 @@ Values = Float[Tensor, "batch time heads d_v"]
 PerToken = Float[Tensor, "batch time heads"]
 State = Float[Tensor, "batch heads d_k d_v"]
 
-# Tokens in a chunk at most. In longer ones scores and solve, which grow with the chunk, cost more than is saved by handing
-# on a state of 64 × 64 numbers less often.
+# Tokens in a chunk at most. In longer ones scores and solve, which grow with the chunk, cost more than is saved by
+# handing on a state of 64 × 64 numbers less often.
 SUB_CHUNK = 32
 
 
