@@ -90,8 +90,8 @@ def describe(params: Params) -> str:
         else "none of its neighbors came before it"
     )
     return (
-        f"Route {params.route} over {params.side} × {params.side} pixels: at step {params.step} it reads the pixel in row "
-        f"{r.pixel[0]}, column {r.pixel[1]}; {seen} (decay {params.decay:g} a step). Neighboring pixels are read "
+        f"Route {params.route} over {params.side} × {params.side} pixels: at step {params.step} it reads the pixel in "
+        f"row {r.pixel[0]}, column {r.pixel[1]}; {seen} (decay {params.decay:g} a step). Neighboring pixels are read "
         f"{r.distances.mean():.1f} steps apart in the mean, {r.distances.max()} at most, and {r.shares[0]:.0%} of the "
         "pairs one right after the other."
     )

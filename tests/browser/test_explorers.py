@@ -104,9 +104,8 @@ def test_two_views_play_from_any_token_to_the_last_and_again_from_the_first(lab:
     assert shown.words.inner_text() == stopped
 
 
-@each_explorer
-def test_running_all_again_and_reloading_leave_one_explorer_that_still_moves(lab: Lab, name: str) -> None:
-    explorer, shown = opened(lab, name)
+def test_running_all_again_and_reloading_leave_one_explorer_that_still_moves(lab: Lab) -> None:
+    explorer, shown = opened(lab, "SemiseparableExplorer")
     lab.restart_and_run_all()
     shown = lab.explorer()
     control, positions = explorer.controls_for(explorer.start)[0], explorer.positions_for({})
