@@ -92,5 +92,7 @@ def test_a_checkpoint_on_disk_gives_the_logits_and_the_text_of_the_peer(tmp_path
     tokens = torch.randint(24, (2, TIME), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert difference(ours(tokens), peer(tokens).logits) < 1e-4
-    text = peer.generate(tokens, max_new_tokens=10, do_sample=False, pad_token_id=0, eos_token_id=None)
+    everything = torch.ones_like(tokens)  # else token 0 would be taken for padding, and masked
+    greedy = {"max_new_tokens": 10, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+    text = peer.generate(tokens, attention_mask=everything, **greedy)
     assert torch.equal(ours.generate(tokens, 10, temperature=0), text)
