@@ -1,6 +1,8 @@
-"""What the mixers with one decay per token share besides `_scalar_chunks`: the recurrence, and the state to start from.
+"""The recurrence of the mixers whose state only decays, and the state it starts from.
 
-S_t = e^{log_a_t} S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t
+    S_t = a_t ∘ S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t        (a_t = e^{log_a_t})
+
+log_a holds one number per token and head, (..., heads, 1), or one per key as well, (..., heads, d_k).
 """
 
 import torch

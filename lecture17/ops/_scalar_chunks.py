@@ -24,85 +24,80 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the caches of two cores.
-BLOCK_NUMEL = 2**18
+# Numbers in one intermediate of a block: half a mebibyte of float32, so that a few of them fit the caches of two cores.
+BLOCK_NUMEL = 2**17
 
 
-def attend(
-    Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The chunkwise form: (y, state after the last token, sum of all numbers in Q, K and V).
+def attend(Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int) -> tuple[Tensor, Tensor]:
+    """The chunkwise form; returns (y, state after the last token).
 
-    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v). The sum is there to be
-    looked at: it is finite unless a number in Q, K or V is not (or numbers are so large that it overflows).
+    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v).
     """
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (Q, K, V, log_a, state))
     return _Attend.apply(Q, K, V, log_a, state, chunk_size, keep)
 
 
+class _Decays(NamedTuple):
+    """The decays of some chunks, (chunks, b, groups, heads per group, length, 1), as powers of n and f."""
+
+    n: Tensor
+    from_start: Tensor  # 2^{n_i}
+    to_end: Tensor  # 2^{n_L + f_L - n_j}
+    up: Tensor  # 2^{f_i}
+    down: Tensor  # 2^{-f_j}
+    total: Tensor  # 2^{n_L + f_L}, of the whole chunk: (chunks, b, groups, heads per group, 1, 1)
+
+    def mask(self) -> Tensor:
+        """[2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)."""
+        return (self.n - self.n.mT).exp2_().tril_()
+
+
+def _decays(log_a: Tensor, dtype: torch.dtype) -> _Decays:
+    """Of log_a: (chunks, b, groups, heads per group, length, 1)."""
+    floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # not even a subnormal number is half as small again
+    log2_a = (log_a.to(torch.float64) / math.log(2)).clamp_(min=floor)
+    c = log2_a.squeeze(-1).contiguous().cumsum(-1).unsqueeze(-1)
+    n = c.round()
+    f, n = c.sub_(n).to(dtype), n.to(dtype)
+    n_L, f_L = n[..., -1:, :], f[..., -1:, :]
+    return _Decays(n, n.exp2(), (n_L - n + f_L).exp2_(), f.exp2(), f.neg().exp2_(), (n_L + f_L).exp2_())
+
+
 class _Block(NamedTuple):
-    """Some chunks of equal length of some sequences of the batch."""
+    """Some chunks of equal length of some sequences of the batch, and their decays."""
 
     rows: slice
     tokens: slice
-    chunks: int
-    groups: int
+    decays: _Decays
 
-    def by_head(self, x: Tensor, heads: int) -> Tensor:
-        """(b, t, heads, d) -> (chunks, b, groups, heads per group, length, d), a view of this block's part."""
-        x = x[self.rows, self.tokens].unflatten(1, (self.chunks, -1)).unflatten(3, (self.groups, heads // self.groups))
-        return x.permute(1, 0, 3, 4, 2, 5)
+    def by_head(self, x: Tensor) -> Tensor:
+        """(b, t, heads or groups, d) -> (chunks, b, groups, heads per group or 1, length, d), a view of this block."""
+        chunks, _, groups = self.decays.n.shape[:3]
+        return _by_head(x[self.rows, self.tokens], chunks, groups)
 
 
-def _blocks(K: Tensor, V: Tensor, chunk_size: int) -> Iterator[_Block]:
+def _by_head(x: Tensor, chunks: int, groups: int) -> Tensor:
+    return x.unflatten(2, (groups, -1)).unflatten(1, (chunks, -1)).permute(1, 0, 3, 4, 2, 5)
+
+
+def _blocks(K: Tensor, V: Tensor, log_a: Tensor, dtype: torch.dtype, chunk_size: int) -> Iterator[_Block]:
     """Every block, those of one sequence in the order of time; what is left at the end is a chunk of its own."""
     batch, time, heads, d_v = V.shape
     groups, d_k = K.shape[2:]
     length = max(1, min(chunk_size, time))
     room = max(1, BLOCK_NUMEL // max(1, heads * length * max(d_k, d_v, length)))  # in chunks of one sequence
     at_a_time = max(1, min(room, time // length))
-    n_rows = room // at_a_time
     whole = time - time % length
-    for row in range(0, batch, n_rows):
-        rows = slice(row, row + n_rows)
-        for start in range(0, whole, at_a_time * length):
-            stop = min(whole, start + at_a_time * length)
-            yield _Block(rows, slice(start, stop), (stop - start) // length, groups)
-        if whole < time:
-            yield _Block(rows, slice(whole, time), 1, groups)
-
-
-class _Decays(NamedTuple):
-    """The decays of a block, (chunks, b, groups, heads per group, length, 1), whole and fractional parts as powers."""
-
-    from_start: Tensor  # 2^{n_i}
-    up: Tensor  # 2^{f_i}
-    down: Tensor  # 2^{-f_j}
-    to_end: Tensor  # 2^{n_L + f_L - n_j}
-    whole: Tensor  # 2^{n_L + f_L}, of the whole chunk
-    mask: Tensor  # [2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)
-
-
-def _decays(block: _Block, log_a: Tensor, dtype: torch.dtype) -> _Decays:
-    floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # subnormal numbers are not half as small again
-    log2_a = block.by_head(log_a[..., None], log_a.shape[2]).to(torch.float64) / math.log(2)
-    c = log2_a.clamp_(min=floor).cumsum(-2)
-    n = c.round()
-    f = c.sub_(n).to(dtype)
-    n = n.to(dtype)
-    return _Decays(
-        from_start=n.exp2(),
-        up=f.exp2(),
-        down=f.neg().exp2_(),
-        to_end=(n[..., -1:, :] - n + f[..., -1:, :]).exp2_(),
-        whole=(n[..., -1:, :] + f[..., -1:, :]).exp2_(),
-        mask=(n - n.mT).exp2_().tril_(),
-    )
-
-
-def _scaled(x: Tensor, factor: Tensor) -> Tensor:
-    """x times factor, laid out in the order of its axes and never x itself."""
-    return torch.mul(x, factor, out=factor.new_empty(x.shape))
+    for row in range(0, batch, room // at_a_time):
+        rows = slice(row, row + room // at_a_time)
+        for start, stop, chunk in ((0, whole, length), (whole, time, time - whole)):
+            if start == stop:
+                continue
+            decays = _decays(_by_head(log_a[rows, start:stop, :, None], (stop - start) // chunk, groups), dtype)
+            for part in map(_Decays._make, zip(*(d.split(at_a_time) for d in decays), strict=True)):
+                end = start + len(part.n) * chunk
+                yield _Block(rows, slice(start, end), part)
+                start = end
 
 
 def _matrices(x: Tensor) -> Tensor:
@@ -110,59 +105,61 @@ def _matrices(x: Tensor) -> Tensor:
     return x.reshape(-1, *x.shape[-2:])
 
 
+def _scaled(x: Tensor, factor: Tensor) -> Tensor:
+    """x times factor, laid out in the order of its axes and never x itself."""
+    return torch.mul(x, factor, out=factor.new_empty(x.shape))
+
+
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int, keep: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         groups, heads = K.shape[2], V.shape[2]
         S = state.unflatten(1, (groups, heads // groups)).clone()
         y = torch.empty_like(V, memory_format=torch.contiguous_format)
-        seen, kept = S.new_zeros(()), []
-        for block in _blocks(K, V, chunk_size):
-            # Summing brings the block into the cache in the order it lies in memory, quicker than gathering heads does.
-            for x in (Q, K, V):
-                seen += x[block.rows, block.tokens].sum()
-            states = _forward(block, Q, K, V, log_a, S[block.rows], y)
+        kept = []
+        for block in _blocks(K, V, log_a, S.dtype, chunk_size):
+            states = _forward(block, Q, K, V, S[block.rows], y)
             S[block.rows] = states[-1]
             if keep:
                 kept.append(states)
         if keep:
             ctx.save_for_backward(Q, K, V, log_a, *kept)
             ctx.chunk_size = chunk_size
-        ctx.mark_non_differentiable(seen)
-        return y, S.flatten(1, 2), seen
+        return y, S.flatten(1, 2)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor, dstate: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
         Q, K, V, log_a, *kept = ctx.saved_tensors
         groups, heads = K.shape[2], V.shape[2]
         dS = dstate.unflatten(1, (groups, heads // groups)).clone()
         grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
-        for block, states in reversed(list(zip(_blocks(K, V, ctx.chunk_size), kept, strict=True))):
-            dS[block.rows] = _backward(block, Q, K, V, log_a, states, dy, dS[block.rows], *grads)
+        blocks = _blocks(K, V, log_a, dS.dtype, ctx.chunk_size)
+        for block, states in reversed(list(zip(blocks, kept, strict=True))):
+            dS[block.rows] = _backward(block, Q, K, V, states, dy, dS[block.rows], *grads)
         return *grads, dS.flatten(1, 2), None, None
 
 
-def _forward(block: _Block, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, S: Tensor, y: Tensor) -> Tensor:
+def _forward(block: _Block, Q: Tensor, K: Tensor, V: Tensor, S: Tensor, y: Tensor) -> Tensor:
     """Write the block's part of y; returns the states before each chunk and after the last, (chunks + 1, ...)."""
-    groups, heads = K.shape[2], V.shape[2]
-    a = _decays(block, log_a, S.dtype)
-    k = block.by_head(K, groups).to(S.dtype).contiguous()  # (c, b, g, 1, L, d_k)
-    v = _scaled(block.by_head(V, heads), a.down)  # (c, b, g, h/g, L, d_v)
+    a = block.decays
+    k, q = (block.by_head(x).to(S.dtype).contiguous() for x in (K, Q))  # (c, b, g, 1, L, d_k)
+    v = _scaled(block.by_head(V), a.down)  # (c, b, g, h/g, L, d_v)
 
-    states = S.new_empty(block.chunks + 1, *S.shape)  # (c + 1, b, g, h/g, d_k, d_v)
+    P = a.mask().mul_((_matrices(q) @ _matrices(k).mT).view(*k.shape[:-1], -1))  # (c, b, g, h/g, L, L)
+    out = _matrices(P) @ _matrices(v)
+    del P  # its memory is in the cache
+
+    states = S.new_empty(len(v) + 1, *S.shape)  # (c + 1, b, g, h/g, d_k, d_v)
     states[0] = S
     torch.bmm(_matrices(k * a.to_end).mT, _matrices(v), out=states[1:].flatten(0, 3))  # what each chunk adds
-    for after, decay, before in zip(states[1:], a.whole, states[:-1], strict=True):
+    for after, decay, before in zip(states[1:], a.total, states[:-1], strict=True):
         after.addcmul_(decay, before)
 
-    q = block.by_head(Q, groups).to(S.dtype).contiguous()
-    scores = a.mask.mul_((_matrices(q) @ _matrices(k).mT).view(*k.shape[:-1], -1))
-    out = _matrices(scores) @ _matrices(v)
     out.baddbmm_(_matrices(q * a.from_start), _matrices(states[:-1]))
-    torch.mul(out.view(v.shape), a.up, out=block.by_head(y, heads))
+    torch.mul(out.view(v.shape), a.up, out=block.by_head(y))
     return states
 
 
@@ -171,7 +168,6 @@ def _backward(
     Q: Tensor,
     K: Tensor,
     V: Tensor,
-    log_a: Tensor,
     states: Tensor,
     dy: Tensor,
     dS: Tensor,
@@ -187,18 +183,17 @@ def _backward(
 
         G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
     """
-    groups, heads = K.shape[2], V.shape[2]
-    a = _decays(block, log_a, states.dtype)
-    v = _scaled(block.by_head(V, heads), a.down)
-    dout = _scaled(block.by_head(dy, heads), a.up)
+    a = block.decays
+    v, dout = _scaled(block.by_head(V), a.down), _scaled(block.by_head(dy), a.up)
     per_head = (*v.shape[:-1], K.shape[-1])
-    k, q = (block.by_head(x, groups).to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
+    k, q = (block.by_head(x).to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
+    mask = _matrices(a.mask())
 
     dout_start = dout * a.from_start
     dstates = torch.empty_like(states)
     dstates[-1] = dS
     torch.bmm(_matrices(q).mT, _matrices(dout_start), out=dstates[:-1].flatten(0, 3))
-    for before, decay, after in reversed(list(zip(dstates[:-1], a.whole, dstates[1:], strict=True))):
+    for before, decay, after in reversed(list(zip(dstates[:-1], a.total, dstates[1:], strict=True))):
         before.addcmul_(decay, after)
 
     dq = (_matrices(dout_start) @ _matrices(states[:-1]).mT).view(per_head)
@@ -206,11 +201,11 @@ def _backward(
     reads, writes = (q * dq).sum(-1), (k * dk).sum(-1)  # of the state before, to the state after: (c, b, g, h/g, L)
 
     scores = _matrices(q) @ _matrices(k).mT
-    G = (_matrices(dout) @ _matrices(v).mT).mul_(_matrices(a.mask))
+    G = (_matrices(dout) @ _matrices(v).mT).mul_(mask)
     dq.flatten(0, 3).baddbmm_(G, _matrices(k))
     dk.flatten(0, 3).baddbmm_(G.mT, _matrices(q))
     dv = _matrices(k * a.to_end) @ _matrices(dstates[1:])
-    dv.baddbmm_((scores * _matrices(a.mask)).mT, _matrices(dout))
+    dv.baddbmm_((scores * mask).mT, _matrices(dout))
 
     # a_t is a factor of what any token from t on reads of any token before t, and of the states' reads, writes and
     # decays across t. Summing just these, instead of a difference of larger sums, keeps a small gradient exact.
@@ -218,10 +213,10 @@ def _backward(
     dlog = across.tril_().sum(-2).view_as(reads)
     dlog += reads.flip(-1).cumsum(-1).flip(-1)
     dlog[..., 1:] += writes.cumsum(-1)[..., :-1]
-    dlog += (a.whole * dstates[1:] * states[:-1]).sum((-2, -1))[..., None]
+    dlog += (a.total * dstates[1:] * states[:-1]).sum((-2, -1))[..., None]
 
-    torch.mul(dv.view(v.shape), a.down, out=block.by_head(dV, heads))
-    block.by_head(dQ, groups).copy_(dq.sum(3, keepdim=True))
-    block.by_head(dK, groups).copy_(dk.sum(3, keepdim=True))
-    block.by_head(dlog_a[..., None], heads).copy_(dlog[..., None])
+    torch.mul(dv.view(v.shape), a.down, out=block.by_head(dV))
+    block.by_head(dQ).copy_(dq.sum(3, keepdim=True))
+    block.by_head(dK).copy_(dk.sum(3, keepdim=True))
+    block.by_head(dlog_a[..., None]).copy_(dlog[..., None])
     return dstates[0]

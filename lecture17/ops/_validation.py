@@ -19,7 +19,6 @@ __all__ = [
     "check_finite",
     "check_groups",
     "check_log_decay",
-    "check_sum",
     "check_within",
     "shapes_checked",
     "state_dtype",
@@ -43,12 +42,6 @@ def check_finite(**tensors: Tensor | None) -> None:
                 f"{name}{_first(where)} is {value[where][0].item()}: expected finite numbers in {name}, "
                 f"{int(where.sum())} of {value.numel()} are not"
             )
-
-
-def check_sum(total: Tensor, **tensors: Tensor) -> None:
-    """`check_finite` where the sum of all numbers is known: the tensors are searched only if it is not finite."""
-    if not total.isfinite():
-        check_finite(**tensors)
 
 
 def check_log_decay(**tensors: Tensor | None) -> None:

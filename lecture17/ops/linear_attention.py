@@ -31,7 +31,6 @@ from ._validation import (
     check_backend,
     check_chunk_size,
     check_finite,
-    check_sum,
     shapes_checked,
     state_dtype,
 )
@@ -44,24 +43,22 @@ State = (
 
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, normalize: bool, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Check all but that Q, K and V are finite; returns values, log decays and first state of the SSD to compute."""
+    """Check everything; returns the values, log decays and first state of the SSD to compute."""
     if state is not None and isinstance(state, tuple) != normalize:
         raise ValueError(
             "state is the pair (S, z) with normalize=True and the tensor S without: "
             f"got {'a pair' if isinstance(state, tuple) else 'a tensor'} with normalize={normalize}"
         )
     check_alike(Q=Q, K=K, V=V, state=state)
+    S, z = state if isinstance(state, tuple) else (state, None)
+    check_finite(Q=Q, K=K, V=V, state=S, z=z)
+    if S is not None and z is not None:
+        S = torch.cat([S, z[..., None]], -1)
     log_a = V.new_zeros(()).expand(V.shape[:-1])
-    if isinstance(state, tuple):
-        S, z = state
-        check_finite(state=S, z=z)
-        state = torch.cat([S, z[..., None]], -1)
-    else:
-        check_finite(state=state)
     if normalize:
         V = V.to(state_dtype(V.dtype))
         V = torch.cat([V, torch.ones_like(V[..., :1])], -1)
-    return V, log_a, _recurrence.start(state, K, V)
+    return V, log_a, _recurrence.start(S, K, V)
 
 
 def _finish(y: Tensor, S: Tensor, V: Tensor, normalize: bool) -> tuple[Tensor, State]:
@@ -85,8 +82,7 @@ def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State 
     y = tril(Q Kᵀ) V + Q S_0,    divided by the row sums tril(Q Kᵀ) 1 + Q z_0 if normalize
     """
     values, log_a, S = _start(Q, K, V, normalize, state)
-    y, S, total = attend(Q, K, values, log_a, S, chunk_size=V.shape[1])
-    check_sum(total, Q=Q, K=K, V=V)
+    y, S = attend(Q, K, values, log_a, S, chunk_size=V.shape[1])
     return _finish(y, S, V, normalize)
 
 
@@ -94,7 +90,6 @@ def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State 
 def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = S_{t-1} + k_t v_tᵀ, z_t = z_{t-1} + k_t. Source: arXiv 2006.16236, (18) to (20)."""
     values, log_a, S = _start(Q, K, V, normalize, state)
-    check_finite(Q=Q, K=K, V=V)
     return _finish(*_recurrence.recurrent(Q, K, values, log_a[..., None], S), V, normalize)
 
 
@@ -112,8 +107,7 @@ def chunkwise(
     check_chunk_size(chunk_size)
     check_backend(backend, V)
     values, log_a, S = _start(Q, K, V, normalize, state)
-    y, S, total = attend(Q, K, values, log_a, S, chunk_size)
-    check_sum(total, Q=Q, K=K, V=V)
+    y, S = attend(Q, K, values, log_a, S, chunk_size)
     return _finish(y, S, V, normalize)
 
 
@@ -127,5 +121,4 @@ def step(
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
     values, log_a_t, S = _start(q_t, k_t, v_t, normalize, state)
-    check_finite(q_t=q_t, k_t=k_t, v_t=v_t)
     return _finish(*_recurrence.step(q_t, k_t, values, log_a_t[..., None], S), v_t, normalize)

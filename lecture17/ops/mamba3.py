@@ -124,7 +124,7 @@ def _segment(
     gamma = lam * delta
     late = log_a.to(wide).exp() * (_before(torch.zeros_like(gamma[:, 0]), gamma) + (1 - lam) * delta)
     u = late[..., None] * _before(x_last, x_wide)
-    y, T, _ = attend(C_turned, _before(B_last, B_turned), u, log_a, S, chunk_size)
+    y, T = attend(C_turned, _before(B_last, B_turned), u, log_a, S, chunk_size)
     own = (C.to(wide) * B.to(wide)).sum(-1).repeat_interleave(x.shape[2] // B.shape[2], -1)
     y = y + (gamma * own)[..., None] * x_wide
     S = T + (gamma[:, -1, :, None] * B_turned[:, -1])[..., None] * x_wide[:, -1, :, None, :]
