@@ -75,6 +75,8 @@ class Explorer(anywidget.AnyWidget):
     size: Any = traitlets.List().tag(sync=True)  # of the picture, in CSS pixels
     words = traitlets.Unicode().tag(sync=True)
     hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if it does anything
+    button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
+    busy = traitlets.Bool(False).tag(sync=True)  # while what it asked for is being done
     # Both ways: for each control, the number of its value.
     positions = traitlets.Dict().tag(sync=True)
 
@@ -99,7 +101,7 @@ class Explorer(anywidget.AnyWidget):
         self.scene = self.scene_type()
         self.size = [round(inches * CSS_DPI) for inches in self.scene.get_size_inches()]
         self.positions = self.positions_for(settings)
-        self.on_msg(self._clicked)
+        self.on_msg(self._answer)
 
     @classmethod
     def positions_for(cls, settings: dict[str, Any]) -> dict[str, int]:
@@ -127,19 +129,37 @@ class Explorer(anywidget.AnyWidget):
     def params(self) -> Any:
         return self.params_at(self.positions)
 
+    def pressed(self) -> None:
+        """What the button does."""
+
+    def say(self, params: Any) -> str:
+        """The words under the picture: `describe`, and what only this explorer knows."""
+        return self.describe(params)
+
     @traitlets.observe("positions")
-    def _redraw(self, change: Any) -> None:
+    def _redraw(self, change: Any = None) -> None:
         params = self.params
         self.scene.follow(params)
-        self.scene.description = self.describe(params)
+        self.scene.description = self.say(params)
         with self.hold_sync():
             self.controls = [control.for_front_end() for control in self.controls_for(params)]
             self.picture = self.scene.png()
             self.words = self.scene.description
 
-    def _clicked(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        """A click on the picture, at fractions of its width and height from its upper left corner."""
-        across, down = content["click"]
+    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        """What the front end asks for: a click on the picture, or a press of the button."""
+        if "click" in content:
+            self._click(*content["click"])
+        else:
+            self.busy = True
+            try:
+                self.pressed()
+                self._redraw()
+            finally:
+                self.busy = False
+
+    def _click(self, across: float, down: float) -> None:
+        """A click at fractions of the picture's width and height, from its upper left corner."""
         params = self.params
         chosen = self.scene.pointed(params, across * self.scene.bbox.width, (1 - down) * self.scene.bbox.height)
         if chosen:

@@ -1,6 +1,6 @@
 // The front end of every explorer: controls, a picture, a line in words. What they show comes from the kernel.
 // The kernel sends `controls` (name, label, kind, and the text of each value), `picture` (PNG), `size`, `words`.
-// Back go `positions`, the number of each control's value, and clicks on the picture.
+// Back go `positions`, the number of each control's value, clicks on the picture and presses of the button.
 
 const PLAY_PAUSE = 120; // milliseconds between two steps, on top of the time a step takes
 
@@ -124,7 +124,14 @@ function render({ model, el }) {
       model.send({ click: [(event.clientX - box.x) / box.width, (event.clientY - box.y) / box.height] });
     };
   }
+  const press = element("button", { type: "button", onclick: () => model.send({ press: true }) });
+  const showButton = () => {
+    press.textContent = model.get("busy") ? "Please wait …" : model.get("button");
+    press.disabled = model.get("busy");
+    press.hidden = !model.get("button");
+  };
   const updates = {
+    "change:busy": showButton,
     "change:controls": showControls,
     "change:positions": showControls,
     "change:picture": showPicture,
@@ -135,7 +142,7 @@ function render({ model, el }) {
     model.on(event, show);
   }
   root.style.maxWidth = `${width}px`;
-  root.append(element("div", { className: "controls" }, ...parts.map(([, part]) => part.box)), image, words);
+  root.append(element("div", { className: "controls" }, ...parts.map(([, part]) => part.box), press), image, words);
   el.append(root);
   return () => {
     for (const [event, show] of Object.entries(updates)) model.off(event, show);

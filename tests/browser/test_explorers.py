@@ -7,9 +7,10 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from lecture17 import widgets
+from lecture17.widgets import ChunkExplorer
 from lecture17.widgets._explorer import Control, Explorer
 
-from .lab import ExplorerOnPage, Lab
+from .lab import PATIENCE, ExplorerOnPage, Lab
 
 EXPLORERS = [name for name in widgets.__all__ if issubclass(getattr(widgets, name), Explorer)]
 each_explorer = pytest.mark.parametrize("name", EXPLORERS)
@@ -102,6 +103,17 @@ def test_two_views_play_from_any_token_to_the_last_and_again_from_the_first(lab:
     stopped = shown.words.inner_text()
     lab.page.wait_for_timeout(1000)
     assert shown.words.inner_text() == stopped
+
+
+def test_the_button_of_the_chunk_explorer_adds_times_measured_here(lab: Lab) -> None:
+    _, shown = opened(lab, "ChunkExplorer")
+    drag(shown.control("tokens N"), ChunkExplorer.controls_for(ChunkExplorer.start)[0], 4, 0)
+    expect(shown.words).to_contain_text("For 256 tokens")
+    before = shown.picture()
+    shown.view.get_by_role("button", name="Time the three forms").click()
+    expect(shown.words).to_contain_text(re.compile(r"microseconds per token: recurrent [\d.]+"), timeout=PATIENCE)
+    assert shown.picture() != before
+    expect(shown.view.get_by_role("button", name="Time the three forms")).to_be_enabled()
 
 
 def test_running_all_again_and_reloading_leave_one_explorer_that_still_moves(lab: Lab) -> None:

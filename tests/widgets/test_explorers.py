@@ -147,7 +147,7 @@ def test_settings_that_a_control_does_not_have_are_named(explorer: Any) -> None:
 def test_a_click_beside_everything_changes_nothing(explorer: Any) -> None:
     shown = explorer()
     before = shown.words
-    shown._clicked(None, {"click": [0.999, 0.999]}, [])
+    shown._answer(None, {"click": [0.999, 0.999]}, [])
     assert shown.words == before
 
 

@@ -100,7 +100,7 @@ def test_a_click_on_a_block_chooses_it_and_above_the_diagonal_nothing(panel: str
             before = shown.params
             x, y = ax.transData.transform(((column + 0.5) / n, (row + 0.5) / n))
             across, down = x / shown.scene.bbox.width, 1 - y / shown.scene.bbox.height
-            shown._clicked(None, {"click": [across, down]}, [])
+            shown._answer(None, {"click": [across, down]}, [])
             assert shown.params == (replace(before, row=row, column=column) if column <= row else before)
 
 
