@@ -216,7 +216,7 @@ def _backward(
     dlog += (a.total * dstates[1:] * states[:-1]).sum((-2, -1))[..., None]
 
     torch.mul(dv.view(v.shape), a.down, out=block.by_head(dV))
-    block.by_head(dQ).copy_(dq.sum(3, keepdim=True))
-    block.by_head(dK).copy_(dk.sum(3, keepdim=True))
+    for to, of_heads in ((block.by_head(dQ), dq), (block.by_head(dK), dk)):
+        to.copy_(of_heads.sum_to_size(to.shape))
     block.by_head(dlog_a[..., None]).copy_(dlog[..., None])
     return dstates[0]

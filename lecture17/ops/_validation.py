@@ -2,7 +2,7 @@
 
 Shapes stand in the signatures and are checked by jaxtyping with beartype, as in `reference`; the functions below
 check values, types and devices. Values are looked at by one sum or maximum a tensor, which reads it once; only when
-that finds something wrong is the tensor searched for where it is.
+that finds something wrong is the tensor searched for where it is. A GPU is waited for once in each check.
 """
 
 from typing import Any
@@ -26,16 +26,17 @@ __all__ = [
 
 
 def _first(bad: Tensor) -> str:
-    """The first True of `bad` as an index to print: `[0, 3, 1]`."""
-    return str(bad.nonzero()[0].tolist())
+    """The first True of `bad` as an index to print: `[0, 3, 1]`, nothing for a single number."""
+    return str(bad.nonzero()[0].tolist()) if bad.ndim else ""
 
 
 def check_finite(**tensors: Tensor | None) -> None:
     """Raise ValueError naming the first of `tensors` (None is passed over) with a NaN or an infinity."""
-    for name, value in tensors.items():
-        # A NaN or an infinity makes the sum one too; a sum that merely overflowed is told apart by the search.
-        if value is None or value.detach().sum().isfinite():
-            continue
+    present = {name: value.detach() for name, value in tensors.items() if value is not None}
+    # A NaN or an infinity makes the sum one too; a sum that merely overflowed is told apart by the search.
+    if not present or torch.stack([value.sum().isfinite() for value in present.values()]).all():
+        return
+    for name, value in present.items():
         where = ~value.isfinite()
         if where.any():
             raise ValueError(

@@ -141,12 +141,13 @@ def test_the_state_of_linear_attention_is_a_pair_with_normalize_only() -> None:
         linear_attention.chunkwise(Q, K, V, True, state=pair[0])
 
 
-@pytest.mark.parametrize("gamma", [-0.1, 1.5])
+@pytest.mark.parametrize("gamma", [-0.1, 1.5, torch.nan])
 def test_gamma_must_be_a_decay(gamma: float) -> None:
-    args = arguments("retention")
-    args["gamma"] = torch.tensor([0.5, gamma])
-    with pytest.raises(ValueError, match=rf"gamma\[1\] is {gamma}: expected numbers in \[0, 1\]"):
-        retention.chunkwise(*args.values())
+    Q, K, V, _ = arguments("retention").values()
+    with pytest.raises(ValueError, match=rf"^gamma\[1\] is {gamma}: expected numbers in \[0, 1\]"):
+        retention.chunkwise(Q, K, V, torch.tensor([0.5, gamma]))
+    with pytest.raises(ValueError, match=rf"^gamma is {gamma}: expected numbers in \[0, 1\]"):
+        retention.chunkwise(Q, K, V, gamma)
 
 
 @pytest.mark.parametrize(("argument", "value"), [("delta", -1.0), ("lam", 1.5), ("lam", -0.5)])
