@@ -3,14 +3,14 @@
 Every token first finds something in the state, then removes what it found (besides what else it writes), then reads.
 With the rows of all tokens of a chunk that find above the rows of all that read, and S the state before the chunk,
 
-    Z = Y + H S + M U,    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ [U; V]
+    Z = Y + H S + M U,    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ U + E
 
-U is what the removals write and V what is written besides. No token finds what it or a later one writes, so the upper
+U is what the removals write and E what is written besides. No token finds what it or a later one writes, so the upper
 half N of M is strictly lower triangular and U solves a unit triangular system, (I + N) U = -(upper half of Y + H S):
 the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shapes, after any leading axes:
 
-    Y: (2L, d_v), H: (2L, d_k), M: (2L, L), W: (L or with V 2L, d_k), V: (L, d_v) or None, S: (d_k, d_v),
-    g: (d_k or 1, 1) or None for no decay
+    Y: (2L, d_v), H: (2L, d_k), M: (2L, L), W: (L, d_k), E: (d_k, d_v) or None for 0, g: (d_k or 1, 1) or None for 1,
+    S: (d_k, d_v)
 """
 
 from typing import Any
@@ -22,70 +22,78 @@ from torch.nn.functional import pad
 
 
 def solve(
-    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, V: Tensor | None, g: Tensor | None, S: Tensor
+    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One chunk, with one triangular solve; returns (y, S')."""
     L = M.shape[-1]
     Z = Y + H @ S
     U = torch.linalg.solve_triangular(M[..., :L, :], -Z[..., :L, :], upper=False, unitriangular=True)
-    UV = U if V is None else torch.cat([U, V], -2)
-    return Z[..., L:, :] + M[..., L:, :] @ U, (S if g is None else g * S) + W.mT @ UV
+    return Z[..., L:, :] + M[..., L:, :] @ U, _kept(S, g, E) + W.mT @ U
 
 
 def carry(
-    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, V: Tensor | None, g: Tensor | None, S: Tensor
+    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Chunk after chunk: all but S have the leading axes (chunks, b·h); returns (y of all chunks, S after the last).
 
     Everything that does not need the state is done for all chunks at a time, the triangular inverse among it; a short
     loop over the chunks carries the state. Of the upper half of M only what lies below the diagonal counts.
     """
-    return _Carry.apply(Y, H, M, W, V, g, S)
+    return _Carry.apply(Y, H, M, W, E, g, S)
+
+
+def _kept(S: Tensor, g: Tensor | None, E: Tensor | None) -> Tensor:
+    """g ∘ S + E, never S itself."""
+    if g is None:
+        return S.clone() if E is None else S + E
+    return g * S if E is None else torch.addcmul(E, g, S)
+
+
+def _chunks(x: Tensor | None, n: int) -> tuple[Tensor | None, ...]:
+    return (None,) * n if x is None else x.unbind(0)
 
 
 class _Carry(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, Y: Tensor, H: Tensor, M: Tensor, W: Tensor, V: Tensor | None, g: Tensor | None, S: Tensor
+        ctx: Any, Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
     ) -> tuple[Tensor, Tensor]:
-        L, d_v = M.shape[-1], Y.shape[-1]
+        n, _, _, L = M.shape
         inverse = _negative_inverse(M[:, :, :L].flatten(0, 1)).view(*M.shape[:2], L, L)
-        Z = torch.empty_like(Y)
-        UV = Y.new_empty(*W.shape[:-1], d_v)
-        if V is not None:
-            UV[:, :, L:] = V
-        U, upper, lower = UV[:, :, :L], Z[:, :, :L], Z[:, :, L:]
-        states = [S]
-        for i, (Y_i, H_i, Z_i, inverse_i, upper_i, U_i, W_i, UV_i) in enumerate(
-            zip(Y, H, Z, inverse, upper, U, W.mT, UV, strict=True)
+        Z, U = torch.empty_like(Y), Y.new_empty(*W.shape[:-1], Y.shape[-1])
+        upper, lower, states = Z[:, :, :L], Z[:, :, L:], []
+        for Y_i, H_i, Z_i, upper_i, inverse_i, U_i, W_i, g_i, E_i in zip(
+            Y, H, Z, upper, inverse, U, W.mT, _chunks(g, n), _chunks(E, n), strict=True
         ):
-            torch.baddbmm(Y_i, H_i, S, out=Z_i)
-            U_i.copy_(torch.bmm(inverse_i, upper_i))
-            S = torch.baddbmm(S, W_i, UV_i) if g is None else (g[i] * S).baddbmm_(W_i, UV_i)
             states.append(S)
+            torch.baddbmm(Y_i, H_i, S, out=Z_i)
+            torch.bmm(inverse_i, upper_i, out=U_i)
+            S = _kept(S, g_i, E_i).baddbmm_(W_i, U_i)
         y = torch.baddbmm(lower.flatten(0, 1), M[:, :, L:].flatten(0, 1), U.flatten(0, 1))
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(H, M, W, g, inverse, UV, torch.stack(states[:-1]))
+            ctx.save_for_backward(H, M, W, g, inverse, U, torch.stack(states))
+            ctx.has_E = E is not None
         return y.view_as(U), S
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dS: Tensor) -> tuple[Tensor | None, ...]:
-        H, M, W, g, inverse, UV, states = ctx.saved_tensors
-        L = M.shape[-1]
+        """With D the gradient by S': dU = Aᵀ dy + W D for A the lower half of M, then dZ = [-(I + N)⁻ᵀ dU; dy]."""
+        H, M, W, g, inverse, U, states = ctx.saved_tensors
+        n, _, _, L = M.shape
         dU = M[:, :, L:].mT @ dy
-        dZ = dy.new_empty(*H.shape[:-1], dy.shape[-1])
-        dZ[:, :, L:] = dy
-        dstates = torch.empty_like(states)  # of the state after each chunk
-        for i in reversed(range(len(M))):
+        dupper = torch.empty_like(dU)
+        by_reads = H[:, :, L:].mT @ dy
+        dstates = torch.empty_like(states)  # D of every chunk
+        for i, g_i in reversed(list(enumerate(_chunks(g, n)))):
             dstates[i] = dS
-            dZ[i, :, :L] = torch.bmm(inverse[i].mT, torch.baddbmm(dU[i], W[i, :, :L], dS))
-            dS = torch.baddbmm(dS, H[i].mT, dZ[i]) if g is None else (g[i] * dS).baddbmm_(H[i].mT, dZ[i])
-        dM = dZ @ UV[:, :, :L].mT
+            torch.bmm(inverse[i].mT, dU[i].baddbmm_(W[i], dS), out=dupper[i])
+            dS = _kept(dS, g_i, by_reads[i]).baddbmm_(H[i, :, :L].mT, dupper[i])
+        dZ = torch.cat([dupper, dy], 2)
+        dM = dZ @ U.mT
         dM[:, :, :L].tril_(-1)
-        dV = W[:, :, L:] @ dstates if W.shape[2] > L else None
         dg = None if g is None else (states * dstates).sum_to_size(g.shape)
-        return dZ, dZ @ states.mT, dM, UV @ dstates.mT, dV, dg, dS
+        return dZ, dZ @ states.mT, dM, U @ dstates.mT, dstates if ctx.has_E else None, dg, dS
 
 
 def _negative_inverse(N: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, 
 def _operands(
     Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, Tensor | None]:
-    """Y, H, M, W, V, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token finds
+    """Y, H, M, W, E, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token finds
     β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t."""
     L, beta = K.shape[-2], beta[..., None]
     H = torch.cat([beta * K, Q], -2)

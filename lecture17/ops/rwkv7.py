@@ -44,7 +44,7 @@ State = Float[Tensor, "batch heads d_k d_v"]
 
 # Tokens in a chunk at most. Longer ones cost more, because scores and solve grow with them; and the decays of so few
 # tokens seldom leave the range of floats.
-SUB_CHUNK = 16
+SUB_CHUNK = 32
 
 # Sums of log decays down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about 1e-6.
 LOWEST_SUM = -20.0
@@ -74,7 +74,7 @@ def _check_unit(kappa: Tensor) -> None:
 def _operands(
     r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Y, H, M, W, V, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
+    """Y, H, M, W, E, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
 
     M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between. Where the sums of log decays are small
     that is one product of [κ̂; r] decayed from the start and [a ∘ κ̂; k] grown by as much, otherwise `decayed_scores`.
@@ -98,7 +98,7 @@ def _operands(
         own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
         M = M + torch.stack([torch.zeros_like(own), own], -4)
         M, H, W = M.flatten(-4, -3).flatten(-2), H.flatten(-3, -2), W.flatten(-3, -2)
-    return M[..., L:] @ v, H, M[..., :L], W, v, g[..., None]
+    return M[..., L:] @ v, H, M[..., :L], W[..., :L, :], W[..., L:, :].mT @ v, g[..., None]
 
 
 @shapes_checked

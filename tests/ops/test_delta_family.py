@@ -139,7 +139,7 @@ def test_rwkv7_takes_the_slow_way_only_where_decays_ask_for_it(monkeypatch: pyte
     decayed_scores = rwkv7.decayed_scores
     monkeypatch.setattr(rwkv7, "decayed_scores", spy)
     monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)
-    arguments = rwkv7_arguments(1, 80, 1, 4, 4)  # five blocks of 16
+    arguments = rwkv7_arguments(1, 80, 1, 4, 4)  # three blocks of a chunk each, the last one shorter
     rwkv7.chunkwise(*arguments)
     assert not calls
     arguments[1][0, 40, 0, 2] = -torch.inf
@@ -147,10 +147,10 @@ def test_rwkv7_takes_the_slow_way_only_where_decays_ask_for_it(monkeypatch: pyte
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("lowest", [-1.25, -3.0])  # sums over 16 tokens just inside LOWEST_SUM, and beyond
-def test_rwkv7_is_exact_on_both_sides_of_the_limit(lowest: float) -> None:
+@pytest.mark.parametrize("times", [1, 3])  # the sum over a chunk at the limit, and beyond
+def test_rwkv7_is_exact_on_both_sides_of_the_limit(times: float) -> None:
     arguments = rwkv7_arguments(1, 70, 1, 16, 8)
-    arguments[1].fill_(lowest)
+    arguments[1].fill_(times * rwkv7.LOWEST_SUM / rwkv7.SUB_CHUNK)
     y, state = rwkv7.chunkwise(*(x.float() for x in arguments))
     want_y, want_state = reference_rwkv7.recurrent(*(x[0, :, 0].numpy() for x in arguments))
     assert np.abs(y[0, :, 0].numpy() - want_y).max() <= 1e-6 * np.abs(want_y).max()
