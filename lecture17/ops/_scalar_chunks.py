@@ -63,41 +63,34 @@ def _decays(log_a: Tensor, dtype: torch.dtype) -> _Decays:
     return _Decays(n, n.exp2(), (n_L - n + f_L).exp2_(), f.exp2(), f.neg().exp2_(), (n_L + f_L).exp2_())
 
 
-class _Block(NamedTuple):
-    """Some chunks of equal length of some sequences of the batch, and their decays."""
-
-    rows: slice
-    tokens: slice
-    decays: _Decays
-
-    def by_head(self, x: Tensor) -> Tensor:
-        """(b, t, heads or groups, d) -> (chunks, b, groups, heads per group or 1, length, d), a view of this block."""
-        chunks, _, groups = self.decays.n.shape[:3]
-        return _by_head(x[self.rows, self.tokens], chunks, groups)
-
-
 def _by_head(x: Tensor, chunks: int, groups: int) -> Tensor:
+    """(b, t, heads or groups, d) -> (chunks, b, groups, heads per group or 1, length, d), a view."""
     return x.unflatten(2, (groups, -1)).unflatten(1, (chunks, -1)).permute(1, 0, 3, 4, 2, 5)
 
 
-def _blocks(K: Tensor, V: Tensor, log_a: Tensor, dtype: torch.dtype, chunk_size: int) -> Iterator[_Block]:
-    """Every block, those of one sequence in the order of time; what is left at the end is a chunk of its own."""
-    batch, time, heads, d_v = V.shape
-    groups, d_k = K.shape[2:]
+def _blocks(
+    log_a: Tensor, dtype: torch.dtype, chunk_size: int, *sequences: Tensor
+) -> Iterator[tuple[slice, _Decays, list[Tensor]]]:
+    """Rows of the batch, decays, and views by head of the sequences, for a few chunks of equal length at a time.
+
+    The blocks of one row come in the order of time; what is left at its end is a chunk of its own.
+    """
+    batch, time, heads = log_a.shape
+    groups = min(x.shape[2] for x in sequences)
     length = max(1, min(chunk_size, time))
-    room = max(1, BLOCK_NUMEL // max(1, heads * length * max(d_k, d_v, length)))  # in chunks of one sequence
+    widest = max(length, *(x.shape[3] for x in sequences))
+    room = max(1, BLOCK_NUMEL // (heads * length * widest))  # in chunks of one row
     at_a_time = max(1, min(room, time // length))
     whole = time - time % length
     for row in range(0, batch, room // at_a_time):
         rows = slice(row, row + room // at_a_time)
-        for start, stop, chunk in ((0, whole, length), (whole, time, time - whole)):
-            if start == stop:
-                continue
-            decays = _decays(_by_head(log_a[rows, start:stop, :, None], (stop - start) // chunk, groups), dtype)
-            for part in map(_Decays._make, zip(*(d.split(at_a_time) for d in decays), strict=True)):
-                end = start + len(part.n) * chunk
-                yield _Block(rows, slice(start, end), part)
-                start = end
+        for tokens, chunk in ((slice(0, whole), length), (slice(whole, time), time - whole)):
+            chunks = (tokens.stop - tokens.start) // max(1, chunk)
+            if chunks:
+                of_head, *views = (_by_head(x[rows, tokens], chunks, groups) for x in (log_a[..., None], *sequences))
+                decays = zip(*(d.split(at_a_time) for d in _decays(of_head, dtype)), strict=True)
+                for part, *of_block in zip(decays, *(x.split(at_a_time) for x in views), strict=True):
+                    yield rows, _Decays._make(part), of_block
 
 
 def _matrices(x: Tensor) -> Tensor:
@@ -115,13 +108,12 @@ class _Attend(torch.autograd.Function):
     def forward(
         ctx: Any, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int, keep: bool
     ) -> tuple[Tensor, Tensor]:
-        groups, heads = K.shape[2], V.shape[2]
-        S = state.unflatten(1, (groups, heads // groups)).clone()
+        S = state.unflatten(1, (K.shape[2], -1)).clone()
         y = torch.empty_like(V, memory_format=torch.contiguous_format)
         kept = []
-        for block in _blocks(K, V, log_a, S.dtype, chunk_size):
-            states = _forward(block, Q, K, V, S[block.rows], y)
-            S[block.rows] = states[-1]
+        for rows, a, views in _blocks(log_a, S.dtype, chunk_size, Q, K, V, y):
+            states = _forward(a, S[rows], *views)
+            S[rows] = states[-1]
             if keep:
                 kept.append(states)
         if keep:
@@ -133,20 +125,18 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
         Q, K, V, log_a, *kept = ctx.saved_tensors
-        groups, heads = K.shape[2], V.shape[2]
-        dS = dstate.unflatten(1, (groups, heads // groups)).clone()
-        grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
-        blocks = _blocks(K, V, log_a, dS.dtype, ctx.chunk_size)
-        for block, states in reversed(list(zip(blocks, kept, strict=True))):
-            dS[block.rows] = _backward(block, Q, K, V, states, dy, dS[block.rows], *grads)
-        return *grads, dS.flatten(1, 2), None, None
+        dS = dstate.unflatten(1, (K.shape[2], -1)).clone()
+        dQ, dK, dV, dlog_a = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
+        blocks = _blocks(log_a, dS.dtype, ctx.chunk_size, Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
+        for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
+            dS[rows] = _backward(a, states, dS[rows], *views)
+        return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
 
 
-def _forward(block: _Block, Q: Tensor, K: Tensor, V: Tensor, S: Tensor, y: Tensor) -> Tensor:
-    """Write the block's part of y; returns the states before each chunk and after the last, (chunks + 1, ...)."""
-    a = block.decays
-    k, q = (block.by_head(x).to(S.dtype).contiguous() for x in (K, Q))  # (c, b, g, 1, L, d_k)
-    v = _scaled(block.by_head(V), a.down)  # (c, b, g, h/g, L, d_v)
+def _forward(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
+    """Write y, of some chunks by head; returns the states before each chunk and after the last, (chunks + 1, ...)."""
+    k, q = (x.to(S.dtype).contiguous() for x in (K, Q))  # (c, b, g, 1, L, d_k)
+    v = _scaled(V, a.down)  # (c, b, g, h/g, L, d_v)
 
     P = a.mask().mul_((_matrices(q) @ _matrices(k).mT).view(*k.shape[:-1], -1))  # (c, b, g, h/g, L, L)
     out = _matrices(P) @ _matrices(v)
@@ -159,34 +149,33 @@ def _forward(block: _Block, Q: Tensor, K: Tensor, V: Tensor, S: Tensor, y: Tenso
         after.addcmul_(decay, before)
 
     out.baddbmm_(_matrices(q * a.from_start), _matrices(states[:-1]))
-    torch.mul(out.view(v.shape), a.up, out=block.by_head(y))
+    torch.mul(out.view(v.shape), a.up, out=y)
     return states
 
 
 def _backward(
-    block: _Block,
+    a: _Decays,
+    states: Tensor,
+    dS: Tensor,
     Q: Tensor,
     K: Tensor,
     V: Tensor,
-    states: Tensor,
     dy: Tensor,
-    dS: Tensor,
     dQ: Tensor,
     dK: Tensor,
     dV: Tensor,
     dlog_a: Tensor,
 ) -> Tensor:
-    """Write the block's part of dQ, dK, dV, dlog_a; returns the gradient by the state in front of the block.
+    """Write dQ, dK, dV and dlog_a, of some chunks by head; returns the gradient by the state in front of them.
 
-    dS is the gradient by the state after the block. In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by the
-    fractional parts, u = 2^n, w = what is left at the chunk's end, S the state before and D the gradient by that after:
+    dS is the gradient by the state after them. In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by the fractional
+    parts, u = 2^n, w = what is left at the chunk's end, S the state before and D the gradient by that after:
 
         G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
     """
-    a = block.decays
-    v, dout = _scaled(block.by_head(V), a.down), _scaled(block.by_head(dy), a.up)
+    v, dout = _scaled(V, a.down), _scaled(dy, a.up)
     per_head = (*v.shape[:-1], K.shape[-1])
-    k, q = (block.by_head(x).to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
+    k, q = (x.to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
     mask = _matrices(a.mask())
 
     dout_start = dout * a.from_start
@@ -215,8 +204,8 @@ def _backward(
     dlog[..., 1:] += writes.cumsum(-1)[..., :-1]
     dlog += (a.total * dstates[1:] * states[:-1]).sum((-2, -1))[..., None]
 
-    torch.mul(dv.view(v.shape), a.down, out=block.by_head(dV))
-    for to, of_heads in ((block.by_head(dQ), dq), (block.by_head(dK), dk)):
-        to.copy_(of_heads.sum_to_size(to.shape))
-    block.by_head(dlog_a[..., None]).copy_(dlog[..., None])
+    torch.mul(dv.view(v.shape), a.down, out=dV)
+    dQ.copy_(dq.sum_to_size(dQ.shape))
+    dK.copy_(dk.sum_to_size(dK.shape))
+    dlog_a.copy_(dlog[..., None])
     return dstates[0]
