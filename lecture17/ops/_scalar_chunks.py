@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Numbers in one intermediate of a block: half a mebibyte of float32, so that a few of them fit the caches of two cores.
-BLOCK_NUMEL = 2**17
+# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the caches of two cores.
+BLOCK_NUMEL = 2**18
 
 
 def attend(Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int) -> tuple[Tensor, Tensor]:
@@ -79,7 +79,7 @@ def _blocks(
     groups = min(x.shape[2] for x in sequences)
     length = max(1, min(chunk_size, time))
     widest = max(length, *(x.shape[3] for x in sequences))
-    room = max(1, BLOCK_NUMEL // (heads * length * widest))  # in chunks of one row
+    room = max(1, BLOCK_NUMEL // max(1, heads * length * widest))  # in chunks of one row
     at_a_time = max(1, min(room, time // length))
     whole = time - time % length
     for row in range(0, batch, room // at_a_time):
@@ -95,12 +95,17 @@ def _blocks(
 
 def _matrices(x: Tensor) -> Tensor:
     """All but the last two axes as one: what torch.bmm takes."""
-    return x.reshape(-1, *x.shape[-2:])
+    return x.flatten(0, -3)
+
+
+def _gathered(x: Tensor, factor: Tensor) -> Tensor:
+    """A copy of x times factor, laid out in the order of its axes."""
+    return torch.mul(x, factor, out=factor.new_empty(x.shape))
 
 
 def _scaled(x: Tensor, factor: Tensor) -> Tensor:
-    """x times factor, laid out in the order of its axes and never x itself."""
-    return torch.mul(x, factor, out=factor.new_empty(x.shape))
+    """x times factor, written over x unless the factor has more heads."""
+    return x.mul_(factor) if x.shape[3] == factor.shape[3] else x * factor
 
 
 class _Attend(torch.autograd.Function):
@@ -135,20 +140,21 @@ class _Attend(torch.autograd.Function):
 
 def _forward(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
     """Write y, of some chunks by head; returns the states before each chunk and after the last, (chunks + 1, ...)."""
-    k, q = (x.to(S.dtype).contiguous() for x in (K, Q))  # (c, b, g, 1, L, d_k)
-    v = _scaled(V, a.down)  # (c, b, g, h/g, L, d_v)
+    k, q = (S.new_empty(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
+    v = _gathered(V, a.down)  # (c, b, g, h/g, L, d_v)
 
-    P = a.mask().mul_((_matrices(q) @ _matrices(k).mT).view(*k.shape[:-1], -1))  # (c, b, g, h/g, L, L)
-    out = _matrices(P) @ _matrices(v)
-    del P  # its memory is in the cache
+    scores = torch.bmm(_matrices(q), _matrices(k).mT).view(*k.shape[:-1], -1)
+    P = a.mask().mul_(scores)  # (c, b, g, h/g, L, L)
+    out = torch.bmm(_matrices(P), _matrices(v))
+    del scores, P  # their memory is in the cache
 
     states = S.new_empty(len(v) + 1, *S.shape)  # (c + 1, b, g, h/g, d_k, d_v)
     states[0] = S
-    torch.bmm(_matrices(k * a.to_end).mT, _matrices(v), out=states[1:].flatten(0, 3))  # what each chunk adds
+    torch.bmm(_matrices(_scaled(k, a.to_end)).mT, _matrices(v), out=_matrices(states[1:]))  # what each chunk adds
     for after, decay, before in zip(states[1:], a.total, states[:-1], strict=True):
         after.addcmul_(decay, before)
 
-    out.baddbmm_(_matrices(q * a.from_start), _matrices(states[:-1]))
+    out.baddbmm_(_matrices(_scaled(q, a.from_start)), _matrices(states[:-1]))
     torch.mul(out.view(v.shape), a.up, out=y)
     return states
 
@@ -173,7 +179,7 @@ def _backward(
 
         G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
     """
-    v, dout = _scaled(V, a.down), _scaled(dy, a.up)
+    v, dout = _gathered(V, a.down), _gathered(dy, a.up)
     per_head = (*v.shape[:-1], K.shape[-1])
     k, q = (x.to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
     mask = _matrices(a.mask())
@@ -181,7 +187,7 @@ def _backward(
     dout_start = dout * a.from_start
     dstates = torch.empty_like(states)
     dstates[-1] = dS
-    torch.bmm(_matrices(q).mT, _matrices(dout_start), out=dstates[:-1].flatten(0, 3))
+    torch.bmm(_matrices(q).mT, _matrices(dout_start), out=_matrices(dstates[:-1]))
     for before, decay, after in reversed(list(zip(dstates[:-1], a.total, dstates[1:], strict=True))):
         before.addcmul_(decay, after)
 

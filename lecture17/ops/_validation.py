@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "check_groups",
     "check_log_decay",
+    "check_result",
     "check_within",
     "shapes_checked",
     "state_dtype",
@@ -43,6 +44,12 @@ def check_finite(**tensors: Tensor | None) -> None:
                 f"{name}{_first(where)} is {value[where][0].item()}: expected finite numbers in {name}, "
                 f"{int(where.sum())} of {value.numel()} are not"
             )
+
+
+def check_result(y: Tensor, **tensors: Tensor) -> None:
+    """`check_finite` by a look at y, which is not finite if a number in one of the tensors is not."""
+    if not y.detach().sum().isfinite():
+        check_finite(**tensors)
 
 
 def check_log_decay(**tensors: Tensor | None) -> None:

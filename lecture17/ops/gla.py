@@ -34,6 +34,7 @@ from ._validation import (
     check_chunk_size,
     check_finite,
     check_log_decay,
+    check_result,
     shapes_checked,
 )
 
@@ -49,10 +50,10 @@ LARGEST_SUM = 30.0
 
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor | None) -> Tensor:
-    """Check everything; returns the state before the first token."""
+    """Check all but that Q, K and V are finite; returns the state before the first token."""
     check_alike(Q=Q, K=K, V=V, decays={"log_alpha": log_alpha}, state=state)
     check_log_decay(log_alpha=log_alpha)
-    check_finite(Q=Q, K=K, V=V, state=state)
+    check_finite(state=state)
     return _recurrence.start(state, K, V)
 
 
@@ -113,14 +114,18 @@ def parallel(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None =
         return V.clone(), S
     q, k, v, log_w = (x.transpose(1, 2).to(S.dtype) for x in (Q, K, V, log_alpha))
     P, q, k, whole = _operands(q, k, log_w)
-    return (P @ v + q @ S).transpose(1, 2).to(V.dtype), whole * S + k.mT @ v
+    y, S = (P @ v + q @ S).transpose(1, 2).to(V.dtype), whole * S + k.mT @ v
+    check_result(y, Q=Q, K=K, V=V)
+    return y, S
 
 
 @shapes_checked
 def recurrent(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = diag(α_t) S_{t-1} + k_t v_tᵀ, y_t = q_t S_t. Source: arXiv 2312.06635, Section 4.1."""
     S = _start(Q, K, V, log_alpha, state)
-    return _recurrence.recurrent(Q, K, V, log_alpha, S)
+    y, S = _recurrence.recurrent(Q, K, V, log_alpha, S)
+    check_result(y, Q=Q, K=K, V=V)
+    return y, S
 
 
 @shapes_checked
@@ -147,7 +152,9 @@ def chunkwise(
         return from_chunks(y, len(S), V.shape[1]), after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
-    return over_blocks(block, rows, chunks * length, (Q, K, V, log_alpha), (), S, V)
+    y, S = over_blocks(block, rows, chunks * length, (Q, K, V, log_alpha), (), S, V)
+    check_result(y, Q=Q, K=K, V=V)
+    return y, S
 
 
 @shapes_checked
@@ -159,4 +166,6 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    return _recurrence.step(q_t, k_t, v_t, log_alpha_t, _start(q_t, k_t, v_t, log_alpha_t, state))
+    y_t, S = _recurrence.step(q_t, k_t, v_t, log_alpha_t, _start(q_t, k_t, v_t, log_alpha_t, state))
+    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t)
+    return y_t, S

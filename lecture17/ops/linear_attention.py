@@ -31,6 +31,7 @@ from ._validation import (
     check_backend,
     check_chunk_size,
     check_finite,
+    check_result,
     shapes_checked,
     state_dtype,
 )
@@ -43,7 +44,7 @@ State = (
 
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, normalize: bool, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Check everything; returns the values, log decays and first state of the SSD to compute."""
+    """Check all but that Q, K and V are finite; returns values, log decays and first state of the SSD to compute."""
     if state is not None and isinstance(state, tuple) != normalize:
         raise ValueError(
             "state is the pair (S, z) with normalize=True and the tensor S without: "
@@ -51,7 +52,7 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, normalize: bool, state: State | None
         )
     check_alike(Q=Q, K=K, V=V, state=state)
     S, z = state if isinstance(state, tuple) else (state, None)
-    check_finite(Q=Q, K=K, V=V, state=S, z=z)
+    check_finite(state=S, z=z)
     if S is not None and z is not None:
         S = torch.cat([S, z[..., None]], -1)
     log_a = V.new_zeros(()).expand(V.shape[:-1])
@@ -83,6 +84,7 @@ def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State 
     """
     values, log_a, S = _start(Q, K, V, normalize, state)
     y, S = attend(Q, K, values, log_a, S, chunk_size=V.shape[1])
+    check_result(y, Q=Q, K=K, V=V)
     return _finish(y, S, V, normalize)
 
 
@@ -90,7 +92,9 @@ def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State 
 def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = S_{t-1} + k_t v_tᵀ, z_t = z_{t-1} + k_t. Source: arXiv 2006.16236, (18) to (20)."""
     values, log_a, S = _start(Q, K, V, normalize, state)
-    return _finish(*_recurrence.recurrent(Q, K, values, log_a[..., None], S), V, normalize)
+    y, S = _recurrence.recurrent(Q, K, values, log_a[..., None], S)
+    check_result(y, Q=Q, K=K, V=V)
+    return _finish(y, S, V, normalize)
 
 
 @shapes_checked
@@ -108,6 +112,7 @@ def chunkwise(
     check_backend(backend, V)
     values, log_a, S = _start(Q, K, V, normalize, state)
     y, S = attend(Q, K, values, log_a, S, chunk_size)
+    check_result(y, Q=Q, K=K, V=V)
     return _finish(y, S, V, normalize)
 
 
@@ -121,4 +126,6 @@ def step(
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
     values, log_a_t, S = _start(q_t, k_t, v_t, normalize, state)
-    return _finish(*_recurrence.step(q_t, k_t, values, log_a_t[..., None], S), v_t, normalize)
+    y_t, S = _recurrence.step(q_t, k_t, values, log_a_t[..., None], S)
+    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t)
+    return _finish(y_t, S, v_t, normalize)

@@ -30,6 +30,7 @@ from ._validation import (
     check_backend,
     check_chunk_size,
     check_finite,
+    check_result,
     check_within,
     shapes_checked,
 )
@@ -41,11 +42,11 @@ State = Float[Tensor, "batch heads d_k d_v"]
 
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, gamma: Tensor | float, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Check everything; returns the log decays, (batch, time, heads), and the state before the first token."""
+    """Check all but that Q, K and V are finite; returns log decays, (batch, time, heads), and the first state."""
     check_alike(Q=Q, K=K, V=V, state=state)
     gamma = torch.as_tensor(gamma, dtype=torch.float64, device=V.device)
     check_within(0, 1, gamma=gamma)
-    check_finite(Q=Q, K=K, V=V, state=state)
+    check_finite(state=state)
     forgets = gamma == 0
     log_gamma = torch.where(forgets, -torch.inf, torch.where(forgets, 1, gamma).log())
     return log_gamma.expand(V.shape[:-1]), _recurrence.start(state, K, V)
@@ -61,6 +62,7 @@ def parallel(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = No
     """
     log_a, S = _start(Q, K, V, gamma, state)
     y, S = attend(Q, K, V, log_a, S, chunk_size=V.shape[1])
+    check_result(y, Q=Q, K=K, V=V)
     return y, S
 
 
@@ -68,7 +70,9 @@ def parallel(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = No
 def recurrent(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = γ S_{t-1} + k_t v_tᵀ, y_t = q_t S_t."""
     log_a, S = _start(Q, K, V, gamma, state)
-    return _recurrence.recurrent(Q, K, V, log_a[..., None], S)
+    y, S = _recurrence.recurrent(Q, K, V, log_a[..., None], S)
+    check_result(y, Q=Q, K=K, V=V)
+    return y, S
 
 
 @shapes_checked
@@ -86,6 +90,7 @@ def chunkwise(
     check_backend(backend, V)
     log_a, S = _start(Q, K, V, gamma, state)
     y, S = attend(Q, K, V, log_a, S, chunk_size)
+    check_result(y, Q=Q, K=K, V=V)
     return y, S
 
 
@@ -99,4 +104,6 @@ def step(
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
     log_a_t, S = _start(q_t, k_t, v_t, gamma, state)
-    return _recurrence.step(q_t, k_t, v_t, log_a_t[..., None], S)
+    y_t, S = _recurrence.step(q_t, k_t, v_t, log_a_t[..., None], S)
+    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t)
+    return y_t, S

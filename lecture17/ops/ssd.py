@@ -29,6 +29,7 @@ from ._validation import (
     check_finite,
     check_groups,
     check_log_decay,
+    check_result,
     shapes_checked,
 )
 
@@ -39,11 +40,11 @@ State = Float[Tensor, "batch heads d_state d"]
 
 
 def _start(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
-    """Check everything; returns the state before the first token."""
+    """Check all but that x, B and C are finite; returns the state before the first token."""
     check_groups(x.shape[-2], B.shape[-2])
     check_alike(x=x, B=B, C=C, decays={"log_a": log_a}, state=state)
     check_log_decay(log_a=log_a)
-    check_finite(x=x, B=B, C=C, state=state)
+    check_finite(state=state)
     return _recurrence.start(state, B, x)
 
 
@@ -57,6 +58,7 @@ def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None =
     """
     S = _start(x, log_a, B, C, state)
     y, S = attend(C, B, x, log_a, S, chunk_size=x.shape[1])
+    check_result(y, x=x, B=B, C=C)
     return y, S
 
 
@@ -69,7 +71,9 @@ def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None 
     Source: arXiv 2405.21060, equation (2) with A_t = a_t I (Section 5.1).
     """
     S = _start(x, log_a, B, C, state)
-    return _recurrence.recurrent(C, B, x, log_a[..., None], S)
+    y, S = _recurrence.recurrent(C, B, x, log_a[..., None], S)
+    check_result(y, x=x, B=B, C=C)
+    return y, S
 
 
 @shapes_checked
@@ -91,6 +95,7 @@ def chunkwise(
     check_backend(backend, x)
     S = _start(x, log_a, B, C, state)
     y, S = attend(C, B, x, log_a, S, chunk_size)
+    check_result(y, x=x, B=B, C=C)
     return y, S
 
 
@@ -104,4 +109,6 @@ def step(
 ) -> tuple[Float[Tensor, "batch heads d"], State]:
     """One token of `recurrent`: S = e^{log_a_t} S + B_t x_tᵀ, y_t = C_t S; returns (y_t, S)."""
     S = _start(x_t, log_a_t, B_t, C_t, state)
-    return _recurrence.step(C_t, B_t, x_t, log_a_t[..., None], S)
+    y_t, S = _recurrence.step(C_t, B_t, x_t, log_a_t[..., None], S)
+    check_result(y_t, x_t=x_t, B_t=B_t, C_t=C_t)
+    return y_t, S
