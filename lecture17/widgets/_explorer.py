@@ -6,16 +6,13 @@ An explorer is made of pure parts: Params (what the controls say), `controls` (w
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-import anywidget
 import traitlets
 
 from lecture17.figures._live import LivePicture
-from lecture17.figures._picture import CSS_DPI
 
-from .slider import somebody_watches
+from ._front import Front, somebody_watches
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,12 @@ class Scene(LivePicture):
         return {}
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(Front):
     """Controls, a picture and a line in words; `SomeExplorer(name=value, …)` begins with these settings.
 
     As the last expression of a cell it shows itself: in JupyterLab with its controls, elsewhere (a web page,
     nbconvert, nbval) as the picture it begins with. Raises ValueError for a setting that its control cannot have.
     """
-
-    _esm = Path(__file__).with_name("explorer.js")
-    _css = Path(__file__).with_name("explorer.css")
-
-    # Kernel to front end.
-    controls: Any = traitlets.List().tag(sync=True)
-    picture = traitlets.Bytes().tag(sync=True)
-    size: Any = traitlets.List().tag(sync=True)  # of the picture, in CSS pixels
-    words = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if it does anything
-    button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
-    busy = traitlets.Bool(False).tag(sync=True)  # while what it asked for is being done
-    # Both ways: for each control, the number of its value.
-    positions = traitlets.Dict().tag(sync=True)
 
     start: ClassVar[Any]  # the Params to begin with
     scene_type: ClassVar[type[Any]]
@@ -99,7 +82,6 @@ class Explorer(anywidget.AnyWidget):
         if unknown := settings.keys() - known:
             raise ValueError(f"unknown setting {min(unknown)}: expected {', '.join(known)}")
         self.scene = self.scene_type()
-        self.size = [round(inches * CSS_DPI) for inches in self.scene.get_size_inches()]
         self.positions = self.positions_for(settings)
         self.on_msg(self._answer)
 
@@ -143,8 +125,7 @@ class Explorer(anywidget.AnyWidget):
         self.scene.description = self.say(params)
         with self.hold_sync():
             self.controls = [control.for_front_end() for control in self.controls_for(params)]
-            self.picture = self.scene.png()
-            self.words = self.scene.description
+            self.show(self.scene)
 
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         """What the front end asks for: a click on the picture, or a press of the button."""

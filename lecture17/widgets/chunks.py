@@ -146,7 +146,9 @@ class ChunksScene(Scene):
             Panel(memory, "numbers held at one time", (1e2, 3e10), {1e3: "1 k", 1e6: "1 M", 1e9: "1 G"}),
             Panel(time, "measured, µs per token", (1e-2, 1e4), {0.1: "0.1", 10: "10", 1e3: "1,000"}),
         ]
-        self.not_timed = time.text(0.5, 0.5, "not timed yet", ha="center", transform=time.transAxes)
+        self.not_timed = time.text(
+            0.5, 0.5, "not timed yet", ha="center", transform=time.transAxes, backgroundcolor="white"
+        )
         handles = [*self.panels[0].curves, self.panels[0].lowest, self.panels[0].chosen]
         self.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2, handlelength=1.6)
         self.moving = [self.headline, *(artist for panel in self.panels for artist in panel.moving), self.not_timed]
@@ -202,7 +204,7 @@ class ChunkExplorer(Explorer):
     scene_type = ChunksScene
     controls_for = staticmethod(controls)
     describe = staticmethod(describe)
-    button = traitlets.Unicode("Time the three forms on this machine").tag(sync=True)
+    button = traitlets.Unicode("Time all three forms here").tag(sync=True)
 
     def pressed(self) -> None:
         params = self.params

@@ -128,7 +128,6 @@ function render({ model, el }) {
   const showButton = () => {
     press.textContent = model.get("busy") ? "Please wait …" : model.get("button");
     press.disabled = model.get("busy");
-    press.hidden = !model.get("button");
   };
   const updates = {
     "change:busy": showButton,
@@ -142,7 +141,9 @@ function render({ model, el }) {
     model.on(event, show);
   }
   root.style.maxWidth = `${width}px`;
-  root.append(element("div", { className: "controls" }, ...parts.map(([, part]) => part.box), press), image, words);
+  const controls = element("div", { className: "controls" }, ...parts.map(([, part]) => part.box));
+  if (model.get("button")) controls.append(press);
+  root.append(controls, image, words);
   el.append(root);
   return () => {
     for (const [event, show] of Object.entries(updates)) model.off(event, show);

@@ -4,16 +4,11 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-import ipywidgets
-from IPython.core.getipython import get_ipython
+import numpy as np
 
 from lecture17.figures._picture import Picture
 
-
-def somebody_watches() -> bool:
-    """Whether a person's front end asked for this cell: it says which cell, as nbconvert and nbval do not."""
-    kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
+from ._front import Front, somebody_watches
 
 
 class Slider:
@@ -39,32 +34,29 @@ class Slider:
             raise ValueError(f"value is {value:g}: expected a number from low = {low:g} to high = {high:g}")
         self.compute, self.label, self.low, self.high, self.value, self.step = compute, label, low, high, value, step
 
-    def widget(self) -> ipywidgets.VBox:
+    def widget(self) -> Front:
         """The slider and its picture, which follows it."""
-        slider = ipywidgets.FloatSlider(
-            value=self.value,
-            min=self.low,
-            max=self.high,
-            step=self.step,
-            description=self.label,
-            style={"description_width": "initial"},
-            layout={"width": "min(100%, 34em)"},
+        values = np.linspace(self.low, self.high, round((self.high - self.low) / self.step) + 1)
+        texts = [f"{value:g}" for value in values.round(10)]
+        front = Front(
+            controls=[{"name": "value", "label": self.label, "kind": "slider", "texts": texts}],
+            positions={"value": int(np.argmin(np.abs(values - self.value)))},
         )
-        picture = ipywidgets.HTML(self._image(self.value))
 
-        def redraw(change: dict[str, Any]) -> None:
-            picture.value = self._image(change["new"])
+        def redraw(change: Any = None) -> None:
+            with front.hold_sync():
+                front.show(self.compute(float(values[front.positions["value"]])))
 
-        slider.observe(redraw, names="value")
-        return ipywidgets.VBox([slider, picture])
-
-    def _image(self, value: float) -> str:
-        return self.compute(value)._repr_mimebundle_()["text/html"]
+        redraw()
+        front.observe(redraw, names="positions")
+        return front
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = self.compute(self.value)._repr_mimebundle_()
         if somebody_watches():
-            return {**self.widget()._repr_mimebundle_(), **bundle}
+            live = self.widget()._repr_mimebundle_()
+            assert live is not None
+            return {**live[0], **bundle}
         bundle["text/html"] += (
             f"<p>{html.escape(self.label)}: {self.value:g}. "
             f"Run this cell to move it between {self.low:g} and {self.high:g}.</p>"

@@ -106,7 +106,7 @@ def server(course: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             os.killpg(lab.pid, signal.SIGKILL)
 
 
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -9,33 +9,38 @@ from playwright.sync_api import expect
 
 from tests.conftest import ROOT
 
-from .lab import PATIENCE, Lab
+from .lab import PATIENCE, ExplorerOnPage, Lab
 
 WITH_EXPLORERS = sorted(
     path.relative_to(ROOT)
     for path in (ROOT / "notebooks").glob("*.ipynb")
-    if re.search(r"widgets\.\w+Explorer|widgets\.TwoViews", path.read_text(encoding="utf-8"))
+    if re.search(r"widgets\.\w+Explorer\(|widgets\.TwoViews\(|\bSlider\(", path.read_text(encoding="utf-8"))
 )
 EXERCISE = "exercises/00_quickstart.ipynb"
 
 
 def test_there_are_notebooks_with_explorers() -> None:
-    assert len(WITH_EXPLORERS) >= 2
+    assert len(WITH_EXPLORERS) >= 3
 
 
 @pytest.mark.parametrize("path", WITH_EXPLORERS, ids=lambda path: path.stem)
 def test_a_stored_notebook_shows_pictures_and_when_run_its_explorers(lab: Lab, path: Path) -> None:
     lab.open(str(path))
-    stored = lab.page.locator(".jp-OutputArea-output p", has_text="Run this cell to explore")
+    stored = lab.page.locator(".jp-OutputArea-output p", has_text=re.compile("Run this cell to (explore|move it)"))
     expect(stored.first).to_be_attached()
     assert lab.page.locator(".jp-OutputArea-output img[alt]").count() >= stored.count()
     assert lab.errors().count() == 0
-    explorers = stored.count()
+    n_explorers = stored.count()
 
     lab.run_all()
-    expect(lab.page.locator(".lecture17-explorer")).to_have_count(explorers, timeout=PATIENCE)
-    for view in lab.page.locator(".lecture17-explorer").all():
-        expect(view.locator("img")).to_have_attribute("alt", re.compile(".{60,}"))
+    views = lab.page.locator(".lecture17-explorer")
+    expect(views).to_have_count(n_explorers, timeout=PATIENCE)
+    for view in views.all():
+        shown = ExplorerOnPage(view)
+        expect(shown.image).to_have_attribute("alt", re.compile(".{60,}"))
+        before = shown.image.get_attribute("src") or ""
+        view.locator("input[type=range]").first.press("ArrowLeft")
+        expect(shown.image).not_to_have_attribute("src", before, timeout=PATIENCE)
     assert lab.errors().count() == 0
 
 

@@ -110,10 +110,10 @@ def test_the_button_of_the_chunk_explorer_adds_times_measured_here(lab: Lab) -> 
     drag(shown.control("tokens N"), ChunkExplorer.controls_for(ChunkExplorer.start)[0], 4, 0)
     expect(shown.words).to_contain_text("For 256 tokens")
     before = shown.picture()
-    shown.view.get_by_role("button", name="Time the three forms").click()
+    shown.view.get_by_role("button", name="Time all three forms here").click()
     expect(shown.words).to_contain_text(re.compile(r"microseconds per token: recurrent [\d.]+"), timeout=PATIENCE)
     assert shown.picture() != before
-    expect(shown.view.get_by_role("button", name="Time the three forms")).to_be_enabled()
+    expect(shown.view.get_by_role("button", name="Time all three forms here")).to_be_enabled()
 
 
 def test_running_all_again_and_reloading_leave_one_explorer_that_still_moves(lab: Lab) -> None:

@@ -57,6 +57,17 @@ def test_executing_twice_differs_in_nothing_but_pictures() -> None:
     assert again == stored
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_a_full_build_tells_the_notebook_to_train_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    monkeypatch.delenv("LECTURE17_FULL", raising=False)
+    source = tmp_path / "one_cell.py"
+    source.write_text("# %%\nimport os\n\nprint(os.environ.get('LECTURE17_FULL'))\n")
+    (cell,) = execute(from_source(source), tmp_path, full).cells
+    assert cell.outputs[0].text == f"{'1' if full else None}\n"
+
+
 @each_exercise
 def test_nothing_of_a_solution_is_in_the_exercise(stem: str) -> None:
     source = from_source(ROOT / "solutions" / f"{stem}.py")

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from lecture17 import widgets
-from lecture17.widgets import _explorer, slider
+from lecture17.widgets import _explorer, _front
 
 from .strategies import extremes_of, settings_of
 
@@ -170,4 +170,4 @@ def test_nothing_loads_pyplot_or_torch() -> None:
 
 
 def test_nobody_watches_a_test() -> None:
-    assert not slider.somebody_watches()
+    assert not _front.somebody_watches()

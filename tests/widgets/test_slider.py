@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lecture17.figures._picture import Picture
-from lecture17.widgets import slider
-from lecture17.widgets.slider import Slider, somebody_watches
+from lecture17.widgets import _front
+from lecture17.widgets._front import somebody_watches
+from lecture17.widgets.slider import Slider
 
 
 def play(value: float) -> Picture:
@@ -23,7 +24,7 @@ def made() -> Slider:
 
 def asked_by(metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = SimpleNamespace(get_parent=lambda: {"metadata": metadata})
-    monkeypatch.setattr(slider, "get_ipython", lambda: SimpleNamespace(kernel=kernel))
+    monkeypatch.setattr(_front, "get_ipython", lambda: SimpleNamespace(kernel=kernel))
 
 
 def words_in(image: str) -> str:
@@ -58,12 +59,16 @@ def test_where_somebody_watches_it_is_a_widget_with_the_picture_for_those_who_ca
 
 
 def test_the_picture_follows_the_slider(made: Slider) -> None:
-    control, picture = made.widget().children
-    assert (control.min, control.max, control.value, control.description) == (0.3, 1.0, 0.9, "decay <a>")
-    assert words_in(picture.value) == play(0.9).description
-    for value in (0.3, 0.55, 1.0):
-        control.value = value
-        assert words_in(picture.value) == play(value).description
+    front = made.widget()
+    [control] = front.controls
+    assert (control["label"], control["texts"][0], control["texts"][-1]) == ("decay <a>", "0.3", "1")
+    assert control["texts"][front.positions["value"]] == "0.9"
+    assert front.words == play(0.9).description
+    for position in (0, 25, len(control["texts"]) - 1):
+        front.positions = {"value": position}
+        value = float(control["texts"][position])
+        assert front.words == play(value).description
+        assert front.picture == play(value).png()
 
 
 @pytest.mark.parametrize("value", [0.2, 1.1, float("nan")])
