@@ -1,0 +1,140 @@
+"""Sequence-parallel SSD: each process holds a segment of the sequence, and only states travel. Introduced in 04d.
+
+What the tokens of a segment do to the state in front of it is one map for each head, a decay and a state:
+
+    S ↦ a S + U,    a = e^{Σ log_a},    U = the segment's last state had it begun at zero
+
+and the map of two segments, one after the other, is again such a pair. So every process first computes all of its own
+segment as if the state were zero, then receives the map of all segments before it, hands on that map followed by its
+own, and adds what the state it now knows contributes to its outputs. In the backward pass the gradients of the map
+travel the other way.
+
+At each border between two processes one message crosses in each direction: batch × heads × d_state × d numbers of state
+and batch × heads of decay, however long the sequence. Fewer messages are impossible, and with so few they must pass
+from neighbor to neighbor: a process that receives one message only must receive it from one that knows all before it.
+A tree needs log₂ P rounds in place of P - 1, but more messages. All that takes long is computed before a message is
+awaited, so what happens one process after the other is P - 1 times: receive, scale and add one state, send.
+
+Source: Dao and Gu, arXiv 2405.21060, Section 8.2; the scan over pairs is that of Blelloch, "Prefix sums and their
+applications", 1990.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import ssd
+from ._validation import check_alike, shapes_checked
+from .ssd import Keys, LogDecay, State, Values
+
+Group = Any  # dist.ProcessGroup or None; jaxtyping's checker cannot see it where PyTorch was built without it
+
+
+@shapes_checked
+def ssd_chunkwise(
+    x: Values,
+    log_a: LogDecay,
+    B: Keys,
+    C: Keys,
+    state: State | None = None,
+    chunk_size: int = 64,
+    backend: str = "auto",
+    group: Group = None,
+) -> tuple[Values, State]:
+    """`ssd.chunkwise` of a sequence that is cut across the processes of `group`, the first segment on rank 0.
+
+        S = a_before state + U_before,    y_t = C_t (S_t from zero) + (a_1 … a_t) C_t S
+
+    x, log_a, B, C: this rank's segment, of any length, zero included; batch, heads, groups and sizes are the same on
+    all ranks. state: before the first token of the whole sequence, *the same on every rank*, or on every rank None.
+    Returns y of the segment and the state after it; on the last rank that is the state after the whole sequence.
+
+    Differentiable: each rank calls backward on something that depends on its y, and gets the gradients of its segment
+    for the sum of all ranks' losses. The gradient of `state` is this rank's part, to be summed over ranks as for any
+    parameter that all ranks hold.
+
+    Errors: as `ssd.chunkwise`; RuntimeError where torch.distributed is not initialized; ConnectionError where a
+    neighbor ends, or sends nothing within the time-out of the process group, or sends too few numbers.
+    """
+    if not dist.is_initialized():
+        raise RuntimeError(
+            "torch.distributed is not initialized: expected a process started by torchrun, and in it "
+            'dist.init_process_group("gloo"), or "nccl" for tensors on GPUs'
+        )
+    check_alike(x=x, state=state)
+    y, own = ssd.chunkwise(x, log_a, B, C, None, chunk_size, backend)
+    log_decays = log_a.to(own.dtype).cumsum(1)  # (b, t, h)
+    log_decay = log_decays[:, -1] if log_a.shape[1] else own.new_zeros(own.shape[:2])
+    log_decay_before, S = _Before.apply(log_decay, own, group)
+    if state is not None:
+        S = S + _scaled(state, log_decay_before)
+    # Rank 0 adds zeros where no state is given: so its y depends on what it hands on, and its backward pass runs.
+    of_group = S.unflatten(1, (C.shape[2], -1))  # (b, groups, heads per group, d_state, d)
+    read = torch.einsum("btgn,bgknd->btgkd", C.to(S.dtype), of_group).flatten(2, 3)  # (b, t, h, d)
+    return y + (read * log_decays.exp()[..., None]).to(y.dtype), _scaled(S, log_decay) + own
+
+
+def _scaled(S: Tensor, log_decay: Tensor) -> Tensor:
+    return S * log_decay.exp()[..., None, None]
+
+
+class _Before(torch.autograd.Function):
+    """The map of all segments before this rank's: its log decay (b, h) and its state (b, h, d_state, d)."""
+
+    @staticmethod
+    def forward(ctx: Any, log_decay: Tensor, own: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+        rank, last = dist.get_rank(group), dist.get_world_size(group) - 1
+        log_before, before = torch.zeros_like(log_decay), torch.zeros_like(own)
+        if rank > 0:
+            log_before, before = _receive(log_before, before, rank - 1, group)
+        if rank < last:
+            _send(log_before + log_decay, _scaled(before, log_decay) + own, rank + 1, group)
+        ctx.save_for_backward(log_decay, before)
+        ctx.group, ctx.rank, ctx.last = group, rank, last
+        return log_before, before
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dlog_before: Tensor, dbefore: Tensor) -> tuple[Tensor, Tensor, None]:
+        log_decay, before = ctx.saved_tensors
+        dlog_after, dafter = torch.zeros_like(log_decay), torch.zeros_like(before)
+        if ctx.rank < ctx.last:
+            dlog_after, dafter = _receive(dlog_after, dafter, ctx.rank + 1, ctx.group)
+        ddecayed = _scaled(dafter, log_decay)
+        if ctx.rank > 0:
+            _send(dlog_before + dlog_after, dbefore + ddecayed, ctx.rank - 1, ctx.group)
+        return dlog_after + (ddecayed * before).sum((-2, -1)), dafter, None
+
+
+def _send(log_decay: Tensor, state: Tensor, to: int, group: Group) -> None:
+    message = torch.cat([state.flatten(), log_decay.flatten()])
+    _on_the_wire(lambda: dist.send(message, group=group, group_dst=to), f"send to rank {to}", group)
+
+
+def _receive(log_decay: Tensor, state: Tensor, source: int, group: Group) -> tuple[Tensor, Tensor]:
+    """(log decay, state) of the shapes of the arguments, from rank `source`."""
+    message = state.new_full((state.numel() + log_decay.numel(),), torch.nan)
+    _on_the_wire(lambda: dist.recv(message, group=group, group_src=source), f"receive from rank {source}", group)
+    if message.numel() and message[-1].isnan():  # Gloo takes a shorter message without a word
+        raise ConnectionError(
+            f"rank {dist.get_rank(group)} got fewer than {message.numel()} numbers from rank {source}, or a decay that "
+            f"is NaN: expected the state of {tuple(state.shape)} and a decay per head; do both ranks have the same "
+            "batch, heads, d_state and d?"
+        )
+    state_part, log_part = message.split([state.numel(), log_decay.numel()])
+    return log_part.view_as(log_decay), state_part.view_as(state)
+
+
+def _on_the_wire(transfer: Callable[[], Any], what: str, group: Group) -> None:
+    try:
+        transfer()
+    except RuntimeError as error:
+        said = str(error).partition("] ")[2] or str(error)  # without the place in Gloo's source
+        raise ConnectionError(
+            f"rank {dist.get_rank(group)} of {dist.get_world_size(group)} could not {what}: {said.partition('. ')[0]} "
+            "(that process has ended or is stuck, or needs longer than the time-out given to init_process_group)"
+        ) from error
