@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="The course from the command line. A learner needs: grade, progress, hint, reset, doctor.",
+    help="The course from the command line. A learner needs: grade, progress, hint, reset, update, doctor.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -90,6 +90,24 @@ def reset(exercise: Annotated[str, typer.Argument(help="The exercise's id.")]) -
     except (KeyError, ValueError, OSError) as error:
         raise _fail(error) from None
     typer.echo(f"{exercise} is empty again; what {path.name} held before is in {copy}")
+
+
+@app.command()
+def update(
+    source: Annotated[
+        str | None, typer.Argument(help="A git remote or address; what this clone came from, if not given.")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch there.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last update back.")] = False,
+) -> None:
+    """Bring a newer course into this clone, by git. Your answers stay, a backup is made first, and --undo goes back."""
+    from .course import update as updating
+    from .course.paths import home
+
+    try:
+        typer.echo(updating.undo(home()) if undo else updating.update(home(), source, branch))
+    except (updating.CannotUpdate, OSError) as error:
+        raise _fail(error) from None
 
 
 @app.command()

@@ -1,0 +1,413 @@
+"""`update` on real git repositories: a course, a learner's clone of it, and a newer course."""
+
+import itertools
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode, v4
+from typer.testing import CliRunner
+
+from lecture17.__main__ import app
+from lecture17.course import update as updating
+from lecture17.course.notebooks import grade_id, made, read, write
+from lecture17.course.update import CannotUpdate, undo, update
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def notebook(*exercises: str, text: str = "Read this.", version: int = 1) -> NotebookNode:
+    """An exercise notebook as build makes it."""
+    cells = [v4.new_markdown_cell(text, id="text", metadata={"lecture17": {"made": made(text)}})]
+    for name in exercises:
+        stub = f"def answer():\n    raise NotImplementedError  # {version}"
+        answer = {"grade_id": name, "solution": True, "grade": False, "locked": False, "schema_version": 3}
+        check = answer | {"grade_id": f"{name}-check", "solution": False, "grade": True, "locked": True, "points": 1}
+        cells += [
+            v4.new_code_cell(stub, id=name, metadata={"nbgrader": answer, "lecture17": {"stub": stub}}),
+            v4.new_code_cell(
+                f'check("{name}", answer)',
+                id=f"{name}-check",
+                metadata={"nbgrader": check, "lecture17": {"made": made(f'check("{name}", answer)')}},
+            ),
+        ]
+    return v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": f"Python {version}"}}
+    )
+
+
+def publish(course: Path, files: dict[str, NotebookNode | str | None]) -> None:
+    """Commit files to the course; None removes one."""
+    for name, content in files.items():
+        path = course / name
+        path.parent.mkdir(exist_ok=True)
+        if content is None:
+            path.unlink()
+        elif isinstance(content, str):
+            path.write_text(content)
+        else:
+            write(content, path)
+    git(course, "add", "-A")
+    git(course, "commit", "-qm", "A step of the course")
+
+
+def fill(path: Path, exercise: str, answer: str) -> None:
+    nb = read(path)
+    (cell,) = [c for c in nb.cells if grade_id(c) == exercise]
+    cell.source = answer
+    write(nb, path)
+
+
+def answer_in(path: Path, exercise: str) -> str:
+    (cell,) = [c for c in read(path).cells if grade_id(c) == exercise]
+    return str(cell.source)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """The bytes of all files of a clone but git's and the course's own records."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in (".git", ".lecture17")
+    }
+
+
+@pytest.fixture(autouse=True)
+def somebody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A committer, and no settings of this machine's."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    (tmp_path / "gitconfig").write_text("[user]\nname = A\nemail = a@example.org\n[init]\ndefaultBranch = main\n")
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    folder = tmp_path / "course"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    publish(
+        folder,
+        {
+            ".gitignore": ".lecture17/\n",
+            "constraints.txt": "numpy==2.2\n",
+            "notebooks/00_a.ipynb": v4.new_notebook(),
+            "solutions/00_a.py": "",
+            "exercises/00_a.ipynb": notebook("00_a-one", "00_a-two"),
+            "exercises/01_b.ipynb": notebook("01_b-three"),
+        },
+    )
+    return folder
+
+
+@pytest.fixture
+def mine(course: Path, tmp_path: Path) -> Path:
+    """A learner's clone with an answer in each notebook."""
+    folder = tmp_path / "mine"
+    git(tmp_path, "clone", "-q", str(course), str(folder))
+    fill(folder / "exercises/00_a.ipynb", "00_a-one", "def answer():\n    return 1")
+    fill(folder / "exercises/01_b.ipynb", "01_b-three", "def answer():\n    return 'drei'")
+    return folder
+
+
+def newer(course: Path) -> None:
+    publish(
+        course,
+        {
+            "exercises/00_a.ipynb": notebook("00_a-one", "00_a-two", "00_a-new", text="Read this, mended.", version=2),
+            "exercises/02_c.ipynb": notebook("02_c-four"),
+            "lecture17/code.py": "x = 1\n",
+            "constraints.txt": "numpy==2.3\n",
+        },
+    )
+
+
+def test_answers_stay_and_the_rest_is_new(course: Path, mine: Path) -> None:
+    newer(course)
+    said = update(mine)
+    path = mine / "exercises/00_a.ipynb"
+    assert answer_in(path, "00_a-one").endswith("return 1")
+    assert answer_in(path, "00_a-two").endswith("# 2")
+    assert read(path).cells[0].source == "Read this, mended."
+    assert answer_in(mine / "exercises/01_b.ipynb", "01_b-three").endswith("'drei'")
+    assert (mine / "exercises/02_c.ipynb").exists()
+    assert (mine / "lecture17/code.py").read_text() == "x = 1\n"
+    assert git(mine, "rev-parse", "HEAD") == git(course, "rev-parse", "HEAD")
+    assert git(mine, "branch", "--show-current") == "main"
+    assert "new:      00_a-new, 02_c-four" in said
+    assert "revised:  00_a-one, 00_a-two" in said
+    assert "kept:     2 of your 2 answers" in said
+    assert "make lab" in said
+
+
+def test_what_was_not_touched_is_the_newer_course_to_the_byte(course: Path, mine: Path) -> None:
+    git(mine, "checkout", "-q", "--", ".")
+    newer(course)
+    update(mine)
+    assert everything(mine) == everything(course)
+
+
+def test_an_exercise_that_moved_takes_its_answer_along(course: Path, mine: Path) -> None:
+    publish(course, {"exercises/01_b.ipynb": None, "exercises/03_d.ipynb": notebook("01_b-three", version=2)})
+    said = update(mine)
+    assert answer_in(mine / "exercises/03_d.ipynb", "01_b-three").endswith("'drei'")
+    assert "kept:     2 of your 2 answers" in said
+
+
+def test_the_answer_to_an_exercise_that_is_gone_stays_as_a_cell(course: Path, mine: Path) -> None:
+    publish(course, {"exercises/00_a.ipynb": notebook("00_a-two")})
+    said = update(mine)
+    cells = read(mine / "exercises/00_a.ipynb").cells
+    assert [grade_id(c) for c in cells if c.source.endswith("return 1")] == [None]
+    assert "gone:     00_a-one" in said
+    assert "not kept: 00_a-one: no exercise" in said
+
+
+def test_a_notebook_that_is_gone_lies_in_the_backup(course: Path, mine: Path) -> None:
+    before = (mine / "exercises/01_b.ipynb").read_bytes()
+    publish(course, {"exercises/01_b.ipynb": None})
+    said = update(mine)
+    assert not (mine / "exercises/01_b.ipynb").exists()
+    (copy,) = (mine / ".lecture17/backups").glob("*-update/exercises/01_b.ipynb")
+    assert copy.read_bytes() == before
+    assert "removed:  01_b.ipynb, with your work" in said
+
+
+def test_a_notebook_that_was_run_and_a_file_in_the_way_are_backed_up(course: Path, mine: Path) -> None:
+    run = v4.new_notebook(cells=[v4.new_code_cell("1", id="mine")])
+    write(run, mine / "notebooks/00_a.ipynb")
+    (mine / "exercises/02_c.ipynb").write_text("not a notebook")
+    newer(course)
+    publish(course, {"notebooks/00_a.ipynb": v4.new_notebook(cells=[v4.new_code_cell("2", id="theirs")])})
+    said = update(mine)
+    assert "replaced: notebooks/00_a.ipynb: yours" in said
+    (backup,) = (mine / ".lecture17/backups").glob("*-update")
+    assert read(backup / "notebooks/00_a.ipynb") == run
+    assert (backup / "exercises/02_c.ipynb").read_text() == "not a notebook"
+    assert answer_in(mine / "exercises/02_c.ipynb", "02_c-four")
+
+
+def test_undo_brings_every_byte_back(course: Path, mine: Path) -> None:
+    (mine / "exercises/scratch.txt").write_text("mine")
+    (mine / "solutions/00_a.py").unlink()
+    before, commit = everything(mine), git(mine, "rev-parse", "HEAD")
+    newer(course)
+    update(mine)
+    assert everything(mine) != before
+    assert "as it was before the update" in undo(mine)
+    assert everything(mine) == before
+    assert git(mine, "rev-parse", "HEAD") == commit
+    with pytest.raises(CannotUpdate, match="no update to take back"):
+        undo(mine)
+
+
+def test_undo_keeps_what_was_written_since(course: Path, mine: Path) -> None:
+    newer(course)
+    update(mine)
+    fill(mine / "exercises/00_a.ipynb", "00_a-two", "def answer():\n    return 2")
+    fill(mine / "exercises/02_c.ipynb", "02_c-four", "def answer():\n    return 4")
+    said = undo(mine)
+    path = mine / "exercises/00_a.ipynb"
+    assert answer_in(path, "00_a-one").endswith("return 1")
+    assert answer_in(path, "00_a-two").endswith("return 2")
+    assert read(path).cells[0].source == "Read this."
+    assert "02_c.ipynb" in said
+    assert [p for p in (mine / ".lecture17/backups").rglob("02_c.ipynb") if "return 4" in p.read_text()]
+
+
+def test_own_cells_are_there_once_after_update_and_undo(course: Path, mine: Path) -> None:
+    path = mine / "exercises/00_a.ipynb"
+    nb = read(path)
+    nb.cells.insert(1, v4.new_code_cell("print('a note of mine')", id="note"))
+    write(nb, path)
+    newer(course)
+    update(mine)
+    fill(path, "00_a-two", "def answer():\n    return 2")
+    undo(mine)
+    assert [c.source for c in read(path).cells].count("print('a note of mine')") == 1
+
+
+def test_a_fork_with_committed_answers_gets_a_merge(course: Path, mine: Path) -> None:
+    git(mine, "commit", "-qam", "My answers")
+    fork = git(mine, "rev-parse", "HEAD")
+    fill(mine / "exercises/00_a.ipynb", "00_a-two", "def answer():\n    return 2")
+    newer(course)
+    update(mine)
+    assert git(mine, "rev-parse", "HEAD^1", "HEAD^2").split() == [fork, git(course, "rev-parse", "HEAD")]
+    committed = nbformat.reads(git(mine, "show", "HEAD:exercises/00_a.ipynb"), as_version=4)
+    texts = {grade_id(c): c.source for c in committed.cells}
+    assert texts["00_a-one"].endswith("return 1")
+    assert texts["00_a-two"].endswith("# 2")
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-two").endswith("return 2")
+    assert git(mine, "status", "--porcelain").split() == ["M", "exercises/00_a.ipynb"]
+    undo(mine)
+    assert git(mine, "rev-parse", "HEAD") == fork
+
+
+def interrupted_updates(mine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Update with Ctrl-C before the first step, before the second, …; ends when an update ran to its end."""
+    for at in itertools.count(1):
+        left = at
+
+        def before(step: Callable) -> Callable:
+            def interruptible(*args: object, **named: object) -> object:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    raise KeyboardInterrupt
+                return step(*args, **named)
+
+            return interruptible
+
+        with monkeypatch.context() as patch:
+            for name in ("git", "write", "_write_journal"):
+                patch.setattr(updating, name, before(getattr(updating, name)))
+            try:
+                update(mine)
+            except KeyboardInterrupt:
+                yield
+            else:
+                return
+
+
+def test_interrupted_at_any_step_it_can_be_undone_or_done_again(
+    course: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine / "exercises/02_c.ipynb").write_text("in the way")
+    before = everything(mine)
+    newer(course)
+    whole = tmp_path / "whole"
+    shutil.copytree(mine, whole)
+    update(whole)
+    interrupted = 0
+    for _ in interrupted_updates(mine, monkeypatch):
+        interrupted += 1
+        if (mine / updating.JOURNAL).exists():
+            undo(mine)
+        assert everything(mine) == before
+    assert interrupted > 12
+    assert everything(mine) == everything(whole)
+
+
+def test_killed_while_git_works_the_next_update_takes_it_back_and_goes_on(course: Path, mine: Path) -> None:
+    """git writes files first and its index last: what it wrote is not known to it then."""
+    before = everything(mine)
+    newer(course)
+    code = (
+        "import os, pathlib, lecture17.course.update as u\n"
+        "git = u.git\n"
+        "def die(root, *words, **named):\n"
+        "    if words[0] != 'reset':\n"
+        "        return git(root, *words, **named)\n"
+        "    (root / '.git/index.lock').touch()\n"
+        "    (root / 'exercises/00_a.ipynb').write_text('half')\n"
+        "    (root / 'lecture17').mkdir(exist_ok=True)\n"
+        "    (root / 'lecture17/code.py').write_text('half')\n"
+        "    os._exit(9)\n"
+        "u.git = die\n"
+        f"u.update(pathlib.Path({str(mine)!r}))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    git(course, "tag", "newer")
+    git(course, "reset", "-q", "--hard", "HEAD^")
+    assert "nothing newer" in update(mine)
+    assert everything(mine) == before
+    git(course, "reset", "-q", "--hard", "newer")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    said = update(mine)
+    assert "An update was interrupted. It was taken back first" in said
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-new").endswith("# 2")
+
+
+def test_nothing_newer_changes_nothing(mine: Path) -> None:
+    before = everything(mine)
+    assert "nothing newer" in update(mine)
+    assert everything(mine) == before
+    assert not (mine / ".lecture17").exists()
+
+
+def test_a_fork_asks_the_remote_named_upstream(course: Path, mine: Path, tmp_path: Path) -> None:
+    fork = tmp_path / "fork"
+    git(tmp_path, "clone", "-q", str(mine), str(fork))
+    newer(course)
+    assert "nothing newer" in update(fork)
+    git(fork, "remote", "add", "upstream", str(course))
+    assert "new:" in update(fork)
+
+
+def test_another_address_and_branch(course: Path, mine: Path) -> None:
+    git(course, "switch", "-qc", "next")
+    newer(course)
+    git(course, "switch", "-q", "main")
+    assert "nothing newer" in update(mine)
+    assert "new:" in update(mine, str(course), "next")
+
+
+def test_changes_to_the_course_itself_are_not_overwritten(course: Path, mine: Path) -> None:
+    (mine / "constraints.txt").write_text("numpy==1\n")
+    newer(course)
+    with pytest.raises(CannotUpdate, match=r"you changed constraints\.txt.*git restore FILE"):
+        update(mine)
+    assert (mine / "constraints.txt").read_text() == "numpy==1\n"
+
+
+def test_committed_changes_to_the_course_itself_are_left_to_git(course: Path, mine: Path) -> None:
+    (mine / "constraints.txt").write_text("numpy==1\n")
+    git(mine, "commit", "-qam", "Mine")
+    newer(course)
+    with pytest.raises(CannotUpdate, match=r"you changed constraints\.txt"):
+        update(mine)
+
+
+def test_undo_refuses_after_a_commit(course: Path, mine: Path) -> None:
+    newer(course)
+    update(mine)
+    git(mine, "commit", "-qam", "Since")
+    git(mine, "commit", "-qm", "And since", "--allow-empty")
+    with pytest.raises(CannotUpdate, match="something was committed since"):
+        undo(mine)
+
+
+def test_where_it_cannot_be_done_it_says_why(course: Path, mine: Path, tmp_path: Path) -> None:
+    for folder, why in ((tmp_path, "not a git clone"), (mine / "exercises", "lies inside the git repository")):
+        with pytest.raises(CannotUpdate, match=why):
+            update(folder)
+    with pytest.raises(CannotUpdate, match="git fetch failed"):
+        update(mine, str(tmp_path / "nowhere"))
+    git(mine, "remote", "remove", "origin")
+    with pytest.raises(CannotUpdate, match="follows no other: name where the course lies"):
+        update(mine)
+    git(mine, "switch", "-q", "--detach")
+    with pytest.raises(CannotUpdate, match="on no branch"):
+        update(mine)
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    publish(other, {"a": "b"})
+    with pytest.raises(CannotUpdate, match="no commit in common"):
+        update(mine, str(other))
+
+
+def test_in_the_middle_of_a_merge_it_waits(course: Path, mine: Path) -> None:
+    git(mine, "commit", "-qam", "Mine")
+    publish(course, {"exercises/01_b.ipynb": notebook("01_b-three", text="Changed there too.", version=3)})
+    git(mine, "fetch", "-q")
+    assert subprocess.run(["git", "-C", str(mine), "merge", "FETCH_HEAD"], capture_output=True, check=False).returncode
+    with pytest.raises(CannotUpdate, match="in the middle of a merge"):
+        update(mine)
+
+
+def test_the_command_says_what_happened(course: Path, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LECTURE17_HOME", str(mine))
+    newer(course)
+    done = CliRunner().invoke(app, ["update"])
+    assert (done.exit_code, "kept:     2 of your 2 answers" in done.output) == (0, True)
+    undone = CliRunner().invoke(app, ["update", "--undo"])
+    assert (undone.exit_code, "as it was" in undone.output) == (0, True)
+    refused = CliRunner().invoke(app, ["update", "--undo"])
+    assert (refused.exit_code, refused.output) == (1, "there is no update to take back\n")
