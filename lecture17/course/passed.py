@@ -4,9 +4,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from . import exercises
+from . import assessment, exercises
 from .exercise import Exercise
-from .paths import EXERCISES, home, private, write_atomically
+from .paths import EXERCISES, home, private, read_kept, write_atomically
 
 
 def _file() -> Path:
@@ -14,17 +14,8 @@ def _file() -> Path:
 
 
 def load() -> dict[str, str]:
-    """Exercise id → when it was first passed. A file that cannot be read is set aside, not overwritten."""
-    path = _file()
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["passed"])
-    except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError):
-        aside = path.with_name(f"progress.broken-{datetime.now():%Y%m%d-%H%M%S}.json")
-        path.rename(aside)
-        print(f"{path.name} could not be read; it is kept as {aside.name}, and a new one begins")
-        return {}
+    """Exercise id → when it was first passed."""
+    return read_kept(_file(), "passed", dict)
 
 
 def record(exercise: Exercise) -> None:
@@ -44,7 +35,7 @@ def record(exercise: Exercise) -> None:
 
 
 def summary() -> str:
-    """Points and exercises passed, a line a notebook, and which exercise is next."""
+    """Points and exercises passed, a line a notebook, the self-assessment, and which exercise is next."""
     passed = load()
     lines, next_one, done, total = [], None, 0, 0
     for stem in exercises.stems():
@@ -56,5 +47,6 @@ def summary() -> str:
         next_one = next_one or next((e for e in items if e.id not in passed), None)
         done, total = done + got, total + out_of
     lines.append(f"{'all':<18} {'':<10} {done:>3} of {total} points")
+    lines.append(assessment.words(assessment.ticked()))
     lines.append(f"next: {next_one.id}, in exercises/{next_one.stem}.ipynb" if next_one else "every exercise is passed")
     return "\n".join(lines)

@@ -1,7 +1,12 @@
 """Where the course lies on this machine."""
 
+import json
 import os
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
+
+Kept = TypeVar("Kept", dict, list)
 
 EXERCISES, SOLUTIONS, NOTEBOOKS = "exercises", "solutions", "notebooks"
 
@@ -37,3 +42,19 @@ def write_atomically(path: Path, text: str) -> None:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def read_kept(path: Path, key: str, kind: type[Kept]) -> Kept:
+    """What is kept under `key` in a JSON file, as a `kind`; an empty one if there is no file.
+
+    A file that cannot be read is set aside, not overwritten.
+    """
+    try:
+        return kind(json.loads(path.read_text(encoding="utf-8"))[key])
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError):
+        aside = path.with_name(f"{path.stem}.broken-{datetime.now():%Y%m%d-%H%M%S}.json")
+        path.rename(aside)
+        print(f"{path.name} could not be read; it is kept as {aside.name}, and a new one begins")
+    return kind()

@@ -1,0 +1,42 @@
+"""Questions to answer by hand: choices and boxes to tick, each with a note that the kernel writes below it."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ._front import somebody_watches
+
+
+class Form(anywidget.AnyWidget):
+    """Groups of choices; `marked` and `notes` say, group by group, what is chosen and what there is to say of it.
+
+    As the last expression of a cell it shows itself: where nobody can answer (a web page, nbconvert, nbval) as the
+    text of `static`. Subclasses set what is shown, and follow `marked`.
+    """
+
+    _esm = Path(__file__).with_name("form.js")
+    _css = Path(__file__).with_name("form.css")
+
+    # Kernel to front end.
+    above = traitlets.Unicode("").tag(sync=True)  # text in columns
+    # A group is {"legend": …, "kind": "radio" or "checkbox", "options": [text, …]}.
+    groups: Any = traitlets.List().tag(sync=True)
+    notes: Any = traitlets.List().tag(sync=True)  # a string for each group
+    words = traitlets.Unicode().tag(sync=True)  # what there is to say of all of it
+    button = traitlets.Unicode("").tag(sync=True)  # what empties the form, if anything does
+    # Both ways: for each group the numbers of the options that are marked.
+    marked: Any = traitlets.List().tag(sync=True)
+
+    def static(self) -> str:
+        """Markdown that says the same where nobody can answer."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        text: dict[str, Any] = {"text/markdown": self.static(), "text/plain": self.words}
+        if not somebody_watches():
+            return text, {}
+        live = super()._repr_mimebundle_(**kwargs)
+        assert live is not None
+        return {**live[0], **text}, live[1]

@@ -1,0 +1,333 @@
+"""ArchitectureChooser: what every mixer costs for a task, and which to take and why. Introduced in 05e_choose.
+
+One layer of 8 heads, keys and values of 64 numbers (Mamba-1: 512 channels, 16 states each), float32, batch 1.
+
+    training    FLOPs of a forward pass over N tokens; bytes held for both passes besides inputs and outputs
+    decoding    FLOPs of the token after N others; bytes carried from token to token
+
+FLOPs and numbers come from `lecture17.flops`, seconds from rows of `lecture17.bench` where there are any.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from lecture17.figures._style import NEUTRAL, OFF_DIAGONAL, STATE, styled
+from lecture17.flops import FLOPS, carried, flops, held
+
+from ._explorer import Control, Explorer, Scene
+
+if TYPE_CHECKING:
+    from lecture17.bench import Row
+
+HEADS, D, CHUNK = 8, 64, 64
+BYTES = 4  # of a number
+HYBRID = "hybrid"
+ATTENTION_SHARE = 1 / 8  # of a hybrid's layers, as in Jamba (arXiv 2403.19887); the others are SSD here
+ROUTES = 4  # over an image, as in VMamba (arXiv 2401.10166)
+
+NAMES = {
+    "softmax": "softmax attention",
+    HYBRID: "hybrid, 1 in 8 softmax",
+    "delta_rule": "gated delta rule",
+    "rwkv7": "RWKV-7",
+    "mamba3": "Mamba-3",
+    "ssd": "Mamba-2 (SSD)",
+    "gla": "GLA",
+    "selective_scan": "Mamba-1",
+    "retention": "RetNet",
+    "linear_attention": "linear attention",
+    "wkv4": "RWKV-4",
+}
+GROWS = ("softmax", HYBRID)
+REPLACES = ("delta_rule", "rwkv7")
+SELECTS = ("mamba3", "ssd", "gla", "selective_scan")
+# What has to be recalled → which mixers can, and the rule that says so.
+RECALL = {
+    "the gist": (
+        (*GROWS, *REPLACES, *SELECTS),
+        "For the gist, what is kept must depend on the token, by scores or a gate (arXiv 2312.00752)",
+    ),
+    "last value of a key": (
+        (*GROWS, *REPLACES),
+        "To replace the value of a key, the old one must be removed (delta rule, part 03c) or outscored (softmax)",
+    ),
+    "any token": (
+        GROWS,
+        "To copy any text of N tokens a state must grow with N (arXiv 2402.01032), as a cache does",
+    ),
+}
+LIMITS = {"100 kB": 1e5, "1 MB": 1e6, "10 MB": 1e7, "100 MB": 1e8, "1 GB": 1e9}
+
+
+@dataclass(frozen=True)
+class Params:
+    """What the controls say."""
+
+    N: int = 16384
+    limit: str = "10 MB"
+    phase: str = "decoding"
+    recall: str = "last value of a key"
+    shape: str = "1-D"
+
+
+def controls(params: Params) -> tuple[Control, ...]:
+    """What can be chosen."""
+    return (
+        Control("N", "tokens N", tuple(2**k for k in range(7, 21)), text="{:,}".format),
+        Control("limit", "memory a layer", tuple(LIMITS)),
+        Control("phase", "what for", ("training", "decoding"), "choice"),
+        Control("recall", "recall", tuple(RECALL), "choice"),
+        Control("shape", "data", ("1-D", "2-D"), "choice"),
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one mixer costs, for all heads of a layer."""
+
+    flops: float
+    memory: float  # bytes
+    seconds: float | None  # predicted from measurements, where there are any
+    fits: bool  # into the memory limit
+    recalls: bool  # what is asked for
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The costs of every mixer, the one to take, and why."""
+
+    costs: dict[str, Cost]
+    best: str
+    reasons: tuple[str, ...]
+
+
+def form(mixer: str) -> str:
+    """The form in which a mixer is trained."""
+    return "chunkwise" if "chunkwise" in FLOPS[mixer] else "parallel" if mixer == "softmax" else "recurrent"
+
+
+def layer_flops(mixer: str, phase: str, N: int) -> float:
+    """FLOPs of a layer: of a forward pass over N tokens, or of decoding the token after N others."""
+    d_k = 16 if mixer == "selective_scan" else D
+    if phase == "training":
+        return HEADS * flops(mixer, form(mixer), N, d_k, D, CHUNK)
+    if mixer == "softmax":
+        return HEADS * (flops(mixer, "parallel", N + 1, D, D) - flops(mixer, "parallel", N, D, D))
+    return HEADS * flops(mixer, "recurrent", 1, d_k, D)
+
+
+def layer_memory(mixer: str, phase: str, N: int) -> float:
+    """Bytes of a layer besides inputs and outputs.
+
+    Training is as fused kernels do it: they hold one tile of scores, and for the backward pass one number a token
+    (softmax) or the state before each chunk. Where no matrix product makes a chunk, all its states stand for the tile.
+    """
+    d_k = 16 if mixer == "selective_scan" else D
+    state = carried(mixer, N, d_k, D)
+    if phase == "decoding":
+        return BYTES * HEADS * state
+    c = min(CHUNK, N)
+    tile = c * state if mixer in ("selective_scan", "wkv4") else held("parallel", c, d_k, D)
+    return BYTES * HEADS * (tile + (N if mixer == "softmax" else -(-N // c) * state))
+
+
+def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | None:
+    """Time of a layer from the rows that measured it: between two lengths straight on a log-log plot.
+
+    Beyond the last length it is the last measurement times the ratio of FLOPs, before the first it is the first.
+    None if there is no row.
+    """
+    wanted = form(mixer) if phase == "training" else "step"
+    times = {row.N: row.seconds for row in rows if (row.mixer, row.form) == (mixer, wanted)}
+    if not times:
+        return None
+    lengths = sorted(times)
+    found = float(np.exp(np.interp(np.log(N), np.log(lengths), np.log([times[n] for n in lengths]))))
+    nearest = min(max(N, lengths[0]), lengths[-1]) if phase == "training" else min(N, lengths[-1])
+    return found * layer_flops(mixer, phase, N) / layer_flops(mixer, phase, nearest)
+
+
+def _of(quantity: Callable[[str], Any], mixer: str, params: Params) -> Any:
+    """A cost of one layer, on average over the layers of a hybrid, with the routes that an image takes."""
+    if mixer == HYBRID:
+        parts = [_of(quantity, part, params) for part in ("softmax", "ssd")]
+        if None in parts:
+            return None
+        return ATTENTION_SHARE * parts[0] + (1 - ATTENTION_SHARE) * parts[1]
+    one = quantity(mixer)
+    if one is None or params.shape == "1-D" or params.phase == "decoding":
+        return one
+    return one * (2 if mixer == "softmax" else ROUTES)
+
+
+@lru_cache(maxsize=8)
+def compute(params: Params, rows: "tuple[Row, ...]" = ()) -> Choice:
+    """The costs of every mixer, and the choice that follows from them by rules."""
+    able, rule = RECALL[params.recall]
+    costs = {}
+    for mixer in NAMES:
+        memory = _of(lambda m: layer_memory(m, params.phase, params.N), mixer, params)
+        costs[mixer] = Cost(
+            _of(lambda m: layer_flops(m, params.phase, params.N), mixer, params),
+            memory,
+            _of(lambda m: seconds(m, params.phase, params.N, rows), mixer, params),
+            memory <= LIMITS[params.limit],
+            mixer in able,
+        )
+    candidates = [mixer for mixer in able if costs[mixer].fits]
+    if candidates:
+        timed = all(costs[mixer].seconds is not None for mixer in candidates)
+        ranked = sorted(candidates, key=lambda m: costs[m].seconds if timed else costs[m].flops)  # type: ignore[arg-type,return-value]
+        best, by_cost = ranked[0], _cost_reason(costs, ranked, timed)
+    else:
+        best = min(able, key=lambda m: costs[m].memory)
+        by_cost = f"Nearest comes {NAMES[best]}, but nothing fits: raise the limit, shorten N, or recall less"
+    reasons = [rule, _memory_reason(params, costs), by_cost]
+    if params.shape == "2-D":
+        reasons.append(
+            f"An image is read along {ROUTES} routes (arXiv 2401.10166), {ROUTES} scans; by softmax all pairs, twice "
+            "the causal half"
+            if params.phase == "training"
+            else "Pixels are made one after another, so there is one route only, row by row"
+        )
+    return Choice(costs, best, tuple(reasons))
+
+
+def _memory_reason(params: Params, costs: dict[str, Cost]) -> str:
+    fitting = sum(cost.fits for cost in costs.values())
+    needs = {mixer: size(costs[mixer].memory) for mixer in ("softmax", "delta_rule")}
+    verb = "carries" if params.phase == "decoding" else "holds"
+    return (
+        f"{fitting} of {len(costs)} fit into {params.limit}: softmax {verb} {needs['softmax']}, the delta rule "
+        f"{needs['delta_rule']}"
+    )
+
+
+def _cost_reason(costs: dict[str, Cost], ranked: list[str], timed: bool) -> str:
+    best, *others = ranked
+    how = "is quickest by this machine's times" if timed else "takes the fewest FLOPs"
+
+    def amount(mixer: str) -> str:
+        cost = costs[mixer]
+        return duration(cost.seconds) if timed and cost.seconds is not None else count(cost.flops)
+
+    words = f"Of what fits and recalls enough, {NAMES[best]} {how}, {amount(best)}"
+    return f"{words}; next is {NAMES[others[0]]}, {amount(others[0])}" if others else f"{words}; nothing else does both"
+
+
+def _with_prefix(value: float, unit: str, prefixes: Iterable[tuple[float, str]]) -> str:
+    scale, prefix = next((p for p in prefixes if value >= p[0] * 0.9995), (1.0, ""))
+    return f"{value / scale:.3g} {prefix}{unit}"
+
+
+LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in words."""
+    return _with_prefix(n_bytes, "B", LARGE)
+
+
+def count(n_flops: float) -> str:
+    """FLOPs in words."""
+    return _with_prefix(n_flops, "FLOP", LARGE)
+
+
+def duration(time: float) -> str:
+    """Seconds in words."""
+    return _with_prefix(time, "s", ((1.0, ""), (1e-3, "m"), (1e-6, "µ")))
+
+
+def describe(params: Params, rows: "tuple[Row, ...]" = ()) -> str:
+    """The recommendation and its reasons, in words."""
+    choice = compute(params, rows)
+    task = f"{params.phase}, {params.N:,} tokens, {params.shape}, {params.limit} a layer, recalling {params.recall}"
+    here = f"Best here: {NAMES[choice.best]}" if choice.costs[choice.best].fits else "Nothing here does what is asked"
+    return f"{here}. ({task[0].upper()}{task[1:]}.) {'. '.join(choice.reasons)}."
+
+
+class ChooserScene(Scene):
+    """For every mixer three bars: FLOPs, seconds where measured, and memory with its limit."""
+
+    @styled
+    def __init__(self) -> None:
+        super().__init__((7.4, 4.3))
+        self.rows: tuple[Row, ...] = ()
+        self.panels = self.subplots(1, 3, sharey=True)
+        places = np.arange(len(NAMES))
+        self.bars = [ax.barh(places, 1.0, height=0.7).patches for ax in self.panels]
+        self.panels[0].set_yticks(places, list(NAMES.values()))
+        self.panels[0].invert_yaxis()
+        _axis(self.panels[0], "FLOPs", (1e3, 1e16), {1e4: "10 k", 1e8: "100 M", 1e12: "1 T"})
+        _axis(self.panels[1], "seconds", (1e-6, 1e5), {1e-5: "10 µs", 1e-2: "10 ms", 1e1: "10 s"})
+        _axis(self.panels[2], "memory", (1e3, 1e11), {1e4: "10 kB", 1e7: "10 MB", 1e10: "10 GB"})
+        self.limit = self.panels[2].axvline(1, color="black", linestyle="--", linewidth=1.2)
+        middle = self.panels[1].transAxes
+        self.untimed = self.panels[1].text(0.5, 0.5, "not measured", ha="center", transform=middle)
+        handles = [Patch(color=color, label=name) for name, color in LOOKS.items()]
+        self.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2)
+        bars = [bar for bars in self.bars for bar in bars]
+        self.moving = [self.headline, *bars, self.limit, self.untimed]
+        self.follow(Params())
+
+    def follow(self, params: Params) -> None:
+        choice = compute(params, self.rows)
+        here = NAMES[choice.best] if choice.costs[choice.best].fits else "nothing that fits recalls enough"
+        data = "an image" if params.shape == "2-D" else "a text"
+        self.headline.set_text(f"{params.phase.capitalize()}, {params.N:,} tokens of {data}: {here}")
+        self.limit.set_xdata([LIMITS[params.limit]] * 2)
+        self.untimed.set_visible(not any(cost.seconds for cost in choice.costs.values()))
+        for i, (mixer, cost) in enumerate(choice.costs.items()):
+            look = (
+                "recalls too little"
+                if not cost.recalls
+                else "does not fit"
+                if not cost.fits
+                else "recommended"
+                if mixer == choice.best
+                else "fits and recalls enough"
+            )
+            for ax, bars, end in zip(self.panels, self.bars, (cost.flops, cost.seconds, cost.memory), strict=True):
+                start = ax.get_xlim()[0]
+                bars[i].set(x=start, width=max((end or 0) - start, 0), facecolor=LOOKS[look])
+
+
+LOOKS = {
+    "recommended": STATE,
+    "fits and recalls enough": OFF_DIAGONAL,
+    "recalls too little": "#CCCCCC",
+    "does not fit": NEUTRAL,
+}
+
+
+def _axis(ax: Axes, name: str, limits: tuple[float, float], ticks: dict[float, str]) -> None:
+    ax.set(xscale="log", xlim=limits, xlabel=f"{name} of one layer")
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.minorticks_off()
+    ax.tick_params(axis="y", length=0)
+
+
+class ArchitectureChooser(Explorer):
+    """Say what the task is, and see what each mixer costs, which to take, and why.
+
+    `rows`, if given, are measurements of `lecture17.bench` on this machine: seconds then decide instead of FLOPs.
+    """
+
+    start = Params()
+    scene_type = ChooserScene
+    controls_for = staticmethod(controls)
+    describe = staticmethod(describe)
+
+    def __init__(self, rows: "Iterable[Row]" = (), **settings: Any) -> None:
+        super().__init__(**settings)
+        self.scene.rows = tuple(rows)
+        self._redraw()
+
+    def say(self, params: Params) -> str:
+        return describe(params, self.scene.rows)

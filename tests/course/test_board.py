@@ -1,0 +1,78 @@
+"""The board: what is passed and ticked is shown, kept at once, and found again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lecture17.course import assessment, passed, paths
+from lecture17.course.assessment import ITEMS
+from lecture17.course.board import ProgressBoard
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / paths.SOLUTIONS).mkdir()
+    monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_ticks_are_kept_at_once_and_found_by_a_new_board(home: Path) -> None:
+    board = ProgressBoard()
+    assert board.marked == [[]]
+    assert board.words == "Self-assessment: 0 of 8."
+    board.marked = [[1, 7]]
+    assert board.words == "Self-assessment: 2 of 8. Kept."
+    assert "Self-assessment: 2 of 8." in board.above
+    assert ProgressBoard().marked == [[1, 7]]
+    board.marked = [[7]]
+    assert ProgressBoard().marked == [[7]]
+    assert [path.name for path in (home / ".lecture17").iterdir()] == ["self-assessment.json"]
+
+
+def test_ticks_stay_with_their_items_when_the_list_changes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assessment.keep([0, 2])
+    _, second, third, *_ = ITEMS
+    monkeypatch.setattr(assessment, "ITEMS", {third: "moved to the front", second: "stays"})
+    assert assessment.ticked() == [0]
+
+
+def test_what_is_passed_and_what_is_next_are_shown(home: Path) -> None:
+    (home / ".lecture17").mkdir()
+    kept = json.dumps({"passed": {"00_quickstart-matrix": "2026-01-01T00:00:00"}})
+    (home / ".lecture17" / "progress.json").write_text(kept)
+    board = ProgressBoard()
+    assert board.above == passed.summary()
+    assert "3 of 3 points" in board.above
+    assert "next: 01_tour-" in board.above
+    board.marked = [[0]]
+    assert (home / ".lecture17" / "progress.json").read_text() == kept
+
+
+@pytest.mark.parametrize("broken", ['{"can": [', "[]", '{"can": 3}', '{"cannot": []}'])
+def test_a_broken_file_is_set_aside(home: Path, broken: str, capsys: pytest.CaptureFixture) -> None:
+    (home / ".lecture17").mkdir()
+    (home / ".lecture17" / "self-assessment.json").write_text(broken)
+    assert ProgressBoard().marked == [[]]
+    assert "is kept as self-assessment.broken-" in capsys.readouterr().out
+    [aside] = (home / ".lecture17").glob("self-assessment.broken-*.json")
+    assert aside.read_text() == broken
+
+
+def test_where_nothing_can_be_written_the_board_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    board = ProgressBoard()
+    monkeypatch.setattr(assessment, "write_atomically", refuse)
+    board.marked = [[3]]
+    assert board.words == "Self-assessment: 1 of 8. Not kept: disk full"
+
+
+def test_where_nobody_can_tick_the_items_are_a_list(home: Path) -> None:
+    assessment.keep([2])
+    data, _ = ProgressBoard()._repr_mimebundle_()
+    assert data["text/markdown"].count("☐") == 7
+    assert f"- ☑ {ITEMS['chunks']}" in data["text/markdown"]
+    assert passed.summary() in data["text/markdown"]
+    assert data["text/plain"] == "Self-assessment: 1 of 8."
