@@ -84,6 +84,14 @@ def test_a_schedule_warms_up_decays_and_lets_sequences_grow() -> None:
     assert experiments.Schedule(steps=10, lengths=(4, 40), grow=0).length(0) == 40
 
 
+def test_an_anytime_schedule_does_not_depend_on_how_long_it_will_be() -> None:
+    short, long = (experiments.Schedule(n, lengths=(4, 4), warmup=10, lr=1.0, anytime=True) for n in (40, 4000))
+    rates = [short.rate(step) for step in range(40)]
+    assert rates == [long.rate(step) for step in range(40)]
+    assert rates[9] == max(rates) == 1.0
+    assert rates[39] == pytest.approx(0.5)  # √(10 / 40)
+
+
 class Constant(torch.nn.Module):
     """Says the same class everywhere."""
 
@@ -113,7 +121,8 @@ def results() -> Results:
     def outcome(value: float) -> Outcome:
         return Outcome({20: np.append(np.ones(12), np.full(8, value)), 40: np.full(40, value)}, np.zeros(1), 1234)
 
-    return Results({"good": [outcome(0.9), outcome(1.0)], "a bad one": [outcome(0.5), outcome(0.25)]})
+    outcomes = {"good": [outcome(0.9), outcome(1.0)], "a bad one": [outcome(0.5), outcome(0.25)]}
+    return Results(outcomes, {"good": 1, "a bad one": 1})
 
 
 def test_the_table_gives_mean_lowest_and_highest_over_the_seeds() -> None:
