@@ -5,6 +5,7 @@ from .eigenvalues import eigenvalues
 from .features import random_feature_error
 from .inverse import sparse_and_dense
 from .learned import accuracy_by_place, copying_accuracy
+from .locality import locality
 from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
 from .mirrors import mirrors
 from .orbits import orbits
@@ -13,6 +14,8 @@ from .precision import error_growth, generator_range
 from .rank_map import rank_map
 from .ranks import block_ranks
 from .recall import recall_error
+from .receptive import receptive_fields
+from .routes import reading_orders
 from .tour import plateau_and_spike
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "error_growth",
     "family_portrait",
     "generator_range",
+    "locality",
     "mask_times_gram",
     "matrix_state_output",
     "mirrors",
@@ -32,7 +36,9 @@ __all__ = [
     "plateau_and_spike",
     "random_feature_error",
     "rank_map",
+    "reading_orders",
     "recall_error",
+    "receptive_fields",
     "sparse_and_dense",
     "state_in_two_bases",
 ]

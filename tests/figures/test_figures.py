@@ -158,6 +158,24 @@ def copying_accuracy(seed: int) -> Picture:
     return figures.copying_accuracy(sizes, recurrent, {"12 letters": 1.0, "36 letters": 0.97}, title=TITLE)
 
 
+def reading_orders(seed: int) -> Picture:
+    across = np.arange(24).reshape(4, 6)
+    wave = np.add.outer(np.arange(4), np.arange(6))
+    return figures.reading_orders({"a path": across[:, :: 1 - 2 * seed], "a wave": wave}, title=TITLE)
+
+
+def locality(seed: int) -> Picture:
+    distances = {name: np.arange(1, 200 + 9 * i + seed) for i, name in enumerate(("rows", "Hilbert", "Z-order"))}
+    radii = {name: np.arange(1.0, 257) ** (0.5 + i / 4) for i, name in enumerate(distances)}
+    return figures.locality({**distances, "four routes": np.ones(100, int)}, radii, title=TITLE)
+
+
+def receptive_fields(seed: int) -> Picture:
+    age = 112 + seed - np.arange(225).reshape(15, 15)
+    weights = {f"way number {i}": np.where(age < 0, 0.0, (0.95 - i / 10) ** np.abs(age)) for i in range(5)}
+    return figures.receptive_fields(weights, (7, 7), title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -179,6 +197,9 @@ MADE: list[Callable[[int], Picture]] = [
     mirrors,
     accuracy_by_place,
     copying_accuracy,
+    reading_orders,
+    locality,
+    receptive_fields,
 ]
 each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
 
