@@ -10,6 +10,10 @@ Function = Callable[..., Any]
 Inputs = dict[str, Any]
 
 
+class WrongForm(Exception):
+    """What an answer returned, or how it works, is not of the form that was asked for; the message says what is."""
+
+
 @dataclass(frozen=True)
 class Misconception:
     """A mistake that learners make, as code: an answer that computes exactly what `wrong` computes has made it.
@@ -40,6 +44,7 @@ class Exercise:
     verify: … or, where many answers are right, what is wrong with (inputs, outputs), None if nothing
     where: words for the place of a wrong entry, from the inputs and its index
     tol: largest error relative to the largest entry of the right answer
+    run: calls an answer, or a misconception, with the inputs where that is not answer(*inputs); may raise WrongForm
     """
 
     id: str
@@ -54,6 +59,7 @@ class Exercise:
     verify: Callable[[Inputs, dict[str, Any]], str | None] | None = None
     where: Callable[[Inputs, tuple[int, ...]], str] | None = None
     tol: float = 1e-10
+    run: Callable[[Function, Inputs], Any] | None = None
 
     @property
     def stem(self) -> str:
