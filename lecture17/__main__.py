@@ -26,6 +26,7 @@ def grade(
     timeout: Annotated[float, typer.Option(help="Seconds a cell may take.", min=1)] = 15.0,
     json: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the grades to this file as a table.")] = None,
 ) -> None:
     """Grade your exercises: a verdict and a reason for each. Your files are read and never written.
 
@@ -50,7 +51,7 @@ def grade(
     console.print(table)
     earned, points = grading.total(grades)
     console.print(f"{earned} of {points} points", highlight=False)
-    for path, text in ((json, grading.to_json), (junit, grading.to_junit)):
+    for path, text in ((json, grading.to_json), (junit, grading.to_junit), (markdown, grading.to_markdown)):
         if path is not None:
             path.write_text(text(grades), encoding="utf-8")
     raise typer.Exit(0 if grades and all(g.verdict == grading.PASSED for g in grades) else 1)

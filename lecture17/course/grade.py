@@ -255,6 +255,19 @@ def to_junit(grades: list[Grade]) -> str:
     return ET.tostring(suite, encoding="unicode") + "\n"
 
 
+def to_markdown(grades: list[Grade]) -> str:
+    """The grades as a Markdown table, as job summaries show it."""
+    earned, points = total(grades)
+    rows = [f"| {g.exercise} | {g.earned} of {g.points} | {g.verdict} | {_cell(g.headline)} |" for g in grades]
+    head = ["| exercise | points | verdict | reason |", "| --- | --- | --- | --- |"]
+    return "\n".join([f"**{earned} of {points} points**", "", *head, *rows]) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that neither ends a table's cell nor becomes markup: it may hold what a learner's code printed."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~&])", r"\\\1", _printable(text).replace("\n", " "))
+
+
 def _printable(text: str) -> str:
     """Without the control characters that XML cannot hold."""
     return "".join(c for c in text if c in "\n\t" or c.isprintable())

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,19 +17,13 @@ from playwright.sync_api import Browser, sync_playwright
 
 from lecture17 import widgets
 from tests.conftest import ROOT
+from tests.npm import missing, package
 
 from .lab import Lab
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ON_A_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 AXE_CORE = "axe-core@4.14.1"
-
-
-def missing(what: str) -> None:
-    """A check that cannot run is a failure where CI=true, and a visible skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")
@@ -144,18 +137,5 @@ def screenshots() -> Path:
 
 @pytest.fixture(scope="session")
 def axe(request: pytest.FixtureRequest) -> str:
-    """The source of axe-core, from npm; kept in pytest's cache."""
-    assert request.config.cache is not None
-    folder = request.config.cache.mkdir("axe-core")
-    archive = folder / (AXE_CORE.replace("@", "-") + ".tgz")
-    if not archive.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            missing(f"npm was not found, so {AXE_CORE} did not check contrast and labels; on Debian: apt install npm")
-        done = subprocess.run([str(npm), "pack", AXE_CORE], cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            missing(f"npm could not fetch {AXE_CORE}, so contrast and labels were not checked: {done.stderr[-300:]}")
-    with tarfile.open(archive) as packed:
-        member = packed.extractfile("package/axe.min.js")
-        assert member is not None
-        return member.read().decode()
+    """The source of axe-core, which checks contrast and labels."""
+    return (package(request, AXE_CORE) / "axe.min.js").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from lecture17.__main__ import app
 from lecture17.course import exercises
-from lecture17.course.grade import grade
+from lecture17.course.grade import Grade, grade, to_markdown
 from lecture17.course.notebooks import grade_id, is_answer, read, write
 
 TOTAL = sum(e.points for e in exercises.all_exercises())
@@ -45,16 +45,18 @@ def test_solutions_earn_everything_and_files_are_written(clone: Path, tmp_path: 
     write(nb, solved_path)
     before = solved_path.read_bytes()
     begin = time.monotonic()
-    result = CliRunner().invoke(
-        app, ["grade", str(solved_path), "--json", str(tmp_path / "g.json"), "--junit", str(tmp_path / "g.xml")]
-    )
+    files = [f"--{kind}={tmp_path / 'g'}.{kind}" for kind in ("json", "junit", "markdown")]
+    result = CliRunner().invoke(app, ["grade", str(solved_path), *files])
     assert time.monotonic() - begin < 20, "grading one notebook whose answers are right takes under 20 s"
     assert result.exit_code == 0, result.output
     assert "19 of 19 points" in result.output
     record = json.loads((tmp_path / "g.json").read_text())
     assert (record["earned"], record["points"]) == (19, 19)
-    suite = ET.parse(tmp_path / "g.xml").getroot()
+    suite = ET.parse(tmp_path / "g.junit").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("6", "0")
+    table = (tmp_path / "g.markdown").read_text().splitlines()
+    assert table[0] == "**19 of 19 points**"
+    assert table[4] == "| 03b_duality-exp-counterexample | 2 of 2 | passed |  |"
     assert solved_path.read_bytes() == before
     assert not (clone / ".lecture17").exists(), "grading is not the learner's progress"
 
@@ -159,3 +161,9 @@ def test_an_unknown_path_does_not_keep_the_rest_from_being_graded(clone: Path) -
 def test_a_notebook_without_exercises_says_so(clone: Path) -> None:
     (only,) = grade([clone / "notebooks" / "00_quickstart.ipynb"])
     assert only.verdict == "no exercises"
+
+
+def test_what_a_learners_code_printed_is_text_in_the_table() -> None:
+    reason = "✗ got [1] | <img src=x> **y** `z`\nmore"
+    (row,) = to_markdown([Grade("f.ipynb", "f-a", 2, 0, "failed", reason)]).splitlines()[4:]
+    assert row == r"| f-a | 0 of 2 | failed | ✗ got \[1\] \| \<img src=x\> \*\*y\*\* \`z\` |"
