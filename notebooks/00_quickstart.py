@@ -14,7 +14,8 @@
 # After this you can …
 # - build the matrix that this course is about, and read it both as attention and as a state-space model,
 # - compute its product with a sequence in two ways that give the same numbers,
-# - say in one honest sentence what the duality states, and what it does not.
+# - say in one honest sentence what the duality states, and what it does not: **softmax attention is *not* a state-space
+#   model with a finite state.**
 
 # %%
 import numpy as np
@@ -25,7 +26,8 @@ from lecture17.compare import assert_same
 # %% [markdown]
 # ## The matrix
 #
-# Every token $i$ gets a vector $u_i$ to **read** with, and every token $j$ a vector $v_j$ to **write** with. Put
+# Every token $i$ gets a vector $u_i$ to **read** with, and every token $j$ a vector $v_j$ to **write** with (all
+# letters stand in the [notation table](03a_semiseparable.ipynb#notation)). Put
 #
 # $$A_{ij} = u_i^\top v_j \quad\text{for } i \ge j, \qquad A_{ij} = 0 \quad\text{for } i < j .$$
 #
