@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from lecture17.reference import gla, retention, ssd, wkv4
+from lecture17.reference import gla, retention, ssd
 
 from ..exercise import Exercise, Inputs, Misconception
 from . import _retention as slips
+from ._wkv import WKV
 
 
 def key_and_value_sizes(rng: np.random.Generator) -> tuple[int, int]:
@@ -245,108 +246,6 @@ GLA_GATE = Exercise(
         (
             "My first token is right, the others are not",
             "Only the old state is gated: what a token writes meets the gates of later tokens alone.",
-        ),
-    ),
-)
-
-# --- wkv ----------------------------------------------------------------------------------------------------------
-
-
-def draw_wkv(rng: np.random.Generator) -> Inputs:
-    """Keys of every size: moderate ones, all of them huge, rising through the whole range of exp, falling likewise."""
-    N, d = int(rng.integers(2, 30)), int(rng.integers(1, 5))
-    w = -np.exp(rng.normal(-1.0, 1.0, size=d))
-    if rng.random() < 0.3:
-        w[rng.integers(d)] = -np.inf
-    k = 2 * rng.normal(size=(N, d))
-    k += rng.choice([0.0, 0.0, -900.0, 900.0])
-    if rng.random() < 0.4:
-        k += np.linspace(-1000, 1000, N)[:, None] * rng.choice([-1, 1])
-    return {"w": w, "u": rng.normal(size=d), "k": k, "v": rng.normal(size=(N, d))}
-
-
-def weighted_means(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return np.einsum("cij,jc->ic", wkv4.matrix(w, u, k, v), v)
-
-
-def wkv_as_it_stands(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The formula without any care for large exponents."""
-    above, below, y = np.zeros_like(u), np.zeros_like(u), np.empty_like(v)
-    for t in range(len(v)):
-        now = np.exp(k[t] + u)
-        y[t] = (above + now * v[t]) / (below + now)
-        above, below = np.exp(w) * above + np.exp(k[t]) * v[t], np.exp(w) * below + np.exp(k[t])
-    return y
-
-
-def largest_key_of_all(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return wkv_as_it_stands(w, u, k - k.max(axis=0), v)
-
-
-def old_sums_keep_their_scale(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The running maximum moves on, but p and q, which were divided by the old one, are not brought along."""
-    p, q, o, y = np.zeros_like(u), np.zeros_like(u), np.full_like(u, -np.inf), np.empty_like(v)
-    for t in range(len(v)):
-        m = np.maximum(o, u + k[t])
-        now = np.exp(u + k[t] - m)
-        y[t] = (np.exp(o - m) * p + now * v[t]) / (np.exp(o - m) * q + now)
-        o = np.maximum(w + o, k[t])
-        p, q = p + np.exp(k[t] - o) * v[t], q + np.exp(k[t] - o)
-    return y
-
-
-WKV = Exercise(
-    id="01_tour-wkv",
-    points=4,
-    unfilled="Walk through the tokens with the sums p and q and the exponent o that was taken out of both; return y.",
-    draw=draw_wkv,
-    returns=("y",),
-    verified="keys from -1900 to 1900 and decays of 0 included",
-    expected=weighted_means,
-    misconceptions=(
-        Misconception(
-            "the exponentials are taken as they stand",
-            "exp(800) is inf and exp(-800) is 0: keep sums divided by e^o, with o the largest exponent so far",
-            wkv_as_it_stands,
-        ),
-        Misconception(
-            "the largest key of the whole sequence is taken out",
-            "early tokens may lie 2000 below it, and all underflow; take out the largest exponent *so far*",
-            largest_key_of_all,
-        ),
-        Misconception(
-            "p and q keep their scale when the maximum moves",
-            "when o becomes m, multiply what was there by e^(w + o - m): it had been divided by e^o",
-            old_sums_keep_their_scale,
-        ),
-        Misconception(
-            "no token has a bonus, or each keeps its own for ever",
-            "a bonus that all have is none: read with e^(u + k_t), but go on with e^(k_t)",
-            lambda w, u, k, v: weighted_means(w, np.zeros_like(u), k, v),
-        ),
-        Misconception(
-            "nothing fades",
-            "each step multiplies both sums by e^w, that is, it adds w to the exponent o",
-            lambda w, u, k, v: weighted_means(np.zeros_like(w), u, k, v),
-        ),
-        Misconception(
-            "the past decays before it is read",
-            "the token just before the present one has not faded yet: read first, then multiply by e^w",
-            lambda w, u, k, v: weighted_means(w, u - np.maximum(w, -1e6), k, v),
-        ),
-    ),
-    hints=(
-        (
-            "I get NaN or inf",
-            "Take m = max(o, u + k_t) out above and below the line: then no exponent is positive.",
-        ),
-        (
-            "I do not know how to begin",
-            "Start with p = q = 0 and o = -inf. The sums above and below the line are e^o·p and e^o·q.",
-        ),
-        (
-            "The first token is right, the others are not",
-            "Two maxima: max(o, u + k_t) to read, then max(w + o, k_t) to go on, with which p, q and o all change.",
         ),
     ),
 )
