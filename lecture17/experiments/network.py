@@ -29,11 +29,12 @@ class Network(nn.Module):
         mixer: Callable[[int], nn.Module],
         layers: int,
         positions: int,
+        mlp_ratio: int = MLP_RATIO,
     ):
         super().__init__()
         self.embedding = nn.Embedding(n_tokens, d_model)
         self.position = nn.Parameter(torch.randn(positions, d_model)) if positions else None
-        self.blocks = nn.Sequential(*(Block(mixer(d_model), d_model, MLP_RATIO) for _ in range(layers)))
+        self.blocks = nn.Sequential(*(Block(mixer(d_model), d_model, mlp_ratio) for _ in range(layers)))
         self.norm = nn.RMSNorm(d_model)
         self.head = nn.Linear(d_model, n_classes)
 
@@ -51,6 +52,7 @@ def network(
     d_model: int = 16,
     layers: int = 1,
     positions: int = 0,
+    mlp_ratio: int = MLP_RATIO,
     **options: Any,
 ) -> Recipe:
     """A recipe for a `Network` for `task`: call it to make one. `options` are the mixer's.
@@ -58,4 +60,5 @@ def network(
     A recipe and not a network, so that each training makes its own from its own seed, in its own process.
     """
     made = partial(mixer, **options)
-    return partial(Network, task.n_tokens, task.n_classes, d_model, made, layers=layers, positions=positions)
+    sizes = {"layers": layers, "positions": positions, "mlp_ratio": mlp_ratio}
+    return partial(Network, task.n_tokens, task.n_classes, d_model, made, **sizes)

@@ -1,0 +1,124 @@
+"""Recall and ListOps: the benchmarks' rules, counted again by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from lecture17.experiments.convolved import CausalConv, Convolved, Softmax
+from lecture17.experiments.listops import WORDS, ListOps, value
+from lecture17.experiments.mixers import DeltaRule
+from lecture17.experiments.recall import Recall
+from lecture17.experiments.tasks import IGNORE
+
+
+@pytest.mark.parametrize("pairs", [1, 5, 16])
+def test_each_fact_is_asked_once_and_answered_by_its_value(pairs: int) -> None:
+    task = Recall(n_keys=20, time=48)
+    tokens, labels = task.draw(30, pairs, 0)
+    for row, asked in zip(tokens, labels, strict=True):
+        keys, values = row[0 : 2 * pairs : 2], row[1 : 2 * pairs : 2]
+        assert len(set(keys)) == len(set(values)) == pairs, "without replacement"
+        assert keys.max() < 20 <= values.min()
+        assert values.max() < 40
+        facts = dict(zip(keys, values, strict=True))
+        at = np.flatnonzero(asked != IGNORE)
+        assert at.min() >= 2 * pairs
+        assert sorted(row[at]) == sorted(keys)
+        assert [facts[key] for key in row[at]] == list(asked[at])
+        rest = np.setdiff1d(np.arange(2 * pairs, 48), at)
+        assert (row[rest] == 40).all()
+
+
+def test_questions_follow_the_power_law_of_gaps() -> None:
+    """With one fact the gap's distribution is the weights themselves."""
+    gaps = (Recall(n_keys=4, time=22).draw(20000, 1, 0).labels != IGNORE).argmax(1) - 1
+    expected = np.arange(1, 21) ** -0.99
+    share = np.bincount(gaps, minlength=21)[1:] / 20000
+    assert np.abs(share - expected / expected.sum()).max() < 0.012
+
+
+def test_too_many_pairs_are_named() -> None:
+    with pytest.raises(ValueError, match="length is 22 pairs: expected 1 to 21 for 64 keys, time 64"):
+        Recall().draw(2, 22, 0)
+
+
+def test_values_of_expressions() -> None:
+    assert value(["[MAX", "[MIN", "3", "8", "]", "[MAX", "1", "5", "]", "]"]) == 5
+    assert value(["[MED", "1", "9", "4", "]"]) == 4
+    assert value(["[MED", "1", "4", "]"]) == 2  # halves are cut off, as in the benchmark
+    assert value(["[SM", "7", "8", "[SM", "9", "9", "]", "]"]) == 3
+    assert value(["7"]) == 7
+
+
+def by_hand(text: str) -> int:
+    """The same by Python's own parser."""
+    names = {"[MIN": "MIN([", "[MAX": "MAX([", "[MED": "MED([", "[SM": "SM(["}
+    code = " ".join(names.get(w, "])," if w == "]" else w + ",") for w in text.split())
+    functions = {"MIN": min, "MAX": max, "MED": lambda x: int(np.median(x)), "SM": lambda x: sum(x) % 10}
+    (result,) = eval(code, functions)
+    return result
+
+
+@pytest.mark.parametrize("length", [12, 40, 100])
+def test_listops_sequences_are_expressions_with_their_value_asked_at_the_end(length: int) -> None:
+    tokens, labels = ListOps().draw(40, length, 3)
+    arguments, depths = [], []
+    for row, asked in zip(tokens, labels, strict=True):
+        (end,) = np.flatnonzero(asked != IGNORE)
+        words = [WORDS[t] for t in row[: end + 1]]
+        assert (row[end + 1 :] == len(WORDS)).all()
+        assert length / 4 < len(words) < length
+        assert by_hand(" ".join(words)) == asked[end]
+        open_lists: list[int] = []
+        for word in words:
+            depths.append(len(open_lists) + 1)
+            if word == "]":
+                arguments.append(open_lists.pop())
+            elif open_lists:
+                open_lists[-1] += 1
+            if word.startswith("["):
+                open_lists.append(0)
+    assert min(arguments) == 2
+    assert 8 <= max(arguments) <= 10
+    assert max(depths) <= 11  # a bracket closes below its operator
+
+
+def test_the_majority_of_listops_is_about_17_percent_and_lies_at_0_and_9() -> None:
+    labels = ListOps().draw(2000, 200, 0).labels
+    share = np.bincount(labels[labels != IGNORE], minlength=10) / 2000
+    assert set(np.argsort(share)[-2:]) == {0, 9}
+    assert 0.14 < share.max() < 0.21
+
+
+def test_draws_are_pure() -> None:
+    for task, length in ((Recall(), 4), (ListOps(), 30)):
+        first, again, other = (task.draw(3, length, (0, 1, s)) for s in (1, 1, 2))
+        assert (first.tokens == again.tokens).all()
+        assert (first.labels == again.labels).all()
+        assert (first.tokens != other.tokens).any()
+
+
+def test_the_convolution_sees_the_token_before_and_none_after() -> None:
+    torch.manual_seed(0)
+    conv, x = CausalConv(4, 2), torch.randn(1, 7, 4)
+    w, b = conv.weight[:, 0], conv.bias
+    assert b is not None
+    expected = x[:, 1:] * w[:, 1] + x[:, :-1] * w[:, 0] + b
+    torch.testing.assert_close(conv(x)[:, 1:], expected)
+    torch.testing.assert_close(conv(x)[:, 0], x[:, 0] * w[:, 1] + b)
+
+
+@pytest.mark.parametrize(
+    ("inner", "options"), [(Softmax, {"n_heads": 2}), (DeltaRule, {"n_heads": 2, "d_state": 4, "beta_max": 1})]
+)
+def test_a_convolved_mixer_is_causal_and_trains_every_parameter(inner: type, options: dict) -> None:
+    torch.manual_seed(0)
+    mixer, x = Convolved(8, inner, width=2, **options), torch.randn(1, 9, 8)
+    changed = x.clone()
+    changed[0, 4] += 1
+    difference = (mixer(changed) - mixer(x)).abs().amax(-1)[0]
+    assert (difference[:4] == 0).all()
+    assert (difference[4:] > 1e-6).all()
+    mixer(x).square().sum().backward()
+    unused = {"mixer.gate.weight", "mixer.gate.bias"} if inner is Softmax else set()
+    assert {name for name, p in mixer.named_parameters() if p.grad is None} == unused
