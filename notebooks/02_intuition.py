@@ -28,7 +28,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from lecture17 import compare, figures
+from lecture17 import compare, figures, widgets
 from lecture17.reference import attention, linear_attention, selective_scan, semiseparable
 
 # %% [markdown]
@@ -175,6 +175,20 @@ with_ones = np.concatenate([V, np.ones((N, 1))], axis=1)
 out, _ = linear_attention.recurrent(Q, K, with_ones)
 normalized, _ = linear_attention.recurrent(Q, K, V, normalize=True)
 compare.assert_same(normalized=normalized, one_column_more=out[:, :d] / out[:, d:])  # (3.2)
+
+# %% [markdown]
+# **Play both readers**, token by token: on the left the row of the matrix and the inputs that it weighs, on the right
+# the state, what fades and what is written; below, both outputs (a line and circles) and what each view has cost.
+#
+# **Predict.** At the first tokens the matrix view is the cheaper one. From which token on has it done more operations
+# than the state view, with a state of size 4 and three features? From which on does it hold more numbers?
+
+# %%
+widgets.TwoViews()
+
+# %% [markdown]
+# **Learned:** the outputs agree at every token; the matrix view has done more operations from token 7 on, and holds
+# more numbers from token 1 on.
 
 # %% [markdown]
 # ## 4 · What Mamba-2 gave up, and what it got
@@ -375,6 +389,15 @@ figures.family_portrait(kernels, title=title)
 # %% [markdown]
 # **Learned:** three of the four pass 4 numbers from past to future however long the text, and must choose what to keep;
 # attention keeps everything, and pays with a memory that grows.
+#
+# **Predict.** The explorer cuts the matrix of a mixer into chunks and gives the rank of each block. The delta rule and
+# RWKV-7 do not only fade, they remove: does more than the size of the state pass from chunk to chunk?
+
+# %%
+widgets.SemiseparableExplorer()
+
+# %% [markdown]
+# **Learned:** no. Whatever a mixer does to its state, below the diagonal the rank is at most the state's size.
 #
 # **Hybrids** take both: many SSM layers that carry the gist at a fixed cost, and a few attention layers that can look
 # up any token exactly. Jamba, for one, has one attention layer in eight (Lieber et al., arXiv 2403.19887). They

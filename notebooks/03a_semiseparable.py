@@ -52,7 +52,7 @@
 # %%
 import numpy as np
 
-from lecture17 import figures
+from lecture17 import figures, widgets
 from lecture17.compare import assert_same
 from lecture17.reference import semiseparable
 
@@ -257,6 +257,16 @@ assert max(len(b) for b in B_conv) == semiseparable.rank(convolution) == len(ker
 # The algorithm has found what an engineer would build: a buffer with the last four inputs.
 #
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-block-rank`: measure the ranks yourself.
+#
+# **Predict.** In the explorer choose a mixer whose $A_t$ is a matrix (delta rule, RWKV-7) and a state of size 2. What
+# rank have the blocks strictly below the diagonal? And those *on* it, which reach above: does Claim 3a bound them?
+
+# %%
+widgets.SemiseparableExplorer(mixer="delta rule", d_state=2)
+
+# %% [markdown]
+# **Learned:** below the diagonal Claim 3a holds for every transition. A block that crosses the diagonal is no part of
+# an $M_{[s:,\,:s+1]}$, and its rank may be the size of the chunk.
 #
 # ## 4 · Generators are the special case
 #
