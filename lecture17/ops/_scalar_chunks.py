@@ -13,7 +13,8 @@ c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
     L = diag(2^{f_i}) [2^{n_i - n_j}] diag(2^{-f_j})
 
 The mask in the middle is exact, and the outer factors lie within √2 of 1 and are taken into y and v. A decay too small
-for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too.
+for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too. Where no c is below LOWEST_SUM, the
+forward pass takes 2^{c_i} into q and 2^{-c_j} into k instead: then there is no mask to make but the triangle.
 """
 
 import math
@@ -24,8 +25,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ._memory import Workspace, empty_result
+
 # Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the caches of two cores.
 BLOCK_NUMEL = 2**18
+
+# Sums of log₂ decays down to which 2^{-sum} is computed: far from overflow, and 2^sum from subnormal numbers.
+LOWEST_SUM = -30.0
 
 
 def attend(Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int) -> tuple[Tensor, Tensor]:
@@ -114,10 +120,15 @@ class _Attend(torch.autograd.Function):
         ctx: Any, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int, keep: bool
     ) -> tuple[Tensor, Tensor]:
         S = state.unflatten(1, (K.shape[2], -1)).clone()
-        y = torch.empty_like(V, memory_format=torch.contiguous_format)
-        kept = []
+        y = empty_result(V)
+        kept, work = [], Workspace(S)
         for rows, a, views in _blocks(log_a, S.dtype, chunk_size, Q, K, V, y):
-            states = _forward(a, S[rows], *views)
+            work.again()
+            # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
+            states = (S.new_empty if keep else work.take)((len(a.n) + 1, *S[rows].shape))
+            states[0] = S[rows]
+            near = a.n.amin() >= LOWEST_SUM
+            (_forward_near if near else _forward)(a, states, *views, work)
             S[rows] = states[-1]
             if keep:
                 kept.append(states)
@@ -138,25 +149,39 @@ class _Attend(torch.autograd.Function):
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
 
 
-def _forward(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
-    """Write y, of some chunks by head; returns the states before each chunk and after the last, (chunks + 1, ...)."""
-    k, q = (S.new_empty(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
-    v = _gathered(V, a.down)  # (c, b, g, h/g, L, d_v)
+def _forward(a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor, work: Workspace) -> None:
+    """Write y, of some chunks by head, and the states after each: (chunks + 1, ...), of which the first is given."""
+    k, q = (work.take(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
+    v = torch.mul(V, a.down, out=work.take(V.shape))  # (c, b, g, h/g, L, d_v)
 
     scores = torch.bmm(_matrices(q), _matrices(k).mT).view(*k.shape[:-1], -1)
     P = a.mask().mul_(scores)  # (c, b, g, h/g, L, L)
     out = torch.bmm(_matrices(P), _matrices(v))
     del scores, P  # their memory is in the cache
 
-    states = S.new_empty(len(v) + 1, *S.shape)  # (c + 1, b, g, h/g, d_k, d_v)
-    states[0] = S
     torch.bmm(_matrices(_scaled(k, a.to_end)).mT, _matrices(v), out=_matrices(states[1:]))  # what each chunk adds
     for after, decay, before in zip(states[1:], a.total, states[:-1], strict=True):
         after.addcmul_(decay, before)
 
     out.baddbmm_(_matrices(_scaled(q, a.from_start)), _matrices(states[:-1]))
     torch.mul(out.view(v.shape), a.up, out=y)
-    return states
+
+
+def _forward_near(a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor, work: Workspace) -> None:
+    """`_forward` where no decay since the start of a chunk is so small that it could not be divided by."""
+    since_start = a.from_start * a.up  # (c, b, g, h/g, L, 1)
+    heads = V.shape[:-1]
+    q = torch.mul(Q, since_start, out=work.take((*heads, Q.shape[-1])))  # (c, b, g, h/g, L, d_k)
+    k = torch.mul(K, since_start.reciprocal(), out=work.take((*heads, K.shape[-1])))
+    v = work.take(V.shape).copy_(V)
+    q, k, v = (_matrices(x) for x in (q, k, v))
+
+    P = torch.bmm(q, k.mT, out=work.take((len(q), q.shape[1], q.shape[1]))).tril_()
+    out = torch.bmm(P, v, out=work.take(v.shape))
+    torch.bmm(k.mT, v, out=_matrices(states[1:]))  # what each chunk adds, grown by all its decays
+    for after, decay, before in zip(states[1:], a.total, states[:-1], strict=True):
+        after.add_(before).mul_(decay)
+    y.copy_(out.baddbmm_(q, _matrices(states[:-1])).view(V.shape))
 
 
 def _backward(

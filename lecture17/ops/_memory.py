@@ -1,0 +1,48 @@
+"""Where results and intermediates lie: fresh pages from the system cost more than the arithmetic that fills them."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+HUGE = 2**22  # bytes from which NumPy asks for huge pages
+
+
+def empty_result(like: Tensor) -> Tensor:
+    """Memory for a result of the shape and type of `like`, in the order of its axes.
+
+    A long one on a CPU is taken from NumPy, which asks the system for pages of two mebibytes (PyTorch does not): the
+    first write to each page stops at the system, and there are 512 times fewer.
+    """
+    size = like.numel() * like.element_size()
+    if like.device.type != "cpu" or size < HUGE:
+        return torch.empty_like(like, memory_format=torch.contiguous_format)
+    numbers = torch.from_numpy(np.empty(size + 64, np.uint8))
+    start = -numbers.data_ptr() % 64  # a line of the cache
+    return like.new_empty(0).set_(numbers.untyped_storage(), start // like.element_size(), like.shape)
+
+
+class Workspace:
+    """Intermediates of one block after another in the same memory: the order of requests says which is which."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.like = like
+        self.buffers: list[Tensor] = []
+        self.next = 0
+
+    def again(self) -> "Workspace":
+        """Begin the next block; what was taken for the last may be overwritten."""
+        self.next = 0
+        return self
+
+    def take(self, shape: Sequence[int]) -> Tensor:
+        """Uninitialised memory of that shape."""
+        size = math.prod(shape)
+        if self.next == len(self.buffers):
+            self.buffers.append(self.like.new_empty(size))
+        elif self.buffers[self.next].numel() < size:
+            self.buffers[self.next] = self.like.new_empty(size)
+        self.next += 1
+        return self.buffers[self.next - 1][:size].view(shape)
