@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .layers import Mamba2
 from .models import LanguageModel
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -49,6 +50,30 @@ def load_mamba2(name_or_folder: str | Path) -> LanguageModel:
         weights.setdefault("lm_head.weight", weights["embedding.weight"])
     model.load_state_dict(weights)
     return model
+
+
+def save_mamba2(model: LanguageModel, folder: str | Path) -> None:
+    """Write a stack of Mamba-2 blocks into a folder, as `load_mamba2` reads it: config.json and pytorch_model.bin.
+
+    Raises ValueError where a block is another one or has an MLP.
+    """
+    mixers = [block.mixer for block in model.layers]
+    if not all(isinstance(mixer, Mamba2) for mixer in mixers) or any(block.mlp is not None for block in model.layers):
+        raise ValueError('model has other blocks: expected a plain stack of Mamba-2 blocks, a pattern of "M" alone')
+    sizes = {theirs: getattr(mixers[0], ours) for theirs, ours in SSM_CFG.items() if ours not in ("expand", "d_conv")}
+    sizes["expand"] = mixers[0].d_inner // mixers[0].d_model
+    sizes["d_conv"] = mixers[0].conv1d.kernel_size[0]
+    config = {
+        "d_model": mixers[0].d_model,
+        "n_layer": len(mixers),
+        "vocab_size": model.vocab_size,
+        "pad_vocab_size_multiple": 1,
+        "tie_embeddings": model.lm_head.weight is model.embedding.weight,
+        "ssm_cfg": {"layer": "Mamba2", **sizes},
+    }
+    weights = {n if n.startswith("lm_head") else f"backbone.{n}": w for n, w in model.state_dict().items()}
+    (Path(folder) / "config.json").write_text(json.dumps(config))
+    torch.save(weights, Path(folder) / "pytorch_model.bin")
 
 
 def _fetch(name: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lecture17.checkpoints import load_mamba2
+from lecture17.checkpoints import load_mamba2, save_mamba2
 from lecture17.models import LanguageModel
 
 CONFIG: dict[str, Any] = {
@@ -153,3 +153,22 @@ def test_a_name_is_fetched_from_the_hub_with_no_more_than_its_model(
     monkeypatch.setattr(hub, "snapshot_download", download)
     assert load_mamba2("state-spaces/mamba2-130m").vocab_size == 24
     assert asked == {"state-spaces/mamba2-130m": ["config.json", "model.safetensors", "pytorch_model.bin"]}
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_what_is_saved_is_read_back_and_is_in_the_published_names(tie: bool, tmp_path: Path) -> None:
+    options = {"M": {"d_state": 6, "head_dim": 8, "n_groups": 2, "expand": 3, "d_conv": 3, "chunk_size": 5}}
+    model = LanguageModel(vocab_size=21, d_model=16, pattern="MM", tie=tie, options=options)
+    save_mamba2(model, tmp_path)
+    tokens = torch.arange(21)[None]
+    assert torch.equal(load_mamba2(tmp_path)(tokens), model(tokens))
+    names = torch.load(tmp_path / "pytorch_model.bin", weights_only=True).keys()
+    assert names == published_names().keys()
+
+
+@pytest.mark.parametrize(("pattern", "mlp_ratio"), [("MA", 0), ("M", 2)])
+def test_another_stack_is_not_saved(pattern: str, mlp_ratio: int, tmp_path: Path) -> None:
+    options = {"M": {"head_dim": 8}, "A": {"head_dim": 8}}
+    model = LanguageModel(21, 16, pattern, mlp_ratio, options={n: o for n, o in options.items() if n in pattern})
+    with pytest.raises(ValueError, match="expected a plain stack of Mamba-2 blocks"):
+        save_mamba2(model, tmp_path)
