@@ -5,6 +5,10 @@ check values, types and devices. Values are looked at by one sum or maximum a te
 that finds something wrong is the tensor searched for where it is. A GPU is waited for once in each check.
 """
 
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -121,12 +125,28 @@ def check_alike(decays: dict[str, Tensor | None] | None = None, state: Any = Non
             )
 
 
-def check_backend(backend: str, tensor: Tensor) -> None:
-    """Raise ValueError where `backend` is unknown or cannot run on the device of `tensor`."""
+def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:
+    """The Triton kernels of `mixer`, if it has any, where `backend` takes them; None where PyTorch computes.
+
+    "auto" takes them for float32 and bfloat16 on a GPU of compute capability 8.0 or newer. Raises ValueError where
+    `backend` is unknown, or "triton" and cannot run on the tensor.
+    """
     if backend not in ("auto", "torch", "triton"):
         raise ValueError(f'backend is "{backend}": expected "auto", "torch" or "triton"')
-    if backend == "triton":
-        raise ValueError(
-            f'backend="triton" cannot run here: it needs tensors on a CUDA device (these are on {tensor.device}) and '
-            "the gpu extra (pip install 'lecture17[gpu]'); backend=\"torch\" runs anywhere"
-        )
+    if backend == "torch" or (backend == "auto" and not tensor.is_cuda):
+        return None
+    runs = (
+        torch.cuda.get_device_capability(tensor.device) >= (8, 0)
+        if tensor.is_cuda
+        else os.environ.get("TRITON_INTERPRET") == "1"
+    )
+    if mixer and runs and tensor.dtype in (torch.float32, torch.bfloat16) and find_spec("triton"):
+        return import_module(f"{__package__}.kernels.{mixer}")
+    if backend == "auto":
+        return None
+    raise ValueError(
+        f'backend="triton" cannot run here: it needs a mixer with kernels (ssd, gla, rwkv7), {tensor.dtype} tensors on '
+        f"{tensor.device} to be float32 or bfloat16 on a CUDA device of compute capability 8.0 (or Triton's "
+        "interpreter: TRITON_INTERPRET=1 before Python starts), and the gpu extra (pip install 'lecture17[gpu]'); "
+        'backend="torch" runs anywhere'
+    )

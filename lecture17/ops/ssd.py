@@ -92,9 +92,9 @@ def chunkwise(
     states handed on, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
     """
     check_chunk_size(chunk_size)
-    check_backend(backend, x)
+    kernels = check_backend(backend, x, "ssd")
     S = _start(x, log_a, B, C, state)
-    y, S = attend(C, B, x, log_a, S, chunk_size)
+    y, S = kernels.chunkwise(x, log_a, B, C, S, chunk_size) if kernels else attend(C, B, x, log_a, S, chunk_size)
     check_result(y, x=x, B=B, C=C)
     return y, S
 

@@ -1,0 +1,6 @@
+"""Triton kernels behind `backend="triton"`: ssd, gla and rwkv7 on NVIDIA GPUs, forward and backward.
+
+Each module holds the kernels of one mixer and one operator, registered with torch.library, so that torch.compile sees
+one operator and not what is inside. They need the gpu extra. Without a GPU they run in Triton's interpreter (set
+TRITON_INTERPRET=1 before Python starts) and compile for chips that are not there (`report`).
+"""

@@ -1,0 +1,138 @@
+"""What the kernels share: loads and stores of tiles, matrix products, sizes, and the one place that launches.
+
+A program of a kernel handles one chunk of one head: `bh` counts sequences and heads, `chunk` the chunks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+# A GPU multiplies tiles of at least 16 × 16; the interpreter would take smaller ones.
+SMALLEST = 16
+SMALLEST_TILE = tl.constexpr(SMALLEST)
+INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
+
+Launch = tuple[Any, tuple[Any, ...], dict[str, Any]]  # kernel, arguments, constants
+_noted: list[Launch] | None = None
+
+
+@contextmanager
+def noted_launches() -> Iterator[list[Launch]]:
+    """Kernels are not launched but noted, with all that a compiler must know of a launch."""
+    global _noted
+    _noted = []
+    try:
+        yield _noted
+    finally:
+        _noted = None
+
+
+def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **constants: Any) -> None:
+    """Run one program of the kernel for each place in the grid, on the device of the first argument."""
+    if _noted is not None:
+        _noted.append((kernel, args, constants))
+        return
+    with torch.cuda.device_of(args[0]):
+        kernel[grid](*args, **constants)
+
+
+def tile(size: int, largest: int = 64) -> int:
+    """The side of a tile for an axis of this size: a power of two from 16 to `largest`."""
+    return min(largest, max(SMALLEST, triton.next_power_of_2(size)))
+
+
+def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors, row by row in memory: what the kernels' addresses assume."""
+    return tuple(t.contiguous() for t in tensors)
+
+
+@triton.jit
+def dot(a, b):
+    """a @ b summed in float32; float32 factors keep all their digits."""
+    tl.static_assert(a.shape[0] >= SMALLEST_TILE and a.shape[1] >= SMALLEST_TILE, "a GPU refuses dots below 16")
+    tl.static_assert(b.shape[1] >= SMALLEST_TILE, "a GPU refuses dots below 16")
+    if INTERPRETED:  # whose own product of bfloat16 numbers is wrong
+        return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="ieee")
+    return tl.dot(a, b, input_precision="tf32x3")
+
+
+@triton.jit
+def program(chunks):
+    """(bh, chunk) of this program, of which there are chunks · bh on the first axis of the grid."""
+    pid = tl.program_id(0).to(tl.int64)  # offsets into long sequences pass 2³¹
+    return pid // chunks, pid % chunks
+
+
+@triton.jit
+def load_rows(x, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr, SHARE: tl.constexpr = 1):
+    """(tokens, features) of x: (batch, N, HEADS / SHARE, D) at tokens t and features d, 0 beyond the ends."""
+    b, h = bh // HEADS, bh % HEADS // SHARE
+    at = ((b * N + t)[:, None] * (HEADS // SHARE) + h) * D + d[None, :]
+    return tl.load(x + at, mask=(t < N)[:, None] & (d < D)[None, :], other=0.0)
+
+
+@triton.jit
+def store_rows(x, value, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
+    """The way back of `load_rows`."""
+    at = ((bh // HEADS * N + t)[:, None] * HEADS + bh % HEADS) * D + d[None, :]
+    tl.store(x + at, value.to(x.dtype.element_ty), mask=(t < N)[:, None] & (d < D)[None, :])
+
+
+@triton.jit
+def load_state(states, i, k, v, DK: tl.constexpr, DV: tl.constexpr):
+    """Keys k and values v of the i-th of the states, (…, DK, DV), 0 beyond the ends."""
+    at = (i * DK + k)[:, None] * DV + v[None, :]
+    return tl.load(states + at, mask=(k < DK)[:, None] & (v < DV)[None, :], other=0.0)
+
+
+@triton.jit
+def store_state(states, value, i, k, v, DK: tl.constexpr, DV: tl.constexpr):
+    """The way back of `load_state`."""
+    at = (i * DK + k)[:, None] * DV + v[None, :]
+    tl.store(states + at, value, mask=(k < DK)[:, None] & (v < DV)[None, :])
+
+
+@triton.jit
+def _pass_states(
+    states,
+    total,
+    first,
+    chunks,
+    DK: tl.constexpr,
+    DV: tl.constexpr,
+    DECAYS: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+    REVERSE: tl.constexpr,
+):
+    bh = tl.program_id(0).to(tl.int64)
+    k = tl.program_id(1) * BK + tl.arange(0, BK)
+    v = tl.program_id(2) * BV + tl.arange(0, BV)
+    slot = bh * (chunks + 1)
+    S = load_state(first, bh, k, v, DK, DV)
+    store_state(states, S, slot + (chunks if REVERSE else 0), k, v, DK, DV)
+    for i in range(chunks):
+        c = chunks - 1 - i if REVERSE else i
+        to = c if REVERSE else c + 1
+        decay = tl.load(total + (bh * chunks + c) * DECAYS + k % DECAYS, mask=k < DK, other=0.0)
+        S = decay[:, None] * S + load_state(states, slot + to, k, v, DK, DV)
+        store_state(states, S, slot + to, k, v, DK, DV)
+
+
+def pass_states(states: Tensor, total: Tensor, first: Tensor, reverse: bool = False) -> None:
+    """From what each chunk adds to the state to the states themselves, in place.
+
+        states[c + 1] += total[c] states[c], from states[0] = first;  in reverse:
+        states[c] += total[c] states[c + 1], from states[chunks] = first
+
+    states: (b·h, chunks + 1, d_k, d_v), total: (b·h, chunks, d_k or 1), first: (b, h, d_k, d_v).
+    """
+    bh, slots, dk, dv = states.shape
+    sizes = {"DK": dk, "DV": dv, "DECAYS": total.shape[-1], "BK": 16, "BV": tile(dv), "REVERSE": reverse}
+    grid = (bh, triton.cdiv(dk, 16), triton.cdiv(dv, sizes["BV"]))
+    launch(_pass_states, grid, states, total, first, slots - 1, **sizes)

@@ -1,0 +1,143 @@
+"""What the compiler makes of every kernel, for chips that need not be there: registers, spills, memory, products.
+
+    from lecture17.ops.kernels.report import report, table
+    print(table(report()))
+
+The launches of a forward and a backward pass are noted instead of made, and each is compiled with Triton's own ptxas
+for the architecture asked for. The tools that read the machine code come with Triton too.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from ._tools import INTERPRETED, Launch, noted_launches
+
+MIXERS: tuple[str, ...] = ("ssd",)
+SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may have on A100 and H100
+TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kernel compiled for one architecture; spills and shared memory in bytes."""
+
+    kernel: str
+    sm: int
+    dtype: str
+    registers: int  # of a thread, 255 at most
+    spills: int
+    shared: int
+    dots: int  # matrix products in the kernel's source, as Triton understands it
+    mma: int  # instructions for tensor cores in the machine code
+    code: int  # its bytes
+
+
+def _numbers(mixer: str, d_k: int, d_v: int, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
+    """Arguments and state of one head; their values do not matter."""
+    N = 256
+    keys, values, state = torch.zeros(1, N, 1, d_k), torch.zeros(1, N, 1, d_v), torch.zeros(1, 1, d_k, d_v)
+    gates = {
+        "ssd": [values, torch.zeros(1, N, 1), keys, keys],
+        "gla": [keys, keys, values, keys],
+        "rwkv7": [keys, keys, keys, values, keys, keys],
+    }
+    return [x.to(dtype).requires_grad_() for x in gates[mixer]], state
+
+
+def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype) -> list[Launch]:
+    """All that a forward and a backward pass of the mixer would launch."""
+    kernels = import_module(f"{__package__}.{mixer}")
+    args, state = _numbers(mixer, d_k, d_v, dtype)
+    with noted_launches() as noted:
+        y, _ = kernels.chunkwise(*args, state, chunk_size)
+        y.sum().backward()
+    return noted
+
+
+def compiled(launch: Launch, sm: int) -> Row:
+    """One launch, compiled for architecture `sm` (90 is H100) by Triton and measured."""
+    kernel, args, constants = launch
+    options = {name: constants[name] for name in ("num_warps", "num_stages") if name in constants}
+    sizes = {name: value for name, value in constants.items() if name not in options}
+    values = dict(zip(kernel.arg_names, args, strict=False))
+    signature = dict.fromkeys(kernel.arg_names, "constexpr")
+    signature |= {n: f"*{TYPES[a.dtype]}" if isinstance(a, Tensor) else "i32" for n, a in values.items()}
+    # What a launch on a GPU tells the compiler too: these addresses and lengths are multiples of 16.
+    aligned = {(i,): [["tt.divisibility", 16]] for i, a in enumerate(args) if isinstance(a, Tensor) or a % 16 == 0}
+    source = ASTSource(kernel, signature, sizes, aligned)
+    made = triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options)
+    code = made.asm["cubin"]
+    return Row(
+        _name(launch),
+        sm,
+        next(TYPES[a.dtype] for a in args if isinstance(a, Tensor)),
+        *_resources(code),
+        made.metadata.shared,
+        len(re.findall(r"\btt\.dot\b", made.asm["ttir"])),
+        len(re.findall(r"\b(?:HMMA|HGMMA)\b", _tool("nvdisasm", code))),
+        len(code),
+    )
+
+
+def _name(launch: Launch) -> str:
+    kernel, _, constants = launch
+    module = kernel.fn.__module__.rpartition(".")[2]
+    flags = [name.lower() for name, value in constants.items() if value is True]
+    return " ".join([f"{module}.{kernel.fn.__name__}", *flags])
+
+
+def _tool(name: str, code: bytes, *options: str) -> str:
+    program = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(code)
+        file.flush()
+        return subprocess.run([program, *options, file.name], capture_output=True, text=True, check=True).stdout
+
+
+def _resources(code: bytes) -> tuple[int, int]:
+    """Registers of a thread, and bytes of them that did not fit and went to its stack."""
+    usage = _tool("cuobjdump", code, "--dump-resource-usage")
+    found = dict(re.findall(r"\b(REG|STACK|LOCAL):(\d+)", usage))
+    return int(found["REG"]), int(found["STACK"]) + int(found["LOCAL"])
+
+
+def report(
+    mixers: Sequence[str] = MIXERS,
+    architectures: Sequence[int] = tuple(SHARED_LIMIT),
+    dtypes: Sequence[torch.dtype] = (torch.float32, torch.bfloat16),
+    d_k: int = 128,
+    d_v: int = 64,
+    chunk_size: int = 64,
+) -> Iterator[Row]:
+    """Every kernel of the mixers, forward and backward, on every architecture in every type, as it is compiled.
+
+    Raises RuntimeError in Triton's interpreter, where there is nothing to compile.
+    """
+    if INTERPRETED:
+        raise RuntimeError("Triton runs as an interpreter here: expected a process without TRITON_INTERPRET")
+    for mixer in mixers:
+        for dtype in dtypes:
+            unique = {}
+            for launch in launches(mixer, d_k, d_v, chunk_size, dtype):
+                unique[_name(launch)] = launch
+            for sm in architectures:
+                yield from map(partial(compiled, sm=sm), unique.values())
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as text in columns, under a line of names."""
+    lines = [[field.name for field in fields(Row)], *([str(x) for x in astuple(row)] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines)

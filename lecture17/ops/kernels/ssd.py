@@ -1,0 +1,372 @@
+"""SSD on a GPU: the four steps of the algorithm as kernels, and their backward pass.
+
+    decays → what each chunk adds → the states handed on → y, from the chunk itself and the state before it
+
+Source: Dao and Gu, arXiv 2405.21060, Section 6. Inside a chunk the decay from token j to i is 2^{c_i - c_j}, c the sums
+of log₂ decays. They are summed in float64 and kept as a whole number n and a fraction f, so that the difference of two
+large sums keeps its digits; -inf counts as a number so low that its power of two is 0. What lies above the diagonal is
+set to -inf before the power is taken. All sums are in float32; in bfloat16 the factors of matrix products are bfloat16.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ._tools import (
+    contiguous,
+    dot,
+    launch,
+    load_rows,
+    load_state,
+    pass_states,
+    program,
+    store_rows,
+    store_state,
+    tile,
+)
+
+LOWEST = tl.constexpr(-189.0)  # log₂, half as much again as that of float32's least normal number: 2^LOWEST is 0
+PER_LN = tl.constexpr(1.4426950408889634)  # log₂ e
+LONGEST_CHUNK = 64  # what a program of 8 warps holds without spilling registers
+
+
+@triton.jit
+def _decays(log_a, n, f, total, N, chunks, HEADS: tl.constexpr, L: tl.constexpr):
+    bh, chunk = program(chunks)
+    i = tl.arange(0, L)
+    t = chunk * L + i
+    at = (bh // HEADS * N + t) * HEADS + bh % HEADS
+    log2_a = tl.load(log_a + at, mask=t < N, other=0.0).to(tl.float64) * PER_LN
+    c = tl.cumsum(tl.maximum(log2_a, LOWEST), 0)
+    whole = tl.floor(c + 0.5)
+    part = c - whole
+    tl.store(n + bh * chunks * L + t, whole.to(tl.float32))
+    tl.store(f + bh * chunks * L + t, part.to(tl.float32))
+    tl.store(total + bh * chunks + chunk + 0 * i, tl.exp2(c.to(tl.float32)), mask=i == L - 1)
+
+
+@triton.jit
+def _powers(n, f, bh, chunk, chunks, L: tl.constexpr):
+    """n and f of the tokens of a chunk, and of its last."""
+    at = (bh * chunks + chunk) * L
+    i = tl.arange(0, L)
+    return tl.load(n + at + i), tl.load(f + at + i), tl.load(n + at + L - 1), tl.load(f + at + L - 1)
+
+
+@triton.jit
+def _mask(n, f, L: tl.constexpr):
+    """[2^{c_i - c_j}] for i ≥ j, else 0."""
+    i = tl.arange(0, L)
+    between = (n[:, None] - n[None, :]) + (f[:, None] - f[None, :])
+    return tl.exp2(tl.where(i[:, None] >= i[None, :], between, float("-inf")))
+
+
+@triton.jit
+def _chunk_states(
+    K,
+    V,
+    n,
+    f,
+    states,
+    N,
+    chunks,
+    HEADS: tl.constexpr,
+    SHARE: tl.constexpr,
+    DK: tl.constexpr,
+    DV: tl.constexpr,
+    L: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+    READS: tl.constexpr,
+):
+    """(decays ∘ K)ᵀ V of each chunk: with those to its end what it adds to the state; with those from its start (READS,
+    K the queries and V the gradient by y) what it adds to the gradient by the state before it."""
+    bh, chunk = program(chunks)
+    t = chunk * L + tl.arange(0, L)
+    k = tl.program_id(1) * BK + tl.arange(0, BK)
+    v = tl.program_id(2) * BV + tl.arange(0, BV)
+    n_t, f_t, n_L, f_L = _powers(n, f, bh, chunk, chunks, L)
+    decay = tl.exp2(n_t + f_t) if READS else tl.exp2((n_L - n_t) + (f_L - f_t))
+    keys = load_rows(K, bh, t, k, N, HEADS, DK, SHARE) * decay[:, None]
+    S = dot(tl.trans(keys).to(V.dtype.element_ty), load_rows(V, bh, t, v, N, HEADS, DV))
+    store_state(states, S, bh * (chunks + 1) + chunk + (0 if READS else 1), k, v, DK, DV)
+
+
+@triton.jit
+def _scan(
+    x,
+    B,
+    C,
+    n,
+    f,
+    states,
+    y,
+    N,
+    chunks,
+    HEADS: tl.constexpr,
+    SHARE: tl.constexpr,
+    DK: tl.constexpr,
+    DV: tl.constexpr,
+    L: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+):
+    """y = (mask ∘ C Bᵀ) x + 2^c ∘ (C S), S the state before the chunk."""
+    bh, chunk = program(chunks)
+    t = chunk * L + tl.arange(0, L)
+    v = tl.program_id(1) * BV + tl.arange(0, BV)
+    n_t, f_t, _, _ = _powers(n, f, bh, chunk, chunks, L)
+    scores = tl.zeros((L, L), tl.float32)
+    out = tl.zeros((L, BV), tl.float32)
+    for k0 in range(0, DK, BK):
+        k = k0 + tl.arange(0, BK)
+        q = load_rows(C, bh, t, k, N, HEADS, DK, SHARE)
+        scores += dot(q, tl.trans(load_rows(B, bh, t, k, N, HEADS, DK, SHARE)))
+        out += dot(q, load_state(states, bh * (chunks + 1) + chunk, k, v, DK, DV).to(q.dtype))
+    P = (scores * _mask(n_t, f_t, L)).to(x.dtype.element_ty)
+    out = out * tl.exp2(n_t + f_t)[:, None] + dot(P, load_rows(x, bh, t, v, N, HEADS, DV))
+    store_rows(y, out, bh, t, v, N, HEADS, DV)
+
+
+@triton.jit
+def _backward_x(
+    B,
+    C,
+    n,
+    f,
+    dstates,
+    dy,
+    dx,
+    N,
+    chunks,
+    HEADS: tl.constexpr,
+    SHARE: tl.constexpr,
+    DK: tl.constexpr,
+    DV: tl.constexpr,
+    L: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+):
+    """dx = (mask ∘ C Bᵀ)ᵀ dy + 2^{c_L - c} ∘ (B D), D the gradient by the state after the chunk."""
+    bh, chunk = program(chunks)
+    t = chunk * L + tl.arange(0, L)
+    v = tl.program_id(1) * BV + tl.arange(0, BV)
+    n_t, f_t, n_L, f_L = _powers(n, f, bh, chunk, chunks, L)
+    scores = tl.zeros((L, L), tl.float32)
+    out = tl.zeros((L, BV), tl.float32)
+    for k0 in range(0, DK, BK):
+        k = k0 + tl.arange(0, BK)
+        keys = load_rows(B, bh, t, k, N, HEADS, DK, SHARE)
+        scores += dot(load_rows(C, bh, t, k, N, HEADS, DK, SHARE), tl.trans(keys))
+        out += dot(keys, load_state(dstates, bh * (chunks + 1) + chunk + 1, k, v, DK, DV).to(keys.dtype))
+    P = (scores * _mask(n_t, f_t, L)).to(dy.dtype.element_ty)
+    out = out * tl.exp2((n_L - n_t) + (f_L - f_t))[:, None]
+    out += dot(tl.trans(P), load_rows(dy, bh, t, v, N, HEADS, DV))
+    store_rows(dx, out, bh, t, v, N, HEADS, DV)
+
+
+@triton.jit
+def _backward_keys(
+    x,
+    dy,
+    B,
+    C,
+    n,
+    f,
+    states,
+    dkeys,
+    passed,
+    N,
+    chunks,
+    HEADS: tl.constexpr,
+    SHARE: tl.constexpr,
+    DK: tl.constexpr,
+    DV: tl.constexpr,
+    L: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+    READS: tl.constexpr,
+):
+    """dB = (maskᵀ ∘ (x dyᵀ)) C + 2^{c_L - c} ∘ (x Dᵀ), D the gradient by the state after the chunk.
+
+    With READS the mirror image, C and dy in the places of B and x: dC = (mask ∘ (dy xᵀ)) B + 2^c ∘ (dy Sᵀ), S the state
+    before the chunk. `passed` is what each token so writes to D or reads of S: its key times the second term.
+    """
+    bh, chunk = program(chunks)
+    i = tl.arange(0, L)
+    t = chunk * L + i
+    slot = bh * (chunks + 1) + chunk + (0 if READS else 1)
+    n_t, f_t, n_L, f_L = _powers(n, f, bh, chunk, chunks, L)
+    G = tl.zeros((L, L), tl.float32)
+    for v0 in range(0, DV, BV):
+        v = v0 + tl.arange(0, BV)
+        G += dot(load_rows(x, bh, t, v, N, HEADS, DV), tl.trans(load_rows(dy, bh, t, v, N, HEADS, DV)))
+    mask = _mask(n_t, f_t, L)
+    G = (G * (mask if READS else tl.trans(mask))).to(x.dtype.element_ty)
+    decay = tl.exp2(n_t + f_t) if READS else tl.exp2((n_L - n_t) + (f_L - f_t))
+    through = tl.zeros((L,), tl.float32)
+    for k0 in range(0, DK, BK):
+        k = k0 + tl.arange(0, BK)
+        out = tl.zeros((L, BK), tl.float32)
+        for v0 in range(0, DV, BV):
+            v = v0 + tl.arange(0, BV)
+            S = load_state(states, slot, k, v, DK, DV).to(G.dtype)
+            out += dot(load_rows(x, bh, t, v, N, HEADS, DV), tl.trans(S))
+        out *= decay[:, None]
+        through += tl.sum(load_rows(B, bh, t, k, N, HEADS, DK, SHARE) * out, 1)
+        out += dot(G, load_rows(C, bh, t, k, N, HEADS, DK, SHARE))
+        store_rows(dkeys, out, bh, t, k, N, HEADS, DK)
+    tl.store(passed + bh * chunks * L + t, through)
+
+
+@triton.jit
+def _backward_decays(
+    x,
+    B,
+    C,
+    n,
+    f,
+    dy,
+    reads,
+    writes,
+    kept,
+    dlog,
+    N,
+    chunks,
+    HEADS: tl.constexpr,
+    SHARE: tl.constexpr,
+    DK: tl.constexpr,
+    DV: tl.constexpr,
+    L: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+):
+    """The gradient by log_a_t: all that passes from before t to t or later. Nothing is subtracted, so that a small one
+    is exact.
+
+        Σ over i ≥ t > j of (mask ∘ C Bᵀ ∘ dy xᵀ)[i, j] + Σ over i ≥ t of reads[i] + Σ over j < t of writes[j]
+        + kept, which is 2^{c_L} Σ S ∘ D
+    """
+    bh, chunk = program(chunks)
+    i = tl.arange(0, L)
+    t = chunk * L + i
+    n_t, f_t, _, _ = _powers(n, f, bh, chunk, chunks, L)
+    G = tl.zeros((L, L), tl.float32)
+    for v0 in range(0, DV, BV):
+        v = v0 + tl.arange(0, BV)
+        G += dot(load_rows(dy, bh, t, v, N, HEADS, DV), tl.trans(load_rows(x, bh, t, v, N, HEADS, DV)))
+    scores = tl.zeros((L, L), tl.float32)
+    for k0 in range(0, DK, BK):
+        k = k0 + tl.arange(0, BK)
+        keys = load_rows(B, bh, t, k, N, HEADS, DK, SHARE)
+        scores += dot(load_rows(C, bh, t, k, N, HEADS, DK, SHARE), tl.trans(keys))
+    read = tl.where(i[:, None] > i[None, :], scores * G * _mask(n_t, f_t, L), 0.0)
+    later = dot(tl.where(i[None, :] >= i[:, None], 1.0, 0.0), read)  # [t, j]: what t and all after it read of j
+    later += tl.load(writes + bh * chunks * L + t)[None, :]
+    from_t = tl.load(reads + bh * chunks * L + t)[None, :]
+    found = tl.sum(tl.where(i[None, :] < i[:, None], later, from_t), 1) + tl.load(kept + bh * chunks + chunk)
+    tl.store(dlog + (bh // HEADS * N + t) * HEADS + bh % HEADS, found.to(dlog.dtype.element_ty), mask=t < N)
+
+
+class _Scan:
+    """Sizes, decays and states of one call."""
+
+    def __init__(self, x: Tensor, log_a: Tensor, B: Tensor, state: Tensor, chunk: int) -> None:
+        b, self.N, heads, dv = x.shape
+        dk = B.shape[-1]
+        self.bh, self.chunks = b * heads, triton.cdiv(self.N, chunk)
+        self.sizes = {"HEADS": heads, "SHARE": heads // B.shape[2], "DK": dk, "DV": dv, "L": chunk}
+        side = 128 // x.element_size()
+        self.sizes |= {
+            "BK": tile(dk, side),
+            "BV": tile(dv, side),
+            "num_warps": 8 if chunk >= 64 else 4,
+            "num_stages": 2,
+        }
+        self.over_k, self.over_v = triton.cdiv(dk, self.sizes["BK"]), triton.cdiv(dv, self.sizes["BV"])
+        self.n, self.f = state.new_empty(2, self.bh, self.chunks * chunk)
+        self.total = state.new_empty(self.bh, self.chunks, 1)
+        self.launch(_decays, (), log_a, self.n, self.f, self.total, only=("HEADS", "L"))
+
+    def launch(
+        self, kernel: Any, grid: tuple[int, ...], *args: Tensor, only: tuple[str, ...] = (), **more: Any
+    ) -> None:
+        sizes = {name: self.sizes[name] for name in only or self.sizes}
+        launch(kernel, (self.bh * self.chunks, *grid), *args, self.N, self.chunks, **sizes, **more)
+
+    def states(self, K: Tensor, V: Tensor, first: Tensor, reverse: bool = False) -> Tensor:
+        """Before each chunk and after the last; in reverse the gradients by them, from that by the last."""
+        found = first.new_empty(self.bh, self.chunks + 1, *first.shape[2:])
+        self.launch(_chunk_states, (self.over_k, self.over_v), K, V, self.n, self.f, found, READS=reverse)
+        pass_states(found, self.total, first, reverse)
+        return found
+
+
+@torch.library.custom_op("lecture17::ssd", mutates_args=())
+def _ssd(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    x, log_a, B, C, state = contiguous(x, log_a, B, C, state)
+    scan = _Scan(x, log_a, B, state, chunk)
+    states = scan.states(B, x, state)
+    y = torch.empty_like(x)
+    scan.launch(_scan, (scan.over_v,), x, B, C, scan.n, scan.f, states, y)
+    return y, states[:, -1].reshape(state.shape).clone()
+
+
+@_ssd.register_fake
+def _(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), state.new_empty(state.shape)
+
+
+@torch.library.custom_op("lecture17::ssd_backward", mutates_args=())
+def _ssd_backward(
+    x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, dy: Tensor, dstate: Tensor, chunk: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    x, log_a, B, C, state, dy, dstate = contiguous(x, log_a, B, C, state, dy, dstate)
+    scan = _Scan(x, log_a, B, state, chunk)
+    states = scan.states(B, x, state)
+    dstates = scan.states(C, dy, dstate, reverse=True)
+    dx, dlog_a = torch.empty_like(x), torch.empty_like(log_a)
+    dB, dC = state.new_empty(2, *x.shape[:3], B.shape[-1])  # of each head
+    reads, writes = torch.empty_like(scan.n), torch.empty_like(scan.n)
+    scan.launch(_backward_x, (scan.over_v,), B, C, scan.n, scan.f, dstates, dy, dx)
+    scan.launch(_backward_keys, (), x, dy, B, C, scan.n, scan.f, dstates, dB, writes, READS=False)
+    scan.launch(_backward_keys, (), dy, x, C, B, scan.n, scan.f, states, dC, reads, READS=True)
+    kept = scan.total[..., 0] * torch.linalg.vecdot(states[:, :-1].flatten(2), dstates[:, 1:].flatten(2))
+    scan.launch(_backward_decays, (), x, B, C, scan.n, scan.f, dy, reads, writes, kept, dlog_a)
+    dB, dC = (d.unflatten(2, (B.shape[2], -1)).sum(3).to(B.dtype) for d in (dB, dC))
+    return dx, dlog_a, dB, dC, dstates[:, 0].reshape(state.shape).clone()
+
+
+@_ssd_backward.register_fake
+def _(
+    x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, dy: Tensor, dstate: Tensor, chunk: int
+) -> tuple[Tensor, ...]:
+    return tuple(t.new_empty(t.shape) for t in (x, log_a, B, C, state))
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.chunk = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
+    return *_ssd_backward(*ctx.saved_tensors, dy, dstate, ctx.chunk), None
+
+
+_ssd.register_autograd(_differentiate, setup_context=_keep)
+
+
+def chunkwise(
+    x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk_size: int = 64
+) -> tuple[Tensor, Tensor]:
+    """`lecture17.ops.ssd.chunkwise` for checked float32 or bfloat16 arguments; returns (y, state).
+
+    Chunks have 16, 32 or 64 tokens, the next above chunk_size; longer ones are cut. Backward keeps the arguments only.
+    """
+    if x.numel() == 0:
+        return x.clone(), state
+    chunk = tile(min(chunk_size, x.shape[1]), LONGEST_CHUNK)
+    return _ssd(x, log_a, B, C, state, chunk)

@@ -1,0 +1,125 @@
+"""Kernels against `lecture17.ops`: value, state and gradients. Run by `test_kernels`, in a process of its own."""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lecture17.ops.kernels import report, ssd
+from lecture17.ops.kernels._tools import INTERPRETED
+from tests.ops.inputs import MIXERS, in_type, relative_error
+
+DEVICE = "cpu" if INTERPRETED else "cuda"
+every_mixer = pytest.mark.parametrize("mixer", report.MIXERS)
+
+# batch, heads, groups, tokens, d_k, d_v, chunk_size, decays
+SIZES = {
+    "least": (1, 1, 1, 1, 16, 16, 16, "mild"),
+    "small": (2, 2, 1, 37, 16, 16, 16, "mixed"),
+    "odd": (1, 4, 2, 70, 24, 40, 32, "mixed"),
+    "wide": (1, 1, 1, 65, 128, 64, 64, "mild"),
+    "deep": (1, 1, 1, 129, 64, 128, 128, "mixed"),
+    "keep": (1, 2, 2, 50, 32, 16, 128, "keep"),
+    "forget": (1, 2, 1, 50, 16, 32, 16, "forget"),
+}
+
+
+def arguments(mixer: str, size: str, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], int]:
+    """Those of `ops`, a state with them, and the chunk size. Keys have length about 1 as in a trained model."""
+    batch, heads, groups, N, d_k, d_v, chunk_size, decays = SIZES[size]
+    rng = np.random.default_rng(0)
+    args = in_type(MIXERS[mixer].draw(rng, batch, heads, groups, N, d_k, d_v, decays).args, dtype)
+    for key in {"B", "K", "k"} & set(args):
+        args[key] = args[key] / d_k**0.5
+    state = torch.tensor(rng.normal(size=(batch, heads, d_k, d_v)), dtype=torch.float32)
+    return [a.to(DEVICE) for a in (*args.values(), state)], chunk_size
+
+
+def results(mixer: str, backend: str, args: list[Tensor], chunk_size: int, with_state: bool = True) -> list[Tensor]:
+    """y, the state after, and the gradients of both, weighted, by all arguments."""
+    torch.manual_seed(0)
+    *inputs, state = (a.detach().clone().requires_grad_() for a in args)
+    chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
+    start = state if with_state else None
+    y, after = chunkwise(*inputs, state=start, chunk_size=chunk_size, backend=backend)
+    total = (y.float() * torch.randn(y.shape).to(y.device)).sum() + (
+        after * torch.randn(after.shape).to(y.device)
+    ).sum()
+    return [y, after, *torch.autograd.grad(total, [*inputs, state] if with_state else inputs)]
+
+
+def worst(got: list[Tensor], want: list[Tensor]) -> float:
+    """The largest error of all, each relative to the largest number in its tensor; infinite for a NaN."""
+    return max(relative_error(g, w) for g, w in zip(got, want, strict=True))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@every_mixer
+def test_a_kernel_is_the_op_in_value_state_and_gradients(mixer: str, size: str) -> None:
+    args, chunk_size = arguments(mixer, size)
+    assert worst(results(mixer, "triton", args, chunk_size), results(mixer, "torch", args, chunk_size)) < 2e-5
+
+
+@every_mixer
+def test_no_state_is_a_state_of_zeros(mixer: str) -> None:
+    args, chunk_size = arguments(mixer, "small")
+    got, want = (results(mixer, backend, args, chunk_size, with_state=False) for backend in ("triton", "torch"))
+    assert worst(got, want) < 2e-5
+
+
+@every_mixer
+def test_bfloat16_factors_are_summed_in_float32(mixer: str) -> None:
+    args, chunk_size = arguments(mixer, "odd", torch.bfloat16)
+    if mixer == "rwkv7":  # of length 1 in any type
+        args[4] = torch.nn.functional.one_hot(args[4].argmax(-1), args[4].shape[-1]).to(torch.bfloat16)
+    got = results(mixer, "triton", args, chunk_size)
+    assert got[0].dtype == torch.bfloat16
+    assert got[1].dtype == torch.float32
+    assert worst(got, [w.float() for w in results(mixer, "torch", args, chunk_size)]) < 0.02
+
+
+@pytest.mark.parametrize("strong", [-20.0, -1e4, -torch.inf])
+@every_mixer
+def test_weak_decays_between_strong_ones_keep_their_digits(mixer: str, strong: float) -> None:
+    args, chunk_size = arguments(mixer, "wide")
+    decay = list(MIXERS[mixer].one_head.draw(np.random.default_rng(), 1, 1, 1, "keep")).index(
+        str(MIXERS[mixer].one_head.decay)
+    )
+    args[decay].fill_(-1e-3)[:, ::8] = strong
+    assert worst(results(mixer, "triton", args, chunk_size), results(mixer, "torch", args, chunk_size)) < 2e-6
+
+
+@every_mixer
+def test_what_is_not_contiguous_is_read_rightly(mixer: str) -> None:
+    args, chunk_size = arguments(mixer, "small")
+    spread = [torch.stack([a, -a], -1)[..., 0] for a in args]
+    got = results(mixer, "triton", spread, chunk_size)
+    assert worst(got, results(mixer, "triton", args, chunk_size)) == 0
+
+
+def test_a_small_decay_of_ssd_has_an_exact_small_gradient() -> None:
+    args, chunk_size = arguments("ssd", "small")
+    args[1][:, ::5] = np.log(1e-30)
+    got, want = (results("ssd", backend, args, chunk_size)[3][:, ::5] for backend in ("triton", "torch"))
+    assert want.abs().max() < 1e-27
+    assert ((got - want).abs() <= 1e-4 * want.abs().max()).all()
+
+
+@every_mixer
+def test_torch_compile_sees_one_operator_that_is_registered_rightly(mixer: str) -> None:
+    args, _ = arguments(mixer, "least")
+    inputs: list[Any] = [a.requires_grad_() for a in args]
+    operator = getattr(torch.ops.lecture17, mixer).default
+    torch.library.opcheck(operator, [*inputs, 16])
+
+
+def test_a_dot_below_16_is_refused() -> None:
+    assert ssd.tile(3) == 16
+    scan = {"HEADS": 1, "SHARE": 1, "DK": 8, "DV": 16, "L": 16, "BK": 8, "BV": 16, "READS": False}
+    K, V, n, states = torch.zeros(16, 8), torch.zeros(16, 16), torch.zeros(16), torch.zeros(2, 8, 16)
+    tensors = (x.to(DEVICE) for x in (K, V, n, n, states))
+    with pytest.raises(Exception, match="a GPU refuses dots below 16"):
+        ssd._chunk_states[(1,)](*tensors, 16, 1, **scan)

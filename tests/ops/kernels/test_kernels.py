@@ -1,0 +1,59 @@
+"""Triton kernels without a GPU: in the interpreter they compute what `ops` does, and the compiler takes them."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from lecture17.ops import ssd
+from tests.conftest import ROOT
+
+pytest.importorskip("triton", reason="the kernels need the gpu extra, which is for Linux: pip install 'lecture17[gpu]'")
+
+
+def run_agreement(**environment: str) -> str:
+    """The tests in agreement.py in a process of their own; its output."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/ops/kernels/agreement.py"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+    return done.stdout
+
+
+def test_in_the_interpreter_kernels_compute_what_ops_do() -> None:
+    run_agreement(TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: kernels are interpreted and compiled, not run")
+def test_on_a_gpu_kernels_compute_what_ops_do() -> None:
+    run_agreement(TRITON_INTERPRET="0")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("sm", [80, 90])
+def test_every_kernel_compiles_without_spills_and_fits_the_chip(sm: int, dtype: torch.dtype) -> None:
+    from lecture17.ops.kernels import report
+
+    rows = list(report.report(architectures=[sm], dtypes=[dtype], d_k=128, d_v=128))
+    assert {r.kernel.partition(".")[0] for r in rows} >= set(report.MIXERS)
+    for row in rows:
+        assert row.code > 1000, row
+        assert row.spills == 0, row
+        assert 16 <= row.registers <= 255, row
+        assert row.shared <= report.SHARED_LIMIT[sm], row
+        if row.dots and row.dtype == "bf16":
+            assert row.mma > 0, row
+    assert any(r.dots for r in rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="tensors on this machine's GPU run")
+def test_on_a_cpu_auto_is_torch_and_triton_names_the_mend() -> None:
+    args: list[Any] = [torch.randn(1, 20, 2, 16), -torch.rand(1, 20, 2), *torch.randn(2, 1, 20, 2, 16)]
+    for got, want in zip(ssd.chunkwise(*args), ssd.chunkwise(*args, backend="torch"), strict=True):
+        assert torch.equal(got, want)
+    with pytest.raises(ValueError, match=r'backend="triton" .* CUDA .*TRITON_INTERPRET=1'):
+        ssd.chunkwise(*args, backend="triton")
