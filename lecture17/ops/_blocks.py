@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from ._memory import empty_result
 from ._validation import state_dtype
 
 Block = Callable[..., tuple[Tensor, Tensor]]  # block(*pieces, *constants, state) -> (y, state after it)
@@ -68,7 +69,7 @@ class _OverBlocks(torch.autograd.Function):
         *tensors: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         sequences, constants = tensors[:n_sequences], tensors[n_sequences:]
-        y, state = like.new_empty(like.shape), state.clone()
+        y, state = empty_result(like), state.clone()
         # One tensor for all states: many small ones would lie between the intermediates and keep their memory apart.
         states = state.new_empty(-(-y.shape[1] // steps[1]) if keep else 0, *state.shape)
         for rows, tokens in _cuts(y.shape, steps):

@@ -21,7 +21,8 @@ def empty_result(like: Tensor) -> Tensor:
         return torch.empty_like(like, memory_format=torch.contiguous_format)
     numbers = torch.from_numpy(np.empty(size + 64, np.uint8))
     start = -numbers.data_ptr() % 64  # a line of the cache
-    return like.new_empty(0).set_(numbers.untyped_storage(), start // like.element_size(), like.shape)
+    flat = like.new_empty(0).set_(numbers.untyped_storage(), start // like.element_size(), (like.numel(),), (1,))
+    return flat.resize_(like.shape)
 
 
 class Workspace:

@@ -128,7 +128,7 @@ class _Attend(torch.autograd.Function):
             states = (S.new_empty if keep else work.take)((len(a.n) + 1, *S[rows].shape))
             states[0] = S[rows]
             near = a.n.amin() >= LOWEST_SUM
-            (_forward_near if near else _forward)(a, states, *views, work)
+            (_forward_near if near else _forward)(work, a, states, *views)
             S[rows] = states[-1]
             if keep:
                 kept.append(states)
@@ -149,7 +149,7 @@ class _Attend(torch.autograd.Function):
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
 
 
-def _forward(a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor, work: Workspace) -> None:
+def _forward(work: Workspace, a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> None:
     """Write y, of some chunks by head, and the states after each: (chunks + 1, ...), of which the first is given."""
     k, q = (work.take(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
     v = torch.mul(V, a.down, out=work.take(V.shape))  # (c, b, g, h/g, L, d_v)
@@ -167,7 +167,7 @@ def _forward(a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Ten
     torch.mul(out.view(v.shape), a.up, out=y)
 
 
-def _forward_near(a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor, work: Workspace) -> None:
+def _forward_near(work: Workspace, a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> None:
     """`_forward` where no decay since the start of a chunk is so small that it could not be divided by."""
     since_start = a.from_start * a.up  # (c, b, g, h/g, L, 1)
     heads = V.shape[:-1]
