@@ -136,6 +136,9 @@ def build(
 def bench(
     quick: Annotated[bool, typer.Option(help="Short sequences only, in half a minute.")] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file as JSON.")] = None,
+    explorers: Annotated[
+        bool, typer.Option("--explorers", help="How quickly pictures follow a slider instead.")
+    ] = False,
 ) -> None:
     """Measure every mixer in every form on this machine: time, memory, FLOPs, and attention beside them.
 
@@ -149,6 +152,16 @@ def bench(
     from . import bench as benchmark
 
     console = Console(width=100)
+    if explorers:
+        from . import widgets
+        from .widgets._explorer import Explorer
+        from .widgets.redraws import redraw_seconds
+
+        for name in widgets.__all__:
+            if issubclass(explorer := getattr(widgets, name), Explorer):
+                label, seconds = max(redraw_seconds(explorer).items(), key=lambda item: item[1])
+                console.print(f"{name:<22} slowest control: {label}, {1000 * seconds:.0f} ms", highlight=False)
+        return
     rows = list(track(benchmark.run(quick), "measuring", console=Console(stderr=True), transient=True, total=None))
     table = Table(box=None, pad_edge=False)
     for i, name in enumerate(benchmark.HEADER):
