@@ -3,6 +3,7 @@
 from .chunks import chunk_cost, chunk_grid
 from .eigenvalues import eigenvalues
 from .features import random_feature_error
+from .growth import growth
 from .inverse import sparse_and_dense
 from .learned import accuracy_by_place, copying_accuracy
 from .locality import locality
@@ -28,6 +29,7 @@ __all__ = [
     "error_growth",
     "family_portrait",
     "generator_range",
+    "growth",
     "locality",
     "mask_times_gram",
     "matrix_state_output",

@@ -104,6 +104,16 @@ def chunk_cost(seed: int) -> Picture:
     return figures.chunk_cost(sizes, costs, title=TITLE)
 
 
+def growth(seed: int) -> Picture:
+    tokens = [16, 64, 256]
+    held = {"a state": [5 + seed] * 3, "a hybrid": [5, 9, 21 + seed], "attention": [16, 64, 256 + seed]}
+    return figures.growth(tokens, held, "numbers held", title=TITLE)
+
+
+def growth_of_two(seed: int) -> Picture:
+    return figures.growth([16, 64], {"a state": [5, 5 + seed], "attention": [16, 64]}, "bytes sent", title=TITLE)
+
+
 def plateau_and_spike(seed: int) -> Picture:
     s = sequence(seed)
     S, y = states(seed)
@@ -189,6 +199,8 @@ MADE: list[Callable[[int], Picture]] = [
     random_feature_error,
     chunk_grid,
     chunk_cost,
+    growth,
+    growth_of_two,
     plateau_and_spike,
     recall_error,
     family_portrait,
