@@ -21,9 +21,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Say aloud what was not tried in a browser: a quiet skip would look like a pass."""
-    reasons = {
-        report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if "tests/browser" in report.nodeid
-    }
-    for reason in sorted(reasons):
-        terminalreporter.write_line(f"NOT TRIED IN A BROWSER: {reason}", yellow=True)
+    """Say aloud what was not tried in a browser or on a GPU: a quiet skip would look like a pass."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for folder, what in (("tests/browser", "NOT TRIED IN A BROWSER"), ("tests/ops/kernels", "KERNELS NOT ALL TRIED")):
+        for reason in sorted({report.longrepr[2] for report in skipped if folder in report.nodeid}):
+            terminalreporter.write_line(f"{what}: {reason}", yellow=True)
