@@ -1,9 +1,11 @@
 """Pictures: functions that take data and return a `Picture`, which a notebook shows and a screen reader reads."""
 
 from .chunks import chunk_cost, chunk_grid
+from .control import against_control
 from .eigenvalues import eigenvalues
 from .features import random_feature_error
 from .growth import growth
+from .handwriting import image_rows
 from .inverse import sparse_and_dense
 from .learned import accuracy_by_place, copying_accuracy
 from .locality import locality
@@ -21,6 +23,7 @@ from .tour import plateau_and_spike
 
 __all__ = [
     "accuracy_by_place",
+    "against_control",
     "block_ranks",
     "chunk_cost",
     "chunk_grid",
@@ -30,6 +33,7 @@ __all__ = [
     "family_portrait",
     "generator_range",
     "growth",
+    "image_rows",
     "locality",
     "mask_times_gram",
     "matrix_state_output",

@@ -186,6 +186,17 @@ def receptive_fields(seed: int) -> Picture:
     return figures.receptive_fields(weights, (7, 7), title=TITLE)
 
 
+def against_control(seed: int) -> Picture:
+    accuracies = {f"kind number {i}": np.array([0.9, 0.92, 0.93 + seed / 100]) - i / 50 for i in range(5)}
+    intervals = {"kind number 0": (0.01, 0.05), "kind number 4": (-0.06, 0.01)}
+    return figures.against_control(accuracies, intervals, ("a linear classifier", 0.88), title=TITLE)
+
+
+def image_rows(seed: int) -> Picture:
+    images = np.random.default_rng(seed).integers(17, size=(2, 8, 8, 8))
+    return figures.image_rows({name: (row, np.arange(8)) for name, row in zip("ab", images, strict=True)}, title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -212,6 +223,8 @@ MADE: list[Callable[[int], Picture]] = [
     reading_orders,
     locality,
     receptive_fields,
+    against_control,
+    image_rows,
 ]
 each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
 
