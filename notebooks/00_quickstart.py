@@ -176,5 +176,19 @@ widgets.SemiseparableExplorer()
 # - Read token by token: a state of $r \times d$ numbers, $O(N)$, recurrent.
 # - Softmax attention is outside: the rank of its blocks grows with $N$, and no fixed state provides it.
 #
-# **Where next:** the [exercise](../exercises/00_quickstart.ipynb) (3 points), then the theorem and its proof in
-# [03b · Duality](03b_duality.ipynb).
+# **The course from here.** Seven zones; dotted arrows are short cuts.
+#
+# ```mermaid
+# flowchart LR
+#   Z0["0 · Quick start<br/>one matrix, two readings"] --> Z1["1 · Tour<br/>four relatives by playing"]
+#   Z1 --> Z2["2 · Intuition<br/>one mountain, two sides"]
+#   Z2 --> Z3["3 · Theory<br/>a ranks · b the theorem<br/>c the family · d what states compute"]
+#   Z3 --> Z4["4 · Machines<br/>PyTorch, Triton, images, many workers"]
+#   Z4 --> Z5["5 · Measured<br/>cost, recall, language, choosing"]
+#   Z5 --> Z6["6 · Review"]
+#   Z0 -. "only the proof" .-> Z3
+#   Z1 -. "only the code" .-> Z4
+# ```
+#
+# **Where next:** the [exercise](../exercises/00_quickstart.ipynb) (3 points), then the [tour](01_tour.ipynb) of four
+# relatives; or go straight to the theorem and its proof in [03b · Duality](03b_duality.ipynb).

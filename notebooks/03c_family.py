@@ -18,11 +18,12 @@
 #
 # **How to read.** Each section changes one thing in the line of section 1; the cell below it fails if the section is
 # wrong. **Predict** before each picture. What the lecture gets wrong about single models (its corrections 8 to 12) is
-# called out in part 01; here you find what is true instead, derived.
+# called out in [part 01](01_tour.ipynb#correction-8); here you find what is true instead, derived.
 #
 # **Letters.** $N$ tokens, the rows. The state $S_t$ is keys × values. $q_t, k_t \in \mathbb R^{r}$ read and write,
 # $v_t \in \mathbb R^{d}$ is what is written; Mamba calls them $C_t, B_t, x_t$ and RWKV calls $q$ the receptance. $L$
-# is the decay mask of part 03b, $\odot$ the product entry by entry.
+# is the decay mask of part 03b, $\odot$ the product entry by entry. All letters: the
+# [notation table](03a_semiseparable.ipynb#notation).
 
 # %%
 import numpy as np
@@ -53,6 +54,24 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 # | $a_t (I - \beta_t k_t k_t^\top)$ | (gated) DeltaNet | everything, and what $k_t$ recalls is removed |
 # | $\mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$ | RWKV-7 | as GLA, then as DeltaNet |
 # | $a_t \times$ rotations | Mamba-3 | everything, and it turns |
+#
+# **Who comes from whom:** each arrow frees one thing, and names it.
+#
+# ```mermaid
+# flowchart LR
+#   LA["linear attention: I"] -- "one fixed decay" --> RN["RetNet: γ I"]
+#   RN -- "chosen by the token" --> M2["Mamba-2: a I"]
+#   M2 -- "one for each key" --> GLA["GLA: diag(α)"]
+#   GLA -- "one for each entry" --> M1["Mamba-1"]
+#   M2 -- "and it turns" --> M3["Mamba-3: a · rotation"]
+#   LA -- "replace, not add" --> DN["DeltaNet: I − β k kᵀ"]
+#   DN -- "and all decays" --> GD["gated DeltaNet: a (I − β k kᵀ)"]
+#   M2 --> GD
+#   DN --> R7["RWKV-7: diag(w) − (a ⊙ κ) κᵀ"]
+#   GLA -- "and remove along κ" --> R7
+# ```
+#
+# (An arrow is a step of the mathematics; Mamba-1 was published before Mamba-2.)
 #
 # `kernel` is that formula as code, for any matrices. All below is checked against it.
 
@@ -118,15 +137,10 @@ published = selective_scan.matrix(V, delta, A_rate, B=K, C=Q)
 assert_same(published=published, one_kernel_per_channel=np.array(kernels))
 
 # %% [markdown]
-# <a id="correction-7"></a>
-#
-# > **Correction 7 · the lecture says** Mamba costs $O(N\, d_{state}^2)$ and Mamba-2 lowers that to $O(N\, d_{state})$,
-# > by writing $\bar A = u v^\top$.
-# >
-# > **In truth** Mamba-1 is diagonal: $O(N\, d_{state})$ per channel already. Mamba-2 has $A_t = a_t I$ (no $u v^\top$)
-# > and does *not* win by fewer FLOPs. It wins because one kernel then serves all channels of a head, so the work
-# > becomes matrix multiplications, which makes larger states affordable. It also needs one exponential per token and
-# > head instead of one per number of the state.
+# **Mamba-1 is linear in `d_state`, and Mamba-2 does not win by fewer FLOPs**
+# ([correction 7](02_intuition.ipynb#correction-7), part 02): it wins because one kernel serves all channels of a head,
+# so the work becomes matrix multiplications. It also needs one exponential per token and head instead of one per number
+# of the state.
 #
 # Count both: one token, 64 channels.
 
@@ -874,14 +888,8 @@ Markdown("\n".join(lines))
 # *State:* a fixed one cannot copy a text with more information than it has room for; softmax's cache grows with the
 # text (arXiv 2402.01032).
 #
-# <a id="correction-22"></a>
-#
-# > **Correction 22 · the lecture's references.** RWKV-7 is arXiv [2503.14456](https://arxiv.org/abs/2503.14456)
-# > (2412.14847 is a survey). [2401.09417](https://arxiv.org/abs/2401.09417) is Vim, VMamba is
-# > [2401.10166](https://arxiv.org/abs/2401.10166). [2405.17394](https://arxiv.org/abs/2405.17394) is Sarrof, Veitsman
-# > and Hahn. The copying result is [2402.01032](https://arxiv.org/abs/2402.01032), negative eigenvalues and parity
-# > [2411.12537](https://arxiv.org/abs/2411.12537), the illusion of state
-# > [2404.08819](https://arxiv.org/abs/2404.08819). Mamba appeared at COLM 2024. (Nothing to run: follow the links.)
+# (The lecture's references lead elsewhere for several of these papers:
+# [correction 22](03d_expressivity.ipynb#correction-22).)
 #
 # ## Recap
 #

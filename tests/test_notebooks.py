@@ -82,6 +82,12 @@ def test_links_lead_to_files_and_anchors_that_exist(path: Path) -> None:
                 assert f'id="{anchor}"' in "\n".join(c.source for c in read(linked).cells), f"no anchor {target}"
 
 
+@each_notebook
+def test_it_links_to_the_table_of_notation(path: Path) -> None:
+    text = "\n".join(c.source for c in read(path).cells)
+    assert "(03a_semiseparable.ipynb#notation)" in text or '<a id="notation">' in text
+
+
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem < "03c"], ids=lambda p: p.stem)
 def test_zones_0_to_3b_do_not_import_torch(path: Path) -> None:
     assert not any("torch" in c.source for c in read(path).cells if c.cell_type == "code")
