@@ -6,7 +6,7 @@ import sys
 
 
 def launch(
-    processes: int, module: str, *options: object, timeout: float = 120, look_every: float = 0.1
+    processes: int, module: str, *options: object, timeout: float = 300, look_every: float = 0.1
 ) -> subprocess.CompletedProcess[str]:
     """Run `torchrun --standalone --nproc-per-node PROCESSES -m MODULE OPTIONS`; returns exit status and output.
 
