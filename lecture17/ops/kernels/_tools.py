@@ -3,6 +3,9 @@
 A program of a kernel handles one chunk of one head: `bh` counts sequences and heads, `chunk` the chunks.
 """
 
+# mypy: disallow-incomplete-defs=False
+# In a kernel only the constants have a type.
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

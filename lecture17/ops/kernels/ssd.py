@@ -8,6 +8,9 @@ large sums keeps its digits; -inf counts as a number so low that its power of tw
 set to -inf before the power is taken. All sums are in float32; in bfloat16 the factors of matrix products are bfloat16.
 """
 
+# mypy: disallow-incomplete-defs=False
+# In a kernel only the constants have a type.
+
 from typing import Any
 
 import torch

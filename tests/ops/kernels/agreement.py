@@ -1,7 +1,6 @@
 """Kernels against `lecture17.ops`: value, state and gradients. Run by `test_kernels`, in a process of its own."""
 
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 import pytest
@@ -111,9 +110,8 @@ def test_a_small_decay_of_ssd_has_an_exact_small_gradient() -> None:
 @every_mixer
 def test_torch_compile_sees_one_operator_that_is_registered_rightly(mixer: str) -> None:
     args, _ = arguments(mixer, "least")
-    inputs: list[Any] = [a.requires_grad_() for a in args]
     operator = getattr(torch.ops.lecture17, mixer).default
-    torch.library.opcheck(operator, [*inputs, 16])
+    torch.library.opcheck(operator, (*(a.requires_grad_() for a in args), 16))
 
 
 def test_a_dot_below_16_is_refused() -> None:

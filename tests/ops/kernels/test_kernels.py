@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import torch
@@ -52,7 +51,8 @@ def test_every_kernel_compiles_without_spills_and_fits_the_chip(sm: int, dtype: 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tensors on this machine's GPU run")
 def test_on_a_cpu_auto_is_torch_and_triton_names_the_mend() -> None:
-    args: list[Any] = [torch.randn(1, 20, 2, 16), -torch.rand(1, 20, 2), *torch.randn(2, 1, 20, 2, 16)]
+    x, B, C = torch.randn(3, 1, 20, 2, 16)
+    args = (x, -torch.rand(1, 20, 2), B, C)
     for got, want in zip(ssd.chunkwise(*args), ssd.chunkwise(*args, backend="torch"), strict=True):
         assert torch.equal(got, want)
     with pytest.raises(ValueError, match=r'backend="triton" .* CUDA .*TRITON_INTERPRET=1'):
