@@ -3,6 +3,7 @@
 Apart from `ex_04a_torch`, so that the list of exercises can be read without loading PyTorch.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,8 @@ def batched(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, slip: str = "") -> T
         return torch.stack([_attend(x[:, :, h], log_a[..., h], B[:, :, h], C[:, :, h]) for h in range(x.shape[2])], 2)
     if slip == "last two axes":
         return _attend(x, log_a, B, C)
-    y = _attend(*(a.transpose(1, 2) for a in (x, log_a, B, C)), slip).transpose(1, 2)
+    by_head = (a.transpose(1, 2) for a in (x, log_a, B, C))
+    y = partial(_attend, slip=slip)(*by_head).transpose(1, 2)
     return y.detach() if slip == "detached" else y
 
 

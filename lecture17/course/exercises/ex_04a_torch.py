@@ -1,5 +1,6 @@
 """Exercises of 04a_torch: answers take and return tensors, and are compared with the NumPy reference in float64."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def batched_slip(slip: str) -> Function:
     def wrong(*args: Any) -> Any:
         from . import _torch
 
-        return _torch.batched(*args, slip=slip)
+        return partial(_torch.batched, slip=slip)(*args)
 
     return wrong
 
@@ -190,7 +191,7 @@ def decoding_slip(slip: str) -> Function:
     def wrong(*args: Any) -> Any:
         from . import _torch
 
-        return _torch.decoded(*args, slip=slip)
+        return partial(_torch.decoded, slip=slip)(*args)
 
     return wrong
 
