@@ -19,6 +19,7 @@ from .ranks import block_ranks
 from .recall import recall_error
 from .receptive import receptive_fields
 from .routes import reading_orders
+from .timeline import timeline
 from .tour import plateau_and_spike
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "receptive_fields",
     "sparse_and_dense",
     "state_in_two_bases",
+    "timeline",
 ]

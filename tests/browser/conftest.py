@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the course as it is before anybody opens it, and a notebook with every explorer."""
     folder = tmp_path_factory.mktemp("course")
-    tracked = ["notebooks", "solutions", "exercises", "jupytext.toml", "constraints.txt", "pyproject.toml"]
+    tracked = ["README.md", "notebooks", "solutions", "exercises", "jupytext.toml", "constraints.txt", "pyproject.toml"]
     for name in tracked:
         source = ROOT / name
         if source.is_dir():
