@@ -2,6 +2,7 @@
 
 from .chunks import chunk_cost, chunk_grid
 from .control import against_control
+from .cost import decoding_cost, time_against_length
 from .eigenvalues import eigenvalues
 from .features import random_feature_error
 from .growth import growth
@@ -19,7 +20,6 @@ from .ranks import block_ranks
 from .recall import recall_error
 from .receptive import receptive_fields
 from .routes import reading_orders
-from .timeline import timeline
 from .tour import plateau_and_spike
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "chunk_cost",
     "chunk_grid",
     "copying_accuracy",
+    "decoding_cost",
     "eigenvalues",
     "error_growth",
     "family_portrait",
@@ -48,5 +49,5 @@ __all__ = [
     "receptive_fields",
     "sparse_and_dense",
     "state_in_two_bases",
-    "timeline",
+    "time_against_length",
 ]

@@ -197,6 +197,20 @@ def image_rows(seed: int) -> Picture:
     return figures.image_rows({name: (row, np.arange(8)) for name, row in zip("ab", images, strict=True)}, title=TITLE)
 
 
+def cost_lines(seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    N = 256 * 2.0 ** np.arange(4)
+    return {"softmax": (N, 1e-9 * (1 + seed) * N**2), "ssd": (N, 1e-6 * N), "gla": (N[:3], 2e-6 * N[:3])}
+
+
+def time_against_length(seed: int) -> Picture:
+    forms = {"parallel": cost_lines(seed), "chunkwise": cost_lines(1000 * seed)}
+    return figures.time_against_length(forms, {"parallel": 2, "chunkwise": 1}, title=TITLE)
+
+
+def decoding_cost(seed: int) -> Picture:
+    return figures.decoding_cost(cost_lines(seed), cost_lines(seed), title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -220,6 +234,8 @@ MADE: list[Callable[[int], Picture]] = [
     mirrors,
     accuracy_by_place,
     copying_accuracy,
+    time_against_length,
+    decoding_cost,
     reading_orders,
     locality,
     receptive_fields,
