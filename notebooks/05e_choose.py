@@ -1,0 +1,256 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05e · Choose: which mixer for which task
+#
+# *10 minutes · ★☆☆*
+#
+# After this you can …
+# - rule out what a task forbids, by the memory it has and by what it must recall,
+# - say when FLOPs mislead, and decide by times measured on your own machine instead,
+# - give a recommendation with its reasons, and say what the reasons leave out.
+#
+# **How it works.** A choice is made by few rules. Each rule below is followed by a cell that fails if the rule is
+# false. The last step puts them together: a chooser, fed with what your machine can do. The letters are in the
+# [notation table](03a_semiseparable.ipynb#notation).
+
+# %%
+import numpy as np
+import torch
+
+from lecture17 import bench, experiments, flops, widgets
+from lecture17.reference import delta_rule, gla, retention, scan2d, ssd
+from lecture17.widgets import chooser
+
+# %% [markdown]
+# ## 1 · Rule: does the memory suffice?
+#
+# Decoding, each head carries a state of $r d$ numbers, or for softmax every key and value so far, $N (r + d)$ numbers.
+# **(1.1)** With $r = d$ the cache is the larger from $N > r / 2$ on: with heads of 64, after 32 tokens. **(1.2)** A
+# hybrid with one attention layer in eight (Jamba, arXiv 2403.19887) divides the cache by eight, and no more: it still
+# grows.
+#
+# Training, softmax is the frugal one. A fused kernel keeps one number for each token for the way back; a chunkwise one
+# keeps a state for each chunk, which is $r d / c$ numbers a token, 64 for chunks of 64.
+
+# %%
+r = d = 64  # numbers in a key, in a value
+state = flops.carried("ssd", 1, r, d)
+larger = [flops.carried("softmax", N, r, d) > state for N in range(65)]
+assert larger.index(True) == r // 2 + 1  # (1.1)
+
+for N in (1024, 65536, 1_048_576):
+    carried = {
+        name: chooser.size(chooser.compute(chooser.Params(N=N)).costs[name].memory)
+        for name in ("softmax", "hybrid", "ssd", "wkv4")
+    }
+    print(f"carried by a layer of 8 heads, N = {N:9,}:", ", ".join(map(": ".join, carried.items())))
+
+cache = flops.carried("softmax", 65536, r, d)
+hybrid = chooser.compute(chooser.Params(N=65536)).costs["hybrid"].memory
+assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes a number
+
+# %% [markdown]
+# ## 2 · Rule: does it recall what is asked for?
+#
+# **The gist.** What is kept must depend on the token; Mamba calls this *selective* (arXiv 2312.00752). **(2.1)**
+# RetNet's mask depends on age alone, linear attention forgets nothing; a gate of 0 drops the past *because of a token*.
+#
+# **The last value of a key.** **(2.2)** Write two values under one key. Whoever only adds reads their sum; the delta
+# rule, with $\beta = 1$, reads the second.
+#
+# **Any token, exactly.** **(2.3)** To repeat any text of $N$ tokens takes $N \log_2 |\mathcal A|$ bits (arXiv
+# 2402.01032; proved in part 03d). A state of $s$ numbers in float32 has $32\, s$. This is a bound: what is beyond it is
+# impossible. What training reaches is less (observed in part 03d, at small sizes: about a bit a number).
+
+# %%
+one = np.ones((8, 1))
+by_age = retention.matrix(one, one, one, 0.9)
+assert np.allclose(by_age[1:, 1:], by_age[:-1, :-1])  # the same along every diagonal
+log_a = np.zeros(8)
+log_a[4] = -np.inf  # token 4 closes the gate
+for M in (ssd.matrix(one, log_a, one, one), gla.matrix(one, one, one, log_a[:, None])):
+    assert (M[4:, :4] == 0).all()
+    assert (M[:4, :4] == np.tri(4)).all()  # (2.1)
+
+key, values = np.array([[0.6, 0.8]] * 2), np.array([[1.0], [5.0]])
+added, _ = ssd.recurrent(values, np.zeros(2), key, key)
+replaced, _ = delta_rule.recurrent(key, key, values, np.ones(2))
+read = added[1, 0], replaced[1, 0]
+print("values 1 and 5 under one key: adding reads {:g}, the delta rule {:g}".format(*read))
+assert np.allclose((added[1], replaced[1]), ([6], [5]))  # (2.2)
+
+numbers = 8 * flops.carried("delta_rule", 1, r, d)  # of a layer of 8 heads
+bits_a_token = np.log2(32_768)  # a vocabulary of this size
+longest, learned = (int(bits * numbers / bits_a_token) for bits in (32, 1))
+print(f"state of {numbers:,} numbers: no text beyond {longest:,} tokens can be copied,")
+print(f"at a bit a number {learned:,}")
+assert longest == 69_905  # (2.3)
+
+# %% [markdown]
+# ## 3 · Rule: what does it cost?
+#
+# **(3.1)** By FLOPs, softmax is cheaper than SSD in training up to a few hundred tokens, and dearer beyond in
+# proportion to $N$. **(3.2)** By FLOPs Mamba-1, with its 16 numbers of state a channel, beats everybody that has a
+# gate. Seconds are another matter: its FLOPs are not matrix products (correction 7,
+# [part 02](02_intuition.ipynb#correction-7)). So measure.
+
+# %%
+lengths = np.arange(64, 2049)
+softmax = np.array([chooser.layer_flops("softmax", "training", N) for N in lengths])
+chunkwise = np.array([chooser.layer_flops("ssd", "training", N) for N in lengths])
+crossover = lengths[np.argmax(softmax > chunkwise)]
+print(f"by FLOPs, softmax is dearer than SSD from {crossover} tokens on")
+assert 200 < crossover < 300  # (3.1)
+assert np.allclose(np.diff(softmax / chunkwise)[1000:] * 256, 1, atol=0.05)  # one more each 256
+
+gated = chooser.RECALL["the gist"][0]
+trained = chooser.compute(chooser.Params(N=4096, phase="training")).costs
+at_4096 = {mixer: cost.flops for mixer, cost in trained.items()}
+assert min(gated, key=at_4096.get) == "selective_scan"  # (3.2)
+
+# %% [markdown]
+# The next cells time each mixer as it is trained (softmax: PyTorch's own attention; RWKV-4 has no chunkwise form and is
+# timed token by token), and one step of decoding. Forward pass, one layer of 8 heads of 64, float32, batch 1.
+
+# %%
+full = experiments.settings.FULL
+trained_at = (512, 2048, 8192) if full else (512, 2048)
+stepped_at, budget = ((16, 4096, 16384), 0.1) if full else ((16, 4096), 0.02)
+
+
+def softmax_step(N: int) -> float:
+    """Seconds of one query against a cache of N keys and values."""
+    keys, values = torch.randn(2, 1, 8, N, 64)
+    query = torch.randn(1, 8, 1, 64)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    return bench.median_seconds(lambda: attend(query, keys, values), budget)
+
+
+def forward(mixer: str, N: int) -> float:
+    """Seconds of a forward pass over N tokens, as the mixer is trained."""
+    call, arguments = bench.function(mixer, chooser.form(mixer)), bench.inputs(mixer, N)
+    with torch.no_grad():
+        return bench.median_seconds(lambda: call(*arguments), budget)
+
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+rows = []
+for mixer in ("softmax", *bench.MIXERS):
+    for N in trained_at:
+        if mixer != "wkv4" or N <= 2048:
+            rows.append(bench.Row(mixer, chooser.form(mixer), N, forward(mixer, N)))
+    for N in stepped_at:
+        seconds = softmax_step(N) if mixer == "softmax" else bench.step_seconds(mixer, N, budget)
+        rows.append(bench.Row(mixer, "step", N, seconds))
+
+print(f"{'milliseconds':20}" + "".join(f"{f'N = {N:,}':>12}" for N in trained_at), end="")
+print("".join(f"{f'step, {N:,}':>14}" for N in stepped_at))
+for mixer in ("softmax", *bench.MIXERS):
+    times = {(row.form == "step", row.N): 1e3 * row.seconds for row in rows if row.mixer == mixer}
+    cells = [f"{times.get((False, N), np.nan):12.3g}" for N in trained_at]
+    cells += [f"{times[True, N]:14.3g}" for N in stepped_at]
+    print(f"{chooser.NAMES[mixer]:20}", *cells, sep="")
+run = "full run" if full else "QUICK run, for tests (for the full one set full = True)"
+print(f"{run}, {np.datetime64('today')}; {bench.machine()}")
+
+# %%
+def time_of(mixer: str, phase: str, N: int) -> float:
+    return chooser.seconds(mixer, phase, N, rows)
+
+
+longest = trained_at[-1]
+if full:  # a busy machine can turn these round in a quick run
+    assert time_of("selective_scan", "training", longest) > time_of("ssd", "training", longest)
+    assert time_of("softmax", "training", longest) > time_of("ssd", "training", longest)
+    assert time_of("softmax", "decoding", 16384) > 10 * time_of("softmax", "decoding", 16)
+
+# %% [markdown]
+# **Learned:** counting says what is possible, the clock what is so. Mamba-1 has the fewest FLOPs of all with a gate,
+# and is not the quickest here: a fused kernel for it would be another program, and another measurement.
+#
+# ## 4 · Rule: has the data one direction, or two?
+#
+# A causal mixer reads an image in some order, and what lies one row up lies a whole row of tokens back. **(4.1)** By
+# rows, the pixel above is $W$ tokens away, by columns one; four routes (rows, columns, both reversed; VMamba, arXiv
+# 2401.10166) bring every neighbor next to the pixel once, at four times the cost. Softmax needs no route: it looks at
+# all pairs, in both directions, which is twice the causal half.
+
+# %%
+H = W = 32
+above, here = 3 * W + 5, 4 * W + 5  # a pixel, and the one below it, counted by rows
+distances = [
+    abs(int(np.argwhere(route == above)[0, 0] - np.argwhere(route == here)[0, 0]))
+    for route in scan2d.routes(H, W)
+]
+print("the pixel above, in tokens, on the four routes:", distances)
+assert distances == [W, 1, W, 1]  # (4.1)
+print(f"what a decay of 0.9 leaves of it: {0.9**W:.3f} by rows, {0.9:.1f} by columns")
+
+line, image = (
+    chooser.compute(chooser.Params(phase="training", shape=s)).costs for s in ("1-D", "2-D")
+)
+assert image["ssd"].flops == 4 * line["ssd"].flops
+assert image["softmax"].flops == 2 * line["softmax"].flops
+
+# %% [markdown]
+# ## 5 · The chooser
+#
+# The rules, one after another: leave out what recalls too little, leave out what does not fit, and take the quickest of
+# the rest, by the times measured above (between two lengths a straight line on a log-log plot, beyond the last one in
+# proportion to FLOPs, so far extrapolations are guesses). The sentences under the picture give each reason with its
+# number.
+#
+# **Predict.** Decoding at 16,384 tokens, 10 MB a layer, and the last value of a key must be found again: what is left?
+# Now the same with "any token": what is left, and why not softmax? Then move the length to the end.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+widgets.ArchitectureChooser(rows)
+
+# %% [markdown]
+# Five tasks, by FLOPs alone, so that this table is the same on every machine. **Predict** each before you run the cell.
+
+# %%
+tasks = {
+    "short texts, trained": chooser.Params(128, "100 MB", "training", "any token", "1-D"),
+    "chat on a telephone": chooser.Params(8192, "1 MB", "decoding", "last value of a key", "1-D"),
+    "DNA, a million bases": chooser.Params(2**20, "1 GB", "decoding", "the gist", "1-D"),
+    "a long book, quoted": chooser.Params(2**17, "100 MB", "decoding", "any token", "1-D"),
+    "photographs, trained": chooser.Params(256, "100 MB", "training", "the gist", "2-D"),
+}
+chosen = {}
+for name, params in tasks.items():
+    choice = chooser.compute(params)
+    chosen[name] = choice.best if choice.costs[choice.best].fits else None
+    print(f"{name:21} {chooser.NAMES.get(chosen[name], 'nothing fits')}")
+assert chosen == {
+    "short texts, trained": "softmax",
+    "chat on a telephone": "delta_rule",
+    "DNA, a million bases": "selective_scan",
+    "a long book, quoted": "hybrid",
+    "photographs, trained": "selective_scan",
+}
+
+# %% [markdown]
+# **What no rule here says.** How *well* a mixer that may do it will do it. Two that pass all rules can differ in what
+# they learn in the time you have, and no count of FLOPs tells. Nor does the chooser know what must be *tracked*
+# (parity, order: part 03d), what your GPU does to the ratios, or what a fused kernel would. Take its answer as a short
+# list, train two of the list small, at equal steps *and* equal time with several seeds, and let that decide.
+#
+# ## Recap
+#
+# - Memory first: a cache outgrows a state after 32 tokens of a head of 64; in training it is the other way round.
+# - Recall second: gates select, removal replaces, only what grows copies everything.
+# - Cost last, and in seconds of the machine that will do it; FLOPs rank matrix products and loops wrongly.
+# - An image costs four routes, or all pairs.
+# - Long texts with exact recall: a hybrid, and a limit to it that is counting, not engineering.
+#
+# **Where next:** part 06, the review: the whole course on one page, a quiz, and what to read.
