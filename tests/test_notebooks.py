@@ -17,7 +17,7 @@ each = pytest.mark.parametrize("path", ALL, ids=lambda p: f"{p.parent.name}/{p.s
 @each_notebook
 def test_it_opens_with_title_minutes_stars_and_three_promises(path: Path) -> None:
     first = read(path).cells[0].source.splitlines()
-    assert re.match(r"# \d\d[a-d]? · ", first[0])
+    assert re.match(r"# \d\d[a-e]? · ", first[0])
     assert re.search(r"\d+ (min|seconds).*[★☆]{3}", "\n".join(first[1:4]))
     assert "After this you can …" in first
     assert sum(line.startswith("- ") for line in first) == 3
