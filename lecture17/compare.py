@@ -17,7 +17,7 @@ def assert_same(*, tol: float = 1e-10, **named: ArrayLike) -> None:
     """
     if len(named) < 2:
         raise ValueError(f"got {len(named)} array(s) by name: expected at least two, as in assert_same(mine=y, loop=z)")
-    floats = {name: np.multiply(np.asarray(value), 1.0) for name, value in named.items()}  # masks and counts compare too
+    floats = {name: np.multiply(np.asarray(value), 1.0) for name, value in named.items()}  # masks and counts too
     (first_name, first), *others = floats.items()
     for name, other in others:
         if other.shape != first.shape:

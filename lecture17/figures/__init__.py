@@ -20,6 +20,7 @@ from .ranks import block_ranks
 from .recall import recall_error
 from .receptive import receptive_fields
 from .routes import reading_orders
+from .timeline import timeline
 from .tour import plateau_and_spike
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "sparse_and_dense",
     "state_in_two_bases",
     "time_against_length",
+    "timeline",
 ]

@@ -110,7 +110,12 @@ def growth(seed: int) -> Picture:
     return figures.growth(tokens, held, "numbers held", title=TITLE)
 
 
-def growth_of_two(seed: int) -> Picture:
+def timeline(seed: int) -> Picture:
+    lines = {"state spaces": [("S4", "2111.00396"), ("Mamba", "2312.00752")], "deltas": [("A", f"2{seed}06.06484")]}
+    return figures.timeline(lines, title=TITLE)
+
+
+def growth_twice(seed: int) -> Picture:
     return figures.growth([16, 64], {"a state": [5, 5 + seed], "attention": [16, 64]}, "bytes sent", title=TITLE)
 
 
@@ -225,7 +230,8 @@ MADE: list[Callable[[int], Picture]] = [
     chunk_grid,
     chunk_cost,
     growth,
-    growth_of_two,
+    growth_twice,
+    timeline,
     plateau_and_spike,
     recall_error,
     family_portrait,
