@@ -49,7 +49,7 @@ def timeline(lines: Mapping[str, Sequence[tuple[str, str]]], *, title: str) -> P
             )
     ax.set_yticks(range(len(lines)), list(lines))
     first, last = int(everything[0][0]), int(everything[-1][0]) + 1
-    ax.set(xlim=(first - 0.1, last + 0.1), ylim=(len(lines) - 0.4, -0.6), xlabel="year")
+    ax.set(xlim=(first - 0.1, last + 0.1), ylim=(len(lines) - 0.4, -0.6), xlabel="year", ylabel="line of descent")
     ax.set_xticks(range(first, last + 1))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
