@@ -1,0 +1,140 @@
+"""Checks that cannot be fooled: answers made wrong mechanically are rejected, or are right all the same, and why."""
+
+import contextlib
+import io
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lecture17.course.checking import check
+from lecture17.course.exercise import Exercise
+
+from .mutants import sources, wrapped
+from .test_exercises import answer_name, each, solution_cells, solve
+
+SECONDS = 60  # that one answer may take on all cases
+
+VECTORS = "the product of two vectors does not depend on their order"
+RANK = "a threshold within a few powers of ten cuts the same gap: what is zero is 1e-16"
+MAXIMUM = "any nearby number in place of the maximum keeps the exponentials finite, and it cancels"
+EITHER = "the order of the two is free"
+UPPER = "what is above the diagonal is cut away in the next step"
+LIKE = "what it makes is as good: NumPy turns one into the other"
+ANY = "many answers are right, and this is one of them"
+
+# What passes because it computes the same: the mutant, and why.
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "01_tour-wkv": {
+        "line 4: without the call of np.zeros_like(u)": "what the sums begin with is multiplied by exp(-inf)",
+        "line 7: arguments swapped in np.maximum(o, u + k[t])": EITHER,
+        "line 7: only the right of u + k[t]": MAXIMUM,
+        "line 11: arguments swapped in np.maximum(w + o, k[t])": EITHER,
+        "line 11: without m = np.maximum(w + o, k[t])": MAXIMUM,
+    },
+    "01_tour-retention-three-ways": {
+        "line 5: without the call of np.abs(np.arange(N)[:, None] - np.arange(N))": UPPER,
+        "line 21: results reversed in return (parallel, recurrent, chunkwise)": "the three are equal",
+    },
+    "02_intuition-unroll-ssm": {
+        "line 4: C @ np.linalg.matrix_power(A, k) @ B the other way round": VECTORS,
+    },
+    "02_intuition-fast-matvec": {
+        "line 7: U[i] @ forward the other way round": VECTORS,
+        "line 9: U_up[i] @ backward the other way round": VECTORS,
+    },
+    "03a_semiseparable-block-rank": {
+        "line 4: 2 one less": RANK,
+        "line 4: only the left of 1e-08 * np.linalg.norm(M, 2)": RANK,
+        "line 6: another comparison in np.linalg.svd(b, compute_uv=False) > threshold": RANK,
+    },
+    "03a_semiseparable-segsum": {"as a list": LIKE},
+    "03a_semiseparable-generators-overflow": {
+        "line 4: another comparison in -np.cumsum(log_a[1:]) > np.log(np.finfo(np.float64).max)": "never equal",
+        "line 5: without the call of int(np.argmax(overflows))": LIKE,
+        "line 10: C[t] @ h the other way round": VECTORS,
+    },
+    "03b_duality-exp-counterexample": {
+        "line 4: without the call of np.array([1.0, 1.0])": LIKE,
+        "line 4: 1.0 one more": ANY,
+        "line 4: 1.0 one less": ANY,
+    },
+    "03b_duality-running-normaliser": {"line 9: Q[t] @ z the other way round": VECTORS},
+    "03b_duality-softmax-rank": {
+        "line 5: 0 one more": RANK,
+        "line 5: only the left of 1e-08 * s[0]": RANK,
+        "line 5: another comparison in s > 1e-08 * s[0]": RANK,
+        "line 5: without the call of int((s > 1e-08 * s[0]).sum())": LIKE,
+    },
+    "03c_family-retention-chunkwise": {"line 9: without the call of np.abs(t[:, None] - t)": UPPER},
+    "03d_expressivity-parity-by-hand": {"line 8: 1 one more": "0.5 and 1.5 are cut to 0 and 1, as 0 and 1 are"},
+    "03d_expressivity-mod-counter": {
+        "line 4: without the call of np.array([1.0, 0.0])": LIKE,
+        "line 8: without the call of np.array([[c, -s], [s, c]])": LIKE,
+    },
+    "03d_expressivity-permutation-householder": {
+        "line 7: without the call of int(T[:, step].argmax())": LIKE,
+        "as a list": LIKE,
+    },
+    "04a_torch-batched-ssd": {
+        "line 6: arguments swapped in tensor.transpose(1, 2)": EITHER,
+        "line 8: -2 without its sign": "axis 2 of four is axis -2",
+        "line 11: arguments swapped in y.transpose(1, 2)": EITHER,
+    },
+    "04a_torch-decode-cache": {"line 9: 0 one less": "that axis has length 1"},
+    "04c_vision-cross-scan": {
+        "line 7: without the call of np.stack([rows, columns, rows[::-1], columns[::-1]])": LIKE,
+    },
+}
+
+
+@contextlib.contextmanager
+def no_longer_than(seconds: int) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def passes(exercise: Exercise, answer: Callable[..., Any]) -> bool:
+    with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+        try:
+            with no_longer_than(SECONDS):
+                check(exercise.id, answer)
+        except (AssertionError, TimeoutError):
+            return False
+    return True
+
+
+@each
+@pytest.mark.filterwarnings("ignore")
+def test_every_mutant_of_the_solution_is_rejected(exercise: Exercise) -> None:
+    names = solve(exercise)
+    name, (source, _) = answer_name(exercise), solution_cells(exercise)
+    made, survivors = 0, []
+    for what, text in sources(source):
+        try:
+            scope = dict(names)
+            exec(compile(text, "<mutant>", "exec"), scope)
+        except Exception:
+            continue  # it cannot even be defined
+        made += 1
+        if passes(exercise, scope[name]):  # type: ignore[arg-type]
+            survivors.append(what)
+    answer = names[name]
+    assert callable(answer)
+    if exercise.run is None:
+        for what, mutant in wrapped(answer, list(exercise.draw(np.random.default_rng(0)).values())):
+            made += 1
+            if passes(exercise, mutant):
+                survivors.append(what)
+    assert made >= 10
+    assert set(survivors) == EQUIVALENT.get(exercise.id, {}).keys()
