@@ -1,4 +1,4 @@
-"""Triton kernels behind `backend="triton"`, forward and backward: ssd. Those of gla are here, not yet chosen by ops.
+"""Triton kernels behind `backend="triton"`, forward and backward: those of ssd.
 
 Each module holds the kernels of one mixer and one operator, registered with torch.library, so that torch.compile sees
 one operator and not what is inside. They need the gpu extra. Without a GPU they run in Triton's interpreter (set

@@ -48,12 +48,8 @@ def _numbers(mixer: str, d_k: int, d_v: int, dtype: torch.dtype) -> tuple[list[T
     """Arguments and state of one head; their values do not matter."""
     N = 256
     keys, values, state = torch.zeros(1, N, 1, d_k), torch.zeros(1, N, 1, d_v), torch.zeros(1, 1, d_k, d_v)
-    gates = {
-        "ssd": [values, torch.zeros(1, N, 1), keys, keys],
-        "gla": [keys, keys, values, keys],
-        "rwkv7": [keys, keys, keys, values, keys, keys],
-    }
-    return [x.to(dtype).requires_grad_() for x in gates[mixer]], state
+    arguments = {"ssd": [values, torch.zeros(1, N, 1), keys, keys]}
+    return [x.to(dtype).requires_grad_() for x in arguments[mixer]], state
 
 
 def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype) -> list[Launch]:
