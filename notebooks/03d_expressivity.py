@@ -536,6 +536,7 @@ title = "A state copies what fits into it: the longer the string, the larger the
 figures.copying_accuracy(sizes, copied, by_softmax, title=title)
 
 # %%
+# NBVAL_IGNORE_OUTPUT
 for L, runs in copy_runs.items():
     assert runs.mean("softmax", L).min() > 0.9
     assert runs.mean("32 numbers", L).mean() < 0.5
