@@ -27,7 +27,8 @@ from lecture17.compare import assert_same
 # ## The matrix
 #
 # Every token $i$ gets a vector $u_i$ to **read** with, and every token $j$ a vector $v_j$ to **write** with (all
-# letters stand in the [notation table](03a_semiseparable.ipynb#notation)). Put
+# letters stand in the [notation table](03a_semiseparable.ipynb#notation), all
+# words in the [glossary](06_review.ipynb#glossary)). Put
 #
 # $$A_{ij} = u_i^\top v_j \quad\text{for } i \ge j, \qquad A_{ij} = 0 \quad\text{for } i < j .$$
 #

@@ -24,7 +24,7 @@
 # Forget nothing, and this is the linear attention of [00 · Quick start](00_quickstart.ipynb). The four relatives
 # differ in how they forget, each a little freer than the one before. **None of them is softmax attention**, which has
 # no state of fixed size: that is proved in [03b · Duality](03b_duality.ipynb). (All letters: the
-# [notation table](03a_semiseparable.ipynb#notation).)
+# [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).)
 #
 # **How to play.** At each stop you meet a function of ten lines, then a picture. **Predict** the picture before you
 # look. Run its cell in JupyterLab and you get a slider that changes the decay.

@@ -20,7 +20,7 @@
 # a rucksack, the **state**. On the other side hangs a cable car: all pairs of tokens at once, no rucksack, the
 # **matrix**. Whoever tells of the summit tells of the same summit. (The proofs are in
 # [03a](03a_semiseparable.ipynb) and [03b](03b_duality.ipynb); the letters in the
-# [notation table](03a_semiseparable.ipynb#notation).)
+# [notation table](03a_semiseparable.ipynb#notation), words in the [glossary](06_review.ipynb#glossary).)
 
 # %%
 from dataclasses import dataclass

@@ -24,6 +24,8 @@
 #
 # ## Notation of the whole course
 #
+# (The words are explained in the [glossary](06_review.ipynb#glossary).)
+#
 # Tokens are rows, counted from 0. $M_{[s:,\,:s+1]}$ means what it means in Python: the rows from $s$ on, the columns
 # up to and with $s$.
 #

@@ -24,7 +24,7 @@
 # **Letters.** $N$ tokens, which are the rows. The state $S_t$ is keys × values. $C_i, B_j \in \mathbb R^r$ read and
 # write it, $r$ is `d_state`, and $a_t = e^{\texttt{log\_a}[t]}$ is the decay at token $t$. A product such as
 # $a_i a_{i-1} \cdots a_{j+1}$ is 1 when it is empty ($i = j$). All letters: the
-# [notation table](03a_semiseparable.ipynb#notation).
+# [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).
 
 # %%
 import numpy as np

@@ -23,7 +23,7 @@
 # **Letters.** $N$ tokens, the rows. The state $S_t$ is keys × values. $q_t, k_t \in \mathbb R^{r}$ read and write,
 # $v_t \in \mathbb R^{d}$ is what is written; Mamba calls them $C_t, B_t, x_t$ and RWKV calls $q$ the receptance. $L$
 # is the decay mask of part 03b, $\odot$ the product entry by entry. All letters: the
-# [notation table](03a_semiseparable.ipynb#notation).
+# [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).
 
 # %%
 import numpy as np

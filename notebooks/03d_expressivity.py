@@ -22,8 +22,8 @@
 # possible does not make it learnable, and a failed training proves nothing impossible.
 #
 # **Letters.** $h_t$ is the state, $r$ numbers in all; $A_t$ its transition, $a_t$ if it is one number; $x_t$ the token;
-# $N$ tokens. All letters: the [notation table](03a_semiseparable.ipynb#notation). Chunks and speed play no part here:
-# this is about what can be computed at all.
+# $N$ tokens. All letters: the [notation table](03a_semiseparable.ipynb#notation); all words: the
+# [glossary](06_review.ipynb#glossary). Chunks and speed play no part here: this is about what can be computed at all.
 
 # %%
 from fractions import Fraction

@@ -83,9 +83,10 @@ def test_links_lead_to_files_and_anchors_that_exist(path: Path) -> None:
 
 
 @each_notebook
-def test_it_links_to_the_table_of_notation(path: Path) -> None:
+def test_it_links_to_the_table_of_notation_and_the_lecture_to_the_glossary(path: Path) -> None:
     text = "\n".join(c.source for c in read(path).cells)
     assert "(03a_semiseparable.ipynb#notation)" in text or '<a id="notation">' in text
+    assert "(06_review.ipynb#glossary)" in text or path.stem > "04"
 
 
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem < "03c"], ids=lambda p: p.stem)
