@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lecture17.course import checking
 from lecture17.course.checking import check
 from lecture17.course.exercise import Exercise
 
@@ -32,7 +33,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "line 7: arguments swapped in np.maximum(o, u + k[t])": EITHER,
         "line 7: only the right of u + k[t]": MAXIMUM,
         "line 11: arguments swapped in np.maximum(w + o, k[t])": EITHER,
-        "line 11: without m = np.maximum(w + o, k[t])": MAXIMUM,
     },
     "01_tour-retention-three-ways": {
         "line 5: without the call of np.abs(np.arange(N)[:, None] - np.arange(N))": UPPER,
@@ -116,7 +116,9 @@ def passes(exercise: Exercise, answer: Callable[..., Any]) -> bool:
 
 @each
 @pytest.mark.filterwarnings("ignore")
-def test_every_mutant_of_the_solution_is_rejected(exercise: Exercise) -> None:
+def test_every_mutant_of_the_solution_is_rejected(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A mutant that is wrong in one case of a hundred would be rejected on some days only: here the days are alike.
+    monkeypatch.setattr(checking, "fresh_seeds", lambda: range(1_000_000, 1_000_012))
     names = solve(exercise)
     name, (source, _) = answer_name(exercise), solution_cells(exercise)
     made, survivors = 0, []

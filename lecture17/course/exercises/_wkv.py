@@ -11,11 +11,11 @@ def draw_wkv(rng: np.random.Generator) -> Inputs:
     """Keys of every size: moderate ones, all of them huge, rising through the whole range of exp, falling likewise."""
     N, d = int(rng.integers(2, 30)), int(rng.integers(1, 5))
     w = -np.exp(rng.normal(-1.0, 1.0, size=d))
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         w[rng.integers(d)] = -np.inf
     k = 2 * rng.normal(size=(N, d))
     k += rng.choice([0.0, 0.0, -900.0, 900.0])
-    if rng.random() < 0.4:
+    if rng.random() < 0.5:
         k += np.linspace(-1000, 1000, N)[:, None] * rng.choice([-1, 1])
     return {"w": w, "u": rng.normal(size=d), "k": k, "v": rng.normal(size=(N, d))}
 

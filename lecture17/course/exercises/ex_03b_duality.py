@@ -366,12 +366,12 @@ THRESHOLD = 1e-8  # singular values below this part of the largest count as zero
 
 
 def draw_split(rng: np.random.Generator) -> Inputs:
-    """Queries, keys and a split: no singular value lies near the threshold, and some lie below it."""
+    """Queries, keys and a split: no singular value lies near the threshold of the first or second, and some below."""
     while True:
         N, d_k = int(rng.integers(24, 61)), int(rng.integers(1, 3))
         Q, K, split = rng.normal(size=(N, d_k)), rng.normal(size=(N, d_k)), int(rng.integers(10, N - 10))
         s = np.linalg.svd(attention.softmax_matrix(Q, K)[split:, :split], compute_uv=False)
-        near = (s > THRESHOLD * s[0] / 2) & (s < THRESHOLD * s[0] * 2)
+        near = (s > THRESHOLD * s[1] / 2) & (s < THRESHOLD * s[0] * 2)
         if s[-1] < THRESHOLD * s[0] and not near.any():
             return {"Q": Q, "K": K, "split": split}
 
