@@ -80,7 +80,11 @@ assert min(shuffled) > linear_level + 0.02
 #
 # The usual comparison is "four routes" against "one mixer". But these differ in *two* things: routes, and parameters.
 # **The control has the parameters and not the routes.** The last two kinds repeat control and four routes with a
-# learned vector for each patch, as most published models have.
+# learned vector for each patch, as Vim has it (arXiv 2401.09417).
+#
+# A warning about all accuracies below: steps, learning rate, patches and width were tried out on *these same 497
+# images*, so each is a little optimistic. They are the same for all kinds. So read the differences to the control, not
+# the heights.
 #
 # **Predict** the order of the seven, and how far apart they are. Which part of the gain from one mixer to four routes
 # will the control have?
@@ -107,7 +111,7 @@ sizes = {
     for name, options in kinds.items()
 }
 assert sizes["control"] == sizes["two routes"] == sizes["four routes"] == sizes["Hilbert"]
-schedule = experiments.Schedule(steps=900 if full else 60, lengths=(1, 1), batch=64, lr=5e-3)
+schedule = experiments.Schedule(steps=750 if full else 60, lengths=(1, 1), batch=64, lr=5e-3)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -128,7 +132,8 @@ print(experiments.provenance(full, seeds))
 # the *same* images, and much of that error is common to both. So take the difference image by image, and draw the 497
 # images anew, with replacement, many times (a *paired bootstrap*; Efron, 1979).
 #
-# **Predict.** For which kinds does the 95% interval of the difference to the control not contain zero?
+# **Predict.** For which kinds does the 95% interval of the difference to the control not contain zero? (The last kind
+# is compared with its own control, the one with positions.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -146,6 +151,7 @@ def interval(name: str, control: str = "control") -> tuple[float, float]:
 intervals = {name: interval(name) for name in list(kinds)[:5] if name != "control"}
 intervals["four routes, positions"] = interval("four routes, positions", "control, positions")
 level = ("linear classifier", linear_level)
+assert round(np.sqrt(0.94 * 0.06 / len(pixels[n:])), 2) == 0.01  # one point
 title = "Against a control with as many parameters, the routes give about half of the gain"
 figures.against_control(accuracies, intervals, level, title=title)
 
@@ -155,22 +161,25 @@ mean = {name: a.mean() for name, a in accuracies.items()}
 usual = mean["four routes"] - mean["one mixer"]
 by_parameters = mean["control"] - mean["one mixer"]
 print(f"four routes against one mixer: {100 * usual:+.1f} points, of which")
-print(
-    f"{100 * by_parameters:+.1f} come with four mixers on one route, {100 * (usual - by_parameters):+.1f} with routes"
-)
+print(f"{100 * by_parameters:+.1f} come with four mixers on one route,", end=" ")
+print(f"{100 * (usual - by_parameters):+.1f} with routes")
 
 # %% [markdown]
 # ## 4 · What holds
 #
 # **Learned.** *Clear, for every seed and by the interval:* two routes and four routes beat the control, and the
-# control beats one mixer. Without the control the whole gain would have gone to the routes; about half of it came
-# with the parameters.
+# control beats one mixer, which does not even reach the linear classifier. Without the control the whole gain would
+# have gone to the routes; about half of it came with the parameters.
+#
+# *Clear in the mean:* a learned vector for each patch helps the control as well, by about as much as four routes do. So
+# part of what routes give is to know *where* a stroke lies, and that can be had without them.
 #
 # *Fragile, not to be built on:* the order of two and four routes; Hilbert, whose interval reaches down to about zero;
-# and any number carried to another network. The last two rows learn positions: compare their gain with the one above.
+# what four routes add where positions are learned, whose interval begins near zero; and any number carried to another
+# network.
 #
-# *Not shown at all:* anything about photographs. These are 16 patches of small gray images, and no state is short of
-# room.
+# *Not shown at all:* anything about photographs. These are 16 patches of small gray images, and nothing in them is
+# further away than 15 tokens.
 #
 # The next cell holds these sentences to the results. What needs the full run is asserted there only.
 
@@ -178,13 +187,16 @@ print(
 assert min(a.min() for a in accuracies.values()) > 0.2  # even quickly: twice the chance of 1 in 10
 if full:
     control = accuracies["control"]
-    assert accuracies["one mixer"].max() < control.min()
+    assert accuracies["one mixer"].max() < min(control.min(), linear_level)
     for name in ("two routes", "four routes"):
         assert accuracies[name].min() > control.max(), name
         assert accuracies[name].min() > linear_level, name
         assert intervals[name][0] > 0, name
+    assert intervals["one mixer"][1] < 0
     assert 0.3 < by_parameters / usual < 0.7
-    assert intervals["Hilbert"][0] < 0.01
+    assert 0.5 < (mean["control, positions"] - mean["control"]) / (usual - by_parameters) < 1.5
+    for name in ("Hilbert", "four routes, positions"):
+        assert -0.02 < intervals[name][0] < 0.01, name
 
 # %% [markdown]
 # ## Recap
@@ -192,6 +204,7 @@ if full:
 # - A fair comparison changes one thing. More routes usually bring more parameters along; a control has these alone.
 # - Seeds and test images are two sources of chance; a paired bootstrap asks for the second.
 # - A test split by the order of the file is harder than a shuffled one, and a linear classifier is the level to beat.
-# - Here routes are worth a few points at equal parameters, and the direction matters more than the curve.
+# - Here routes are worth a few points at equal parameters; which routes, these seeds do not tell.
+# - Settings that were tried on the test make its accuracy optimistic, for the control as well.
 #
-# **Where next:** part 05e puts cost and quality together into a choice.
+# **Where next:** [part 05e](05e_choose.ipynb) puts cost and quality together into a choice.
