@@ -117,7 +117,7 @@ def play_retnet(gamma: float):
     M, _ = retnet_loop(Q, K, impulses, gamma)
     y, states = retnet_loop(Q, K, x, gamma)
     title = f"RetNet forgets by the clock: at γ = {gamma:.2f} {half_life(gamma)}"
-    return figures.plateau_and_spike(M, states, x, y, title=title)
+    return figures.Play(M, states, x, y, title)
 
 
 Slider(play_retnet, "decay γ", 0.3, 1.0, value=0.9)
@@ -210,7 +210,7 @@ def play_mamba2(a: float):
     M, _ = mamba2_loop(impulses, log_a, K, Q)  # B = K writes, C = Q reads
     y, states = mamba2_loop(x, log_a, K, Q)
     title = f"Mamba-2 forgets when a token says so: token 16 keeps {a**30:.0%}"
-    return figures.plateau_and_spike(M, states, x, y, title=title)
+    return figures.Play(M, states, x, y, title)
 
 
 Slider(play_mamba2, "decay a of a step of Δ = 1", 0.3, 1.0, value=0.9)
@@ -303,7 +303,7 @@ def play_gla(alpha: float):
     M, _ = gla_loop(Q, K, impulses, log_alpha)
     y, states = gla_loop(Q, K, x, log_alpha)
     title = f"GLA forgets key by key: under the first, {half_life(alpha)}"
-    return figures.plateau_and_spike(M, states, x, y, title=title)
+    return figures.Play(M, states, x, y, title)
 
 
 Slider(play_gla, "gate α of the first key", 0.3, 1.0, value=0.6)
@@ -391,7 +391,7 @@ def play_wkv(decay: float):
     M, _ = wkv_loop(w[:1], u[:1], k[:, :1], impulses)  # the first channel's weights
     y, states = wkv_loop(w, u, k, x)
     title = f"RWKV-4 takes a fading mean: at decay {decay:.2f} {half_life(decay)}"
-    return figures.plateau_and_spike(M, states, x, y, title=title)
+    return figures.Play(M, states, x, y, title)
 
 
 Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
@@ -450,7 +450,7 @@ def play_rwkv7(decay: float):
     M, _ = rwkv7_loop(Q, *inputs, impulses, K, rate)
     y, states = rwkv7_loop(Q, *inputs, x, K, rate)
     title = f"RWKV-7 replaces what it finds: at w = {decay:.2f} {half_life(decay)}"
-    return figures.plateau_and_spike(M, states, x, y, title=title)
+    return figures.Play(M, states, x, y, title)
 
 
 Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)

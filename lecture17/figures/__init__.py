@@ -21,9 +21,10 @@ from .recall import recall_error
 from .receptive import receptive_fields
 from .routes import reading_orders
 from .timeline import timeline
-from .tour import plateau_and_spike
+from .tour import Play, plateau_and_spike
 
 __all__ = [
+    "Play",
     "accuracy_by_place",
     "against_control",
     "block_ranks",

@@ -1,20 +1,32 @@
 """Sequence mixers as matrices: one token a row, one token a column."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 
 from ._picture import Picture
 from ._style import MAGNITUDES, OUTPUT, SIGNED, STATE, styled
 
 
-def draw_matrix(ax: Axes, M: np.ndarray, title: str) -> None:
-    """`M` as an image: signed values around white, magnitudes from dark to light, nothing above the diagonal."""
-    largest = np.abs(M).max()
-    signed = M.min() < 0
-    shown = np.where(np.tri(len(M)) + np.abs(M) > 0, M, np.nan)
-    image = ax.imshow(shown, cmap=SIGNED if signed else MAGNITUDES, vmin=-largest if signed else 0, vmax=largest)
+def lower_triangle(M: np.ndarray) -> np.ndarray:
+    """`M` with nothing to be seen above the diagonal, unless something stands there."""
+    return np.where(np.tri(len(M)) + np.abs(M) > 0, M, np.nan)
+
+
+def draw_matrix(ax: Axes, M: np.ndarray, title: str, like: Sequence[np.ndarray] = ()) -> AxesImage:
+    """`M` as an image: signed values around white, magnitudes from dark to light, nothing above the diagonal.
+
+    The colors reach as far as the numbers of M and of all matrices that it is `like`.
+    """
+    largest = max(np.abs(m).max() for m in (M, *like))
+    signed = min(m.min() for m in (M, *like)) < 0
+    cmap, least = (SIGNED, -largest) if signed else (MAGNITUDES, 0)
+    image = ax.imshow(lower_triangle(M), cmap=cmap, vmin=least, vmax=largest)
     ax.figure.colorbar(image, ax=ax, shrink=0.8)
     ax.set(title=title, xlabel="written at token j", ylabel="read at token i")
+    return image
 
 
 def _draw_states(ax: Axes, states: np.ndarray, title: str) -> None:

@@ -41,15 +41,11 @@ class Control:
 
 
 class Scene(LivePicture):
-    """The drawing of an explorer, made once and then changed by `follow`."""
+    """The drawing of an explorer, made once and then changed: it follows the Params."""
 
     def __init__(self, size: tuple[float, float]) -> None:
         super().__init__("The title of the moment", "", size)
         self.headline = self.suptitle(self.get_suptitle())
-
-    def follow(self, params: Any) -> None:
-        """Draw what `params` ask for: set the data of the moving artists."""
-        raise NotImplementedError
 
     def pointed(self, params: Any, x: float, y: float) -> dict[str, Any]:
         """The parameters chosen by a click at pixel (x, y) of the figure, counted from its lower left corner."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lecture17.figures._picture import Picture
+from lecture17.figures.tour import Play, plateau_and_spike
 
 from ._front import Front, somebody_watches
 
 
 class Slider:
-    """The picture `compute(value)`, and in JupyterLab, Notebook or VS Code a slider for `value` above it.
+    """The picture of the play `compute(value)`, and in JupyterLab, Notebook or VS Code a slider for `value` above it.
 
     As the last expression of a cell it shows itself. Where nobody can move a slider (nbconvert, nbval, a web page) that
     is the picture at `value`, with its description as alternative text, and one line that says what could be moved.
@@ -22,7 +22,7 @@ class Slider:
 
     def __init__(
         self,
-        compute: Callable[[float], Picture],
+        compute: Callable[[float], Play],
         label: str,
         low: float,
         high: float,
@@ -43,16 +43,21 @@ class Slider:
             positions={"value": int(np.argmin(np.abs(values - self.value)))},
         )
 
+        picture = plateau_and_spike(
+            self.compute(self.value), [self.compute(float(value)) for value in np.linspace(self.low, self.high, 5)]
+        )
+
         def redraw(change: Any = None) -> None:
+            picture.follow(self.compute(float(values[front.positions["value"]])))
             with front.hold_sync():
-                front.show(self.compute(float(values[front.positions["value"]])))
+                front.show(picture)
 
         redraw()
         front.observe(redraw, names="positions")
         return front
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = self.compute(self.value)._repr_mimebundle_()
+        bundle: dict[str, Any] = plateau_and_spike(self.compute(self.value))._repr_mimebundle_()
         if somebody_watches():
             live = self.widget()._repr_mimebundle_()
             assert live is not None

@@ -1,20 +1,32 @@
 """The slider: a true picture where nobody can move it, one that follows where somebody can."""
 
 import html
+import io
 import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
-from lecture17.figures._picture import Picture
+from lecture17.figures.tour import Play, plateau_and_spike
+from lecture17.reference import retention
 from lecture17.widgets import _front
 from lecture17.widgets._front import somebody_watches
 from lecture17.widgets.slider import Slider
 
+N = 16
+x = np.stack([np.arange(N) < 8, np.arange(N) == 12], axis=1).astype(float)
 
-def play(value: float) -> Picture:
-    return Picture("A title that says what is seen", f"a picture of {value:.2f} & nothing else", size=(3.0, 2.0))
+
+def play(value: float) -> Play:
+    """RetNet with one key: at 1 it climbs eight times as high as the plateau."""
+    ones = np.ones((N, 1))
+    states = np.array([retention.recurrent(ones[:t], ones[:t], x[:t], value)[1] for t in range(1, N + 1)])
+    M, y = retention.matrix(ones, ones, x, value), states[:, 0]
+    return Play(M, states, x, y, f"A title that says what is seen at <{value:.2f}>")
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def words_in(image: str) -> str:
 def test_where_nobody_watches_it_is_the_picture_and_a_line_that_says_what_could_be_moved(made: Slider) -> None:
     bundle = made._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"}
-    assert bundle["text/plain"] == words_in(bundle["text/html"]) == play(0.9).description
+    assert bundle["text/plain"] == words_in(bundle["text/html"]) == play(0.9).describe()
     assert bundle["text/html"].endswith("<p>decay &lt;a&gt;: 0.9. Run this cell to move it between 0.3 and 1.</p>")
 
 
@@ -54,7 +66,7 @@ def test_where_somebody_watches_it_is_a_widget_with_the_picture_for_those_who_ca
     asked_by({"cellId": "abc"}, monkeypatch)
     bundle: dict[str, Any] = made._repr_mimebundle_()
     assert "model_id" in bundle["application/vnd.jupyter.widget-view+json"]
-    assert bundle["text/plain"] == play(0.9).description
+    assert bundle["text/plain"] == play(0.9).describe()
     assert "Run this cell" not in bundle["text/html"]
 
 
@@ -63,12 +75,44 @@ def test_the_picture_follows_the_slider(made: Slider) -> None:
     [control] = front.controls
     assert (control["label"], control["texts"][0], control["texts"][-1]) == ("decay <a>", "0.3", "1")
     assert control["texts"][front.positions["value"]] == "0.9"
-    assert front.words == play(0.9).description
+    assert front.words == play(0.9).describe()
+    seen = {front.picture}
     for position in (0, 25, len(control["texts"]) - 1):
         front.positions = {"value": position}
-        value = float(control["texts"][position])
-        assert front.words == play(value).description
-        assert front.picture == play(value).png()
+        assert front.words == play(float(control["texts"][position])).describe()
+        seen.add(front.picture)
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("value", [0.3, 0.7, 1.0])
+def test_what_is_shown_after_a_move_is_the_whole_picture_of_that_value(value: float) -> None:
+    room = [play(v) for v in (0.3, 1.0)]
+    live, anew = (plateau_and_spike(play(start), room) for start in (0.5, value))
+    live.png()
+    live.follow(play(value))
+    shown, right = (imread(io.BytesIO(picture.png())) for picture in (live, anew))
+    assert shown.shape == right.shape
+    assert (np.abs(shown - right).max(axis=2) > 0.2).mean() < 0.001
+
+
+def test_every_curve_stays_inside_its_axes() -> None:
+    picture = plateau_and_spike(play(0.5), [play(value) for value in (0.3, 1.0)])
+    for value in (0.3, 1.0):
+        picture.follow(play(value))
+        for ax in picture.axes[1:]:
+            low, high = ax.get_ylim()
+            for line in ax.lines:
+                assert low <= np.min(line.get_ydata()) <= np.max(line.get_ydata()) <= high
+
+
+def test_a_move_is_shown_within_a_tenth_of_a_second(made: Slider) -> None:
+    front = made.widget()
+    seconds = []
+    for position in range(12):
+        begin = time.process_time()
+        front.positions = {"value": position}
+        seconds.append(time.process_time() - begin)
+    assert min(seconds) < 0.1
 
 
 @pytest.mark.parametrize("value", [0.2, 1.1, float("nan")])
