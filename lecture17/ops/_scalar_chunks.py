@@ -6,15 +6,20 @@ The four steps of the SSD algorithm (arXiv 2405.21060, Section 6) as matrix prod
 so that what a block needs stays in the cache, with the backward pass written out: it needs nothing but the arguments
 and the state in front of each chunk.
 
-How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i inside a chunk, the mask is L[i, j] = 2^{c_i - c_j}, but
-the difference of two rounded sums is off by the rounding of the larger. So c is summed in float64 and split,
-c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
+How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i, the decay from j to i is 2^{c_i - c_j}, but the
+difference of two rounded sums is off by the rounding of the larger. So c is summed in float64, and there are two ways:
+
+Where no c of a block is below LOWEST_SUM, 2^{c_i} is taken into y and 2^{-c_j} into v. What lies between is attention
+without decays: the mask is a triangle, states add up, and the heads of a group share their scores. To stay in the
+middle of the range of floats, half of the block's decay is taken at its start and half at its end.
+
+Anywhere else c is summed within each chunk and split, c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
 
     L = diag(2^{f_i}) [2^{n_i - n_j}] diag(2^{-f_j})
 
 The mask in the middle is exact, and the outer factors lie within √2 of 1 and are taken into y and v. A decay too small
-for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too. Where no c is below LOWEST_SUM, the
-forward pass takes 2^{c_i} into q and 2^{-c_j} into k instead: then there is no mask to make but the triangle.
+for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too. So are numbers multiplied that are
+so large that 2^{-c_j} v overflows, though y does not.
 """
 
 import math
@@ -26,47 +31,79 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ._memory import Workspace, empty_result
+from ._validation import check_finite
 
-# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the caches of two cores.
-BLOCK_NUMEL = 2**18
+# Numbers in one intermediate of a block: half a mebibyte of float32, so that all of them fit the caches of two cores.
+BLOCK_NUMEL = 2**17
 
-# Sums of log₂ decays down to which 2^{-sum} is computed: far from overflow, and 2^sum from subnormal numbers.
-LOWEST_SUM = -30.0
+# Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum/2} is far from overflow and from 0.
+LOWEST_SUM = -80.0
 
 
-def attend(Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int) -> tuple[Tensor, Tensor]:
+def attend(
+    Q: Tensor,
+    K: Tensor,
+    V: Tensor,
+    log_a: Tensor,
+    state: Tensor,
+    chunk_size: int,
+    names: tuple[str, str, str] = ("Q", "K", "V"),
+) -> tuple[Tensor, Tensor]:
     """The chunkwise form; returns (y, state after the last token).
 
-    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v).
+    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v). A number in Q, K or V that is not finite
+    raises ValueError; `names` is what the caller calls them.
     """
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (Q, K, V, log_a, state))
-    return _Attend.apply(Q, K, V, log_a, state, chunk_size, keep)
+    y, state, finite = _Attend.apply(Q, K, V, log_a, state, chunk_size, keep)
+    if not finite:
+        check_finite(**dict(zip(names, (Q, K, V), strict=True)))
+    return y, state
 
 
 class _Decays(NamedTuple):
-    """The decays of some chunks, (chunks, b, groups, heads per group, length, 1), as powers of n and f."""
+    """The decays of some chunks, (chunks, b, groups, heads per group, length, 1), taken apart in one of the two ways.
 
-    n: Tensor
-    from_start: Tensor  # 2^{n_i}
-    to_end: Tensor  # 2^{n_L + f_L - n_j}
-    up: Tensor  # 2^{f_i}
-    down: Tensor  # 2^{-f_j}
-    total: Tensor  # 2^{n_L + f_L}, of the whole chunk: (chunks, b, groups, heads per group, 1, 1)
+    None stands for factors of 1, and n = None for a mask that is but a triangle.
+    """
+
+    up: Tensor  # factor of y
+    down: Tensor  # of v
+    half: Tensor | None = None  # of the states at both ends of the block: (b, groups, heads per group, 1, 1)
+    n: Tensor | None = None
+    from_start: Tensor | None = None  # of q where it meets the state
+    to_end: Tensor | None = None  # of k there
+    total: Tensor | None = None  # of the state, in each chunk: (chunks, b, groups, heads per group, 1, 1)
 
     def mask(self) -> Tensor:
         """[2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)."""
+        assert self.n is not None
         return (self.n - self.n.mT).exp2_().tril_()
 
+    def add_up(self, states: Tensor, reverse: bool = False) -> None:
+        """From the first state and what each chunk adds to the states between chunks, in place."""
+        totals = (None,) * (len(states) - 1) if self.total is None else self.total.unbind(0)
+        steps = list(zip(states[:-1].unbind(0), totals, states[1:].unbind(0), strict=True))
+        for before, total, after in reversed(steps) if reverse else steps:
+            to, of = (before, after) if reverse else (after, before)
+            to.add_(of) if total is None else to.addcmul_(total, of)
 
-def _decays(log_a: Tensor, dtype: torch.dtype) -> _Decays:
+
+def _decays(log_a: Tensor, dtype: torch.dtype, divide: bool) -> _Decays:
     """Of log_a: (chunks, b, groups, heads per group, length, 1)."""
     floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # not even a subnormal number is half as small again
-    log2_a = (log_a.to(torch.float64) / math.log(2)).clamp_(min=floor)
-    c = log2_a.squeeze(-1).contiguous().cumsum(-1).unsqueeze(-1)
+    log2_a = (log_a.squeeze(-1).to(torch.float64) / math.log(2)).clamp_(min=floor)
+    if divide:
+        c = log2_a.movedim(0, -2).flatten(-2).cumsum(-1)  # (b, groups, heads per group, tokens)
+        last = c[..., -1:]
+        if last.amin() >= LOWEST_SUM:
+            half, c = last / 2, (c - last / 2).unflatten(-1, log2_a.shape[::4]).movedim(-2, 0)[..., None]
+            return _Decays(c.exp2().to(dtype), c.neg().exp2_().to(dtype), half.exp2().to(dtype)[..., None])
+    c = log2_a.contiguous().cumsum(-1)[..., None]
     n = c.round()
     f, n = c.sub_(n).to(dtype), n.to(dtype)
     n_L, f_L = n[..., -1:, :], f[..., -1:, :]
-    return _Decays(n, n.exp2(), (n_L - n + f_L).exp2_(), f.exp2(), f.neg().exp2_(), (n_L + f_L).exp2_())
+    return _Decays(f.exp2(), f.neg().exp2_(), None, n, n.exp2(), (n_L - n + f_L).exp2_(), (n_L + f_L).exp2_())
 
 
 def _by_head(x: Tensor, chunks: int, groups: int) -> Tensor:
@@ -74,15 +111,13 @@ def _by_head(x: Tensor, chunks: int, groups: int) -> Tensor:
     return x.unflatten(2, (groups, -1)).unflatten(1, (chunks, -1)).permute(1, 0, 3, 4, 2, 5)
 
 
-def _blocks(
-    log_a: Tensor, dtype: torch.dtype, chunk_size: int, *sequences: Tensor
-) -> Iterator[tuple[slice, _Decays, list[Tensor]]]:
-    """Rows of the batch, decays, and views by head of the sequences, for a few chunks of equal length at a time.
+def _blocks(chunk_size: int, *sequences: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Rows of the batch, and views by head of the sequences, for a few chunks of equal length at a time.
 
     The blocks of one row come in the order of time; what is left at its end is a chunk of its own.
     """
-    batch, time, heads = log_a.shape
-    groups = min(x.shape[2] for x in sequences)
+    batch, time = sequences[0].shape[:2]
+    heads, groups = (f(x.shape[2] for x in sequences) for f in (max, min))
     length = max(1, min(chunk_size, time))
     widest = max(length, *(x.shape[3] for x in sequences))
     room = max(1, BLOCK_NUMEL // max(1, heads * length * widest))  # in chunks of one row
@@ -93,10 +128,9 @@ def _blocks(
         for tokens, chunk in ((slice(0, whole), length), (slice(whole, time), time - whole)):
             chunks = (tokens.stop - tokens.start) // max(1, chunk)
             if chunks:
-                of_head, *views = (_by_head(x[rows, tokens], chunks, groups) for x in (log_a[..., None], *sequences))
-                decays = zip(*(d.split(at_a_time) for d in _decays(of_head, dtype)), strict=True)
-                for part, *of_block in zip(decays, *(x.split(at_a_time) for x in views), strict=True):
-                    yield rows, _Decays._make(part), of_block
+                views = (_by_head(x[rows, tokens], chunks, groups) for x in sequences)
+                for of_block in zip(*(x.split(at_a_time) for x in views), strict=True):
+                    yield rows, list(of_block)
 
 
 def _matrices(x: Tensor) -> Tensor:
@@ -109,8 +143,10 @@ def _gathered(x: Tensor, factor: Tensor) -> Tensor:
     return torch.mul(x, factor, out=factor.new_empty(x.shape))
 
 
-def _scaled(x: Tensor, factor: Tensor) -> Tensor:
+def _scaled(x: Tensor, factor: Tensor | None) -> Tensor:
     """x times factor, written over x unless the factor has more heads."""
+    if factor is None:
+        return x
     return x.mul_(factor) if x.shape[3] == factor.shape[3] else x * factor
 
 
@@ -118,39 +154,74 @@ class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int, keep: bool
-    ) -> tuple[Tensor, Tensor]:
-        S = state.unflatten(1, (K.shape[2], -1)).clone()
-        y = empty_result(V)
-        kept, work = [], Workspace(S)
-        for rows, a, views in _blocks(log_a, S.dtype, chunk_size, Q, K, V, y):
-            work.again()
-            # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
-            states = (S.new_empty if keep else work.take)((len(a.n) + 1, *S[rows].shape))
-            states[0] = S[rows]
-            near = a.n.amin() >= LOWEST_SUM
-            (_forward_near if near else _forward)(work, a, states, *views)
-            S[rows] = states[-1]
-            if keep:
-                kept.append(states)
+    ) -> tuple[Tensor, Tensor, bool]:
+        for divide in (True, False):
+            y, S, finite, kept = _forward(Q, K, V, log_a, state, chunk_size, keep, divide)
+            if finite:
+                break
         if keep:
             ctx.save_for_backward(Q, K, V, log_a, *kept)
-            ctx.chunk_size = chunk_size
-        return y, S.flatten(1, 2)
+            ctx.chunk_size, ctx.divide = chunk_size, divide
+        return y, S, finite
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor, dstate: Tensor, _: None) -> tuple[Tensor | None, ...]:
         Q, K, V, log_a, *kept = ctx.saved_tensors
         dS = dstate.unflatten(1, (K.shape[2], -1)).clone()
         dQ, dK, dV, dlog_a = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
-        blocks = _blocks(log_a, dS.dtype, ctx.chunk_size, Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
-        for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
-            dS[rows] = _backward(a, states, dS[rows], *views)
+        blocks = _blocks(ctx.chunk_size, log_a[..., None], Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
+        for (rows, (of_head, *views)), states in reversed(list(zip(blocks, kept, strict=True))):
+            dS[rows] = _backward(_decays(of_head, dS.dtype, ctx.divide), states, dS[rows], *views)
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
 
 
-def _forward(work: Workspace, a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> None:
-    """Write y, of some chunks by head, and the states after each: (chunks + 1, ...), of which the first is given."""
+def _forward(
+    Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, state: Tensor, chunk_size: int, keep: bool, divide: bool
+) -> tuple[Tensor, Tensor, bool, list[Tensor]]:
+    """y, the state after the last token, whether both are finite, and the states of each block if they are kept."""
+    S = state.unflatten(1, (K.shape[2], -1)).clone()
+    y = empty_result(V)
+    kept, sums, work = [], [], Workspace(S)
+    for rows, (of_head, *views) in _blocks(chunk_size, log_a[..., None], Q, K, V, y):
+        work.again()
+        a = _decays(of_head, S.dtype, divide)
+        # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
+        states = (S.new_empty if keep else work.take)((len(of_head) + 1, *S[rows].shape))
+        states = (_divided if a.n is None else _masked)(work, a, S[rows], states, *views)
+        S[rows] = states[-1] if a.half is None else states[-1] * a.half
+        sums.append(views[-1].sum())
+        if keep:
+            kept.append(states)
+    return y, S.flatten(1, 2), bool(torch.stack([*sums, S.sum()]).sum().isfinite()), kept
+
+
+def _divided(
+    work: Workspace, a: _Decays, S: Tensor, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor
+) -> Tensor:
+    """Write y, of some chunks by head, where decays are divided out; returns the states, S before the first chunk.
+
+    The heads of a group differ in v alone: their v stand side by side as the columns of one matrix, as their states do.
+    """
+    columns = V.transpose(3, 4)  # (c, b, g, L, h/g, d_v)
+    states = states.view(len(states), *S.shape[:2], S.shape[3], S.shape[2], S.shape[4])  # (c + 1, b, g, d_k, h/g, d_v)
+    k, q = (_matrices(work.take(x.shape).copy_(x)) for x in (K, Q))  # (c·b·g, L, d_k)
+    v = torch.mul(columns, a.down.transpose(3, 4), out=work.take(columns.shape)).flatten(4).flatten(0, 2)
+
+    P = torch.bmm(q, k.mT, out=work.take((*q.shape[:2], q.shape[1]))).tril_()
+    out = torch.bmm(P, v, out=work.take(v.shape))
+    torch.mul(S, a.half, out=states[0].transpose(2, 3))
+    torch.bmm(k.mT, v, out=states[1:].flatten(4).flatten(0, 2))
+    a.add_up(states)
+    out.baddbmm_(q, states[:-1].flatten(4).flatten(0, 2))
+    torch.mul(out.view(columns.shape), a.up.transpose(3, 4), out=y.transpose(3, 4))
+    return states.transpose(3, 4)
+
+
+def _masked(
+    work: Workspace, a: _Decays, S: Tensor, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor
+) -> Tensor:
+    """`_divided` for any decays: every head has a mask of its own."""
     k, q = (work.take(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
     v = torch.mul(V, a.down, out=work.take(V.shape))  # (c, b, g, h/g, L, d_v)
 
@@ -159,29 +230,12 @@ def _forward(work: Workspace, a: _Decays, states: Tensor, Q: Tensor, K: Tensor, 
     out = torch.bmm(_matrices(P), _matrices(v))
     del scores, P  # their memory is in the cache
 
+    states[0] = S
     torch.bmm(_matrices(_scaled(k, a.to_end)).mT, _matrices(v), out=_matrices(states[1:]))  # what each chunk adds
-    for after, decay, before in zip(states[1:], a.total, states[:-1], strict=True):
-        after.addcmul_(decay, before)
-
+    a.add_up(states)
     out.baddbmm_(_matrices(_scaled(q, a.from_start)), _matrices(states[:-1]))
     torch.mul(out.view(v.shape), a.up, out=y)
-
-
-def _forward_near(work: Workspace, a: _Decays, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> None:
-    """`_forward` where no decay since the start of a chunk is so small that it could not be divided by."""
-    since_start = a.from_start * a.up  # (c, b, g, h/g, L, 1)
-    heads = V.shape[:-1]
-    q = torch.mul(Q, since_start, out=work.take((*heads, Q.shape[-1])))  # (c, b, g, h/g, L, d_k)
-    k = torch.mul(K, since_start.reciprocal(), out=work.take((*heads, K.shape[-1])))
-    v = work.take(V.shape).copy_(V)
-    q, k, v = (_matrices(x) for x in (q, k, v))
-
-    P = torch.bmm(q, k.mT, out=work.take((len(q), q.shape[1], q.shape[1]))).tril_()
-    out = torch.bmm(P, v, out=work.take(v.shape))
-    torch.bmm(k.mT, v, out=_matrices(states[1:]))  # what each chunk adds, grown by all its decays
-    for after, decay, before in zip(states[1:], a.total, states[:-1], strict=True):
-        after.add_(before).mul_(decay)
-    y.copy_(out.baddbmm_(q, _matrices(states[:-1])).view(V.shape))
+    return states
 
 
 def _backward(
@@ -207,36 +261,38 @@ def _backward(
     v, dout = _gathered(V, a.down), _gathered(dy, a.up)
     per_head = (*v.shape[:-1], K.shape[-1])
     k, q = (x.to(states.dtype).expand(per_head).contiguous() for x in (K, Q))
-    mask = _matrices(a.mask())
+    k_end, dout_start = (x if factor is None else x * factor for x, factor in ((k, a.to_end), (dout, a.from_start)))
 
-    dout_start = dout * a.from_start
-    dstates = torch.empty_like(states)
-    dstates[-1] = dS
+    dstates = torch.empty_like(states, memory_format=torch.contiguous_format)
+    dstates[-1] = dS if a.half is None else dS * a.half
     torch.bmm(_matrices(q).mT, _matrices(dout_start), out=_matrices(dstates[:-1]))
-    for before, decay, after in reversed(list(zip(dstates[:-1], a.total, dstates[1:], strict=True))):
-        before.addcmul_(decay, after)
+    a.add_up(dstates, reverse=True)
 
     dq = (_matrices(dout_start) @ _matrices(states[:-1]).mT).view(per_head)
-    dk = (_matrices(v) @ _matrices(dstates[1:]).mT).view(per_head).mul_(a.to_end)
+    dk = (_matrices(v) @ _matrices(dstates[1:]).mT).view(per_head)
+    dk = dk if a.to_end is None else dk.mul_(a.to_end)
     reads, writes = (q * dq).sum(-1), (k * dk).sum(-1)  # of the state before, to the state after: (c, b, g, h/g, L)
 
-    scores = _matrices(q) @ _matrices(k).mT
-    G = (_matrices(dout) @ _matrices(v).mT).mul_(mask)
+    P, G = _matrices(q) @ _matrices(k).mT, _matrices(dout) @ _matrices(v).mT
+    P = P.tril_() if a.n is None else P.mul_(_matrices(a.mask()))
+    pairs = P * G  # what each token reads of each before it
+    G = G.tril_() if a.n is None else G.mul_(_matrices(a.mask()))
     dq.flatten(0, 3).baddbmm_(G, _matrices(k))
     dk.flatten(0, 3).baddbmm_(G.mT, _matrices(q))
-    dv = _matrices(k * a.to_end) @ _matrices(dstates[1:])
-    dv.baddbmm_((scores * mask).mT, _matrices(dout))
+    dv = _matrices(k_end) @ _matrices(dstates[1:])
+    dv.baddbmm_(P.mT, _matrices(dout))
 
     # a_t is a factor of what any token from t on reads of any token before t, and of the states' reads, writes and
     # decays across t. Summing just these, instead of a difference of larger sums, keeps a small gradient exact.
-    across = scores.mul_(G) @ scores.new_ones(scores.shape[-2:]).triu(1)  # [i, t]: what i reads of all before t
+    across = torch.bmm(pairs, pairs.new_ones(pairs.shape[-2:]).triu(1).expand_as(pairs), out=G)  # [i, t]: i of all before t
     dlog = across.tril_().sum(-2).view_as(reads)
     dlog += reads.flip(-1).cumsum(-1).flip(-1)
     dlog[..., 1:] += writes.cumsum(-1)[..., :-1]
-    dlog += (a.total * dstates[1:] * states[:-1]).sum((-2, -1))[..., None]
+    held = dstates[1:] * states[:-1]
+    dlog += (held if a.total is None else held.mul_(a.total)).sum((-2, -1))[..., None]
 
     torch.mul(dv.view(v.shape), a.down, out=dV)
     dQ.copy_(dq.sum_to_size(dQ.shape))
     dK.copy_(dk.sum_to_size(dK.shape))
     dlog_a.copy_(dlog[..., None])
-    return dstates[0]
+    return dstates[0] if a.half is None else dstates[0] * a.half

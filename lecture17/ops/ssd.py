@@ -57,9 +57,7 @@ def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None =
     Source: arXiv 2405.21060, Section 5.2.
     """
     S = _start(x, log_a, B, C, state)
-    y, S = attend(C, B, x, log_a, S, chunk_size=x.shape[1])
-    check_result(y, x=x, B=B, C=C)
-    return y, S
+    return attend(C, B, x, log_a, S, chunk_size=x.shape[1], names=("C", "B", "x"))
 
 
 @shapes_checked
@@ -94,7 +92,9 @@ def chunkwise(
     check_chunk_size(chunk_size)
     kernels = check_backend(backend, x, "ssd")
     S = _start(x, log_a, B, C, state)
-    y, S = kernels.chunkwise(x, log_a, B, C, S, chunk_size) if kernels else attend(C, B, x, log_a, S, chunk_size)
+    if kernels is None:
+        return attend(C, B, x, log_a, S, chunk_size, names=("C", "B", "x"))
+    y, S = kernels.chunkwise(x, log_a, B, C, S, chunk_size)
     check_result(y, x=x, B=B, C=C)
     return y, S
 
