@@ -1,8 +1,5 @@
 """Where results and intermediates lie: fresh pages from the system cost more than the arithmetic that fills them."""
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,20 +27,18 @@ class Workspace:
 
     def __init__(self, like: Tensor) -> None:
         self.like = like
-        self.buffers: list[Tensor] = []
+        self.taken: list[Tensor] = []
         self.next = 0
 
-    def again(self) -> "Workspace":
+    def again(self) -> None:
         """Begin the next block; what was taken for the last may be overwritten."""
         self.next = 0
-        return self
 
-    def take(self, shape: Sequence[int]) -> Tensor:
+    def take(self, shape: tuple[int, ...]) -> Tensor:
         """Uninitialised memory of that shape."""
-        size = math.prod(shape)
-        if self.next == len(self.buffers):
-            self.buffers.append(self.like.new_empty(size))
-        elif self.buffers[self.next].numel() < size:
-            self.buffers[self.next] = self.like.new_empty(size)
+        if self.next == len(self.taken):
+            self.taken.append(self.like.new_empty(shape))
+        elif self.taken[self.next].shape != shape:
+            self.taken[self.next] = self.like.new_empty(shape)
         self.next += 1
-        return self.buffers[self.next - 1][:size].view(shape)
+        return self.taken[self.next - 1]

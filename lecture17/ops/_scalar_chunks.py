@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 from ._memory import Workspace, empty_result
 from ._validation import check_finite
@@ -89,19 +90,24 @@ class _Decays(NamedTuple):
             to.add_(of) if total is None else to.addcmul_(total, of)
 
 
-def _decays(log_a: Tensor, dtype: torch.dtype, divide: bool) -> _Decays:
-    """Of log_a: (chunks, b, groups, heads per group, length, 1)."""
+def _decays(log_a: Tensor, dtype: torch.dtype, at_a_time: int, divide: bool) -> Iterator[_Decays]:
+    """Of every block of so many chunks; log_a: (chunks, b, groups, heads per group, length, 1)."""
     floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # not even a subnormal number is half as small again
-    log2_a = (log_a.squeeze(-1).to(torch.float64) / math.log(2)).clamp_(min=floor)
-    if divide:
-        c = log2_a.movedim(0, -2).flatten(-2).cumsum(-1)  # (b, groups, heads per group, tokens)
-        last = c[..., -1:]
-        if last.amin() >= LOWEST_SUM:
-            half, c = last / 2, (c - last / 2).unflatten(-1, log2_a.shape[::4]).movedim(-2, 0)[..., None]
-            return _Decays(c.exp2().to(dtype), c.neg().exp2_().to(dtype), half.exp2().to(dtype)[..., None])
-    c = log2_a.contiguous().cumsum(-1)[..., None]
+    c = (log_a.squeeze(-1).to(torch.float64) / math.log(2)).clamp_(min=floor).contiguous().cumsum(-1)[..., None]
+    totals = c[..., -1:, :]
+    of_block = pad(totals, (*(0, 0) * 5, 0, -len(c) % at_a_time)).unflatten(0, (-1, at_a_time))
+    half = of_block.sum(1) / 2
+    lowest = 2 * half.flatten(1).amin(1)
+    start = (of_block.cumsum(1) - of_block - half[:, None]).flatten(0, 1)[: len(c)]  # sums at the start of each chunk
+    up, down = ((start + c).exp2_().to(dtype), (-start - c).exp2_().to(dtype)) if divide else (c, c)
+    by_block = zip(*(x.split(at_a_time) for x in (c, up, down)), half.exp2().to(dtype), lowest.tolist(), strict=True)
+    for c_block, *factors, low in by_block:
+        yield _Decays(*factors) if divide and low >= LOWEST_SUM else _exact(c_block, dtype)
+
+
+def _exact(c: Tensor, dtype: torch.dtype) -> _Decays:
     n = c.round()
-    f, n = c.sub_(n).to(dtype), n.to(dtype)
+    f, n = (c - n).to(dtype), n.to(dtype)
     n_L, f_L = n[..., -1:, :], f[..., -1:, :]
     return _Decays(f.exp2(), f.neg().exp2_(), None, n, n.exp2(), (n_L - n + f_L).exp2_(), (n_L + f_L).exp2_())
 
@@ -111,13 +117,15 @@ def _by_head(x: Tensor, chunks: int, groups: int) -> Tensor:
     return x.unflatten(2, (groups, -1)).unflatten(1, (chunks, -1)).permute(1, 0, 3, 4, 2, 5)
 
 
-def _blocks(chunk_size: int, *sequences: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
-    """Rows of the batch, and views by head of the sequences, for a few chunks of equal length at a time.
+def _blocks(
+    log_a: Tensor, dtype: torch.dtype, chunk_size: int, divide: bool, *sequences: Tensor
+) -> Iterator[tuple[slice, _Decays, list[Tensor]]]:
+    """Rows of the batch, decays, and views by head of the sequences, for a few chunks of equal length at a time.
 
     The blocks of one row come in the order of time; what is left at its end is a chunk of its own.
     """
-    batch, time = sequences[0].shape[:2]
-    heads, groups = (f(x.shape[2] for x in sequences) for f in (max, min))
+    batch, time, heads = log_a.shape
+    groups = min(x.shape[2] for x in sequences)
     length = max(1, min(chunk_size, time))
     widest = max(length, *(x.shape[3] for x in sequences))
     room = max(1, BLOCK_NUMEL // max(1, heads * length * widest))  # in chunks of one row
@@ -128,9 +136,10 @@ def _blocks(chunk_size: int, *sequences: Tensor) -> Iterator[tuple[slice, list[T
         for tokens, chunk in ((slice(0, whole), length), (slice(whole, time), time - whole)):
             chunks = (tokens.stop - tokens.start) // max(1, chunk)
             if chunks:
-                views = (_by_head(x[rows, tokens], chunks, groups) for x in sequences)
-                for of_block in zip(*(x.split(at_a_time) for x in views), strict=True):
-                    yield rows, list(of_block)
+                of_head, *views = (_by_head(x[rows, tokens], chunks, groups) for x in (log_a[..., None], *sequences))
+                decays = _decays(of_head, dtype, at_a_time, divide)
+                for a, *of_block in zip(decays, *(x.split(at_a_time) for x in views), strict=True):
+                    yield rows, a, of_block
 
 
 def _matrices(x: Tensor) -> Tensor:
@@ -170,9 +179,10 @@ class _Attend(torch.autograd.Function):
         Q, K, V, log_a, *kept = ctx.saved_tensors
         dS = dstate.unflatten(1, (K.shape[2], -1)).clone()
         dQ, dK, dV, dlog_a = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
-        blocks = _blocks(ctx.chunk_size, log_a[..., None], Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
-        for (rows, (of_head, *views)), states in reversed(list(zip(blocks, kept, strict=True))):
-            dS[rows] = _backward(_decays(of_head, dS.dtype, ctx.divide), states, dS[rows], *views)
+        sequences = (Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
+        blocks = _blocks(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
+        for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
+            dS[rows] = _backward(a, states, dS[rows], *views)
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
 
 
@@ -183,11 +193,10 @@ def _forward(
     S = state.unflatten(1, (K.shape[2], -1)).clone()
     y = empty_result(V)
     kept, sums, work = [], [], Workspace(S)
-    for rows, (of_head, *views) in _blocks(chunk_size, log_a[..., None], Q, K, V, y):
+    for rows, a, views in _blocks(log_a, S.dtype, chunk_size, divide, Q, K, V, y):
         work.again()
-        a = _decays(of_head, S.dtype, divide)
         # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
-        states = (S.new_empty if keep else work.take)((len(of_head) + 1, *S[rows].shape))
+        states = (S.new_empty if keep else work.take)((len(a.up) + 1, *S[rows].shape))
         states = (_divided if a.n is None else _masked)(work, a, S[rows], states, *views)
         S[rows] = states[-1] if a.half is None else states[-1] * a.half
         sums.append(views[-1].sum())
