@@ -87,7 +87,10 @@ class _OverBlocks(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
         states, *tensors = ctx.saved_tensors
         needed = ctx.needs_input_grad[-len(tensors) :]
-        grads = [torch.zeros_like(t) if needs else None for t, needs in zip(tensors, needed, strict=True)]
+        grads = [
+            None if not needs else empty_result(t) if i < ctx.n_sequences else torch.zeros_like(t)
+            for i, (t, needs) in enumerate(zip(tensors, needed, strict=True))
+        ]
         dstate = dstate.clone()
         for rows, tokens in reversed(list(_cuts(dy.shape, ctx.steps))):
             cuts = [(rows, tokens) if i < ctx.n_sequences else ... for i in range(len(tensors))]
@@ -109,11 +112,14 @@ class _OverBlocks(torch.autograd.Function):
 
 
 def to_chunks(x: Tensor, length: int) -> Tensor:
-    """(b, T, h, ...) -> (chunks, b·h, length, ...), the last chunk filled with zeros; 16-bit numbers as float32."""
+    """(b, T, h, ...) -> (chunks, b·h, length, ...), the last chunk filled with zeros; 16-bit numbers as float32.
+
+    Not a copy where a view will do: a product of it, behind a factor that is not one, lies in the order of its axes.
+    """
     x = x.to(state_dtype(x.dtype))
     if x.shape[1] % length:
         x = pad(x, (*(0, 0) * (x.dim() - 2), 0, -x.shape[1] % length))
-    return x.unflatten(1, (-1, length)).transpose(2, 3).transpose(0, 1).flatten(1, 2).contiguous()
+    return x.unflatten(1, (-1, length)).transpose(2, 3).transpose(0, 1).flatten(1, 2)
 
 
 def from_chunks(y: Tensor, batch: int, tokens: int) -> Tensor:

@@ -9,8 +9,8 @@ U is what the removals write and E what is written besides. No token finds what 
 half N of M is strictly lower triangular and U solves a unit triangular system, (I + N) U = -(upper half of Y + H S):
 the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shapes, after any leading axes:
 
-    Y: (2L, d_v), H: (2L, d_k), M: (2L, L), W: (L, d_k), E: (d_k, d_v) or None for 0, g: (d_k or 1, 1) or None for 1,
-    S: (d_k, d_v)
+    Y: (2L, d_v), or its upper half if the lower is 0, H: (2L, d_k), M: (2L, L), W: (L, d_k),
+    E: (d_k, d_v) or None for 0, g: (d_k or 1, 1) or None for 1, S: (d_k, d_v)
 """
 
 from typing import Any
@@ -26,9 +26,9 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """One chunk, with one triangular solve; returns (y, S')."""
     L = M.shape[-1]
-    Z = Y + H @ S
+    Z = H @ S + pad(Y, (0, 0, 0, 2 * L - Y.shape[-2]))
     U = torch.linalg.solve_triangular(M[..., :L, :], -Z[..., :L, :], upper=False, unitriangular=True)
-    return Z[..., L:, :] + M[..., L:, :] @ U, _kept(S, g, E) + W.mT @ U
+    return Z[..., L:, :] + M[..., L:, :] @ U, (S if g is None else g * S) + (0 if E is None else E) + W.mT @ U
 
 
 def carry(
@@ -42,58 +42,70 @@ def carry(
     return _Carry.apply(Y, H, M, W, E, g, S)
 
 
-def _kept(S: Tensor, g: Tensor | None, E: Tensor | None) -> Tensor:
-    """g ∘ S + E, never S itself."""
+def _keep(S: Tensor, g: Tensor | None, E: Tensor | None, out: Tensor) -> Tensor:
+    """g ∘ S + E, written to `out`."""
     if g is None:
-        return S.clone() if E is None else S + E
-    return g * S if E is None else torch.addcmul(E, g, S)
+        return out.copy_(S) if E is None else torch.add(S, E, out=out)
+    return torch.mul(S, g, out=out) if E is None else torch.addcmul(E, g, S, out=out)
 
 
 def _chunks(x: Tensor | None, n: int) -> tuple[Tensor | None, ...]:
     return (None,) * n if x is None else x.unbind(0)
 
 
+def _all(x: Tensor) -> Tensor:
+    """The matrices of all chunks and heads in one row, as torch.bmm takes them."""
+    return x.flatten(0, 1)
+
+
 class _Carry(torch.autograd.Function):
+    """With X = -(I + N)⁻¹, the state enters each chunk in two products: U = X Y + (X H) S, and Wᵀ U."""
+
     @staticmethod
     def forward(
         ctx: Any, Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
     ) -> tuple[Tensor, Tensor]:
         n, _, _, L = M.shape
-        inverse = _negative_inverse(M[:, :, :L].flatten(0, 1)).view(*M.shape[:2], L, L)
-        Z, U = torch.empty_like(Y), Y.new_empty(*W.shape[:-1], Y.shape[-1])
-        upper, lower, states = Z[:, :, :L], Z[:, :, L:], []
-        for Y_i, H_i, Z_i, upper_i, inverse_i, U_i, W_i, g_i, E_i in zip(
-            Y, H, Z, upper, inverse, U, W.mT, _chunks(g, n), _chunks(E, n), strict=True
+        X = _negative_inverse(_all(M[:, :, :L]))
+        U = torch.bmm(X, _all(Y[:, :, :L])).view(*W.shape[:-1], -1)
+        XH = torch.bmm(X, _all(H[:, :, :L])).view(W.shape)
+        states = S.new_empty(n + 1, *S.shape)
+        states[0] = S
+        for before, after, XH_i, U_i, W_i, g_i, E_i in zip(
+            states[:-1], states[1:], XH, U, W.mT, _chunks(g, n), _chunks(E, n), strict=True
         ):
-            states.append(S)
-            torch.baddbmm(Y_i, H_i, S, out=Z_i)
-            torch.bmm(inverse_i, upper_i, out=U_i)
-            S = _kept(S, g_i, E_i).baddbmm_(W_i, U_i)
-        y = torch.baddbmm(lower.flatten(0, 1), M[:, :, L:].flatten(0, 1), U.flatten(0, 1))
+            U_i.baddbmm_(XH_i, before)
+            _keep(before, g_i, E_i, out=after).baddbmm_(W_i, U_i)
+        reads, before = _all(H[:, :, L:]), _all(states[:-1])
+        y = torch.baddbmm(_all(Y[:, :, L:]), reads, before) if Y.shape[2] > L else torch.bmm(reads, before)
+        y.baddbmm_(_all(M[:, :, L:]), _all(U))
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(H, M, W, g, inverse, U, torch.stack(states))
-            ctx.has_E = E is not None
-        return y.view_as(U), S
+            ctx.save_for_backward(H, M, W, g, X, XH, U, states)
+            ctx.has_E, ctx.rows = E is not None, Y.shape[2]
+        return y.view_as(U), states[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dS: Tensor) -> tuple[Tensor | None, ...]:
-        """With D the gradient by S': dU = Aᵀ dy + W D for A the lower half of M, then dZ = [-(I + N)⁻ᵀ dU; dy]."""
-        H, M, W, g, inverse, U, states = ctx.saved_tensors
+        """With D the gradient by S': dU = Aᵀ dy + W D for A the lower half of M, then dZ = [Xᵀ dU; dy]."""
+        H, M, W, g, X, XH, U, states = ctx.saved_tensors
         n, _, _, L = M.shape
         dU = M[:, :, L:].mT @ dy
-        dupper = torch.empty_like(dU)
         by_reads = H[:, :, L:].mT @ dy
-        dstates = torch.empty_like(states)  # D of every chunk
-        for i, g_i in reversed(list(enumerate(_chunks(g, n)))):
-            dstates[i] = dS
-            torch.bmm(inverse[i].mT, dU[i].baddbmm_(W[i], dS), out=dupper[i])
-            dS = _kept(dS, g_i, by_reads[i]).baddbmm_(H[i, :, :L].mT, dupper[i])
-        dZ = torch.cat([dupper, dy], 2)
+        dstates = torch.empty_like(states)
+        dstates[-1] = dS
+        for before, after, XH_i, dU_i, W_i, g_i, by_reads_i in reversed(
+            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W, _chunks(g, n), by_reads, strict=True))
+        ):
+            dU_i.baddbmm_(W_i, after)
+            _keep(after, g_i, by_reads_i, out=before).baddbmm_(XH_i, dU_i)
+        dZ = torch.cat([torch.bmm(X.mT, _all(dU)).view_as(dU), dy], 2)
         dM = dZ @ U.mT
         dM[:, :, :L].tril_(-1)
-        dg = None if g is None else (states * dstates).sum_to_size(g.shape)
-        return dZ, dZ @ states.mT, dM, U @ dstates.mT, dstates if ctx.has_E else None, dg, dS
+        before, D = states[:-1], dstates[1:]
+        dg = None if g is None else (before * D).sum_to_size(g.shape)
+        dY = dZ[:, :, : ctx.rows]
+        return dY, dZ @ before.mT, dM, U @ D.mT, D if ctx.has_E else None, dg, dstates[0]
 
 
 def _negative_inverse(N: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ def attend(
 ) -> tuple[Tensor, Tensor]:
     """The chunkwise form; returns (y, state after the last token).
 
-    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v). A number in Q, K or V that is not finite
-    raises ValueError; `names` is what the caller calls them.
+    Q, K: (b, t, groups, d_k), V: (b, t, h, d_v), log_a: (b, t, h), state: (b, h, d_k, d_v). A number in Q, K or V
+    that is not finite raises ValueError; `names` is what the caller calls them.
     """
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (Q, K, V, log_a, state))
     y, state, finite = _Attend.apply(Q, K, V, log_a, state, chunk_size, keep)
@@ -178,7 +178,7 @@ class _Attend(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dstate: Tensor, _: None) -> tuple[Tensor | None, ...]:
         Q, K, V, log_a, *kept = ctx.saved_tensors
         dS = dstate.unflatten(1, (K.shape[2], -1)).clone()
-        dQ, dK, dV, dlog_a = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (Q, K, V, log_a))
+        dQ, dK, dV, dlog_a = (empty_result(x) for x in (Q, K, V, log_a))
         sequences = (Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
         blocks = _blocks(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
         for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
@@ -293,7 +293,8 @@ def _backward(
 
     # a_t is a factor of what any token from t on reads of any token before t, and of the states' reads, writes and
     # decays across t. Summing just these, instead of a difference of larger sums, keeps a small gradient exact.
-    across = torch.bmm(pairs, pairs.new_ones(pairs.shape[-2:]).triu(1).expand_as(pairs), out=G)  # [i, t]: i of all before t
+    later = pairs.new_ones(pairs.shape[-2:]).triu(1)
+    across = torch.bmm(pairs, later.expand_as(pairs), out=G)  # [i, t]: what i reads of all before t
     dlog = across.tril_().sum(-2).view_as(reads)
     dlog += reads.flip(-1).cumsum(-1).flip(-1)
     dlog[..., 1:] += writes.cumsum(-1)[..., :-1]

@@ -32,6 +32,7 @@ from ._validation import (
     check_chunk_size,
     check_finite,
     check_log_decay,
+    check_result,
     shapes_checked,
     state_dtype,
 )
@@ -47,10 +48,10 @@ SUB_CHUNK = 32
 
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, state: Tensor | None) -> Tensor:
-    """The state before the first token, once all arguments are checked."""
+    """Check all but that Q, K, V and beta are finite; returns the state before the first token."""
     check_alike(Q=Q, K=K, V=V, beta=beta, decays={"log_a": log_a}, state=state)
     check_log_decay(log_a=log_a)
-    check_finite(Q=Q, K=K, V=V, beta=beta, state=state)
+    check_finite(state=state)
     if state is not None:
         return state
     return V.new_zeros(V.shape[0], V.shape[-2], K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype))
@@ -64,7 +65,7 @@ def _operands(
     L, beta = K.shape[-2], beta[..., None]
     H = torch.cat([beta * K, Q], -2)
     M = (H @ K.mT).unflatten(-2, (2, L))
-    Y = torch.cat([-beta * V, torch.zeros_like(V)], -2)
+    Y = -beta * V
     if log_a is None:
         return Y, H, M.tril().flatten(-3, -2), K, None, None
     decay = torch.exp(segsum(log_a))  # from j to t
@@ -83,7 +84,9 @@ def parallel(
         return V.clone(), S
     q, k, v, b = (s.transpose(1, 2).to(S.dtype) for s in (Q, K, V, beta))
     y, S = solve(*_operands(q, k, v, b, None if log_a is None else log_a.transpose(1, 2).to(S.dtype)), S)
-    return y.transpose(1, 2).to(V.dtype), S
+    y = y.transpose(1, 2).to(V.dtype)
+    check_result(y, Q=Q, K=K, V=V, beta=beta)
+    return y, S
 
 
 @shapes_checked
@@ -101,7 +104,9 @@ def recurrent(
     for t in range(V.shape[1]):
         y_t, S = _step(Q[:, t], K[:, t], V[:, t], beta[:, t], None if log_a is None else log_a[:, t], S)
         y.append(y_t)
-    return (torch.stack(y, 1) if y else V.clone()), S
+    result = torch.stack(y, 1) if y else V.clone()
+    check_result(result, Q=Q, K=K, V=V, beta=beta)
+    return result, S
 
 
 @shapes_checked
@@ -126,12 +131,15 @@ def chunkwise(
 
     def block(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, S: Tensor) -> tuple[Tensor, Tensor]:
         q, k, v, b = (to_chunks(s, length) for s in (Q, K, V, beta))
+        k, v = k.contiguous(), v.contiguous()
         operands = _operands(q, k, v, b, None if log_a is None else to_chunks(log_a, length))
         y, S_after = carry(*operands, S.flatten(0, 1))
         return from_chunks(y, *V.shape[:2]), S_after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
-    return over_blocks(block, rows, chunks * length, (Q, K, V, beta, log_a), (), S, V)
+    y, S = over_blocks(block, rows, chunks * length, (Q, K, V, beta, log_a), (), S, V)
+    check_result(y, Q=Q, K=K, V=V, beta=beta)
+    return y, S
 
 
 @shapes_checked
@@ -144,7 +152,9 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    return _step(q_t, k_t, v_t, beta_t, log_a_t, _start(q_t, k_t, v_t, beta_t, log_a_t, state))
+    y_t, S = _step(q_t, k_t, v_t, beta_t, log_a_t, _start(q_t, k_t, v_t, beta_t, log_a_t, state))
+    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t, beta_t=beta_t)
+    return y_t, S
 
 
 def _step(

@@ -69,9 +69,9 @@ def _operands(Q: Tensor, K: Tensor, log_alpha: Tensor) -> tuple[Tensor, Tensor, 
     ends = c.detach()[..., :: max(1, L - 1), :]  # the largest and the smallest
     if ends.abs().amax() <= LARGEST_SUM:
         decay = c.exp2()
-        q, k = Q * decay, K * decay.reciprocal()
+        q, k = decay * Q, decay.reciprocal() * K
         start, end = log_alpha[..., : L // 2 + 1, :].sum(-2, keepdim=True).exp(), decay[..., -1:, :]
-        return (q @ k.mT).tril(), q * start, k * end, (start * end).mT
+        return (q @ k.mT).tril_(), q * start, k * end, (start * end).mT
     w = log_alpha.exp()
     P, q, k, whole = decayed_scores((Q * w)[..., None, :, :], K[..., None, :, :], w)
     P = P[..., 0, :, 0, :] + torch.diag_embed((Q * K).sum(-1))
@@ -146,7 +146,8 @@ def chunkwise(
 
     def block(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         q, k, v, log_w = (to_chunks(x, length) for x in (Q, K, V, log_alpha))  # (chunks, b·h, L, d)
-        P, q, k, whole = _operands(q, k, log_w)
+        v = v.contiguous()
+        P, q, k, whole = _operands(q, k, log_w.contiguous())
         before, after = _States.apply(k, v, whole, S.flatten(0, 1))
         y = torch.baddbmm((P @ v).flatten(0, 1), q.flatten(0, 1), before.flatten(0, 1)).view_as(v)
         return from_chunks(y, len(S), V.shape[1]), after.view_as(S)

@@ -34,6 +34,7 @@ from ._validation import (
     check_chunk_size,
     check_finite,
     check_log_decay,
+    check_result,
     shapes_checked,
     state_dtype,
 )
@@ -51,10 +52,10 @@ LOWEST_SUM = -20.0
 
 
 def _start(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, state: Tensor | None) -> Tensor:
-    """The state before the first token, once all arguments are checked."""
+    """Check all but that r, k, v, kappa and a are finite; returns the state before the first token."""
     check_alike(r=r, k=k, v=v, kappa=kappa, a=a, decays={"log_w": log_w}, state=state)
     check_log_decay(log_w=log_w)
-    check_finite(r=r, k=k, v=v, kappa=kappa, a=a, state=state)
+    check_finite(state=state)
     _check_unit(kappa)
     if state is not None:
         return state
@@ -65,6 +66,7 @@ def _check_unit(kappa: Tensor) -> None:
     length = torch.linalg.vector_norm(kappa.detach(), dim=-1, dtype=state_dtype(kappa.dtype))
     wrong = (length != 0) & ((length - 1).abs() > (1e-4 if kappa.dtype.itemsize > 2 else 1e-2))
     if wrong.any():
+        check_finite(kappa=kappa)
         raise ValueError(
             f"kappa{wrong.nonzero()[0].tolist()} has length {length[wrong][0].item():.6g}: "
             "expected length 1 (or 0); divide each key by its norm"
@@ -86,9 +88,9 @@ def _operands(
         decay = torch.exp(sums)
         growth = decay.reciprocal()
         before = pad(decay[..., :-1, :], (0, 0, 1, 0), value=1)
-        H = torch.cat([kappa * before, r * decay], -2)
-        W = torch.cat([removes * growth, k * growth], -2)
-        M = (H @ W.mT) * torch.cat([low.tril(-1), low]).repeat(1, 2)
+        H = torch.cat([before * kappa, decay * r], -2)
+        W = torch.cat([growth * removes, growth * k], -2)
+        M = (H @ W.mT).mul_(torch.cat([low.tril(-1), low]).repeat(1, 2))
         g = decay[..., -1, :]
         W = W * g[..., None, :]
     else:
@@ -110,7 +112,9 @@ def parallel(
     if v.shape[1] == 0:
         return v.clone(), S
     y, S = solve(*_operands(*(s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))), S)
-    return y.transpose(1, 2).to(v.dtype), S
+    y = y.transpose(1, 2).to(v.dtype)
+    check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
+    return y, S
 
 
 @shapes_checked
@@ -123,7 +127,9 @@ def recurrent(
     for t in range(v.shape[1]):
         y_t, S = _step(r[:, t], log_w[:, t], k[:, t], v[:, t], kappa[:, t], a[:, t], S)
         y.append(y_t)
-    return (torch.stack(y, 1) if y else v.clone()), S
+    result = torch.stack(y, 1) if y else v.clone()
+    check_result(result, r=r, k=k, v=v, kappa=kappa, a=a)
+    return result, S
 
 
 @shapes_checked
@@ -147,12 +153,16 @@ def chunkwise(
     def block(
         r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, S: Tensor
     ) -> tuple[Tensor, Tensor]:
-        chunks = (to_chunks(s, length) for s in (r, log_w, k, v, kappa, a))
-        y, S_after = carry(*_operands(*chunks), S.flatten(0, 1))
-        return from_chunks(y, *v.shape[:2]), S_after.view_as(S)
+        tokens = v.shape[1]
+        r, log_w, k, v, kappa, a = (to_chunks(s, length) for s in (r, log_w, k, v, kappa, a))
+        operands = _operands(r, log_w.contiguous(), k, v.contiguous(), kappa, a)
+        y, S_after = carry(*operands, S.flatten(0, 1))
+        return from_chunks(y, len(S), tokens), S_after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
-    return over_blocks(block, rows, chunks * length, (r, log_w, k, v, kappa, a), (), S, v)
+    y, S = over_blocks(block, rows, chunks * length, (r, log_w, k, v, kappa, a), (), S, v)
+    check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
+    return y, S
 
 
 @shapes_checked
@@ -166,7 +176,9 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    return _step(r_t, log_w_t, k_t, v_t, kappa_t, a_t, _start(r_t, log_w_t, k_t, v_t, kappa_t, a_t, state))
+    y_t, S = _step(r_t, log_w_t, k_t, v_t, kappa_t, a_t, _start(r_t, log_w_t, k_t, v_t, kappa_t, a_t, state))
+    check_result(y_t, r_t=r_t, k_t=k_t, v_t=v_t, kappa_t=kappa_t, a_t=a_t)
+    return y_t, S
 
 
 def _step(

@@ -11,7 +11,7 @@ from lecture17.ops import _scalar_chunks, gla, retention, ssd
 from lecture17.reference import gla as reference_gla
 from lecture17.reference import mamba3 as reference_mamba3
 from lecture17.reference import ssd as reference_ssd
-from tests.ops.inputs import MIXERS, Batch, in_type, parts, relative_error
+from tests.ops.inputs import MIXERS, Batch, Form, in_type, parts, relative_error
 from tests.strategies import DECAYS
 
 every_mixer = pytest.mark.parametrize("name", MIXERS)
@@ -132,6 +132,44 @@ def test_gla_is_exact_however_strong_its_gates(lowest: float) -> None:
     want = reference_gla.recurrent(*(a[0, :, 0].numpy() for a in args.values()))
     y, state = gla.chunkwise(*(a.float() for a in args.values()))
     assert relative_error((y[0, :, 0], state[0, 0]), tuple(map(torch.tensor, want))) < 3e-6
+
+
+def by_form(form: Form, args: dict[str, Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """y, the last state, and the gradients of a function of both."""
+    leaves = [a.to(dtype).requires_grad_() for a in args.values()]
+    y, state = form(*leaves)
+    return [y, state, *torch.autograd.grad((y * y).sum() + state.sum(), leaves)]
+
+
+@pytest.mark.parametrize("total", [0.5, 0.999, 1.001, 3.0, "either"])  # in LOWEST_SUM, of each block
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_decays_are_divided_out_down_to_a_limit_and_nothing_shows_it(
+    total: float | str, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_scalar_chunks, "BLOCK_NUMEL", 2 * 4 * 8 * 8)  # two chunks of 8 tokens in a block
+    args = MIXERS["ssd"].draw(np.random.default_rng(0), 2, 4, 2, 16 * 4, 3, 4, "mild").args
+    in_a_block = torch.tensor([0.5, 2.0, 0.999, 1.001] if total == "either" else [total] * 4, dtype=torch.float64)
+    log_a = args["log_a"].unflatten(1, (4, 16))
+    log_a *= (in_a_block * _scalar_chunks.LOWEST_SUM * np.log(2))[:, None, None] / log_a.sum(2, keepdim=True)
+    exact = _scalar_chunks._exact
+    found = []
+    monkeypatch.setattr(_scalar_chunks, "_exact", lambda *of: (found.append(1), exact(*of))[1])
+    got = by_form(lambda *a: ssd.chunkwise(*a, chunk_size=8), args, dtype)
+    assert len(found) == 2 * 2 * sum(in_a_block > 1)  # of two sequences, in the forward and in the backward pass
+    for g, want in zip(got, by_form(ssd.recurrent, args, torch.float64), strict=True):
+        assert relative_error(g, want) < tolerance
+
+
+@pytest.mark.parametrize("large", ["B", "x"])
+def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large: str) -> None:
+    args = MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
+    args["log_a"] *= 0.9 * _scalar_chunks.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
+    args[large] *= 1e33
+    args["C"] *= 1e-33
+    got = by_form(ssd.chunkwise, args, torch.float32)
+    for g, want in zip(got[:2], by_form(ssd.recurrent, args, torch.float64), strict=False):
+        assert relative_error(g, want) < 1e-5
+    assert all(g.isfinite().all() for g in got)
 
 
 def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,52 @@
+"""Long results lie in huge pages, and the intermediates of a block where those of the last one lay."""
+
+import numpy as np
+import pytest
+import torch
+
+from lecture17.ops import _memory
+from lecture17.ops._memory import HUGE, Workspace, empty_result
+
+
+@pytest.mark.parametrize("size", [0, 5, HUGE // 4 - 1, HUGE // 4, HUGE // 4 + 3])  # below, at and above the limit
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_result_has_shape_and_type_and_holds_what_is_written(size: int, dtype: torch.dtype) -> None:
+    like = torch.empty(size, 2, dtype=dtype)
+    result = empty_result(like)
+    assert (result.shape, result.dtype, result.device) == (like.shape, dtype, like.device)
+    assert result.is_contiguous()
+    assert result.data_ptr() % 64 == 0
+    result.fill_(3)
+    assert result.sum(dtype=torch.float64) == 6 * size
+    assert result.view(-1).clone().shape == (2 * size,)
+
+
+def test_a_long_result_is_in_the_order_of_its_axes_whatever_the_strides_of_its_model() -> None:
+    like = torch.empty(3, HUGE // 4).T
+    assert empty_result(like).stride() == (3, 1)
+
+
+def test_a_long_result_outlives_everything_it_was_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def empty(size: int, dtype: type) -> np.ndarray:
+        asked.append(size)
+        return np.zeros(size, dtype)
+
+    monkeypatch.setattr(_memory.np, "empty", empty)
+    results = [empty_result(torch.empty(HUGE // 4)).fill_(i) for i in range(3)]
+    assert asked == [HUGE + 64] * 3  # a short one is PyTorch's: see the next line
+    empty_result(torch.empty(HUGE // 4 - 1))
+    assert len(asked) == 3
+    assert [r.amin().item() for r in results] == [r.amax().item() for r in results] == [0, 1, 2]
+
+
+def test_a_block_finds_the_memory_of_the_last_one_and_no_request_that_of_another() -> None:
+    work = Workspace(torch.empty(0, dtype=torch.float64))
+    first = [work.take((2, 3)), work.take((4,)), work.take((2, 3))]
+    assert len({x.data_ptr() for x in first}) == 3
+    assert all(x.dtype == torch.float64 for x in first)
+    work.again()
+    second = [work.take((2, 3)), work.take((2, 2)), work.take((2, 3))]
+    assert [x.shape for x in second] == [(2, 3), (2, 2), (2, 3)]
+    assert [a.data_ptr() == b.data_ptr() for a, b in zip(first, second, strict=True)] == [True, False, True]
