@@ -76,6 +76,10 @@ class _Decays(NamedTuple):
     to_end: Tensor | None = None  # of k there
     total: Tensor | None = None  # of the state, in each chunk: (chunks, b, groups, heads per group, 1, 1)
 
+    def at_ends(self, S: Tensor) -> Tensor:
+        """What the first chunk takes for the state S, or what is left of S after the last."""
+        return S if self.half is None else S * self.half
+
     def mask(self) -> Tensor:
         """[2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)."""
         assert self.n is not None
@@ -198,7 +202,7 @@ def _forward(
         # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
         states = (S.new_empty if keep else work.take)((len(a.up) + 1, *S[rows].shape))
         states = (_divided if a.n is None else _masked)(work, a, S[rows], states, *views)
-        S[rows] = states[-1] if a.half is None else states[-1] * a.half
+        S[rows] = a.at_ends(states[-1])
         sums.append(views[-1].sum())
         if keep:
             kept.append(states)
@@ -219,7 +223,7 @@ def _divided(
 
     P = torch.bmm(q, k.mT, out=work.take((*q.shape[:2], q.shape[1]))).tril_()
     out = torch.bmm(P, v, out=work.take(v.shape))
-    torch.mul(S, a.half, out=states[0].transpose(2, 3))
+    states[0].transpose(2, 3).copy_(a.at_ends(S))
     torch.bmm(k.mT, v, out=states[1:].flatten(4).flatten(0, 2))
     a.add_up(states)
     out.baddbmm_(q, states[:-1].flatten(4).flatten(0, 2))
@@ -273,7 +277,7 @@ def _backward(
     k_end, dout_start = (x if factor is None else x * factor for x, factor in ((k, a.to_end), (dout, a.from_start)))
 
     dstates = torch.empty_like(states, memory_format=torch.contiguous_format)
-    dstates[-1] = dS if a.half is None else dS * a.half
+    dstates[-1] = a.at_ends(dS)
     torch.bmm(_matrices(q).mT, _matrices(dout_start), out=_matrices(dstates[:-1]))
     a.add_up(dstates, reverse=True)
 
@@ -305,4 +309,4 @@ def _backward(
     dQ.copy_(dq.sum_to_size(dQ.shape))
     dK.copy_(dk.sum_to_size(dK.shape))
     dlog_a.copy_(dlog[..., None])
-    return dstates[0] if a.half is None else dstates[0] * a.half
+    return a.at_ends(dstates[0])
