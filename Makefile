@@ -1,6 +1,7 @@
 # Thin on purpose: each target makes the environment if need be and calls one command.
 #   make lab     JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
 #   make test    every check                        (make test ARGS="-k ssd")
+#   make site    all of it as web pages             (open build/site/index.html)
 #   make grade   your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
 
 EXTRAS ?= dev
@@ -9,7 +10,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 BIN := .venv/bin
 INSTALLED := .venv/.installed-$(EXTRAS)
 
-.PHONY: lab test grade build bench
+.PHONY: lab test grade build bench site
 .DEFAULT_GOAL := lab
 
 lab: $(INSTALLED)
@@ -26,6 +27,9 @@ build: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m lecture17 bench $(ARGS)
+
+site: $(INSTALLED)
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site $(ARGS)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12"; exit 1; }

@@ -16,23 +16,37 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-def package(request: pytest.FixtureRequest, name: str) -> Path:
-    """The unpacked folder of a package, given as name@version."""
-    assert request.config.cache is not None
-    kept = request.config.cache.mkdir("npm") / name.replace("@", "-")
+class CannotFetch(RuntimeError):
+    """There is no npm, or it could not fetch the package; the message says which."""
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """The unpacked folder of a package, given as name@version, kept in `folder`. Raises CannotFetch."""
+    kept = folder / name.replace("@", "-")
     if not kept.exists():
         npm = shutil.which("npm")
         if npm is None:
-            missing(f"npm was not found, so {name} checked nothing; on Debian: apt install npm")
+            raise CannotFetch(f"npm was not found, so there is no {name}; on Debian: apt install npm")
         scratch = kept.with_name(f"{kept.name}.{os.getpid()}")
-        scratch.mkdir()
-        done = subprocess.run([str(npm), "pack", name], cwd=scratch, capture_output=True, text=True, check=False)
+        scratch.mkdir(parents=True)
+        done = subprocess.run([npm, "pack", name], cwd=scratch, capture_output=True, text=True, check=False)
         if done.returncode:
             shutil.rmtree(scratch)
-            missing(f"npm could not fetch {name}, so it checked nothing: {done.stderr[-300:]}")
+            raise CannotFetch(f"npm could not fetch {name}: {done.stderr[-300:]}")
         (archive,) = scratch.glob("*.tgz")
         with tarfile.open(archive) as packed:
-            packed.extractall(scratch, filter="data")
+            files = [member for member in packed if not member.name.endswith(".map")]  # they are most of a package
+            packed.extractall(scratch, files, filter="data")
         if not kept.exists():  # another process may have been quicker
             scratch.rename(kept)
     return kept / "package"
+
+
+def package(request: pytest.FixtureRequest, name: str) -> Path:
+    """The unpacked folder of a package that a check needs, given as name@version."""
+    assert request.config.cache is not None
+    try:
+        return fetch(name, request.config.cache.mkdir("npm"))
+    except CannotFetch as error:
+        missing(f"{error}. It checked nothing.")
+        raise

@@ -19,7 +19,7 @@ PINS = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins(
 
 def requirements() -> list[Requirement]:
     extras = [r for extra in PROJECT["optional-dependencies"].values() for r in extra]
-    return [Requirement(r) for r in [*PROJECT["dependencies"], *extras]]
+    return [r for r in map(Requirement, [*PROJECT["dependencies"], *extras]) if r.name != PROJECT["name"]]
 
 
 @pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)

@@ -1,0 +1,111 @@
+"""`make site`: the course as web pages, from the outputs stored in the notebooks; nothing is executed.
+
+The README is the front page. Pages need no network: formulas and diagrams are drawn by scripts that lie beside them.
+"""
+
+import html
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from tests.npm import CannotFetch, fetch  # noqa: E402
+
+MERMAID = "mermaid@11.17.2"
+ZONES = ("Quick start", "Tour", "Intuition", "Theory", "Machines", "Measured", "Review")
+
+project = "lecture17"
+author = copyright = "The lecture17 authors"
+extensions = ["myst_nb", "sphinx.ext.mathjax"]
+root_doc = "README"
+include_patterns = ["*.md", "notebooks/*.ipynb", "exercises/*.ipynb"]
+exclude_patterns = [".*", "build", "drafts", "docs", "lecture17", "solutions", "tests", "**/.ipynb_checkpoints"]
+nitpicky = True
+
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+myst_fence_as_directive = ["mermaid"]
+myst_links_external_new_tab = False
+
+html_theme = "furo"
+html_title = "lecture17"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+pygments_style, pygments_dark_style = "a11y-light", "a11y-dark"
+mathjax_path = "mathjax/tex-svg.js"  # SVG: a browser that reads files from disk would refuse fonts
+
+
+class Mermaid(SphinxDirective):
+    """A diagram; its own `accTitle` and `accDescr` say in words what it shows."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        self.env.metadata[self.env.docname]["mermaid"] = True
+        text = html.escape("\n".join(self.content))
+        return [nodes.raw("", f'<pre class="mermaid">{text}</pre>', format="html")]
+
+
+def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Exercises are shown as they were made, whatever was filled in here; the front page lists all pages."""
+    if docname.startswith("exercises/"):
+        notebook = json.loads(source[0])
+        for cell in notebook["cells"]:
+            cell["source"] = cell["metadata"].get("lecture17", {}).get("stub", cell["source"])
+            if cell["cell_type"] == "code":
+                cell["outputs"] = []
+        source[0] = json.dumps(notebook)
+    elif docname == root_doc:
+        found = sorted(app.env.found_docs - {root_doc})
+        groups = {f"{i} · {zone}": [d for d in found if d.startswith(f"notebooks/0{i}")] for i, zone in enumerate(ZONES)}
+        groups["Exercises"] = [d for d in found if d.startswith("exercises/")]
+        groups["About"] = [d for d in found if "/" not in d]
+        for caption, pages in groups.items():
+            source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```"
+
+
+def register_anchors(app: Sphinx, document: nodes.document) -> None:
+    """Anchors written as <a id="…"> are targets of links from other pages."""
+    slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    for raw in document.findall(nodes.raw):
+        for name in re.findall(r'<a id="([^"]+)"', raw.astext()):
+            slugs[name] = (raw.line, name, name)
+
+
+def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    if app.env.metadata.get(pagename, {}).get("mermaid"):
+        app.add_js_file("mermaid.min.js")
+    app.add_js_file("site.js", priority=900)
+
+
+def copy_scripts(app: Sphinx, error: Exception | None) -> None:
+    if error:
+        return
+    out = Path(app.outdir)
+    mathjax = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
+    (out / "_static" / "mathjax").mkdir(exist_ok=True)
+    shutil.copy(Path(mathjax) / "static" / mathjax_path, out / "_static" / "mathjax")
+    try:
+        shutil.copy(fetch(MERMAID, ROOT / "build" / "npm") / "dist" / "mermaid.min.js", out / "_static")
+    except CannotFetch as reason:
+        print(f"Diagrams are shown as text: {reason}")
+    shutil.copy(out / f"{root_doc}.html", out / "index.html")
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("mermaid", Mermaid)
+    app.connect("source-read", read_source)
+    app.connect("doctree-read", register_anchors)
+    app.connect("html-page-context", add_scripts)
+    app.connect("build-finished", copy_scripts)

@@ -1,0 +1,10 @@
+// What the theme leaves out for those who use a keyboard or a screen reader; and the diagrams.
+const scrollable = () => {
+  for (const block of document.querySelectorAll("pre, .table-wrapper, .math, .cell_output"))
+    if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+};
+for (const caption of document.querySelectorAll(".sidebar-tree .caption")) caption.ariaLevel = 2;
+document.querySelector(".sidebar-drawer").ariaLabel = "Pages of the course";
+window.addEventListener("load", scrollable);
+window.addEventListener("resize", scrollable);
+if (window.mermaid) mermaid.initialize({ startOnLoad: true, theme: "neutral" });
