@@ -67,12 +67,12 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
                 cell["outputs"] = []
         source[0] = json.dumps(notebook)
     elif docname == root_doc:
-        found = sorted(app.env.found_docs - {root_doc})
-        groups = {f"{i} · {zone}": [d for d in found if d.startswith(f"notebooks/0{i}")] for i, zone in enumerate(ZONES)}
-        groups["Exercises"] = [d for d in found if d.startswith("exercises/")]
-        groups["About"] = [d for d in found if "/" not in d]
-        for caption, pages in groups.items():
-            source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```"
+        pages = sorted(app.env.found_docs - {root_doc})
+        groups = {"Exercises": "exercises/", "About": ""}
+        groups = {f"{i} · {zone}": f"notebooks/0{i}" for i, zone in enumerate(ZONES)} | groups
+        for caption, start in groups.items():
+            listed = [page for page in pages if page.startswith(start) and (start or "/" not in page)]
+            source[0] += f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(listed) + "\n```"
 
 
 def register_anchors(app: Sphinx, document: nodes.document) -> None:

@@ -181,6 +181,8 @@ widgets.SemiseparableExplorer()
 #
 # ```mermaid
 # flowchart LR
+#   accTitle: The zones of the course
+#   accDescr: Zones 0 to 6 in order; short cuts lead from 0 to 3, only the proof, and from 1 to 4, only the code.
 #   Z0["0 · Quick start<br/>one matrix, two readings"] --> Z1["1 · Tour<br/>four relatives by playing"]
 #   Z1 --> Z2["2 · Intuition<br/>one mountain, two sides"]
 #   Z2 --> Z3["3 · Theory<br/>a ranks · b the theorem<br/>c the family · d what states compute"]

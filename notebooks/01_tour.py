@@ -557,7 +557,7 @@ assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 # %% [markdown]
 # **The line that differs**, formula ↔ code. Each time $S_t$ is this, plus $k_t v_t^\top$ or `np.outer(K[t], V[t])`:
 #
-# | | forget | in code | who chooses what is forgotten |
+# | model | forget | in code | who chooses what is forgotten |
 # | --- | --- | --- | --- |
 # | linear attention | $S_{t-1}$ | `S` | nobody: nothing is |
 # | RetNet | $\gamma\, S_{t-1}$ | `gamma * S` | the clock |
@@ -575,7 +575,7 @@ assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 #
 # Every core can be computed in three ways. Orders of operations for one head, with $N$ tokens in chunks of $c$:
 #
-# | | parallel | recurrent | chunkwise | numbers carried on |
+# | model | parallel | recurrent | chunkwise | numbers carried on |
 # | --- | --- | --- | --- | --- |
 # | RetNet, Mamba-2 | $N^2 (d_k + d_v)$ | $N d_k d_v$ | $N c\,(d_k + d_v) + N d_k d_v$ | $d_k d_v$ |
 # | GLA | same order; $d_k$ masks in place of one | $N d_k d_v$ | same order | $d_k d_v$ |

@@ -317,7 +317,7 @@ print(f"identity: a state of 1, or {N} generators; convolution: a state of 4, or
 # What is the matrix of two mixers side by side, of two layers one after the other, of a mask over a mixer, of the way
 # back? Let $M_1$ and $M_2$ have block ranks $r_1$ and $r_2$, and write $M^{[s]}$ for $M_{[s:,\,:s+1]}$.
 #
-# | | block rank at most | because |
+# | matrix | block rank at most | because |
 # | --- | --- | --- |
 # | **(5.1)** sum $M_1 + M_2$ | $r_1 + r_2$ | $(M_1 + M_2)^{[s]} = M_1^{[s]} + M_2^{[s]}$ |
 # | **(5.2)** product $M_1 M_2$ | $r_1 + r_2$ | two terms: see below |

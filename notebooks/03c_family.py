@@ -59,6 +59,8 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 #
 # ```mermaid
 # flowchart LR
+#   accTitle: Which transition comes from which
+#   accDescr: From linear attention, decays lead to RetNet, Mamba and GLA, replacing to DeltaNet, both to RWKV-7.
 #   LA["linear attention: I"] -- "one fixed decay" --> RN["RetNet: γ I"]
 #   RN -- "chosen by the token" --> M2["Mamba-2: a I"]
 #   M2 -- "one for each key" --> GLA["GLA: diag(α)"]
@@ -851,7 +853,7 @@ mamba3 | Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ⊙ Q̃K̃ᵀ) V |
 # %%
 t = a_token(64, 64)
 transitions["gated DeltaNet, β < 2"] = gate[:, :1, None] * transitions["DeltaNet, β < 2"]
-lines = ["| | transition | input | readout | parallel form | forgets | state | FLOPs |"]
+lines = ["| mixer | transition | input | readout | parallel form | forgets | state | FLOPs |"]
 lines[0] += (
     " parity: a flip keeps | order matters |\n|" + " --- |" * 6 + " ---: |" * 2 + " --- |" * 2
 )

@@ -114,7 +114,7 @@ for tokens, result in measured.items():
 # exact softmax, and counts the bytes that each process hands to `torch.distributed.send`. For two processes, in
 # float32:
 #
-# | | bytes across the border, forward |
+# | method | bytes across the border, forward |
 # | --- | --- |
 # | SSD | $4 \cdot \text{batch} \cdot \text{heads} \cdot (d_k d_v + 1)$ |
 # | ring attention, causal | $4 \cdot \text{batch} \cdot \text{heads} \cdot 2 d \cdot N / 2$ |

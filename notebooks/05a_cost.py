@@ -186,7 +186,7 @@ if full:
 # 18](03c_family.ipynb#correction-18) (RWKV-7 is $O(N d \cdot \text{head size})$, RetNet trains in $O(N)$, a KV cache
 # is $O(N)$) and [correction 23](03c_family.ipynb#correction-23) ("250 times fewer operations" drops $d$ on one side).
 #
-# | | training, best form | one decoding step | kept while decoding |
+# | mixer | training, best form | one decoding step | kept while decoding |
 # | --- | --- | --- | --- |
 # | softmax attention | $O(N^2 d)$ | $O(N d)$ | $O(N d)$ |
 # | Mamba-1 | $O(N d\, r)$, no matrix products | $O(d\, r)$ | $O(d\, r)$ |

@@ -69,7 +69,7 @@ def rank_below(M: np.ndarray) -> int:
 
 
 # %%
-lines = ["| | recurrence − matrix | rank below | carried, 1,024 | carried, 65,536 |"]
+lines = ["| mixer | recurrence − matrix | rank below | carried, 1,024 | carried, 65,536 |"]
 lines.append("| --- " * 5 + "|")
 ranks = {}
 for name, (mixer, arguments) in family.items():
@@ -133,6 +133,8 @@ figures.timeline(history, title="Eight of these nineteen are of one year, 2024")
 #
 # ```mermaid
 # flowchart TD
+#   accTitle: The map of the course
+#   accDescr: One causal matrix, three ways to compute it, and what each leads to; the paragraph below says it in words.
 #   M["y = M x, M causal"] --> P["parallel: build M"]
 #   M --> R["recurrent: carry a state"]
 #   M --> C["chunkwise: both"]

@@ -1,0 +1,151 @@
+"""`make site`: built without a warning, every link leads somewhere, and the pages are right in a browser, offline."""
+
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from lecture17.course.notebooks import read
+from tests.conftest import ROOT
+from tests.npm import missing
+
+NOTEBOOKS, EXERCISES = (sorted((ROOT / folder).glob("*.ipynb")) for folder in ("notebooks", "exercises"))
+PAGES = ["index.html", *(f"{path.parent.name}/{path.stem}.html" for path in (*NOTEBOOKS, *EXERCISES))]
+
+
+class Parsed(HTMLParser):
+    """A page's anchors, what it links to, and what it loads."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors: set[str] = {"", "top"}
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.anchors.add(value or "")
+            elif tag == "a" and name == "href":
+                self.links.append(value or "")
+            elif name in ("src", "href"):
+                self.loads.append(value or "")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the Makefile's command builds, in a folder of its own."""
+    command = re.search(r"\$\(BIN\)/python (-m sphinx .*) \$\(ARGS\)", (ROOT / "Makefile").read_text())
+    assert command is not None
+    assert command[1].startswith("-m sphinx -W ")
+    built = tmp_path_factory.mktemp("site")
+    arguments = shlex.split(command[1].replace("build/", f"{built}/"))
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return built / "site"
+
+
+def broken(site: Path) -> list[str]:
+    """Links and parts of pages that lead nowhere, or out of the site without being asked."""
+    pages = {path.resolve(): Parsed(path) for path in site.rglob("*.html")}
+    faults = []
+    for path, page in pages.items():
+        for target in (*page.links, *page.loads):
+            if re.match(r"https?://|data:", target):
+                if target in page.loads and not target.startswith("data:"):
+                    faults.append(f"{path.name} loads {target}")
+                continue
+            name, _, anchor = unquote(target).partition("#")
+            goal = (path.parent / name.partition("?")[0]).resolve() if name else path
+            if not goal.exists() or (goal in pages and anchor not in pages[goal].anchors):
+                faults.append(f"{path.name} links to {target}")
+    return faults
+
+
+def test_every_link_and_anchor_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    assert broken(site) == []
+
+
+def test_a_broken_link_would_be_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<a href="b.html#there">1</a> <a href="b.html#gone">2</a> <a href="c.html">3</a>')
+    (tmp_path / "b.html").write_text('<p id="there"><script src="https://example.org/x.js"></script>')
+    faults = ["a.html links to b.html#gone", "a.html links to c.html", "b.html loads https://example.org/x.js"]
+    assert sorted(broken(tmp_path)) == faults
+
+
+def test_links_of_the_course_are_links_of_the_site(site: Path) -> None:
+    tour, readme = (Parsed(site / name).links for name in ("notebooks/01_tour.html", "README.html"))
+    assert "03a_semiseparable.html#notation" in tour
+    assert "../exercises/01_tour.html" in tour
+    assert "notebooks/03b_duality.html#correction-1" in readme
+    assert [link for link in readme if link.endswith(".ipynb")] == []
+    ordered = [link for link in dict.fromkeys(readme) if link in PAGES]
+    assert ordered[: len(NOTEBOOKS)] == PAGES[1 : len(NOTEBOOKS) + 1], "the sidebar has the notebooks in order"
+
+
+def test_every_stored_picture_and_its_words_are_on_the_page(site: Path) -> None:
+    for path in NOTEBOOKS:
+        text = (site / "notebooks" / f"{path.stem}.html").read_text(encoding="utf-8")
+        for cell in read(path).cells:
+            for output in cell.get("outputs", []):
+                for image in re.findall(r"<img [^>]*>", output.get("data", {}).get("text/html", "")):
+                    assert image in text, f"{path.stem} lacks a picture: {image[:200]}"
+        assert "Error displaying widget" not in text
+        assert "A Jupyter Widget" not in text
+
+
+def test_exercises_are_shown_unsolved_without_what_the_learner_wrote(site: Path) -> None:
+    for path in EXERCISES:
+        text = (site / "exercises" / f"{path.stem}.html").read_text(encoding="utf-8")
+        stubs = [c for c in read(path).cells if c.metadata.get("lecture17", {}).get("stub")]
+        assert text.count("NotImplementedError") >= len(stubs) > 0
+
+
+def show(page: Page, site: Path, name: str, width: int, scheme: str, complaints: list[str]) -> None:
+    """Open a page from disk and wait until its formulas and diagrams are drawn."""
+    page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
+    page.on("request", lambda r: complaints.append(f"{name} asks for {r.url}") if r.url.startswith("http") else None)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto((site / name).as_uri())
+    page.evaluate("window.MathJax?.startup.promise")
+    expect(page.locator("mjx-merror, [data-mml-node=merror]")).to_have_count(0)
+
+
+def test_pages_are_right_for_every_reader_at_two_widths_in_two_themes(
+    site: Path, browser: Browser, axe: str, screenshots: Path
+) -> None:
+    if not (site / "_static" / "mermaid.min.js").exists():
+        missing("npm could not fetch mermaid, so diagrams were not drawn")
+    complaints: list[str] = []
+    looks = itertools.cycle(itertools.product((1200, 400), ("light", "dark")))
+    page = browser.new_page()
+    for name, (width, scheme) in zip(["index.html"] * 4 + PAGES[1:], looks, strict=False):
+        show(page, site, name, width, scheme, complaints)
+        if page.locator("pre.mermaid").count():
+            expect(page.locator("pre.mermaid svg")).to_have_count(page.locator("pre.mermaid").count())
+        page.screenshot(path=screenshots / f"site-{Path(name).stem}-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
+        page.evaluate(axe)
+        for fault in page.evaluate("async () => (await axe.run({preload: false})).violations"):
+            complaints.append(
+                f"{name}, {width}, {scheme}: {fault['id']} {[n['html'][:200] for n in fault['nodes'][:5]]}"
+            )
+    page.close()
+    assert complaints == []
+
+
+def test_search_finds_a_term_without_a_server(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "search.html").as_uri() + "?q=semiseparable")
+    expect(page.locator("#search-results a").filter(has_text="03a · Semiseparable")).not_to_have_count(0)
+    page.close()
