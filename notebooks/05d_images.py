@@ -70,7 +70,7 @@ assert min(shuffled) > linear_level + 0.02
 # put back in place and added up (cross-scan and cross-merge). Everything else is the same: data, steps, seeds. No
 # position is learned, so where a stroke lies is known from the order of reading alone.
 #
-# | | routes | mixers |
+# | model | routes | mixers |
 # | --- | --- | --- |
 # | one mixer | row by row | 1 |
 # | **control** | row by row, four times | 4 |

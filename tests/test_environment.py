@@ -1,5 +1,6 @@
 """The ways to install name the same versions, and importing stays quick."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tomllib
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from lecture17.course.doctor import PYTHONS, pins
 from tests.conftest import ROOT
@@ -41,10 +43,25 @@ def test_constraints_hold_nothing_but_exact_versions() -> None:
 def test_conda_makes_the_same_environment_as_pip() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip, pip_part = environment["dependencies"]
-    assert python.split()[0] == "python"
-    assert python.split()[1] == PROJECT["requires-python"]
+    assert re.match(r"python\s*=+\s*([\d.]*)", python), "Binder makes its own environment at the version it reads so"
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python.partition("=")[2])
     assert pip == "pip"
     assert pip_part == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+
+
+def test_conda_binder_dev_container_and_a_forks_grading_run_the_same_python_and_the_same_pins() -> None:
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    grading = yaml.safe_load((ROOT / ".github" / "workflows" / "grade.yml").read_text())["jobs"]["grade"]
+    image = (ROOT / ".devcontainer" / container["build"]["dockerfile"]).read_text()
+    (setup,) = [step["with"] for step in grading["steps"] if "setup-python" in step.get("uses", "")]
+    pythons = {conda["dependencies"][0].partition("=")[2], setup["python-version"]}
+    assert pythons == set(re.findall(r"^FROM python:([\d.]+)-", image, re.MULTILINE))
+    installs = [container["postCreateCommand"], *(step.get("run", "") for step in grading["steps"])]
+    installs += conda["dependencies"][2]["pip"]
+    assert [line for line in installs if "-e ." in line and "constraints.txt" not in line] == ["-e .[dev]"]
+    assert "-c constraints.txt" in installs
+    assert not any((ROOT / name).exists() for name in ("binder", ".binder")), "Binder would read that instead"
 
 
 def test_makefile_doctor_and_readme_name_the_pythons_of_pyproject() -> None:

@@ -1,10 +1,12 @@
 """The shape that every notebook of the course keeps."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
+from lecture17.course import exercises
 from lecture17.course.notebooks import read
 from tests.conftest import ROOT
 
@@ -68,6 +70,28 @@ def test_every_picture_has_words_and_is_asked_about_before(path: Path) -> None:
 
 
 @each
+def test_headings_are_in_order_columns_are_named_and_links_say_where_they_lead(path: Path) -> None:
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels
+    assert re.findall(r"^\| *\|.*\n\| ---", text, re.MULTILINE) == []
+    words = re.findall(r"\[([^\]]*)\]\([^)]+\)", text)
+    assert [w for w in words if len(w.strip()) < 2 or w.lower() in ("here", "link", "this")] == []
+    assert text.count("![") == text.count("<img") == 0, "pictures are outputs, which have words"
+
+
+@each_notebook
+def test_a_diagram_has_a_title_and_says_what_it_shows(path: Path) -> None:
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    for diagram in re.findall(r"^```mermaid\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        assert re.search(r"^ *accTitle: \w.{10,}$", diagram, re.MULTILINE)
+        assert re.search(r"^ *accDescr: \w.{40,}$", diagram, re.MULTILINE)
+
+
+@each
 def test_links_lead_to_files_and_anchors_that_exist(path: Path) -> None:
     for cell in read(path).cells:
         if cell.cell_type != "markdown":
@@ -92,6 +116,16 @@ def test_it_links_to_the_table_of_notation_and_the_lecture_to_the_glossary(path:
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem < "03c"], ids=lambda p: p.stem)
 def test_zones_0_to_3b_do_not_import_torch(path: Path) -> None:
     assert not any("torch" in c.source for c in read(path).cells if c.cell_type == "code")
+
+
+@each_notebook
+def test_the_readmes_table_names_its_minutes_and_points(path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| \[[^]]+\]\(notebooks/{path.name}\) \| (\d+) \| .* \|(.*)\|$", readme, re.MULTILINE)
+    assert row is not None
+    assert re.search(rf"(?<!\d){row[1]} min", "\n".join(read(path).cells[0].source.splitlines()[1:4]))
+    points = sum(e.points for e in exercises.of_notebook(path.stem)) if path.stem in exercises.stems() else 0
+    assert row[2].strip() == (f"[{points} points](exercises/{path.name})" if points else "")
 
 
 def test_the_readmes_links_lead_somewhere() -> None:
