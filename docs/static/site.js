@@ -7,4 +7,7 @@ for (const caption of document.querySelectorAll(".sidebar-tree .caption")) capti
 document.querySelector(".sidebar-drawer").ariaLabel = "Pages of the course";
 window.addEventListener("load", scrollable);
 window.addEventListener("resize", scrollable);
-if (window.mermaid) mermaid.initialize({ startOnLoad: true, theme: "neutral" });
+if (window.mermaid) {
+  mermaid.initialize({ startOnLoad: false, theme: "neutral", flowchart: { useMaxWidth: false } });
+  mermaid.run().then(scrollable);
+}
