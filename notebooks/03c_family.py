@@ -44,7 +44,7 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 # a detail: RWKV-4 divides one such $y$ by another, Mamba-3 writes twice.) The structure of $A_t$ decides whether $M$
 # can be built with matrix multiplications:
 #
-# | $A_t$ | member | what decays together |
+# | transition $A_t$ | member | what decays together |
 # | --- | --- | --- |
 # | $I$ | linear attention | nothing decays |
 # | $\gamma I$ | RetNet | everything, always alike |

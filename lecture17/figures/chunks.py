@@ -33,7 +33,7 @@ def chunk_grid(n_chunks: int, *, title: str) -> Picture:
         for column in range(row):
             _block(ax, column, row, OFF_DIAGONAL, "2→4" if row - column == 1 else "2→3→4")
         _block(ax, row, row, DIAGONAL, "1", "white")
-        _block(ax, row, strip, STATE, "2", "white")
+        _block(ax, row, strip, STATE, "2")
         _block(ax, strip, row, OUTPUT, "4")
         if row:
             ax.annotate("", (row + 0.35, strip + 1.2), (row - 0.35, strip + 1.2), arrowprops={"arrowstyle": "->"})

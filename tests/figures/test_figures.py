@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -305,6 +306,24 @@ def test_text_is_at_least_nine_points_and_inside_the_canvas(make, drawn):
     for text, box in texts:
         assert text.get_fontsize() >= 9, text
         assert inside(box, picture), text
+
+
+def luminance(color: np.ndarray) -> float:
+    """As WCAG 2 defines it, of red, green and blue from 0 to 1."""
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@each_figure
+def test_text_stands_out_from_what_is_behind_it(make, drawn):
+    picture = make(0)
+    texts = drawn(picture)
+    pixels = np.asarray(picture.canvas.buffer_rgba())[::-1, :, :3] / 255
+    for text, box in texts:
+        left, low, right, high = (round(edge) for edge in box.extents)
+        colors, counts = np.unique(pixels[low:high, left:right].reshape(-1, 3), axis=0, return_counts=True)
+        pair = luminance(colors[counts.argmax()]), luminance(np.array(to_rgb(text.get_color())))
+        assert (max(pair) + 0.05) / (min(pair) + 0.05) >= 4.5, text
 
 
 @each_figure
