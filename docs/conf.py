@@ -29,6 +29,7 @@ root_doc = "README"
 include_patterns = ["*.md", "notebooks/*.ipynb", "exercises/*.ipynb"]
 exclude_patterns = [".*", "build", "drafts", "docs", "lecture17", "solutions", "tests", "**/.ipynb_checkpoints"]
 nitpicky = True
+highlight_language = "none"  # of fences that name none
 
 nb_execution_mode = "off"
 nb_merge_streams = True
