@@ -1,6 +1,7 @@
 """Build: one direction, the same result each time, no solution in an exercise, nothing of a learner's lost."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -202,7 +203,8 @@ def open_and_save(root: Path, path: str, addition: str = "") -> None:
         model["content"]["cells"][0]["source"] += addition
         await manager.save(model, path)
 
-    asyncio.run(session())
+    with ThreadPoolExecutor() as aside:  # Playwright's loop may be running in this thread
+        aside.submit(asyncio.run, session()).result()
 
 
 @pytest.mark.parametrize("folder", ["notebooks", "solutions"])
