@@ -147,6 +147,6 @@ def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> Mod
     raise ValueError(
         f'backend="triton" cannot run here: it needs a mixer with kernels (ssd), {tensor.dtype} tensors on '
         f"{tensor.device} to be float32 or bfloat16 on a CUDA device of compute capability 8.0 (or Triton's "
-        "interpreter: TRITON_INTERPRET=1 before Python starts), and the gpu extra (pip install 'lecture17[gpu]'); "
+        "interpreter: TRITON_INTERPRET=1 before Python starts), and Triton, which is made for Linux; "
         'backend="torch" runs anywhere'
     )

@@ -10,7 +10,7 @@ import torch
 from lecture17.ops import ssd
 from tests.conftest import ROOT
 
-pytest.importorskip("triton", reason="the kernels need the gpu extra, which is for Linux: pip install 'lecture17[gpu]'")
+pytest.importorskip("triton", reason="Triton is not installed: it is made for Linux")
 
 
 def run_agreement(**environment: str) -> str:
