@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 import triton
@@ -62,8 +62,8 @@ def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype
     return noted
 
 
-def compiled(launch: Launch, sm: int) -> Row:
-    """One launch, compiled for architecture `sm` (90 is H100) by Triton and measured."""
+def machine_code(launch: Launch, sm: int) -> Any:
+    """One launch, compiled for architecture `sm` (90 is H100) by Triton: its `CompiledKernel`."""
     kernel, args, constants = launch
     options = {name: constants[name] for name in ("num_warps", "num_stages") if name in constants}
     sizes = {name: value for name, value in constants.items() if name not in options}
@@ -73,12 +73,16 @@ def compiled(launch: Launch, sm: int) -> Row:
     # What a launch on a GPU tells the compiler too: these addresses and lengths are multiples of 16.
     aligned = {(i,): [["tt.divisibility", 16]] for i, a in enumerate(args) if isinstance(a, Tensor) or a % 16 == 0}
     source = ASTSource(kernel, signature, sizes, aligned)
-    made = triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options)
+    return triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options)
+
+
+def measured(launch: Launch, made: Any, sm: int) -> Row:
+    """What `machine_code` has made of a launch, in numbers."""
     code = made.asm["cubin"]
     return Row(
         _name(launch),
         sm,
-        next(TYPES[a.dtype] for a in args if isinstance(a, Tensor)),
+        next(TYPES[a.dtype] for a in launch[1] if isinstance(a, Tensor)),
         *_resources(code),
         made.metadata.shared,
         len(re.findall(r"\btt\.dot\b", made.asm["ttir"])),
@@ -129,7 +133,7 @@ def report(
             for launch in launches(mixer, d_k, d_v, chunk_size, dtype):
                 unique[_name(launch)] = launch
             for sm in architectures:
-                yield from map(partial(compiled, sm=sm), unique.values())
+                yield from (measured(launch, machine_code(launch, sm), sm) for launch in unique.values())
 
 
 def table(rows: Iterable[Row]) -> str:

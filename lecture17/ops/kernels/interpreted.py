@@ -1,0 +1,23 @@
+"""Triton as an interpreter, for a notebook on any machine. Introduced in 04b_triton.
+
+    from lecture17.ops.kernels.interpreted import tl, triton
+
+must come before Triton is loaded in another way: whether `@triton.jit` makes something that is interpreted or compiled
+is settled then. Raises ImportError, with the mend, where Triton is not installed.
+"""
+
+import importlib
+import os
+import sys
+
+from . import MISSING
+
+if "triton" not in sys.modules:
+    os.environ["TRITON_INTERPRET"] = "1"
+try:
+    triton = importlib.import_module("triton")
+    tl = importlib.import_module("triton.language")
+except ImportError:
+    raise ImportError(MISSING) from None
+if not triton.knobs.runtime.interpret:
+    print("Triton was loaded before, as a compiler: to run kernels here, restart the notebook and begin at this cell.")
