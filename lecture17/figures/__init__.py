@@ -15,6 +15,7 @@ from .mirrors import mirrors
 from .orbits import orbits
 from .portrait import family_portrait
 from .precision import error_growth, generator_range
+from .programs import program_grid
 from .rank_map import rank_map
 from .ranks import block_ranks
 from .recall import recall_error
@@ -44,6 +45,7 @@ __all__ = [
     "mirrors",
     "orbits",
     "plateau_and_spike",
+    "program_grid",
     "random_feature_error",
     "rank_map",
     "reading_orders",

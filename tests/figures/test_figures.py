@@ -111,6 +111,10 @@ def growth(seed: int) -> Picture:
     return figures.growth(tokens, held, "numbers held", title=TITLE)
 
 
+def program_grid(seed: int) -> Picture:
+    return figures.program_grid(2 + seed, 37, 16, title=TITLE)
+
+
 def timeline(seed: int) -> Picture:
     lines = {"state spaces": [("S4", "2111.00396"), ("Mamba", "2312.00752")], "deltas": [("A", f"2{seed}06.06484")]}
     return figures.timeline(lines, title=TITLE)
@@ -232,6 +236,7 @@ MADE: list[Callable[[int], Picture]] = [
     chunk_cost,
     growth,
     growth_twice,
+    program_grid,
     timeline,
     plateau_and_spike,
     recall_error,
