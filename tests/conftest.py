@@ -1,6 +1,7 @@
 """What all tests share: the course's folder, and a copy of it in which a test may do what a learner does."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,22 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where Triton cannot be installed, its notebooks cannot run: they say so, and are skipped."""
+    if find_spec("triton") is None:
+        for item in items:
+            if item.path.name == "04b_triton.ipynb":
+                item.add_marker(pytest.mark.skip("Triton is not installed: it is made for Linux"))
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say aloud what was not tried in a browser or on a GPU: a quiet skip would look like a pass."""
     skipped = terminalreporter.stats.get("skipped", [])
-    for folder, what in (("tests/browser", "NOT TRIED IN A BROWSER"), ("tests/ops/kernels", "KERNELS NOT ALL TRIED")):
+    places = {
+        "tests/browser": "NOT TRIED IN A BROWSER",
+        "tests/ops/kernels": "KERNELS NOT ALL TRIED",
+        "04b_triton": "NOT TRIED IN TRITON",
+    }
+    for folder, what in places.items():
         for reason in sorted({report.longrepr[2] for report in skipped if folder in report.nodeid}):
             terminalreporter.write_line(f"{what}: {reason}", yellow=True)

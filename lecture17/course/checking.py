@@ -64,6 +64,11 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
         failure = compare(exercise, inputs, outcome)
         if failure is not None:
             raise _failed(exercise, failure.what, _explain(exercise, answer, s, inputs, outcome, failure))
+    if exercise.at_last is not None:
+        try:
+            exercise.at_last(answer)
+        except WrongForm as fault:
+            raise _failed(exercise, str(fault), [f'next:  hint("{exercise.id}") helps']) from None
     passed.record(exercise)
     names = " and ".join(exercise.returns)
     tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
@@ -155,8 +160,10 @@ def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> str 
     for s in seeds:
         inputs = exercise.draw(np.random.default_rng(s))
         outcome = call(exercise, answer, inputs)
-        candidates = [m for m in candidates if _same(outcome, call(exercise, m.wrong, inputs), m.of)]
-    return f"this is what you get when {candidates[0].name}: {candidates[0].advice}" if candidates else None
+        candidates = [m for m in candidates if _same(exercise, outcome, call(exercise, m.wrong, inputs), m.of)]
+        if not candidates:
+            return None
+    return f"this is what you get when {candidates[0].name}: {candidates[0].advice}"
 
 
 def _explain(
@@ -217,21 +224,21 @@ def describe(inputs: Inputs) -> str:
     return ", ".join(words) + "".join(f"; {n}" for n in notes)
 
 
-def _same(a: Outcome, b: Outcome, names: tuple[str, ...]) -> bool:
+def _same(exercise: Exercise, a: Outcome, b: Outcome, names: tuple[str, ...]) -> bool:
     if a.error is not None or b.error is not None:
         return type(a.error) is type(b.error)
     if a.fault is not None or b.fault is not None:
         return a.fault == b.fault
-    return all(_close(a.outputs[n], b.outputs[n]) for n in names or a.outputs)
+    return all(_close(a.outputs[n], b.outputs[n], max(exercise.tol, 1e-8)) for n in names or a.outputs)
 
 
-def _close(a: Any, b: Any) -> bool:
+def _close(a: Any, b: Any, tol: float = 1e-8) -> bool:
     try:
         a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     except (TypeError, ValueError):
         return False
     scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-8 * scale, equal_nan=True)
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=tol * scale, equal_nan=True)
 
 
 def _identical(a: Any, b: Any) -> bool:

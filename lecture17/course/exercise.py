@@ -45,6 +45,7 @@ class Exercise:
     where: words for the place of a wrong entry, from the inputs and its index
     tol: largest error relative to the largest entry of the right answer
     run: calls an answer, or a misconception, with the inputs where that is not answer(*inputs); may raise WrongForm
+    at_last: looks at an answer that is right in every case, and raises WrongForm if something else is wrong with it
     """
 
     id: str
@@ -60,6 +61,7 @@ class Exercise:
     where: Callable[[Inputs, tuple[int, ...]], str] | None = None
     tol: float = 1e-10
     run: Callable[[Function, Inputs], Any] | None = None
+    at_last: Callable[[Function], None] | None = None
 
     @property
     def stem(self) -> str:

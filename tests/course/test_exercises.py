@@ -1,6 +1,9 @@
 """Every exercise: its texts, its points, its solution, and the mistakes its check knows by name."""
 
+import importlib
+import linecache
 import re
+from importlib.util import find_spec
 
 import pytest
 
@@ -24,7 +27,18 @@ SYLLABUS = {  # points, 100 in all
     "04c_vision": 4,
 }
 ALL = exercises.all_exercises()
-each = pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
+NEEDS = {"04b_triton": "triton"}  # imported here as a compiler, before a notebook's first cell makes it an interpreter
+for module in filter(find_spec, NEEDS.values()):
+    importlib.import_module(module)
+
+
+def marks(exercise: Exercise) -> list[pytest.MarkDecorator]:
+    module = NEEDS.get(exercise.stem)
+    missing = module is not None and find_spec(module) is None
+    return [pytest.mark.skip(f"{module} is not installed: it is made for Linux alone")] if missing else []
+
+
+each = pytest.mark.parametrize("exercise", [pytest.param(e, id=e.id, marks=marks(e)) for e in ALL])
 
 
 def solution_cells(exercise: Exercise) -> tuple[str, str]:
@@ -39,8 +53,15 @@ def solve(exercise: Exercise) -> dict[str, object]:
     nb = from_source(ROOT / "solutions" / f"{exercise.stem}.py")
     setup = next(c.source for c in nb.cells if c.cell_type == "code")
     names: dict[str, object] = {}
-    exec(setup + "\n" + solution_cells(exercise)[0], names)
+    define(setup + "\n" + solution_cells(exercise)[0], names)
     return names
+
+
+def define(source: str, names: dict[str, object]) -> None:
+    """Execute `source` so that its functions know their text, as those of a notebook's cell do."""
+    file = f"<answer {hash(source)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), names)
 
 
 def answer_name(exercise: Exercise) -> str:
@@ -77,7 +98,9 @@ def test_notebook_and_exercise_agree_on_id_and_points(exercise: Exercise) -> Non
 
 @each
 def test_the_solution_passes_and_says_what_was_verified(exercise: Exercise, capsys: pytest.CaptureFixture) -> None:
-    check(exercise.id, solve(exercise)[answer_name(exercise)])  # type: ignore[arg-type]
+    answer = solve(exercise)[answer_name(exercise)]
+    capsys.readouterr()  # what the notebook's first cell may say
+    check(exercise.id, answer)  # type: ignore[arg-type]
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.startswith(f"✓ {exercise.id} ({exercise.points} points): ")
     assert printed.endswith(exercise.verified)
@@ -94,7 +117,8 @@ def test_an_empty_answer_fails_with_the_exercises_own_message(exercise: Exercise
 
 
 @pytest.mark.parametrize(
-    ("exercise", "number"), [pytest.param(e, i, id=f"{e.id}-{i}") for e in ALL for i in range(len(e.misconceptions))]
+    ("exercise", "number"),
+    [pytest.param(e, i, id=f"{e.id}-{i}", marks=marks(e)) for e in ALL for i in range(len(e.misconceptions))],
 )
 def test_a_misconception_is_rejected_with_its_own_diagnosis(exercise: Exercise, number: int) -> None:
     mistake = exercise.misconceptions[number]

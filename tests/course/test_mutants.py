@@ -14,7 +14,7 @@ from lecture17.course.checking import check
 from lecture17.course.exercise import Exercise
 
 from .mutants import sources, wrapped
-from .test_exercises import answer_name, each, solution_cells, solve
+from .test_exercises import answer_name, define, each, solution_cells, solve
 
 SECONDS = 60  # that one answer may take on all cases
 
@@ -24,6 +24,8 @@ MAXIMUM = "any nearby number in place of the maximum keeps the exponentials fini
 EITHER = "the order of the two is free"
 UPPER = "what is above the diagonal is cut away in the next step"
 LIKE = "what it makes is as good: NumPy turns one into the other"
+LAST = "the last axis of a vector is its first"
+ZEROS = "in the product it meets the zeros of the other tile, or its place is masked out of the store"
 ANY = "many answers are right, and this is one of them"
 
 # What passes because it computes the same: the mutant, and why.
@@ -84,6 +86,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "line 11: arguments swapped in y.transpose(1, 2)": EITHER,
     },
     "04a_torch-decode-cache": {"line 9: 0 one less": "that axis has length 1"},
+    "04b_triton-kernel-masked-load": {"line 9: 0 one less": LAST},
+    "04b_triton-kernel-chunk-state": {
+        "line 16: 0 one less": LAST,
+        "line 19: 0.0 one more": ZEROS,
+        "line 19: 0.0 one less": ZEROS,
+        "line 20: 0.0 one more": ZEROS,
+        "line 20: 0.0 one less": ZEROS,
+    },
     "04c_vision-cross-scan": {
         "line 7: without the call of np.stack([rows, columns, rows[::-1], columns[::-1]])": LIKE,
     },
@@ -125,7 +135,7 @@ def test_every_mutant_of_the_solution_is_rejected(exercise: Exercise, monkeypatc
     for what, text in sources(source):
         try:
             scope = dict(names)
-            exec(compile(text, "<mutant>", "exec"), scope)
+            define(text, scope)
         except Exception:
             continue  # it cannot even be defined
         made += 1
