@@ -67,8 +67,8 @@ check("04b_triton-kernel-masked-load", chunk_totals)
 #
 # $$\text{added} = \sum_t e^{\log a_{t+1} + \dots + \log a_T}\; B_t\, x_t^\top$$
 #
-# `x` is $(heads, N, D)$, `B` $(heads, N, D\_STATE)$, `log_a` $(heads, N)$, `added` $(heads, chunks, D\_STATE, D)$; float32, row by row.
-# The grid is `(heads, chunks)`. `BK` $\ge$ `D_STATE`, `BV` $\ge$ `D` and `L` are powers of two from 16 on: load tiles of `L` × `BK` and
+# Shapes: `x` `(heads, N, D)`, `B` `(heads, N, D_STATE)`, `log_a` `(heads, N)`, `added` `(heads, chunks, D_STATE, D)`; all float32,
+# row by row in memory. The grid is `(heads, chunks)`. `BK` $\ge$ `D_STATE`, `BV` $\ge$ `D` and `L` are powers of two from 16 on: load tiles of `L` × `BK` and
 # `L` × `BV`, and mask what is too much. The product is one `tl.dot`, with `input_precision="ieee"`.
 #
 # The notebook's kernel takes cumulative sums and subtracts them. That is not enough here: some `log_a` are `-inf`, some

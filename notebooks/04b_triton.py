@@ -1,0 +1,475 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04b · Triton: kernels, from the first load to the chunk scan
+#
+# *25 minutes · ★★★*
+#
+# After this you can …
+# - write a kernel: a program, its block of addresses, and a mask for what is not there,
+# - read the chunk-state and the chunk-scan kernel of SSD line by line, each equal to the package's numbers,
+# - compile a kernel for a GPU that you do not have, and say what of it has been shown and what has not.
+#
+# **How to read.** **Predict** before you look. Triton is made for Linux; the first cell says what to do elsewhere.
+#
+# **What was run, and on what.** Here kernels run in Triton's *interpreter*, on the CPU, with NumPy: it shows that the
+# numbers are right. And they are *compiled* for A100 and H100, for which no GPU is needed: that shows that a GPU would
+# take them, and what they would occupy. **No GPU has run any kernel of this course, so how fast they are is not
+# measured.**
+#
+# **Letters.** As in the [table](03a_semiseparable.ipynb#notation) and the [glossary](06_review.ipynb#glossary). Batch
+# and heads are one axis here, called *head*: to a kernel all of them are alike.
+
+# %%
+import torch
+
+from lecture17 import compare, figures
+from lecture17.ops import ssd
+from lecture17.ops.kernels import apart
+from lecture17.ops.kernels.interpreted import tl, triton
+
+# %% [markdown]
+# ## 1 · A program and its block
+#
+# A GPU does the same for many pieces at once. A *kernel* is the text of what is done with one piece; a *program* is
+# one run of it; the *grid* says how many programs there are. A program knows its number and computes from it which
+# addresses are its own. Arguments are pointers, `tl.arange` makes a block of numbers, pointer plus block is a block
+# of addresses, and `tl.load` fetches all of them at once.
+
+# %%
+@triton.jit
+def add(x, y, out, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # the places of this program
+    tl.store(out + i, tl.load(x + i) + tl.load(y + i))
+
+
+x, y = torch.arange(48.0), torch.ones(48)
+out = torch.empty(48)
+add[(3,)](x, y, out, BLOCK=16)  # three programs, one after the other here, all at once on a GPU
+compare.assert_same(kernel=out, torch=x + y)
+
+# %% [markdown]
+# `BLOCK` is a `tl.constexpr`: known when the kernel is compiled, and a power of two. Each value makes a kernel of its
+# own.
+#
+# ## 2 · A mask for what is not there
+#
+# 37 numbers need three blocks of 16, and 11 places of the last have no number. **A load beyond the end fetches whatever
+# lies there**, often another tensor; only far outside does a GPU stop with an error. The interpreter, which reads this
+# machine's own memory, is no safer. A mask says which places exist.
+#
+# **Predict.** Three heads of 37 tokens lie in memory one after the other, and a program handles 16 tokens of one head.
+# Which programs need a mask? Without one, what does the last program of head 0 read, and what that of head 2?
+
+# %%
+title = "Each program computes its head and block, and masks what is not there"
+figures.program_grid(heads=3, N=37, block=16, title=title)
+
+# %% [markdown]
+# Head 0's last program reads 11 numbers of head 1: **wrong numbers, no message.** Head 2's reads what is nobody's. To
+# see it without harm, `apart.interpret` runs a kernel in a process of its own that knows where each tensor begins and
+# ends.
+
+# %%
+@triton.jit
+def double(x, out, N, BLOCK: tl.constexpr, MASKED: tl.constexpr):
+    i = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    at = tl.program_id(0) * N + i
+    if MASKED:
+        tl.store(out + at, 2 * tl.load(x + at, mask=i < N, other=0.0), mask=i < N)
+    else:
+        tl.store(out + at, 2 * tl.load(x + at), mask=i < N)
+
+
+x = torch.randn(3, 37)
+out = torch.empty_like(x)
+apart.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=True)
+compare.assert_same(kernel=out, torch=2 * x)
+try:
+    apart.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=False)
+except apart.Refused as refused:
+    message = str(refused)
+print(message)
+assert "program (2, 2) reads 11 places outside of x" in message
+
+# %% [markdown]
+# And what does a load give for the places that its mask leaves out? What `other` says; **without `other` it is
+# undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter makes it 0
+# and so hides the slip; `apart.interpret` makes it NaN.
+
+# %%
+@triton.jit
+def no_other(x, out):
+    i = tl.arange(0, 4)
+    tl.store(out + i, tl.load(x + i, mask=i < 3))
+
+
+plain, watched = torch.empty(4), torch.empty(4)
+no_other[(1,)](x, plain)
+apart.interpret(no_other, (1,), x, watched)
+assert plain[3] == 0
+assert watched[3].isnan()
+
+# %% [markdown]
+# Exercise: [`04b_triton-kernel-masked-load`](../exercises/04b_triton.ipynb).
+#
+# ## 3 · The first kernel of SSD: sums of decays
+#
+# From here on we write SSD's chunkwise algorithm (part 03b, step by step; Dao and Gu, arXiv 2405.21060, Section 6).
+# One program handles one chunk of one head. First the sums $c_i = \log a_1 + \dots + \log a_i$ within each chunk: all
+# decays that follow are differences of two of them. Beyond the end `other=0.0` keeps the sum as it is, so the last
+# place always holds that of the whole chunk.
+
+# %%
+@triton.jit
+def chunk_sums(log_a, c, N, chunks, L: tl.constexpr):
+    head, chunk = tl.program_id(0), tl.program_id(1)
+    i = tl.arange(0, L)
+    t = chunk * L + i
+    logs = tl.load(log_a + head * N + t, mask=t < N, other=0.0)
+    tl.store(c + (head * chunks + chunk) * L + i, tl.cumsum(logs, 0))
+
+
+torch.manual_seed(17)
+heads, N, L, K, V = 4, 100, 32, 16, 64  # K is d_state, V the head's dim
+x, B, C = torch.randn(heads, N, V), torch.randn(heads, N, K) / 4, torch.randn(heads, N, K)
+log_a = -torch.rand(heads, N)
+chunks = triton.cdiv(N, L)
+grid = (heads, chunks)
+c = torch.empty(heads, chunks, L)
+chunk_sums[grid](log_a, c, N, chunks, L=L)
+padded = torch.nn.functional.pad(log_a, (0, chunks * L - N)).view(heads, chunks, L)
+compare.assert_same(kernel=c, torch=padded.cumsum(-1), tol=1e-5)
+
+# %% [markdown]
+# ## 4 · A tile has two axes
+#
+# Memory has one. Row $t$ of a head of `x` begins $(head \cdot N + t) \cdot V$ numbers after the pointer; the number
+# from one row to the next is the *stride*. A tile of addresses is a column of row starts plus a row of columns,
+# `rows[:, None] * V + columns[None, :]`: broadcasting, as in NumPy.
+
+# %%
+rows, columns = 1 * N + torch.arange(32, 36), torch.arange(4)
+addresses = rows[:, None] * V + columns[None, :]
+print(addresses)
+compare.assert_same(by_address=x.flatten()[addresses], by_index=x[1, 32:36, :4])
+
+# %% [markdown]
+# ## 5 · `tl.dot`, and what its numbers are worth
+#
+# A GPU has *tensor cores* for products of tiles. They take 16-bit factors; float32 factors are rounded to TF32, which
+# keeps 10 bits behind the point, **unless you say otherwise**. `input_precision` chooses: `"tf32"` (the default on
+# NVIDIA), `"tf32x3"` (three products that together keep nearly all digits), `"ieee"` (float32 throughout).
+#
+# **Predict.** Which of these use tensor cores? And how far is a TF32 product from the exact one: 1e-3, 1e-5, 1e-7?
+
+# %%
+@triton.jit
+def product(a, b, out, M: tl.constexpr, D: tl.constexpr, PRECISION: tl.constexpr):
+    m, d = tl.arange(0, M), tl.arange(0, D)
+    left = tl.load(a + m[:, None] * D + d[None, :])
+    right = tl.load(b + d[:, None] * M + m[None, :])
+    tl.store(out + m[:, None] * M + m[None, :], tl.dot(left, right, input_precision=PRECISION))
+
+
+a, b, out = torch.randn(32, 64), torch.randn(64, 32), torch.empty(32, 32)
+exact = a.double() @ b.double()
+tensor_core = {}
+for precision in ("ieee", "tf32", "tf32x3"):
+    row, _ = apart.compiled(product, a, b, out, M=32, D=64, PRECISION=precision)
+    tensor_core[precision] = row.mma
+    product[(1,)](a, b, out, M=32, D=64, PRECISION=precision)
+    assert torch.allclose(out, exact.float(), atol=1e-4)  # whatever the interpreter is asked for
+print("tensor-core instructions on H100:", tensor_core)
+assert tensor_core["ieee"] == 0 < tensor_core["tf32"] < tensor_core["tf32x3"]
+
+# %% [markdown]
+# The interpreter multiplies in float32 whatever you ask for: **that a GPU would round, it does not show.** So do it by
+# hand: TF32 is a float32 without its last 13 bits.
+
+# %%
+def tf32(x: torch.Tensor) -> torch.Tensor:
+    """The nearest number with 10 bits behind the point."""
+    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+def error(product: torch.Tensor) -> float:
+    return ((product - exact).abs().max() / exact.abs().max()).item()
+
+
+rounded, full = error(tf32(a).double() @ tf32(b).double()), error((a @ b).double())
+print(f"largest error: rounded to TF32 {rounded:.0e}, float32 {full:.0e}")
+assert 1e-4 < rounded < 1e-3
+assert full < 1e-6
+
+# %% [markdown]
+# **Two more traps.** In bfloat16 the interpreter's `tl.dot` is wrong altogether: it multiplies the bit patterns as
+# integers. And it takes sums over fewer than 16 numbers, which a GPU's compiler refuses. So: test in float32 (or
+# convert the factors first), and compile what you have tested.
+
+# %%
+half = [t.bfloat16() for t in (a, b)]
+product[(1,)](*half, out, M=32, D=64, PRECISION="ieee")
+print(f"bfloat16 in the interpreter: {out[0, 0]:.3g}, right is {(half[0] @ half[1])[0, 0]:.3g}")
+assert (out - exact).abs().min() > 1e3
+product[(1,)](a[:, :8].contiguous(), b[:8], out, M=32, D=8, PRECISION="ieee")
+compare.assert_same(eight_in_the_interpreter=out, torch=a[:, :8] @ b[:8], tol=1e-5)
+try:
+    apart.compiled(product, a, b, out, M=32, D=8, PRECISION="ieee")
+except apart.Refused as refused:
+    message = str(refused)
+print(message)
+assert "K >= 16" in message
+
+# %% [markdown]
+# A third: `triton.autotune` tries several sizes and keeps the fastest. To measure it needs a GPU's driver, so it is
+# nothing to test here: give each size its own compilation instead.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+tuned = triton.autotune([triton.Config({"BLOCK": size}) for size in (16, 32)], key=[])(add)
+message = "it was tuned: there is a GPU here"
+try:
+    tuned[(3,)](torch.ones(48), torch.ones(48), torch.empty(48))
+except RuntimeError as refused:
+    message = str(refused)
+print(message)
+assert ("active drivers" in message) == (not torch.cuda.is_available())
+
+# %% [markdown]
+# ## 6 · What a chunk adds to the state
+#
+# Each token $t$ writes $B_t x_t^\top$, which has decayed by $e^{c_L - c_t}$ at the end of the chunk. Summed over
+# tokens that is one product of tiles, keys × tokens times tokens × values:
+#
+# $$\text{added} = (e^{c_L - c} \circ B)^\top x$$
+#
+# Masked-out tokens are rows of zeros and add nothing. The last line before the store converts: bfloat16 tensors stay
+# bfloat16 in the product, whose sum is always float32.
+
+# %%
+@triton.jit
+def chunk_state(x, B, c, added, N, chunks,
+                K: tl.constexpr, V: tl.constexpr, L: tl.constexpr, PRECISION: tl.constexpr):
+    head, chunk = tl.program_id(0), tl.program_id(1)
+    i, k, v = tl.arange(0, L), tl.arange(0, K), tl.arange(0, V)
+    here, t = head * chunks + chunk, chunk * L + i
+    row, real = (head * N + t)[:, None], (t < N)[:, None]
+    keys = tl.load(B + row * K + k[None, :], mask=real, other=0.0)  # (L, K)
+    values = tl.load(x + row * V + v[None, :], mask=real, other=0.0)  # (L, V)
+    to_end = tl.exp(tl.load(c + here * L + L - 1) - tl.load(c + here * L + i))  # (L,)
+    keys = (keys * to_end[:, None]).to(values.dtype)
+    S = tl.dot(tl.trans(keys), values, input_precision=PRECISION)  # (K, V)
+    tl.store(added + (here * K + k[:, None]) * V + v[None, :], S)
+
+
+sizes = {"K": K, "V": V, "L": L, "PRECISION": "tf32x3"}
+added = torch.empty(heads, chunks, K, V)
+chunk_state[grid](x, B, c, added, N, chunks, **sizes)
+last = [a[None, 2, 96:, None] for a in (x, log_a, B, C)]  # the last chunk of head 2
+_, alone = ssd.recurrent(*last)  # from a state of zero
+compare.assert_same(kernel=added[2, 3], token_by_token=alone[0, 0], tol=1e-5)
+
+# %% [markdown]
+# Its weak spot is the difference $c_L - c_t$: two infinite sums give NaN, and two large ones have lost the digits of
+# what lies between them. The package keeps each sum as a whole number and a fraction. In the exercise you do it
+# without any difference: [`04b_triton-kernel-chunk-state`](../exercises/04b_triton.ipynb).
+#
+# ## 7 · Handing states on
+#
+# The only step that goes from chunk to chunk: $S \leftarrow e^{c_L} S + \text{added}$. It is short, a few numbers for
+# each chunk, so one program for each head runs along all chunks and notes the state *before* each.
+
+# %%
+@triton.jit
+def pass_states(added, c, states, final, chunks, K: tl.constexpr, V: tl.constexpr, L: tl.constexpr):
+    head = tl.program_id(0)
+    at = tl.arange(0, K)[:, None] * V + tl.arange(0, V)[None, :]
+    S = tl.zeros((K, V), tl.float32)
+    for chunk in range(chunks):
+        here = head * chunks + chunk
+        tl.store(states + here * K * V + at, S)
+        S = tl.exp(tl.load(c + here * L + L - 1)) * S + tl.load(added + here * K * V + at)
+    tl.store(final + head * K * V + at, S)
+
+
+states, final = torch.empty_like(added), torch.empty(heads, K, V)
+pass_states[(heads,)](added, c, states, final, chunks, K=K, V=V, L=L)
+batched = [a.mT[None] if a is log_a else a.transpose(0, 1)[None] for a in (x, log_a, B, C)]
+y_right, state_right = ssd.recurrent(*batched)
+compare.assert_same(kernels=final, token_by_token=state_right[0], tol=1e-5)
+
+# %% [markdown]
+# ## 8 · The chunk scan
+#
+# What each token reads: from the tokens of its chunk, masked attention; from all before, the state that entered the
+# chunk, decayed since its start.
+#
+# $$y = (L \circ C B^\top)\, x + e^{c} \circ (C S), \qquad L_{ij} = e^{c_i - c_j}\ (i \ge j)$$
+#
+# Mask, then exp (part 04a). The mask for ragged lengths is needed at the loads and at the store; between them rows of
+# zeros do no harm. All of this stays in registers and shared memory: **the $L \times L$ matrix is never written.**
+
+# %%
+@triton.jit
+def chunk_scan(x, B, C, c, states, y, N, chunks,
+               K: tl.constexpr, V: tl.constexpr, L: tl.constexpr, PRECISION: tl.constexpr):
+    head, chunk = tl.program_id(0), tl.program_id(1)
+    i, k, v = tl.arange(0, L), tl.arange(0, K), tl.arange(0, V)
+    here, t = head * chunks + chunk, chunk * L + i
+    row, real = (head * N + t)[:, None], (t < N)[:, None]
+    queries = tl.load(C + row * K + k[None, :], mask=real, other=0.0)  # (L, K)
+    keys = tl.load(B + row * K + k[None, :], mask=real, other=0.0)  # (L, K)
+    values = tl.load(x + row * V + v[None, :], mask=real, other=0.0)  # (L, V)
+    S = tl.load(states + (here * K + k[:, None]) * V + v[None, :]).to(values.dtype)  # (K, V)
+    sums = tl.load(c + here * L + i)  # (L,)
+    between = tl.where(i[:, None] >= i[None, :], sums[:, None] - sums[None, :], float("-inf"))
+    scores = tl.dot(queries, tl.trans(keys), input_precision=PRECISION) * tl.exp(between)  # (L, L)
+    out = tl.dot(queries, S, input_precision=PRECISION) * tl.exp(sums)[:, None]
+    out += tl.dot(scores.to(values.dtype), values, input_precision=PRECISION)
+    tl.store(y + row * V + v[None, :], out, mask=real)
+
+
+y = torch.empty_like(x)
+chunk_scan[grid](x, B, C, c, states, y, N, chunks, **sizes)
+compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e-5)
+
+# %% [markdown]
+# Four kernels, and no program ever waits for another of the same kernel: that is what makes the algorithm fit a GPU.
+#
+# ## 9 · Compiled for a GPU that is not there
+#
+# Triton needs no GPU to compile. In a process that does not interpret, this is all it takes:
+#
+# ```python
+# source = ASTSource(chunk_scan, {"x": "*fp32", …, "K": "constexpr", …}, {"K": 16, …})
+# made = triton.compile(source, target=GPUTarget("cuda", 90, 32))  # 90 is H100, 80 is A100; 32 threads in a warp
+# made.asm["ttir"], made.asm["ptx"], made.asm["cubin"]  # Triton's own language, NVIDIA's assembler, machine code
+# ```
+#
+# `apart.compiled` does that for the arguments of a launch and reads the machine code with the tools that come with
+# Triton: *registers* of each thread (255 at most; what does not fit is *spilled* to slow memory), *shared memory* of a
+# program in bytes (163 KiB on A100, 227 KiB on H100), and *instructions for tensor cores*.
+#
+# **Predict.** Which needs more registers and more tensor-core instructions, float32 (as `tf32x3`) or bfloat16?
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+lines = ["kernel       sm  type   registers  spills  shared  tensor-core instructions"]
+made = {}
+for sm in (80, 90):
+    for dtype in (torch.float32, torch.bfloat16):
+        tokens = [a.to(dtype) for a in (x, B, C, y)]
+        launches = {
+            chunk_state: (*tokens[:2], c, added, N, chunks),
+            chunk_scan: (*tokens[:3], c, states, tokens[3], N, chunks),
+        }
+        for kernel, args in launches.items():
+            row, text = apart.compiled(kernel, *args, sm=sm, **sizes)
+            made[kernel.__name__, sm, dtype] = row, text["ptx"]
+            numbers = f"{row.registers:<10} {row.spills:<7} {row.shared:<7} {row.mma}"
+            lines.append(f"{kernel.__name__:<11}  {sm}  {row.dtype:<5}  {numbers}")
+print("\n".join(lines))
+
+# %%
+for (name, sm, _), (row, _) in made.items():
+    assert row.spills == 0, name
+    assert row.registers <= 255
+    assert row.shared <= {80: 163, 90: 227}[sm] * 1024
+    assert row.mma > 0
+for name in ("chunk_state", "chunk_scan"):
+    for sm in (80, 90):
+        full, half = made[name, sm, torch.float32][0], made[name, sm, torch.bfloat16][0]
+        assert full.mma > half.mma
+        assert full.registers > half.registers
+lines = made["chunk_scan", 80, torch.bfloat16][1].splitlines()
+print("one of them:", next(line for line in lines if "mma.sync" in line).split()[0])
+
+# %% [markdown]
+# **Learned:** float32 costs three products and more registers; bfloat16 is what tensor cores are for. The
+# instruction's name says what it does: 16 × 16 numbers times 16 × 8, both in bfloat16, summed in float32.
+#
+# ## 10 · The package's kernels
+#
+# `lecture17.ops.<mixer>.chunkwise(…, backend="triton")` runs kernels like these, with more care: wide keys and values
+# go through in several tiles, heads share $B$ and $C$ in groups, decays keep their digits. `backend="auto"` takes
+# them on a CUDA tensor. In a process that interprets they run on the CPU too:
+
+# %%
+y_package, state_package = ssd.chunkwise(*batched, chunk_size=L, backend="triton")
+compare.assert_same(ours=y, package=y_package[0].transpose(0, 1), tol=1e-5)
+compare.assert_same(ours=final, package=state_package[0], tol=1e-5)
+
+# %% [markdown]
+# And all of them, forward and backward, as they are compiled for H100 in bfloat16 (keys and values of 128 numbers,
+# chunks of 64). Outside a notebook the same is `print(table(report(d_k=128, d_v=128)))` from
+# `lecture17.ops.kernels.report`, for float32 and A100 as well; the tests hold all four to what is asserted here.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+rows = apart.report(architectures=[90], dtypes=[torch.bfloat16], d_k=128, d_v=128)
+print("kernel                       registers  spills  shared  products  instructions")
+for r in rows:
+    print(f"{r.kernel:<29}{r.registers:<11}{r.spills:<8}{r.shared:<8}{r.dots:<10}{r.mma}")
+for r in rows:
+    assert r.spills == 0
+    assert r.shared <= 227 * 1024
+    assert r.mma > 0 or r.dots == 0 or r.dtype != "bf16"
+
+# %% [markdown]
+# ## 11 · What backward needs
+#
+# Autograd cannot look into a kernel: its gradients are kernels too. Two decisions make them.
+#
+# - **Compute again instead of keeping.** The $L \times L$ matrices of all chunks are what the kernels avoid, so
+#   backward makes them once more from the arguments. Only these are kept. A second pass of states runs from the end
+#   to the start and hands on gradients by the state.
+# - **Do not subtract large sums.** With $dB$ and $dC$ there is a cheap formula for the decays: the gradient by
+#   $\log a_t$ is $\sum_{s \ge t} (C_s \cdot dC_s - B_s \cdot dB_s)$, and the state's at the end. It is exact in real
+#   numbers. In float32 the sums cancel.
+#
+# **Predict.** One decay in the middle is 1e-30: nearly nothing passes it, so its gradient is about that small. What
+# does the cheap formula say?
+
+# %%
+strong = log_a.clone()
+strong[:, 50] = torch.log(torch.tensor(1e-30))
+leaves = [a.clone().requires_grad_() for a in (batched[0], strong.mT[None], *batched[2:])]
+weight = torch.randn(1, N, heads, V)
+
+
+def gradients(backend: str) -> tuple[torch.Tensor, ...]:
+    y, _ = ssd.chunkwise(*leaves, chunk_size=L, backend=backend)
+    return torch.autograd.grad((y * weight).sum(), leaves)
+
+
+_, by_log_a, dB, dC = gradients("triton")
+for kernel, right in zip(gradients("triton"), gradients("torch"), strict=True):
+    compare.assert_same(kernels=kernel, torch=right, tol=1e-4)
+cheap = (batched[3] * dC - batched[2] * dB).sum(-1).flip(1).cumsum(1).flip(1)
+compare.assert_same(kernels=by_log_a, cheap=cheap, tol=1e-4)  # beside the largest they agree
+kernels, noise = by_log_a[0, 50].abs().max(), cheap[0, 50].abs().max()
+print(f"at the strong decay: kernels {kernels:.0e}, cheap formula {noise:.0e}")
+assert kernels < 1e-28
+assert noise > 1e-7
+
+# %% [markdown]
+# The cheap formula's answer is rounding noise. The package's kernel adds up only what really passes the token: pairs
+# of a later reader and an earlier writer (`_backward_decays` in `lecture17/ops/kernels/ssd.py`).
+#
+# ## Recap
+#
+# - A program computes from its number which addresses are its own; a mask says which of them exist, `other` the rest.
+# - SSD is four kernels: sums of decays, what a chunk adds, handing on, and the scan. The L × L matrix is never
+#   written.
+# - The interpreter proves the numbers, in float32; the compiler proves that a GPU would take them. Neither is a clock.
+# - Backward computes again what forward did not keep, and never takes a small number from two large ones.
+#
+# **Where next:** the [exercises](../exercises/04b_triton.ipynb) (6 points), then [04c](04c_vision.ipynb), where the
+# sequence is an image.
