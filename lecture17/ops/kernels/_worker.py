@@ -9,8 +9,10 @@ import linecache
 import pickle
 import signal
 import sys
+import tempfile
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,7 +160,18 @@ def refusal(error: Exception) -> str:
     return f"a GPU's compiler refuses the kernel{line}: {in_words(said)}"
 
 
+def find_a_cache() -> None:
+    """Let the compiler keep what it makes elsewhere where its own folder cannot be written to, as while grading."""
+    folder = Path(triton.knobs.cache.dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        triton.knobs.cache.dir = str(Path(tempfile.gettempdir()) / "triton")
+
+
 def main() -> None:
+    find_a_cache()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the notebook, which ends this process if it wants to
     connection = Connection(int(sys.argv[1]))
     connection.send_bytes(b"ready")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,19 @@ def test_a_kernel_is_compiled_for_the_chip_that_was_asked_for(sm: int) -> None:
     assert row.registers > 0
     assert f".target sm_{sm}" in text["ptx"]
     assert "tt.load" in text["ttir"]
+
+
+def test_a_home_that_cannot_be_written_to_does_not_stop_the_compiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(apart, "_running", {})
+    monkeypatch.setenv("TRITON_CACHE_DIR", "/proc/1/cache")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    row, _ = apart.compiled(halve, *arrays(), L=64)
+    assert row.code > 0
+    assert list((tmp_path / "triton").iterdir())
+    for process in apart._running.values():
+        process.end()
 
 
 def in_a_notebook(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
