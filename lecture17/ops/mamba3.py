@@ -35,6 +35,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
+from ._memory import empty_result
 from ._scalar_chunks import attend
 from ._validation import (
     check_alike,
@@ -188,12 +189,13 @@ def chunkwise(
     check_backend(backend, x)
     after = _start(x, delta, lam, log_a, theta, B, C, state)
     segment = chunk_size * max(1, SEGMENT // chunk_size)
-    y = []
-    for pieces in zip(*(a.split(segment, 1) for a in (x, delta, lam, log_a, theta, B, C)), strict=True):
-        if pieces[0].shape[1]:
-            y_piece, after = _segment(chunk_size, after, *pieces)
-            y.append(y_piece)
-    return (torch.cat(y, 1) if y else x.clone()), after
+    y, parts = empty_result(x), []
+    sequences = (a.split(segment, 1) for a in (x, delta, lam, log_a, theta, B, C, y))
+    for *pieces, place in zip(*sequences, strict=True):
+        if place.shape[1]:
+            part, after = _segment(chunk_size, after, *pieces)
+            parts.append(part if part.requires_grad else place.copy_(part))
+    return (torch.cat(parts, 1) if any(part.requires_grad for part in parts) else y), after
 
 
 @shapes_checked
