@@ -29,6 +29,7 @@ root_doc = "README"
 include_patterns = ["*.md", "notebooks/*.ipynb", "exercises/*.ipynb"]
 exclude_patterns = [".*", "build", "drafts", "docs", "lecture17", "solutions", "tests", "**/.ipynb_checkpoints"]
 nitpicky = True
+suppress_warnings = ["misc.highlighting_failure"]  # a "…" in a fence is what was left out of the code
 highlight_language = "none"  # of fences that name none
 
 nb_execution_mode = "off"
