@@ -217,4 +217,4 @@ for mixer, name in (names | {"selective_scan": "Mamba-1"}).items():
 # - From some length on a linear form beats attention; where is a matter of machine and code, so measure.
 # - In decoding a state costs the same at every context, a KV cache grows with it.
 #
-# **Where next:** part 05b asks what a state of fixed size costs in facts remembered.
+# **Where next:** [part 05b](05b_long_range.ipynb) asks what a state of fixed size costs in facts remembered.

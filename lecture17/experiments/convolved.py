@@ -35,6 +35,16 @@ class Softmax(_Heads):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
+class LinearAttention(_Heads):
+    """Causal linear attention, S_t = S_{t-1} + k_t v_tᵀ: nothing decays and nothing is removed."""
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int):
+        super().__init__(d_model, n_heads, d_state, gates=1)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        return (q @ k.mT).tril() @ v
+
+
 class Convolved(nn.Module):
     """A mixer whose queries, keys and values each pass a convolution of `width` tokens first."""
 

@@ -61,11 +61,12 @@ def once(
     lengths: Sequence[int],
     on_step: OnStep = lambda step: None,
     checkpoint: Path | None = None,
+    sequences: int = TEST_SEQUENCES,
 ) -> Outcome:
     """Make the network, train it and test it: the same bits for the same arguments on the same machine, one thread."""
     model = training.new_network(seed)
     losses = train(model, training.task, training.schedule, seed, on_step, checkpoint)
-    tested = {length: accuracy(model, training.task, length, TEST_SEQUENCES) for length in lengths}
+    tested = {length: accuracy(model, training.task, length, sequences) for length in lengths}
     return Outcome(tested, losses, sum(p.numel() for p in model.parameters()))
 
 
@@ -75,13 +76,15 @@ def run(
     lengths: Sequence[int],
     processes: int = 2,
     checkpoints: Path | None = None,
+    sequences: int = TEST_SEQUENCES,
 ) -> "Results":
-    """Every training with every seed, in processes of one thread each, with a progress bar.
+    """Every training with every seed, in processes of one thread each, with a progress bar; tests have `sequences`.
 
     The stop button keeps what was learned so far; with a folder for `checkpoints`, calling again goes on from there.
     """
+    tested = partial(once, lengths=tuple(lengths), sequences=sequences)
     jobs = {
-        (t.name, s): partial(once, t, s, tuple(lengths), checkpoint=checkpoints and checkpoints / f"{t.name}-{s}.pt")
+        (t.name, s): partial(tested, t, s, checkpoint=checkpoints and checkpoints / f"{t.name}-{s}.pt")
         for t in trainings
         for s in seeds
     }

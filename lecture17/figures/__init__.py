@@ -1,7 +1,7 @@
 """Pictures: functions that take data and return a `Picture`, which a notebook shows and a screen reader reads."""
 
 from .chunks import chunk_cost, chunk_grid
-from .control import against_control
+from .control import above_levels, against_control
 from .cost import decoding_cost, time_against_length
 from .eigenvalues import eigenvalues
 from .features import random_feature_error
@@ -26,6 +26,7 @@ from .tour import Play, plateau_and_spike
 
 __all__ = [
     "Play",
+    "above_levels",
     "accuracy_by_place",
     "against_control",
     "block_ranks",

@@ -61,12 +61,17 @@ def _smoothed(a: np.ndarray) -> np.ndarray:
 
 @styled
 def copying_accuracy(
-    sizes: Sequence[int], recurrent: Mapping[str, np.ndarray], softmax: Mapping[str, float], *, title: str
+    sizes: Sequence[int],
+    recurrent: Mapping[str, np.ndarray],
+    softmax: Mapping[str, float],
+    *,
+    what: str = "letters copied right",
+    title: str,
 ) -> Picture:
     """Accuracies (seeds, sizes) against numbers of state for each name, and levels that softmax attention reaches."""
     picture = Picture(
         title,
-        f"Share of letters copied right against the numbers in the state, from {sizes[0]} to {sizes[-1]}, mean of the "
+        f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, mean of the "
         "seeds: "
         + "; ".join(f"{name}, {', '.join(f'{x:.2f}' for x in a.mean(0))}" for name, a in recurrent.items())
         + "; softmax attention "
@@ -82,6 +87,6 @@ def copying_accuracy(
         ax.axhline(value, color=ATTENTION, linestyle=style, label=f"softmax attention, {name}")
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, [str(n) for n in sizes])
-    ax.set(xlabel="numbers in the state", ylabel="letters copied right", ylim=(-0.04, 1.06))
+    ax.set(xlabel="numbers in the state", ylabel=what, ylim=(-0.04, 1.06))
     picture.legend(loc="outside right center")
     return picture

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from lecture17.experiments.convolved import CausalConv, Convolved, Softmax
+from lecture17.experiments.convolved import CausalConv, Convolved, LinearAttention, Softmax
 from lecture17.experiments.listops import WORDS, ListOps, value
 from lecture17.experiments.mixers import DeltaRule
 from lecture17.experiments.recall import Recall
 from lecture17.experiments.tasks import IGNORE
+from lecture17.reference import linear_attention
 
 
 @pytest.mark.parametrize("pairs", [1, 5, 16])
@@ -109,7 +110,12 @@ def test_the_convolution_sees_the_token_before_and_none_after() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inner", "options"), [(Softmax, {"n_heads": 2}), (DeltaRule, {"n_heads": 2, "d_state": 4, "beta_max": 1})]
+    ("inner", "options"),
+    [
+        (Softmax, {"n_heads": 2}),
+        (LinearAttention, {"n_heads": 2, "d_state": 4}),
+        (DeltaRule, {"n_heads": 2, "d_state": 4, "beta_max": 1}),
+    ],
 )
 def test_a_convolved_mixer_is_causal_and_trains_every_parameter(inner: type, options: dict) -> None:
     torch.manual_seed(0)
@@ -120,5 +126,14 @@ def test_a_convolved_mixer_is_causal_and_trains_every_parameter(inner: type, opt
     assert (difference[:4] == 0).all()
     assert (difference[4:] > 1e-6).all()
     mixer(x).square().sum().backward()
-    unused = {"mixer.gate.weight", "mixer.gate.bias"} if inner is Softmax else set()
+    unused = {"mixer.gate.weight", "mixer.gate.bias"} if inner is not DeltaRule else set()
     assert {name for name, p in mixer.named_parameters() if p.grad is None} == unused
+
+
+def test_linear_attention_is_the_reference_head_by_head() -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(1, 2, 9, 4), torch.randn(1, 2, 9, 4), torch.randn(1, 2, 9, 3)
+    y = LinearAttention(6, n_heads=2, d_state=4).mix(q, k, v, torch.zeros(1, 2, 9, 1))
+    for head in range(2):
+        Q, K, V = (t[0, head].double().numpy() for t in (q, k, v))
+        np.testing.assert_allclose(y[0, head].numpy(), linear_attention.parallel(Q, K, V)[0], atol=1e-5)

@@ -54,12 +54,13 @@ def test_training_leaves_the_callers_random_numbers_alone() -> None:
 @pytest.mark.usefixtures("one_thread")
 def test_processes_give_what_one_process_gives_and_keep_names_and_seeds_apart(capfd: pytest.CaptureFixture) -> None:
     trainings = [training(), training(name="positive", negative=False)]
-    results = experiments.run(trainings, seeds=[3, 4], lengths=[16, 24])
+    results = experiments.run(trainings, seeds=[3, 4], lengths=[16, 24], sequences=50)
     for t in trainings:
         for i, seed in enumerate((3, 4)):
-            alone = once(t, seed, [16, 24])
+            alone = once(t, seed, [16, 24], sequences=50)
             assert (results.outcomes[t.name][i].losses == alone.losses).all()
             assert (results.by_place(t.name, 24)[i] == alone.accuracy[24]).all()
+            assert ((50 * alone.accuracy[24]).round(6) % 1 == 0).all(), "tested on 50 sequences"
     assert capfd.readouterr() == ("", ""), "no notebook and no terminal: no bar"
 
 

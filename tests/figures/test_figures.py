@@ -202,6 +202,11 @@ def against_control(seed: int) -> Picture:
     return figures.against_control(accuracies, intervals, ("a linear classifier", 0.88), title=TITLE)
 
 
+def above_levels(seed: int) -> Picture:
+    accuracies = {f"kind number {i}": np.array([0.4, 0.42, 0.43 + seed / 100]) - i / 50 for i in range(3)}
+    return figures.above_levels(accuracies, {"the majority": 0.17, "one word read": 0.34}, title=TITLE)
+
+
 def image_rows(seed: int) -> Picture:
     images = np.random.default_rng(seed).integers(17, size=(2, 8, 8, 8))
     return figures.image_rows({name: (row, np.arange(8)) for name, row in zip("ab", images, strict=True)}, title=TITLE)
@@ -252,6 +257,7 @@ MADE: list[Callable[[int], Picture]] = [
     locality,
     receptive_fields,
     against_control,
+    above_levels,
     image_rows,
 ]
 each_figure = pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
