@@ -1,9 +1,12 @@
 """`python -m lecture17 …`: the course from the command line."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # jsonschema does without; it loads for seconds
 
 app = typer.Typer(
     help="The course from the command line. A learner needs: grade, progress, hint, reset, update, doctor.",
@@ -30,16 +33,17 @@ def grade(
 ) -> None:
     """Grade your exercises: a verdict and a reason for each. Your files are read and never written.
 
-    The exit status is 0 when every exercise is passed and 1 when one is not.
+    The exit status is 0 when every exercise is passed, 1 when one is not, and 130 after Ctrl-C.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from .course import grade as grading
-    from .course.paths import EXERCISES, home
+    from .course.paths import EXERCISES, home, write_atomically
 
-    grades = grading.grade(paths or [home() / EXERCISES], timeout)
+    console = Console()
+    grades = grading.grade(paths or [home() / EXERCISES], timeout, lambda text: console.print(text, highlight=False))
     table = Table(box=None, pad_edge=False)
     for column in ("exercise", "points", "verdict"):
         table.add_column(column, no_wrap=True)
@@ -47,13 +51,17 @@ def grade(
     for g in grades:
         verdict = Text(g.verdict, "green" if g.verdict == grading.PASSED else "")
         table.add_row(g.exercise, f"{g.earned} of {g.points}", verdict, Text(g.headline))
-    console = Console()
     console.print(table)
     earned, points = grading.total(grades)
     console.print(f"{earned} of {points} points", highlight=False)
     for path, text in ((json, grading.to_json), (junit, grading.to_junit), (markdown, grading.to_markdown)):
         if path is not None:
-            path.write_text(text(grades), encoding="utf-8")
+            try:
+                write_atomically(path, text(grades))
+            except OSError as error:
+                raise _fail(OSError(f"{path} could not be written: {error}")) from None
+    if any(g.verdict == grading.INTERRUPTED for g in grades):
+        raise typer.Exit(130)
     raise typer.Exit(0 if grades and all(g.verdict == grading.PASSED for g in grades) else 1)
 
 

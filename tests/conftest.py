@@ -13,12 +13,17 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone of the course's notebooks in a scratch folder, which the package takes for its home."""
+    return copied(tmp_path, monkeypatch)
+
+
+def copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make `folder` a clone of the course's notebooks, which the package takes for its home."""
     for name in ("notebooks", "solutions", "exercises"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     for name in ("constraints.txt", "pyproject.toml", "jupytext.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
-    return tmp_path
+        shutil.copy(ROOT / name, folder / name)
+    monkeypatch.setenv("LECTURE17_HOME", str(folder))
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,26 +1,31 @@
 """`python -m lecture17 doctor`: is this installation fit to work through the course, and if not, what mends it?"""
 
+import errno
 import importlib.metadata
-import json
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_core.paths import jupyter_path
+from jupyterlab_server.config import get_federated_extensions, get_page_config
 
 from . import grade as grading
 from . import learner
 from .build import exercise_from
-from .notebooks import grade_id, is_answer, read, write
+from .notebooks import NotANotebook, grade_id, is_answer, read, write
 from .paths import SOLUTIONS, home, private
 
 PYTHONS = ((3, 11), (3, 13))  # first and last version that the course is tested with
 MEMORY = 2.0  # GiB free, for the notebooks of zone 5
 SOLVED = "00_quickstart-matrix"  # the exercise that is solved end to end
+INSTALL = "run `make lab` or `pip install -c constraints.txt -e '.[dev]'` again"
+FRONT_ENDS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 
 
 class Ailment(Exception):
@@ -33,8 +38,9 @@ def examine(say: Callable[[str], None]) -> bool:
     for name, examination in EXAMINATIONS.items():
         try:
             say(f"[ OK ] {name}: {examination()}")
-        except Ailment as ailment:
-            what, mend = ailment.args
+        except Exception as error:  # a doctor does not faint
+            unknown = f"{type(error).__name__}: {error}", "mend what failed above, then run the doctor again"
+            what, mend = error.args if isinstance(error, Ailment) else unknown
             say(f"[FAIL] {name}: {what}\n       mend: {mend}")
             well = False
     return well
@@ -51,8 +57,14 @@ def python() -> str:
 
 
 def versions() -> str:
-    """What is installed is what constraints.txt pins."""
+    """What the course needs is installed, as constraints.txt pins it."""
     wrong, count = [], 0
+    needed = tomllib.loads((home() / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    for name in (re.split(r"[^\w.-]", requirement)[0] for requirement in needed):
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{name} is missing")
     for name, pinned in pins(home() / "constraints.txt"):
         try:
             found = importlib.metadata.version(name).split("+")[0]
@@ -62,7 +74,7 @@ def versions() -> str:
         if found != pinned:
             wrong.append(f"{name} is {found}, pinned {pinned}")
     if wrong:
-        raise Ailment("; ".join(wrong), "run `make lab` or `pip install -c constraints.txt -e '.[dev]'` again")
+        raise Ailment("; ".join(wrong), INSTALL)
     return f"{count} packages as pinned in constraints.txt"
 
 
@@ -93,17 +105,16 @@ def kernel() -> str:
 
 def widgets() -> str:
     """JupyterLab has the front ends of ipywidgets and anywidget, and they are not disabled."""
-    extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
-    found = []
-    for name in ("@jupyter-widgets/jupyterlab-manager", "anywidget"):
-        manifest = extensions / name / "package.json"
-        if not manifest.exists():
-            raise Ailment(
-                f"JupyterLab's extension {name} is missing",
-                "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets anywidget`",
-            )
-        found.append(f"{name} {json.loads(manifest.read_text(encoding='utf-8'))['version']}")
-    return ", ".join(found)
+    found = get_federated_extensions(jupyter_path("labextensions"))
+    settings = Path(sys.prefix) / "share" / "jupyter" / "lab" / "settings"
+    disabled = get_page_config(jupyter_path("labextensions"), str(settings))["disabledExtensions"]
+    for name in FRONT_ENDS:
+        if name not in found:
+            mend = "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets anywidget`"
+            raise Ailment(f"JupyterLab's extension {name} is missing", mend)
+        if off := [entry for entry in disabled if entry.split(":")[0] == name]:
+            raise Ailment(f"JupyterLab's extension {off[0]} is disabled", f"run `jupyter labextension enable {off[0]}`")
+    return ", ".join(f"{name} {found[name]['version']}" for name in FRONT_ENDS)
 
 
 def memory() -> str:
@@ -115,45 +126,61 @@ def memory() -> str:
 
 
 def folder() -> str:
-    """The clone can be written to: progress and backups are kept in it."""
+    """There is a clone, and it can be written to: progress and backups are kept in it."""
+    try:
+        home()
+    except FileNotFoundError as error:
+        what, _, mend = str(error).partition(": ")
+        raise Ailment(what, mend) from None
     try:
         probe = private() / "probe"
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise Ailment(f"{home()} cannot be written to: {error}", "move the clone to a folder of your own") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "free some of the disk" if full else "move the clone to a folder of your own"
+        raise Ailment(f"{home()} cannot be written to: {error}", mend) from None
     return str(home())
 
 
 def exercise() -> str:
     """One exercise fails while it is empty, passes when it is solved, and is graded."""
-    solution = read(home() / SOLUTIONS / f"{SOLVED.split('-')[0]}.ipynb")
-    empty = exercise_from(solution)
-    answer = next(c.source for c in solution.cells if is_answer(c) and grade_id(c) == SOLVED)
+    stem = SOLVED.split("-")[0]
+    try:
+        solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
+        answer = next(c.source for c in solution.cells if is_answer(c) and grade_id(c) == SOLVED)
+    except (OSError, NotANotebook, StopIteration) as error:
+        what = f"{SOLUTIONS}/{stem}.ipynb cannot be used: {error or 'an answer is gone'}"
+        raise Ailment(what, f"run `git checkout -- {SOLUTIONS}`") from None
+    try:
+        empty = exercise_from(solution)
+    except ImportError as error:
+        raise Ailment(f"exercises cannot be made: {error}", INSTALL) from None
+    notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="lecture17-doctor-") as scratch:
-        path = Path(scratch) / f"{SOLVED.split('-')[0]}.ipynb"
+        path = Path(scratch) / f"{stem}.ipynb"
         verdicts = []
         for filled in (False, True):
             cell = next(c for c in empty.cells if is_answer(c) and grade_id(c) == SOLVED)
             assert not learner.is_filled(cell) or filled
             cell.source = answer if filled else cell.source
             write(empty, path)
-            grade = next(g for g in grading.grade([path]) if g.exercise == SOLVED)
+            grade = grading.grade([path], say=notes.append)[0]
             verdicts.append(grade.verdict)
     if verdicts != ["not filled in", grading.PASSED]:
         raise Ailment(
             f"{SOLVED} was graded {verdicts[0]!r} when empty and {verdicts[1]!r} when solved: {grade.headline}",
             "mend what failed above, then run the doctor again",
         )
-    return f"{SOLVED} fails when empty and passes when solved"
+    return " ".join([f"{SOLVED} fails when empty and passes when solved", *notes[-1:]])
 
 
 EXAMINATIONS: dict[str, Callable[[], str]] = {
     "Python": python,
+    "folder": folder,
     "versions": versions,
     "kernel": kernel,
     "widgets": widgets,
     "memory": memory,
-    "folder": folder,
     "exercise": exercise,
 }

@@ -4,35 +4,41 @@ The learner's file is read once and never written. A cell that kills the kernel 
 others are run again without it.
 """
 
-import contextlib
 import json
 import os
 import re
-import subprocess
-import sys
-import tempfile
+import textwrap
 import xml.etree.ElementTree as ET
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nbformat import NotebookNode, v4
+from nbformat import NotebookNode
 
-from . import exercises, nbval_report
+from . import borrowed, exercises
 from .checking import UNFILLED
 from .exercise import Exercise
-from .notebooks import NotANotebook, grade_id, is_answer, is_check, read, write
+from .notebooks import NotANotebook, grade_id, is_answer, is_check, read
 from .paths import SOLUTIONS, home
+from .running import CannotRun, Cell, Outcome, Room, memory, run_all
 
 CELL_TIMEOUT = 15.0  # seconds
-PASSED = "passed"
-SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
+PASSED, INTERRUPTED, DISTURBS = "passed", "interrupted", "disturbs checks"
+VERDICTS = {  # what the last line of a traceback, or of a check's message, tells
+    r"(SyntaxError|IndentationError|TabError)\b": "syntax error",
+    r"(raised )?\w*MemoryError\b": "out of memory",
+    r"TooMuchOutput\b": "too much output",
+    r"SystemExit\b": "ended itself",
+    r"this changed\b": DISTURBS,
+}
 STATES = {  # how an exercise's cells were found, where not as they were made
     "answer missing": "the answer cell of {} is gone; `python -m lecture17 build --no-run` puts it back",
     "check missing": "the check cell of {} is gone; it was graded by the course's own.",
     "check duplicated": "there is more than one check cell of {}; it was graded by the course's own.",
     "check edited": "the check cell of {} was changed; it was graded by the course's own.",
+    DISTURBS: "{}",
 }
 
 
@@ -54,39 +60,51 @@ class Grade:
         return self.reason.partition("\n")[0] + (f"; you get this when {why[1]}" if why else "")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of running one cell: "passed", "failed", "timeout", "died" or "not run", and its traceback."""
+def grade(
+    paths: list[Path], timeout: float = CELL_TIMEOUT, say: Callable[[str], object] = lambda _: None
+) -> list[Grade]:
+    """Grade notebooks, or folders of them, in order; every fault becomes a verdict, none an exception.
 
-    status: str
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A code cell of the scratch copy: the role it plays ("answer", "check" or "own"), and for which exercise."""
-
-    role: str
-    owner: str
-    source: str
-
-
-def grade(paths: list[Path], timeout: float = CELL_TIMEOUT) -> list[Grade]:
-    """Grade notebooks, or folders of them, in order; every fault becomes a verdict, none an exception."""
+    Ctrl-C ends it: what was not graded by then is "interrupted". `say` is told where files and network are in reach.
+    """
     files: list[Path] = []
     for path in paths:
         files += sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
+    room = Room(timeout)
+    kept = {p: p.read_bytes() for folder in {f.parent for f in files} for p in _readable(folder)}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return [g for grades in pool.map(lambda f: grade_file(f, timeout), files) for g in grades]
+        futures: list[Future[list[Grade]]] = []
+        try:
+            futures += [pool.submit(grade_file, file, room) for file in files]
+            grades = [g for future in futures for g in future.result()]
+        except KeyboardInterrupt:
+            room.stop.set()
+            if not futures:
+                raise
+            grades = [g for future in futures for g in future.result()]
+    if room.unconfined:
+        say(f"(network and files were in reach of what was graded: {room.unconfined})")
+        for path, content in kept.items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                say(f"{path} was deleted while grading; it is back")
+    return grades
 
 
-def grade_file(path: Path, timeout: float = CELL_TIMEOUT) -> list[Grade]:
-    """Grade one notebook file: a grade per exercise that belongs to it, and one per own cell that killed the kernel."""
+def _readable(folder: Path) -> list[Path]:
+    return [p for p in folder.glob("*.ipynb") if p.is_file() and os.access(p, os.R_OK)]
+
+
+def grade_file(path: Path, room: Room) -> list[Grade]:
+    """Grade one notebook file: a grade per exercise that belongs to it, and one per own cell that did harm."""
     items = exercises.of_notebook(path.stem) if path.stem in exercises.stems() else ()
 
     def none(verdict: str, reason: str) -> list[Grade]:
         return [Grade(str(path), path.name, sum(e.points for e in items), 0, verdict, reason)]
 
+    if room.stop.is_set():
+        return none(INTERRUPTED, "grading was interrupted before it began")
     if not path.is_file():
         return none("no such file", f"there is no file {path}")
     try:
@@ -99,18 +117,34 @@ def grade_file(path: Path, timeout: float = CELL_TIMEOUT) -> list[Grade]:
     if stem not in exercises.stems():
         return none("no exercises", "no cell of this notebook belongs to an exercise of the course")
     items = exercises.of_notebook(stem)
-    checks = {e.id: c for e in items for c in read(home() / SOLUTIONS / f"{stem}.ipynb").cells if _belongs(c, e)}
+    try:
+        solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
+        checks = {e.id: c for e in items for c in solution.cells if _belongs(c, e)}
+        cells = _scratch(nb, items, checks, stem)
+        outcomes, ended = run_all(cells, stem, room)
+    except UnicodeEncodeError as error:
+        return none("not a notebook", f"a cell holds what is no text: {error.reason}")
+    except (CannotRun, OSError) as error:
+        return none("not graded", f"{error}: `python -m lecture17 doctor` looks for the reason")
+    uses = borrowed.uses(nb, solution)
     states = {e.id: _state(nb, e, checks[e.id].source) for e in items}
-    cells = _scratch(nb, items, checks)
-    outcomes, culprits = _run_all(cells, stem, timeout)
-    grades = [_verdict(str(path), e, states[e.id], cells, outcomes) for e in items]
-    for i in culprits:
-        if cells[i].role == "own":
-            reason = (
-                f"your own cell that begins {cells[i].source.splitlines()[0]!r} ended the kernel; graded without it"
-            )
-            grades.append(Grade(str(path), f"{stem} (own cell)", 0, 0, "kernel died", reason))
-    return grades
+    grades = [_verdict(str(path), e, states[e.id], cells, outcomes, uses.get(e.id, "")) for e in items]
+    return grades + [_own(str(path), stem, cells, i, outcomes) for i in sorted(_harmful(cells, outcomes, ended))]
+
+
+def _harmful(cells: list[Cell], outcomes: dict[int, Outcome], ended: set[int]) -> set[int]:
+    """The learner's own cells that ended the kernel, did not end, or changed what checks stand on."""
+    failed = {i for i, outcome in outcomes.items() if outcome.status == "failed"}
+    changed = {i - 1 for i in failed if cells[i].role == "seal"}
+    return {i for i in ended | changed if cells[i].role == "own"}
+
+
+def _own(file: str, stem: str, cells: list[Cell], i: int, outcomes: dict[int, Outcome]) -> Grade:
+    """A row without points for an own cell that did harm."""
+    verdict, reason = _cause([outcomes[i]], outcomes.get(i + 1, Outcome("failed")))
+    begin = (cells[i].source.strip().splitlines() or [""])[0]
+    reason = f"your own cell that begins {begin!r} was left out, or undone: {reason}"
+    return Grade(file, f"{stem} (own cell)", 0, 0, verdict, reason)
 
 
 def _stem(nb: NotebookNode) -> str:
@@ -135,81 +169,44 @@ def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
     return "" if found[0].source.strip() == check.strip() and found[0].cell_type == "code" else "check edited"
 
 
-def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode]) -> list[Cell]:
+def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str) -> list[Cell]:
     """The code cells to run: the learner's, and each check as the course made it, after its exercise's last cell."""
     last = {e.id: len(nb.cells) - 1 for e in items}
     for i, cell in enumerate(nb.cells):
         owner = (grade_id(cell) or "").removesuffix("-check")
         if owner in last and (is_answer(cell) or is_check(cell)):
             last[owner] = i
-    cells: list[Cell] = []
+    cells = [Cell("begin", "", f"from lecture17.course import sealed\nsealed.begin({stem!r}, {memory()})")]
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "code" and not is_check(cell):
             owner = (grade_id(cell) or "") if is_answer(cell) else ""
             cells.append(Cell("answer" if owner else "own", owner, cell.source))
+            cells.append(Cell("seal", owner, "from lecture17.course import sealed\nsealed.seal.examine()"))
         for e in items:
             if last[e.id] == i:
-                cells.append(Cell("check", e.id, f"from lecture17.course import check\n{checks[e.id].source}"))
+                check = "from lecture17.course import check\n" + checks[e.id].source
+                source = f"from lecture17.course import sealed\nwith sealed.seal:\n{textwrap.indent(check, '    ')}"
+                cells.append(Cell("check", e.id, source))
     return cells
 
 
-def _run_all(cells: list[Cell], stem: str, timeout: float) -> tuple[dict[int, Outcome], list[int]]:
-    """Run the cells; where one kills the kernel, run what was not graded again without it.
-
-    Returns the outcome of each cell that ran, and the cells that killed the kernel.
-    """
-    outcomes: dict[int, Outcome] = {}
-    culprits: list[int] = []
-    while True:
-        left = [
-            i
-            for i, cell in enumerate(cells)
-            if i not in outcomes or (cell.role != "check" and outcomes[i].status not in ("died", "timeout"))
-        ]
-        if not any(cells[i].role == "check" for i in left):
-            return outcomes, culprits
-        results = dict(zip(left, _nbval([cells[i].source for i in left], stem, timeout), strict=True))
-        ran = {i: outcome for i, outcome in results.items() if outcome.status != "not run"}
-        outcomes |= ran
-        if len(ran) == len(left):
-            return outcomes, culprits
-        if not ran:
-            raise RuntimeError(f"nbval ran no cell of {stem}: `python -m lecture17 doctor` looks for the reason")
-        culprits.append(max(ran))
-
-
-def _nbval(sources: list[str], stem: str, timeout: float) -> list[Outcome]:
-    """Run cells by nbval in a scratch folder, in a process of its own; the outcome of each, in order."""
-    with tempfile.TemporaryDirectory(prefix="lecture17-grade-") as scratch:
-        notebook, report = Path(scratch) / f"{stem}.ipynb", Path(scratch) / "report.jsonl"
-        write(v4.new_notebook(cells=[v4.new_code_cell(s, id=f"cell-{i}") for i, s in enumerate(sources)]), notebook)
-        report.touch()
-        settings = Path(scratch) / "pytest.ini"
-        settings.write_text("[pytest]\n")
-        command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings), "-p", "no:cacheprovider"]
-        command += ["-p", "nbval.plugin", "-p", nbval_report.__name__]
-        command += ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={timeout:g}", str(notebook)]
-        environment = os.environ | {nbval_report.REPORT: str(report), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        with contextlib.suppress(subprocess.TimeoutExpired):  # what was reported until then counts
-            limit = 120 + len(sources) * (timeout + 10)
-            subprocess.run(command, cwd=scratch, env=environment, capture_output=True, timeout=limit, check=False)
-        outcomes = [Outcome("not run")] * len(sources)
-        for line in report.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            outcomes[entry["cell"]] = Outcome(entry["status"], entry["text"])
-        return outcomes
-
-
-def _verdict(file: str, exercise: Exercise, state: str, cells: list[Cell], outcomes: dict[int, Outcome]) -> Grade:
+def _verdict(
+    file: str, exercise: Exercise, state: str, cells: list[Cell], outcomes: dict[int, Outcome], uses: str
+) -> Grade:
     """What the outcomes of an exercise's cells, and the state they were found in, come to."""
-    answers = [
-        outcomes[i] for i, c in enumerate(cells) if c.role == "answer" and c.owner == exercise.id and i in outcomes
-    ]
-    check = next(outcomes[i] for i, c in enumerate(cells) if c.role == "check" and c.owner == exercise.id)
-    verdict, reason = _cause(answers, check)
+    mine = {i: c.role for i, c in enumerate(cells) if c.owner == exercise.id}
+    check = next((outcomes[i] for i in mine if mine[i] == "check" and i in outcomes), None)
+    if check is None:
+        reason = "grading was interrupted before its verdict"
+        return Grade(file, exercise.id, exercise.points, 0, INTERRUPTED, reason)
+    verdict, reason = _cause([outcomes[i] for i in mine if mine[i] == "answer" and i in outcomes], check)
+    changed = [outcomes[i].text for i in mine if mine[i] == "seal" and i in outcomes and outcomes[i].status == "failed"]
+    state = state or (DISTURBS if changed else "")
     if state and not (state == "answer missing" and verdict == PASSED):
-        found = STATES[state].format(exercise.id)
+        found = STATES[state].format(changed[0] if state == DISTURBS else exercise.id)
         verdict, reason = state, found if verdict == PASSED or state == "answer missing" else f"{found} {reason}"
+    if uses and check.status == PASSED:
+        reason = f"uses the reference: {uses}{f'. {reason}' if reason else ''}"
     return Grade(file, exercise.id, exercise.points, exercise.points if check.status == PASSED else 0, verdict, reason)
 
 
@@ -219,7 +216,10 @@ def _cause(answers: list[Outcome], check: Outcome) -> tuple[str, str]:
         return PASSED, ""
     for outcome in (*answers, check):
         if outcome.status == "died":
-            return "kernel died", "the kernel's process ended while this ran (os._exit, a crash, or out of memory)"
+            found, _, reason = outcome.text.partition(": ")
+            if reason:
+                return found, reason
+            return "kernel died", "the kernel's process ended while this ran (os._exit, exit(), or a crash)"
         if outcome.status == "timeout":
             return "timed out", "it did not finish in the time a cell is given: is there an endless loop?"
     if check.text.startswith("✗"):
@@ -227,10 +227,15 @@ def _cause(answers: list[Outcome], check: Outcome) -> tuple[str, str]:
         message = " ".join(first.split()) + tried + rest
         if message.startswith(UNFILLED):
             return "not filled in", message.removeprefix(UNFILLED)
-        return "wrong", message
+        return _named(message, "wrong"), message
     broken = next((a for a in answers if a.status == "failed"), check)
     last = broken.text.splitlines()[-1] if broken.text else "the cell failed without a message"
-    return ("syntax error" if last.startswith(SYNTAX_ERRORS) else "error"), f"{last}\n{broken.text}"
+    return _named(last, "error"), last if last == broken.text else f"{last}\n{broken.text}"
+
+
+def _named(line: str, otherwise: str) -> str:
+    """The verdict that a line tells."""
+    return next((verdict for pattern, verdict in VERDICTS.items() if re.match(pattern, line)), otherwise)
 
 
 def total(grades: list[Grade]) -> tuple[int, int]:
@@ -250,6 +255,8 @@ def to_junit(grades: list[Grade]) -> str:
     suite = ET.Element("testsuite", name="lecture17", tests=str(len(grades)), failures=str(len(failed)))
     for g in grades:
         case = ET.SubElement(suite, "testcase", classname=Path(g.file).stem, name=g.exercise)
+        if g.verdict == PASSED and g.reason:
+            ET.SubElement(case, "system-out").text = _printable(g.reason)
         if g.verdict != PASSED:
             ET.SubElement(case, "failure", message=f"{g.verdict}: {g.headline}").text = _printable(g.reason)
     return ET.tostring(suite, encoding="unicode") + "\n"

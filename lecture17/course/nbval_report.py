@@ -1,6 +1,7 @@
-"""A pytest plugin for `grade`: writes what became of each cell as a line of JSON, and notices a dead kernel at once.
+"""A pytest plugin for `grade`: reports what becomes of each cell as a line of JSON, and looks after the kernel.
 
-nbval waits for a dead kernel until the cell's time is up; here the wait looks every second whether it still lives.
+nbval waits for a dead kernel until the cell's time is up; here the wait looks four times a second whether it still
+lives, and ends it where it takes more memory, processes or threads than an answer can need.
 """
 
 import json
@@ -10,36 +11,88 @@ import time
 from queue import Empty
 from typing import Any
 
+import psutil
 import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, NbCellError
 
-REPORT = "LECTURE17_NBVAL_REPORT"  # environment variable: the file to write to
+from .confined import MEMORY, REPORT, end_children
+
+FULL = {  # how a traceback tells that the kernel was full before it was seen, and what is said then
+    r"^\w*MemoryError\b.*\Z": "out of memory: there was none left",
+    r"RuntimeError:\s+can't\s+start\s+new\s+thread": "too many threads: no more could be started",
+}
+PROCESSES, THREADS = 24, 200 + 4 * (os.cpu_count() or 1)
+TICK = 0.25  # seconds
 _await_reply = RunningKernel.await_reply
 
 
 class KernelDied(RuntimeError):
-    """The kernel's process ended while a cell was running."""
+    """The kernel's process ended while a cell was running; the message says why, if that is known."""
+
+
+def excess(memory: float) -> str:
+    """What this process's kernel takes too much of, in words; "" if nothing."""
+    used, threads = 0, 0
+    family = psutil.Process().children(recursive=True)
+    for process in family:
+        try:
+            info = process.memory_info()
+            used, threads = used + info.rss - getattr(info, "shared", 0), threads + process.num_threads()
+        except psutil.Error:
+            continue  # it has ended
+    if len(family) > PROCESSES:
+        return f"too many processes: more than {PROCESSES} were started"
+    if threads > THREADS:
+        return f"too many threads: more than {THREADS} were started"
+    if used > memory:
+        return f"out of memory: more than {memory / 2**30:.1f} GiB were used"
+    return ""
 
 
 def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) -> Any:
     deadline = time.monotonic() + (timeout or float("inf"))
+    memory = float(os.environ.get(MEMORY, "inf"))
     while True:
         try:
-            return _await_reply(self, msg_id, timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+            reply = _await_reply(self, msg_id, timeout=max(0.0, min(TICK, deadline - time.monotonic())))
         except Empty:
-            if not self.is_alive():
-                raise KernelDied("the kernel died") from None
-            if time.monotonic() >= deadline:
-                raise
+            reply = Empty
+        if trouble := excess(memory):
+            end_children()
+            raise KernelDied(trouble)
+        if reply is not Empty:
+            return reply
+        if not self.is_alive():
+            raise KernelDied
+        if time.monotonic() >= deadline:
+            raise Empty
 
 
 RunningKernel.await_reply = _watchful_await_reply
 
 
+def _say(**entry: object) -> None:
+    os.write(int(os.environ[REPORT]), (json.dumps(entry) + "\n").encode())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A learner's comment must not tell nbval to skip a cell."""
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.options.clear()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Report that a cell begins: if nothing follows, it ended this process too."""
+    if isinstance(item, IPyNbCell):
+        _say(cell=item.cell_num, status="begun", text="")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Append {cell, status, text} for a cell that was run: passed, failed, timeout, died, or not run."""
+    """Report {cell, status, text} for a cell that was run: passed, failed, timeout, died, or not run."""
     if call.when != "call" or not isinstance(item, IPyNbCell):
         return
     error = call.excinfo.value if call.excinfo else None
@@ -47,12 +100,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if error is None:
         status = "passed"
     elif isinstance(error, KernelDied):
-        status = "died"
+        status, text = "died", str(error)
     elif isinstance(error, NbCellError):
         status = "timeout" if str(error).startswith("Timeout") else "failed"
-        text = re.sub(r"\x1b\[[0-9;]*m", "", (error.inner_traceback or "").strip("\n"))
+        text = re.sub(r"\x1b\[[0-9;]*m", "", (error.inner_traceback or "")[-100_000:].strip("\n"))
+        if status == "failed" and (cause := next((c for sign, c in FULL.items() if re.search(sign, text, re.M)), "")):
+            end_children()  # what fills the kernel is still there
+            status, text = "died", cause
     else:
-        status, text = "not run", str(error)
-    line = {"cell": item.cell_num, "status": status, "text": text[-20_000:]}
-    with open(os.environ[REPORT], "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        status = "not run" if str(error) == "Kernel dead on test start" else "died"
+    _say(cell=item.cell_num, status=status, text=text[-20_000:])

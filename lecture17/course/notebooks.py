@@ -24,7 +24,7 @@ def read(path: Path) -> NotebookNode:
             nb = nbformat.read(path, as_version=4)
     except UnicodeDecodeError as error:
         raise NotANotebook(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except (nbformat.reader.NotJSONError, ValueError) as error:
+    except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
     except (KeyError, AttributeError, TypeError) as error:
         raise NotANotebook("JSON, but without a notebook's cells and metadata") from error

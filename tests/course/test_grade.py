@@ -135,6 +135,7 @@ def test_answers_may_use_the_learners_own_cells_and_earlier_answers(clone: Path)
         (b'{"cells": 3}', "not a notebook", "JSON"),
         (b"\xff\xfe\x00", "not a notebook", "not UTF-8"),
         (b"", "not a notebook", "not JSON"),
+        (b"[" * 100_000, "not a notebook", "not JSON"),
     ],
 )
 def test_what_is_not_a_notebook_gets_a_verdict(clone: Path, content: bytes | None, verdict: str, reason: str) -> None:

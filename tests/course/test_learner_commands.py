@@ -8,8 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lecture17.__main__ import app
-from lecture17.course import check, doctor, exercises, passed
-from lecture17.course.build import from_source
+from lecture17.course import check, exercises, passed
 from lecture17.course.notebooks import grade_id, read, write
 
 
@@ -111,80 +110,3 @@ def test_help_tells_a_newcomer_what_there_is() -> None:
     assert status == 0
     for command in ("grade", "progress", "hint", "reset", "build", "doctor"):
         assert command in text
-
-
-# --- doctor ---
-
-
-def examined(monkeypatch: pytest.MonkeyPatch, **examinations: object) -> tuple[bool, str]:
-    """The doctor with some examinations alone."""
-    lines: list[str] = []
-    monkeypatch.setattr(doctor, "EXAMINATIONS", examinations)
-    return doctor.examine(lines.append), "\n".join(lines)
-
-
-def test_the_doctor_finds_this_installation_well(clone: Path) -> None:
-    status, text = run("doctor")
-    assert status == 0, text
-    assert text.count("[ OK ]") == len(doctor.EXAMINATIONS)
-    assert "[FAIL]" not in text
-
-
-def test_the_doctor_names_the_mend_for_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PYTHONS", ((3, 8), (3, 9)))
-    well, text = examined(monkeypatch, Python=doctor.python)
-    assert not well
-    assert "[FAIL] Python: this is Python 3." in text
-    assert "mend: install Python 3.8 to 3.9" in text
-
-
-def test_the_doctor_names_packages_of_another_version(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    constraints = clone / "constraints.txt"
-    constraints.write_text("numpy==0.1\nnot-installed==1.0\n")
-    well, text = examined(monkeypatch, versions=doctor.versions)
-    assert not well
-    assert f"numpy is {np.__version__}, pinned 0.1" in text
-    assert "not-installed" not in text
-    assert "pip install -c constraints.txt" in text
-
-
-def test_the_doctor_misses_kernel_widgets_and_memory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clone: Path
-) -> None:
-    def no_kernel(*_: object) -> None:
-        raise doctor.NoSuchKernel("python3")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(doctor.KernelSpecManager, "get_kernel_spec", no_kernel)
-        well, text = examined(patch, kernel=doctor.kernel)
-        assert not well
-        assert "ipykernel install --sys-prefix" in text
-    with monkeypatch.context() as patch:
-        patch.setattr(doctor.sys, "prefix", str(tmp_path))
-        well, text = examined(patch, widgets=doctor.widgets)
-        assert not well
-        assert "pip install --force-reinstall" in text
-    with monkeypatch.context() as patch:
-        patch.setattr(doctor, "MEMORY", 1e9)
-        well, text = examined(patch, memory=doctor.memory)
-        assert not well
-        assert "close other programs" in text
-
-
-def test_the_doctor_notices_a_check_that_passes_everything(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = clone / "solutions" / "00_quickstart.py"
-    source.write_text(source.read_text().replace('check("00_quickstart-matrix", semiseparable_matrix)', "pass"))
-    write(from_source(source), source.with_suffix(".ipynb"))
-    well, text = examined(monkeypatch, exercise=doctor.exercise)
-    assert not well
-    assert "was graded 'passed' when empty" in text
-
-
-def test_the_doctor_notices_a_folder_that_cannot_be_written(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "write_text", denied)
-    well, text = examined(monkeypatch, folder=doctor.folder)
-    assert not well
-    assert "move the clone to a folder of your own" in text

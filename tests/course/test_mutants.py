@@ -1,6 +1,7 @@
 """Checks that cannot be fooled: answers made wrong mechanically are rejected, or are right all the same, and why."""
 
 import contextlib
+import functools
 import io
 import signal
 from collections.abc import Callable, Iterator
@@ -12,9 +13,10 @@ import pytest
 from lecture17.course import checking
 from lecture17.course.checking import check
 from lecture17.course.exercise import Exercise
+from tests.conftest import ROOT
 
 from .mutants import sources, wrapped
-from .test_exercises import answer_name, define, each, solution_cells, solve
+from .test_exercises import ALL, answer_name, define, each, solution_cells, solve
 
 SECONDS = 60  # that one answer may take on all cases
 
@@ -114,6 +116,7 @@ def no_longer_than(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@functools.cache
 def passes(exercise: Exercise, answer: Callable[..., Any]) -> bool:
     with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
         try:
@@ -124,29 +127,40 @@ def passes(exercise: Exercise, answer: Callable[..., Any]) -> bool:
     return True
 
 
+@functools.cache
+def mutants(exercise: Exercise) -> tuple[tuple[str, Callable[..., Any]], ...]:
+    """Each wrong answer made from the right one, with what was done to it, in words."""
+    names = solve(exercise)
+    name, (source, _) = answer_name(exercise), solution_cells(exercise)
+    made: list[tuple[str, Any]] = []
+    for what, text in sources(source):
+        scope = dict(names)
+        with contextlib.suppress(Exception):  # one that cannot even be defined is none
+            define(text, scope)
+            made.append((what, scope[name]))
+    answer = names[name]
+    assert callable(answer)
+    if exercise.run is None:
+        made += wrapped(answer, list(exercise.draw(np.random.default_rng(0)).values()))
+    return tuple(made)
+
+
 @each
 @pytest.mark.filterwarnings("ignore")
 def test_every_mutant_of_the_solution_is_rejected(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:
     # A mutant that is wrong in one case of a hundred would be rejected on some days only: here the days are alike.
     monkeypatch.setattr(checking, "fresh_seeds", lambda: range(1_000_000, 1_000_012))
-    names = solve(exercise)
-    name, (source, _) = answer_name(exercise), solution_cells(exercise)
-    made, survivors = 0, []
-    for what, text in sources(source):
-        try:
-            scope = dict(names)
-            define(text, scope)
-        except Exception:
-            continue  # it cannot even be defined
-        made += 1
-        if passes(exercise, scope[name]):  # type: ignore[arg-type]
-            survivors.append(what)
-    answer = names[name]
-    assert callable(answer)
-    if exercise.run is None:
-        for what, mutant in wrapped(answer, list(exercise.draw(np.random.default_rng(0)).values())):
-            made += 1
-            if passes(exercise, mutant):
-                survivors.append(what)
-    assert made >= 10
-    assert set(survivors) == EQUIVALENT.get(exercise.id, {}).keys()
+    made = mutants(exercise)
+    assert len(made) >= 10
+    assert {what for what, mutant in made if passes(exercise, mutant)} == EQUIVALENT.get(exercise.id, {}).keys()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_readme_says_how_many_mutants_were_made_and_how_many_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="part 04b has mutants, too")
+    monkeypatch.setattr(checking, "fresh_seeds", lambda: range(1_000_000, 1_000_012))
+    made = [(exercise, what, mutant) for exercise in ALL for what, mutant in mutants(exercise)]
+    right = sum(passes(e, mutant) for e, what, mutant in made if what in EQUIVALENT.get(e.id, {}))
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{len(made):,} others were made mechanically" in readme
+    assert f"All are rejected but {right}, which compute the same" in readme

@@ -1,0 +1,107 @@
+"""Whether an answer reads the right one from the course instead of computing it: found in its text, not by running it.
+
+Allowed to whoever learns for themselves, and shown. An answer is said to use the reference where it, or a function
+of the learner's that it calls, names a module of the package that holds answers, or the folder `solutions`, in
+whatever words: `import … as …`, an attribute, a string for `open` or `import_module`. What the course's own cells
+import is the learner's to use. Names put together at run time, as in "refer" + "ence", are not found.
+"""
+
+import ast
+import symtable
+from collections.abc import Iterator
+
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+
+from .notebooks import grade_id, is_answer, is_check
+from .paths import SOLUTIONS
+
+HELPERS = {"check", "hint", "progress", "CheckFailed"}  # of lecture17.course, for learners
+HOLDERS = {"reference", "ops", "layers", "models", "course"}  # modules of lecture17 in which answers are found
+
+
+def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
+    """Exercise id → what of the course its answer uses, in words, for the answers that use any."""
+    given = {line.strip() for c in solution.cells if not is_answer(c) for line in c.source.splitlines()}
+    tainted: dict[str, str] = {}  # names that the learner's code has bound to what holds answers
+    found: dict[str, str] = {}
+    cells = [c for c in nb.cells if c.cell_type == "code" and not is_check(c)]
+    for _ in cells:  # a cell may use what a later one binds
+        before = len(tainted) + len(found)
+        for cell in cells:
+            for statement in _statements(cell.source):
+                if ast.unparse(statement) in given:
+                    continue
+                why = next(_evidence(statement), "") or next(
+                    (tainted[n] for n in _loads(statement) if n in tainted), ""
+                )
+                if not why:
+                    continue
+                tainted |= {name: why for name in _binds(statement) if name not in tainted}
+                if is_answer(cell):
+                    found.setdefault(grade_id(cell) or "", why)
+        if len(tainted) + len(found) == before:
+            break
+    return found
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    """A cell's statements, magics made Python; none where it is no Python."""
+    try:
+        return ast.parse(TransformerManager().transform_cell(source)).body
+    except (SyntaxError, ValueError):
+        return []
+
+
+def _evidence(statement: ast.stmt) -> Iterator[str]:
+    """What in a statement names a holder of answers."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            for name in node.names:
+                yield from _holder(f"{node.module}.{name.name}")
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                yield from _holder(name.name)
+        elif isinstance(node, ast.Attribute):
+            yield from _holder(ast.unparse(node))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) == 1:
+            yield from _holder(node.value)
+            if SOLUTIONS in node.value.replace("\\", "/").split("/"):
+                yield f"reads {SOLUTIONS}/"
+
+
+def _holder(dotted: str) -> Iterator[str]:
+    package, *rest = dotted.split(".")
+    if (
+        package == "lecture17"
+        and rest
+        and rest[0] in HOLDERS
+        and not (rest[0] == "course" and set(rest[1:2]) <= HELPERS)
+    ):
+        yield dotted
+
+
+def _binds(statement: ast.stmt) -> set[str]:
+    """The names of the notebook that a statement binds."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
+    names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return names | {
+        (a.asname or a.name).split(".")[0]
+        for n in ast.walk(statement)
+        if isinstance(n, (ast.Import, ast.ImportFrom))
+        for a in n.names
+    }
+
+
+def _loads(statement: ast.stmt) -> set[str]:
+    """The names of the notebook that a statement reads, those in the functions it defines included."""
+
+    def globals_of(table: symtable.SymbolTable) -> Iterator[str]:
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (symbol.is_global() or table.get_type() == "module"):
+                yield symbol.get_name()
+        for child in table.get_children():
+            yield from globals_of(child)
+
+    return set(globals_of(symtable.symtable(ast.unparse(statement), "cell", "exec")))

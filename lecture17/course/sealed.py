@@ -1,0 +1,193 @@
+"""In the kernel while grading: what checks stand on is kept, and put back where a learner's code has changed it.
+
+A cell's output is thrown away, and too much of it is a fault. None of this can stop code that means to deceive: it
+runs in the same process. It stops what happens by accident, and the usual tricks, and names them.
+"""
+
+import dataclasses
+import io
+import mmap
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+import psutil
+
+from . import exercises
+
+PACKAGES = ("numpy", "lecture17")  # what checks stand on, besides the builtins
+FORKS = 200  # processes that a kernel may fork in all
+THREADS = 200  # threads that a kernel may have at once
+TASKS = 1000  # processes and threads beside those that the user has already
+FILE = 2**30  # bytes of the largest file that a cell may write
+OUTPUT = 10_000_000  # characters that one cell may print
+
+
+class Changed(BaseException):
+    """A learner's code has changed what checks stand on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class TooMuchOutput(BaseException):
+    """A cell has printed more than anybody reads. Not an Exception, which an answer or its check may catch."""
+
+
+class Sink(io.TextIOWrapper):
+    """A standard stream that goes nowhere, takes only so much, and stays open."""
+
+    left = OUTPUT
+
+    def write(self, text: str) -> int:
+        self.left -= len(text)
+        if self.left < 0:
+            raise TooMuchOutput(f"more than {OUTPUT // 10**6} million characters were printed")
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """What of a module, function, class or dataclass a learner's code could change."""
+    if isinstance(value, FunctionType):
+        return {n: getattr(value, n) for n in ("__code__", "__defaults__", "__kwdefaults__")} | vars(value)
+    if isinstance(value, (ModuleType, type)) or dataclasses.is_dataclass(value):
+        return dict(vars(value))
+    return dict(enumerate(value)) if isinstance(value, tuple) else {}  # type: ignore[arg-type]
+
+
+def _belongs(value: Any) -> bool:
+    """Whether something is part of the packages, not only used in them."""
+    if isinstance(value, tuple):
+        return bool(value) and all(map(_belongs, value))
+    of = value.__module__ if isinstance(value, (FunctionType, type)) else type(value).__module__
+    return isinstance(of, str) and of.split(".")[0] in PACKAGES and bool(_parts(value))
+
+
+class Seal:
+    """What checks stand on, as it is now. `with seal:` runs a check on just that, and its output goes nowhere."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, tuple[str, Any, dict[str, Any]]] = {}
+        self.modules = {
+            name: m for name, m in sorted(sys.modules.items()) if name.split(".")[0] in ("builtins", *PACKAGES)
+        }
+        self.streams = {name: Sink(io.FileIO(os.devnull, "w"), encoding="utf-8") for name in ("stdout", "stderr")}
+        for name, module in self.modules.items():
+            self._keep(name, module)
+
+    def _keep(self, name: str, value: Any) -> None:
+        if id(value) in self.kept:
+            return
+        self.kept[id(value)] = name, value, _parts(value)
+        for part, found in _parts(value).items():
+            if _belongs(found):
+                self._keep(f"{name}.{part}", found)
+
+    def changes(self) -> Iterator[tuple[str, Any, str, Any]]:
+        """Each part that is another now: its full name, whose it is, its own name, and what it was."""
+        for name, value, parts in self.kept.values():
+            now = _parts(value)
+            for part, was in parts.items():
+                if now.get(part, self) is not was and name + part != "builtinsinput":  # which Jupyter replaces
+                    yield f"{name}.{part}", value, part, was
+
+    def mend(self) -> list[str]:
+        """Put everything back, and empty the streams; returns the names of what was changed."""
+        found = list(self.changes())
+        for _, value, part, was in found:
+            frozen = dataclasses.is_dataclass(value) and not isinstance(value, type)
+            (object.__setattr__ if frozen else setattr)(value, part, was)
+        names = [name for name, *_ in found] + [n for n, m in self.modules.items() if sys.modules.get(n) is not m]
+        sys.modules.update(self.modules)
+        for name, stream in self.streams.items():
+            stream.left = OUTPUT
+            setattr(sys, name, stream)
+        return names
+
+    def __enter__(self) -> None:
+        self.mend()
+
+    def __exit__(self, *_: object) -> None:
+        """Raise Changed if what the check stands on was changed while it ran."""
+        if names := self.mend():
+            raise Changed(f"this changed {', '.join(names[:3])} while it was checked")
+
+    def examine(self) -> None:
+        """Raise Changed if a cell has changed something; it is put back."""
+        if names := self.mend():
+            raise Changed(f"this changed {', '.join(names[:3])}; it is undone before checks run.")
+
+
+seal: Seal
+
+
+def limit_forks() -> None:
+    """Make processes forked from this one slow, and end those beyond a number: else nobody could end them all."""
+    born = mmap.mmap(-1, 8)  # one count for all of them
+
+    def count() -> None:
+        os.nice(19)
+        number = int.from_bytes(born[:8], "little") + 1
+        born[:8] = number.to_bytes(8, "little")
+        if number > FORKS:
+            os._exit(1)
+
+    os.register_at_fork(after_in_child=count)
+
+
+def limit_threads() -> None:
+    """Refuse more threads than an answer can need, while there is room for those of the kernel."""
+    start = threading.Thread.start
+
+    def limited(self: threading.Thread) -> None:
+        if threading.active_count() > THREADS:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    threading.Thread.start = limited  # type: ignore[method-assign]
+
+
+def _own(process: psutil.Process) -> bool:
+    """Whether a process is one of this user's, and still there."""
+    uids = process.info["uids"]
+    return uids is not None and uids.real == os.getuid() and process.info["num_threads"] is not None
+
+
+def begin(stem: str, memory: int) -> None:
+    """Before any of the learner's code runs: keep what checks stand on, and limit what the kernel may take."""
+    global seal
+    from IPython import get_ipython
+
+    exercises.of_notebook(stem)  # loads what the checks need
+    seal = Seal()
+    seal.mend()
+    limit_threads()
+    shell = get_ipython()
+    shell.ast_node_interactivity = "none"  # nobody looks at what a cell ends with
+    shell.ask_exit = lambda: None  # exit() would end the kernel a moment later, in the midst of another cell
+    shell.display_pub.publish = lambda *_, **__: None
+    if sys.platform != "win32":
+        import resource
+
+        limit_forks()
+        limits = {resource.RLIMIT_DATA: 2 * memory + 2**31, resource.RLIMIT_FSIZE: FILE}
+        if os.getuid():  # root has no such limit
+            mine = [p.info["num_threads"] for p in psutil.process_iter(["uids", "num_threads"]) if _own(p)]
+            limits[resource.RLIMIT_NPROC] = sum(mine) + TASKS
+
+        for limit, value in limits.items():
+            allowed = resource.getrlimit(limit)[1]
+            value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
+            resource.setrlimit(limit, (value, value))
+    if sys.platform == "linux":
+        with open("/proc/self/oom_score_adj", "w") as score:  # where memory ends, this process goes first
+            score.write("1000")

@@ -1,0 +1,173 @@
+"""Grading what careless use leaves: odd files, full disks, folders that cannot be written, Ctrl-C at any moment."""
+
+import ctypes
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from lecture17.course.grade import PASSED, grade
+from lecture17.course.notebooks import is_answer, read, write
+from tests.conftest import ROOT
+
+from .attacks import Attack
+from .test_attacks import STEM, attacked, files, left_behind
+
+posix = pytest.mark.skipif(os.name != "posix", reason="limits and signals of this kind are POSIX's")
+
+
+def older(nb: NotebookNode) -> str:
+    """As Jupyter wrote it before 2021: cells without ids; here also shuffled, and without a kernelspec."""
+    first = next(i for i, c in enumerate(nb.cells) if c.cell_type == "code")
+    rest = nb.cells[first + 1 :]
+    random.Random(1).shuffle(rest)
+    nb.cells[first + 1 :] = rest
+    nb.metadata, nb.nbformat_minor = {}, 0
+    for cell in nb.cells:
+        del cell["id"]
+    return json.dumps(nb)
+
+
+def twins(nb: NotebookNode) -> str:
+    """Every cell twice, ids and all, for a kernel that is not there."""
+    nb.cells = [*nb.cells, *nb.cells]
+    nb.metadata.kernelspec = {"name": "no-such-kernel", "display_name": "None", "language": "julia"}
+    return json.dumps(nb)
+
+
+def oldest(nb: NotebookNode) -> str:
+    """As IPython wrote it before 2015."""
+    return nbformat.writes(nbformat.convert(nb, 3), version=3)
+
+
+def test_notebooks_of_other_formats_orders_and_kernels_are_graded_as_they_are(clone: Path) -> None:
+    for how, stem in ((older, STEM), (twins, "00_quickstart"), (oldest, "00_quickstart")):
+        text = how(read(clone / "solutions" / f"{stem}.ipynb"))
+        (clone / f"{how.__name__}.ipynb").write_text(text, encoding="utf-8")
+    before = files(clone)
+    grades = grade(sorted(clone.glob("*.ipynb")))
+    assert files(clone) == before
+    assert [(Path(g.file).stem, g.verdict) for g in grades] == [
+        *[("older", PASSED)] * 6,
+        ("oldest", PASSED),
+        ("twins", "check duplicated"),
+    ]
+    assert sum(g.earned for g in grades) == 19 + 3 + 3
+
+
+def test_text_that_no_file_can_hold_is_told(clone: Path) -> None:
+    text = (clone / "solutions" / "00_quickstart.ipynb").read_text(encoding="utf-8")
+    path = clone / "odd.ipynb"
+    path.write_text(text.replace("import numpy as np", "x = '\\ud800'"), encoding="utf-8")
+    (only,) = grade([path])
+    assert (only.verdict, only.reason) == ("not a notebook", "a cell holds what is no text: surrogates not allowed")
+
+
+def command(clone: Path, *words: str, before: Callable[[], None] | None = None) -> subprocess.Popen:
+    """`python -m lecture17 grade …`, as a learner starts it in a terminal."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lecture17", "grade", *words],
+        cwd=clone,
+        env=os.environ | {"LECTURE17_HOME": str(clone), "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=before,
+    )
+
+
+@posix
+def test_a_full_disk_is_told_and_nothing_is_lost(clone: Path) -> None:
+    import resource
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    (clone / "grades.json").write_text("as it was")
+    before = files(clone)
+    process = command(clone, "solutions/00_quickstart.ipynb", "--json", "grades.json", before=no_room)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "0 of 3  not graded" in said
+    assert "File too large" in said
+    assert "grades.json could not be written" in said
+    assert "Traceback" not in said
+    assert files(clone) == before
+
+
+@posix
+def test_grading_needs_no_folder_that_it_can_write_to(clone: Path) -> None:
+    def like_anybody() -> None:
+        if os.geteuid() == 0:  # whom modes do not stop, unless this power is dropped
+            ctypes.CDLL(None).prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+
+    everything = [clone, *clone.rglob("*")]
+    modes = {path: path.stat().st_mode for path in everything}
+    try:
+        for path in everything:
+            path.chmod(modes[path] & ~0o222)
+        process = command(clone, "solutions/00_quickstart.ipynb", "--json", "grades.json", before=like_anybody)
+        said, _ = process.communicate(timeout=120)
+    finally:
+        for path in everything:
+            path.chmod(modes[path])
+    assert "3 of 3 points" in said
+    assert "grades.json could not be written: [Errno 13] Permission denied" in said
+    assert process.returncode == 1
+
+
+def running_cells() -> bool:
+    """Whether a kernel of a grading is at work."""
+    return any("ipykernel_launcher" in words for words in left_behind())
+
+
+@posix
+@pytest.mark.parametrize(
+    ("moment", "sent"),
+    [
+        ("at once", signal.SIGINT),
+        ("before the kernel", signal.SIGINT),
+        ("in an endless loop", signal.SIGINT),
+        ("in an endless loop", signal.SIGKILL),
+    ],
+)
+def test_grading_that_is_interrupted_leaves_files_as_they_were_and_no_process(
+    clone: Path, moment: str, sent: signal.Signals
+) -> None:
+    if sent == signal.SIGKILL and sys.platform != "linux":
+        pytest.skip("only Linux tells a process that its parent was killed")
+    path = clone / "exercises" / f"{STEM}.ipynb"
+    nb = read(clone / "solutions" / f"{STEM}.ipynb")
+    attacked([c for c in nb.cells if is_answer(c)][1], Attack("", "", function="while True: pass"))
+    write(nb, path)
+    before = files(clone)
+    process = command(clone, str(path), "--timeout", "500")
+    deadline = time.monotonic() + 100
+    ready = {"at once": lambda: True, "before the kernel": left_behind, "in an endless loop": running_cells}[moment]
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(3 if "loop" in moment else 0.2)
+    process.send_signal(sent)
+    said, _ = process.communicate(timeout=30)
+    deadline = time.monotonic() + 5
+    while left_behind() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left_behind() == []
+    assert files(clone) == before
+    if sent == signal.SIGINT and moment != "at once":
+        assert process.returncode == 130, said
+        assert "interrupted" in said
+        assert "Traceback" not in said
+    if sent == signal.SIGINT and "loop" in moment:
+        assert "2 of 2  passed" in said
