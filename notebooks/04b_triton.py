@@ -250,8 +250,8 @@ assert ("active drivers" in message) == (not torch.cuda.is_available())
 #
 # $$\text{added} = (e^{c_L - c} \circ B)^\top x$$
 #
-# Masked-out tokens are rows of zeros and add nothing. The last line before the store converts: bfloat16 tensors stay
-# bfloat16 in the product, whose sum is always float32.
+# Masked-out tokens are rows of zeros and add nothing. The line before the product converts: bfloat16 tensors
+# stay bfloat16 in it, and its sum is always float32.
 
 # %%
 @triton.jit
