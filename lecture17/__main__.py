@@ -147,12 +147,14 @@ def bench(
     explorers: Annotated[
         bool, typer.Option("--explorers", help="How quickly pictures follow a slider instead.")
     ] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Triton's kernels and PyTorch on a CUDA GPU instead.")] = False,
 ) -> None:
     """Measure every mixer in every form on this machine: time, memory, FLOPs, and attention beside them.
 
     of bmm: share of the rate of batched 64 × 64 × 64 products. × sdpa: how many times quicker than PyTorch's causal
     attention. backward: in forward passes. memory: peak beyond the inputs, in bytes of inputs and outputs.
     """
+    import torch
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
@@ -170,7 +172,10 @@ def bench(
                 label, seconds = max(redraw_seconds(explorer).items(), key=lambda item: item[1])
                 console.print(f"{name:<22} slowest control: {label}, {1000 * seconds:.0f} ms", highlight=False)
         return
-    rows = list(track(benchmark.run(quick), "measuring", console=Console(stderr=True), transient=True, total=None))
+    if gpu and not torch.cuda.is_available():
+        raise typer.BadParameter("no CUDA GPU here that PyTorch can use", param_hint="--gpu")
+    measured = benchmark.backends("cuda", quick) if gpu else benchmark.run(quick)
+    rows = list(track(measured, "measuring", console=Console(stderr=True), transient=True, total=None))
     table = Table(box=None, pad_edge=False)
     for i, name in enumerate(benchmark.HEADER):
         table.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)

@@ -29,6 +29,7 @@ CHUNK = 64
 MEMORY_FROM = 16384  # tokens: below, what the process itself takes would hide the arrays
 LENGTHS = {"parallel": (1024,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
 PER_CHANNEL = ("selective_scan", "wkv4")  # their parallel form holds a matrix for each channel: short sequences only
+WITH_KERNELS = ("ssd", "gla", "rwkv7")  # Triton kernels
 QUICK = {"parallel": (128,), "recurrent": (128,), "chunkwise": (256,)}
 
 
@@ -241,6 +242,37 @@ def step_seconds(mixer: str, N: int, budget: float) -> float:
         _, state = form(*inputs(mixer, N))
         token = [a[:, 0] if isinstance(a, Tensor) and a.dim() > 2 and a.shape[1] == 1 else a for a in inputs(mixer, 1)]
         return median_seconds(lambda: module.step(*token, state=state), budget / 5)
+
+
+def backends(device: str, quick: bool = False) -> Iterator[Row]:
+    """The mixers with kernels, chunkwise in PyTorch and, on a GPU, in Triton: a row each, with the backward pass."""
+    lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
+    for mixer in WITH_KERNELS:
+        for N in lengths["chunkwise"]:
+            for backend in ("torch", "triton") if device == "cuda" else ("torch",):
+                yield measure_backend(mixer, N, backend, device, budget)
+
+
+def measure_backend(mixer: str, N: int, backend: str, device: str, budget: float) -> Row:
+    """One row of `backends`."""
+    chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
+    leaves = [a.to(device).requires_grad_() for a in inputs(mixer, N)]
+
+    def forward() -> Any:
+        return finished(chunkwise(*leaves, chunk_size=CHUNK, backend=backend))
+
+    with torch.no_grad():
+        seconds = median_seconds(forward, budget)
+    dy = torch.randn_like(forward()[0])
+    both = median_seconds(lambda: finished(torch.autograd.grad(forward()[0], leaves, dy)), budget)
+    return Row(mixer, f"chunkwise, {backend}", N, seconds, backward=both / seconds - 1)
+
+
+def finished(results: Any) -> Any:
+    """The results, once the GPU that they may be on has them."""
+    if results[0].is_cuda:
+        torch.cuda.synchronize()
+    return results
 
 
 def machine() -> str:

@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from lecture17 import bench
+from lecture17.__main__ import app
 from lecture17.ops import ssd
 
 
@@ -27,6 +29,21 @@ def test_rows_can_be_printed_and_read_back(rows: list[bench.Row]) -> None:
     record = json.loads(bench.to_json(rows))
     assert [r["mixer"] for r in record["rows"]] == [r.mixer for r in rows]
     assert "PyTorch" in record["machine"]
+
+
+def test_backends_are_compared_where_there_is_a_gpu() -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = list(bench.backends(device, quick=True))
+    backends = ("torch", "triton") if device == "cuda" else ("torch",)
+    assert [(r.mixer, r.form) for r in rows] == [(m, f"chunkwise, {b}") for m in bench.WITH_KERNELS for b in backends]
+    assert all(r.seconds > 0 and r.backward is not None and r.backward > 0 for r in rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_the_comparison_says_so() -> None:
+    answer = CliRunner().invoke(app, ["bench", "--gpu"], env={"NO_COLOR": "1", "TERM": "dumb"})
+    assert answer.exit_code == 2
+    assert "no CUDA GPU here" in answer.output
 
 
 def test_the_slow_way_that_is_compared_computes_the_same() -> None:
