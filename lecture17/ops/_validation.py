@@ -145,7 +145,7 @@ def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> Mod
     if backend == "auto":
         return None
     raise ValueError(
-        f'backend="triton" cannot run here: it needs a mixer with kernels (ssd), {tensor.dtype} tensors on '
+        f'backend="triton" cannot run here: it needs a mixer with kernels (ssd, gla, rwkv7), {tensor.dtype} tensors on '
         f"{tensor.device} to be float32 or bfloat16 on a CUDA device of compute capability 8.0 (or Triton's "
         "interpreter: TRITON_INTERPRET=1 before Python starts), and Triton, which is made for Linux; "
         'backend="torch" runs anywhere'

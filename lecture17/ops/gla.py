@@ -140,8 +140,12 @@ def chunkwise(
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2312.06635, Section 4.2."""
     check_chunk_size(chunk_size)
-    check_backend(backend, V)
+    kernels = check_backend(backend, V, "gla")
     S = _start(Q, K, V, log_alpha, state)
+    if kernels:
+        y, S = kernels.chunkwise(Q, K, V, log_alpha, S, chunk_size)
+        check_result(y, Q=Q, K=K, V=V)
+        return y, S
     length = min(chunk_size, SUB_CHUNK, max(V.shape[1], 1))
 
     def block(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:

@@ -147,7 +147,9 @@ def chunkwise(
     """One triangular solve per chunk, recurrent between chunks, O(N); chunks above SUB_CHUNK tokens are cut further."""
     S = _start(r, log_w, k, v, kappa, a, state)
     check_chunk_size(chunk_size)
-    check_backend(backend, v)
+    kernels = check_backend(backend, v, "rwkv7")
+    if kernels:
+        return kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
     length = min(chunk_size, SUB_CHUNK, max(v.shape[1], 1))
 
     def block(

@@ -1,4 +1,4 @@
-"""Triton kernels behind `backend="triton"`, forward and backward: those of ssd.
+"""Triton kernels behind `backend="triton"`, forward and backward: those of ssd, gla and rwkv7.
 
 Each module holds the kernels of one mixer and one operator, registered with torch.library, so that torch.compile sees
 one operator and not what is inside. Triton is there for Linux alone. Without a GPU they run in Triton's interpreter

@@ -54,6 +54,29 @@ def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(t.contiguous() for t in tensors)
 
 
+def differentiable(forward: Any, backward: Any, values: int, wide: bool = False) -> None:
+    """Tell torch of two operators which shapes they return, and that the second differentiates the first.
+
+    forward(*tensors, state, chunk) -> (y, state), y like argument number `values` (if wide in the type of the state);
+    backward(*tensors, state, dy, dstate, chunk) -> the gradients by all tensors and the state
+    """
+
+    def differentiate(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
+        return *backward(*ctx.saved_tensors, dy, dstate, ctx.chunk), None
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, ctx.chunk = inputs
+        ctx.save_for_backward(*tensors)
+
+    def results(*args: Any) -> tuple[Tensor, Tensor]:
+        y, state = args[values], args[-2]
+        return y.new_empty(y.shape, dtype=(state if wide else y).dtype), state.new_empty(state.shape)
+
+    forward.register_fake(results)
+    backward.register_fake(lambda *args: tuple(t.new_empty(t.shape) for t in args[:-3]))
+    forward.register_autograd(differentiate, setup_context=keep)
+
+
 @triton.jit
 def dot(a, b):
     """a @ b summed in float32; float32 factors keep all their digits."""
@@ -84,6 +107,20 @@ def store_rows(x, value, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
     """The way back of `load_rows`."""
     at = ((bh // HEADS * N + t)[:, None] * HEADS + bh % HEADS) * D + d[None, :]
     tl.store(x + at, value.to(x.dtype.element_ty), mask=(t < N)[:, None] & (d < D)[None, :])
+
+
+@triton.jit
+def load_row(x, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
+    """Features d of one token t of x: (batch, N, HEADS, D), as float32, 0 beyond the ends."""
+    at = ((bh // HEADS * N + t) * HEADS + bh % HEADS) * D + d
+    return tl.load(x + at, mask=(t < N) & (d < D), other=0.0).to(tl.float32)
+
+
+@triton.jit
+def store_row(x, value, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
+    """The way back of `load_row`, for a token there is."""
+    at = ((bh // HEADS * N + t) * HEADS + bh % HEADS) * D + d
+    tl.store(x + at, value.to(x.dtype.element_ty), mask=d < D)
 
 
 @triton.jit

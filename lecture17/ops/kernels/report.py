@@ -24,7 +24,7 @@ from triton.compiler import ASTSource
 
 from ._tools import INTERPRETED, Launch, noted_launches
 
-MIXERS: tuple[str, ...] = ("ssd",)
+MIXERS = ("ssd", "gla", "rwkv7")
 SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may have on A100 and H100
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64"}
 
@@ -40,7 +40,7 @@ class Row:
     spills: int
     shared: int
     dots: int  # matrix products in the kernel's source, as Triton understands it
-    mma: int  # instructions for tensor cores in the machine code
+    mma: int  # instructions for tensor cores in the machine code, on numbers of this type (of tf32 for float32)
     code: int  # its bytes
 
 
@@ -48,7 +48,11 @@ def _numbers(mixer: str, d_k: int, d_v: int, dtype: torch.dtype) -> tuple[list[T
     """Arguments and state of one head; their values do not matter."""
     N = 256
     keys, values, state = torch.zeros(1, N, 1, d_k), torch.zeros(1, N, 1, d_v), torch.zeros(1, 1, d_k, d_v)
-    arguments = {"ssd": [values, torch.zeros(1, N, 1), keys, keys]}
+    arguments = {
+        "ssd": [values, torch.zeros(1, N, 1), keys, keys],
+        "gla": [keys, keys, values, keys],
+        "rwkv7": [keys, keys, keys, values, keys, keys],
+    }
     return [x.to(dtype).requires_grad_() for x in arguments[mixer]], state
 
 
@@ -79,14 +83,16 @@ def machine_code(launch: Launch, sm: int) -> Any:
 def measured(launch: Launch, made: Any, sm: int) -> Row:
     """What `machine_code` has made of a launch, in numbers."""
     code = made.asm["cubin"]
+    dtype = next(TYPES[a.dtype] for a in launch[1] if isinstance(a, Tensor))
+    product = rf"\bHG?MMA\S*\.{'BF16' if dtype == 'bf16' else 'TF32'}\b"
     return Row(
         _name(launch),
         sm,
-        next(TYPES[a.dtype] for a in launch[1] if isinstance(a, Tensor)),
+        dtype,
         *_resources(code),
         made.metadata.shared,
         len(re.findall(r"\btt\.dot\b", made.asm["ttir"])),
-        len(re.findall(r"\b(?:HMMA|HGMMA)\b", _tool("nvdisasm", code))),
+        len(re.findall(product, _tool("nvdisasm", code))),
         len(code),
     )
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ._tools import (
     contiguous,
+    differentiable,
     dot,
     launch,
     load_rows,
@@ -318,11 +319,6 @@ def _ssd(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk: i
     return y, states[:, -1].reshape(state.shape).clone()
 
 
-@_ssd.register_fake
-def _(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape), state.new_empty(state.shape)
-
-
 @torch.library.custom_op("lecture17::ssd_backward", mutates_args=())
 def _ssd_backward(
     x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, dy: Tensor, dstate: Tensor, chunk: int
@@ -343,23 +339,7 @@ def _ssd_backward(
     return dx, dlog_a, dB, dC, dstates[:, 0].reshape(state.shape).clone()
 
 
-@_ssd_backward.register_fake
-def _(
-    x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, dy: Tensor, dstate: Tensor, chunk: int
-) -> tuple[Tensor, ...]:
-    return tuple(t.new_empty(t.shape) for t in (x, log_a, B, C, state))
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.chunk = inputs
-    ctx.save_for_backward(*tensors)
-
-
-def _differentiate(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
-    return *_ssd_backward(*ctx.saved_tensors, dy, dstate, ctx.chunk), None
-
-
-_ssd.register_autograd(_differentiate, setup_context=_keep)
+differentiable(_ssd, _ssd_backward, values=0)
 
 
 def chunkwise(

@@ -1,11 +1,17 @@
-"""Kernels against `lecture17.ops`: value, state and gradients. Run by `test_kernels`, in a process of its own."""
+"""Kernels against `lecture17.ops` in float64: value, state and gradients. `test_kernels` runs this in its own process.
 
+The interpreter takes a tenth of a millisecond for the least of operations: the cases are small and few.
+"""
+
+from functools import cache
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from triton.runtime import interpreter
 
 from lecture17.ops.kernels import report, ssd
 from lecture17.ops.kernels._tools import INTERPRETED
@@ -17,13 +23,25 @@ every_mixer = pytest.mark.parametrize("mixer", report.MIXERS)
 # batch, heads, groups, tokens, d_k, d_v, chunk_size, decays
 SIZES = {
     "least": (1, 1, 1, 1, 16, 16, 16, "mild"),
-    "small": (2, 2, 1, 37, 16, 16, 16, "mixed"),
-    "odd": (1, 4, 2, 70, 24, 40, 32, "mixed"),
-    "wide": (1, 1, 1, 65, 128, 64, 64, "mild"),
-    "deep": (1, 1, 1, 129, 64, 128, 128, "mixed"),
-    "keep": (1, 2, 2, 50, 32, 16, 128, "keep"),
-    "forget": (1, 2, 1, 50, 16, 32, 16, "forget"),
+    "heads": (2, 4, 2, 17, 16, 16, 16, "mixed"),
+    "odd": (1, 1, 1, 37, 24, 40, 32, "mixed"),
+    "wide": (1, 1, 1, 17, 128, 128, 16, "mild"),
+    "long": (1, 1, 1, 129, 16, 16, 128, "mixed"),
+    "keep": (1, 1, 1, 25, 64, 32, 64, "keep"),
+    "forget": (1, 1, 1, 34, 32, 16, 16, "forget"),
 }
+
+
+@pytest.fixture(autouse=True)
+def quick_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call of a function in a kernel replaces parts of Triton for good, and takes most of the time. Once will do."""
+    replace = cache(interpreter._patch_lang)
+
+    def call(self: interpreter.InterpretedFunction, *args: Any, **kwargs: Any) -> Any:
+        replace(self.fn)
+        return self.rewrite()(*args, **kwargs)
+
+    monkeypatch.setattr(interpreter.InterpretedFunction, "__call__", call)
 
 
 def arguments(mixer: str, size: str, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], int]:
@@ -38,8 +56,10 @@ def arguments(mixer: str, size: str, dtype: torch.dtype = torch.float32) -> tupl
 
 
 def results(mixer: str, backend: str, args: list[Tensor], chunk_size: int, with_state: bool = True) -> list[Tensor]:
-    """y, the state after, and the gradients of both, weighted, by all arguments."""
+    """y, the state after, and the gradients of both, weighted, by all arguments; PyTorch's are in float64."""
     torch.manual_seed(0)
+    if backend == "torch":
+        args = [a.double() for a in args]
     *inputs, state = (a.detach().clone().requires_grad_() for a in args)
     chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
     start = state if with_state else None
@@ -64,43 +84,43 @@ def test_a_kernel_is_the_op_in_value_state_and_gradients(mixer: str, size: str) 
 
 @every_mixer
 def test_no_state_is_a_state_of_zeros(mixer: str) -> None:
-    args, chunk_size = arguments(mixer, "small")
+    args, chunk_size = arguments(mixer, "forget")
     got, want = (results(mixer, backend, args, chunk_size, with_state=False) for backend in ("triton", "torch"))
     assert worst(got, want) < 2e-5
 
 
 @every_mixer
 def test_bfloat16_factors_are_summed_in_float32(mixer: str) -> None:
-    args, chunk_size = arguments(mixer, "odd", torch.bfloat16)
+    args, chunk_size = arguments(mixer, "forget", torch.bfloat16)
     if mixer == "rwkv7":  # of length 1 in any type
         args[4] = torch.nn.functional.one_hot(args[4].argmax(-1), args[4].shape[-1]).to(torch.bfloat16)
     got = results(mixer, "triton", args, chunk_size)
     assert got[0].dtype == torch.bfloat16
     assert got[1].dtype == torch.float32
-    assert worst(got, [w.float() for w in results(mixer, "torch", args, chunk_size)]) < 0.02
+    assert worst(got, results(mixer, "torch", args, chunk_size)) < 0.02
 
 
 @pytest.mark.parametrize("strong", [-20.0, -1e4, -torch.inf])
 @every_mixer
 def test_weak_decays_between_strong_ones_keep_their_digits(mixer: str, strong: float) -> None:
-    args, chunk_size = arguments(mixer, "wide")
+    args, chunk_size = arguments(mixer, "keep")
     decay = list(MIXERS[mixer].one_head.draw(np.random.default_rng(), 1, 1, 1, "keep")).index(
         str(MIXERS[mixer].one_head.decay)
     )
     args[decay].fill_(-1e-3)[:, ::8] = strong
-    assert worst(results(mixer, "triton", args, chunk_size), results(mixer, "torch", args, chunk_size)) < 2e-6
+    assert worst(results(mixer, "triton", args, chunk_size), results(mixer, "torch", args, chunk_size)) < 5e-6
 
 
 @every_mixer
 def test_what_is_not_contiguous_is_read_rightly(mixer: str) -> None:
-    args, chunk_size = arguments(mixer, "small")
+    args, chunk_size = arguments(mixer, "least")
     spread = [torch.stack([a, -a], -1)[..., 0] for a in args]
     got = results(mixer, "triton", spread, chunk_size)
     assert worst(got, results(mixer, "triton", args, chunk_size)) == 0
 
 
 def test_a_small_decay_of_ssd_has_an_exact_small_gradient() -> None:
-    args, chunk_size = arguments("ssd", "small")
+    args, chunk_size = arguments("ssd", "odd")
     args[1][:, ::5] = np.log(1e-30)
     got, want = (results("ssd", backend, args, chunk_size)[3][:, ::5] for backend in ("triton", "torch"))
     assert want.abs().max() < 1e-27

@@ -32,13 +32,14 @@ def test_on_a_gpu_kernels_compute_what_ops_do() -> None:
     run_agreement(TRITON_INTERPRET="0")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("sm", [80, 90])
-def test_every_kernel_compiles_without_spills_and_fits_the_chip(sm: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("sm", "dtype", "d"),
+    [(sm, dtype, 128) for sm in (80, 90) for dtype in ("float32", "bfloat16")] + [(90, "bfloat16", 64)],
+)
+def test_every_kernel_compiles_without_spills_and_fits_the_chip(sm: int, dtype: str, d: int) -> None:
     from lecture17.ops.kernels import report
 
-    rows = list(report.report(architectures=[sm], dtypes=[dtype], d_k=128, d_v=128))
-    assert {r.kernel.partition(".")[0] for r in rows} >= set(report.MIXERS)
+    rows = list(report.report(architectures=[sm], dtypes=[getattr(torch, dtype)], d_k=d, d_v=d))
     for row in rows:
         assert row.code > 1000, row
         assert row.spills == 0, row
@@ -46,7 +47,9 @@ def test_every_kernel_compiles_without_spills_and_fits_the_chip(sm: int, dtype: 
         assert row.shared <= report.SHARED_LIMIT[sm], row
         if row.dots and row.dtype == "bf16":
             assert row.mma > 0, row
-    assert any(r.dots for r in rows)
+    # RWKV-7's tokens come one after another: it has no matrix product that tensor cores could take.
+    products = {mixer: any(r.dots for r in rows if r.kernel.startswith(f"{mixer}.")) for mixer in report.MIXERS}
+    assert products == {"ssd": True, "gla": True, "rwkv7": False}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tensors on this machine's GPU run")

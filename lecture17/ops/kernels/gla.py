@@ -17,17 +17,24 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ._tools import contiguous, dot, launch, load_rows, load_state, pass_states, program, store_rows, store_state, tile
+from ._tools import (
+    contiguous,
+    differentiable,
+    dot,
+    launch,
+    load_row,
+    load_rows,
+    load_state,
+    pass_states,
+    program,
+    store_rows,
+    store_state,
+    tile,
+)
 
 SUB = tl.constexpr(16)
+WIDEST = 128  # bytes of the keys of a token that a program holds without spilling registers
 LOWEST = tl.constexpr(-131.0)  # half as much again as the log of float32's least normal number: e^LOWEST is 0
-
-
-@triton.jit
-def _load_row(x, bh, t, k, N, HEADS: tl.constexpr, D: tl.constexpr):
-    """Features k of token t as float32, 0 beyond the ends."""
-    at = ((bh // HEADS * N + t) * HEADS + bh % HEADS) * D + k
-    return tl.load(x + at, mask=(k < D) & (t < N), other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -50,9 +57,9 @@ def _scores(Q, K, log_alpha, P, N, subs, HEADS: tl.constexpr, DK: tl.constexpr, 
     decayed = tl.zeros((SUB, BK), tl.float32)
     found = tl.zeros((SUB, SUB), tl.float32)
     for j in range(SUB):
-        alpha = tl.exp(_load_row(log_alpha, bh, sub * SUB + j, k, N, HEADS, DK))
+        alpha = tl.exp(load_row(log_alpha, bh, sub * SUB + j, k, N, HEADS, DK))
         decayed = tl.where((i == j)[:, None], keys, decayed * alpha[None, :])
-        row = tl.sum(decayed * _load_row(Q, bh, sub * SUB + j, k, N, HEADS, DK)[None, :], 1)
+        row = tl.sum(decayed * load_row(Q, bh, sub * SUB + j, k, N, HEADS, DK)[None, :], 1)
         found = tl.where((i == j)[:, None], row[None, :], found)
     tl.store(P + (bh * subs + sub) * SUB * SUB + i[:, None] * SUB + i[None, :], found)
 
@@ -90,14 +97,14 @@ def _backward_scores(
     dk = tl.zeros((SUB, BK), tl.float32)
     decayed = tl.zeros((SUB, BK), tl.float32)
     for j in range(SUB):
-        alpha = tl.exp(_load_row(log_alpha, bh, sub * SUB + j, k, N, HEADS, DK))
+        alpha = tl.exp(load_row(log_alpha, bh, sub * SUB + j, k, N, HEADS, DK))
         decayed = tl.where((i == j)[:, None], keys, decayed * alpha[None, :])
         of_row = tl.sum(tl.where((i == j)[:, None], dP, 0.0), 0)
         dq = tl.where((i == j)[:, None], tl.sum(decayed * of_row[:, None], 0)[None, :], dq)
     decayed = tl.zeros((SUB, BK), tl.float32)
     for back in range(SUB):
         j = SUB - 1 - back
-        alpha = tl.exp(_load_row(log_alpha, bh, sub * SUB + j, k, N, HEADS, DK))
+        alpha = tl.exp(load_row(log_alpha, bh, sub * SUB + j, k, N, HEADS, DK))
         of_column = tl.sum(tl.where((i == j)[None, :], dP, 0.0), 1)
         dk = tl.where((i == j)[:, None], tl.sum(decayed * of_column[:, None], 0)[None, :], dk)
         decayed = tl.where((i == j)[:, None], queries, decayed) * alpha[None, :]
@@ -163,8 +170,8 @@ def _scan(
     REVERSE: tl.constexpr,
     GRADIENT: tl.constexpr,
 ):
-    """y = P V + (Q ∘ decays) S, sub-chunk by sub-chunk, with S carried along; or with GRADIENT what these values add to
-    dQ, decays ∘ (dy Sᵀ).
+    """y = P V + (Q ∘ decays) S, sub-chunk by sub-chunk, with S carried along; with GRADIENT instead what these values
+    add to dQ, decays ∘ (dy Sᵀ).
 
     In reverse, with K and Q, dy and V exchanged and S the gradient by the state: y is dV and dQ is dK.
     """
@@ -184,7 +191,7 @@ def _scan(
         if GRADIENT:
             found = dot(load_rows(dy, bh, t, v, N, HEADS, DV), tl.trans(S).to(values.dtype))
             store_rows(part, found * of_query, bh, t, k, N, HEADS, DK)
-        if REVERSE or not GRADIENT:
+        else:
             at = P + (bh * chunks * SUBS + sub) * SUB * SUB
             turned = i[None, :] * SUB + i[:, None] if REVERSE else i[:, None] * SUB + i[None, :]
             queries = (load_rows(Q, bh, t, k, N, HEADS, DK) * of_query).to(values.dtype)
@@ -202,7 +209,7 @@ class _Scan:
         dk = Q.shape[-1]
         self.bh, self.chunks, self.log_alpha = b * heads, triton.cdiv(self.N, chunk), log_alpha
         subs = chunk // SUB.value
-        self.sizes = {"HEADS": heads, "DK": dk, "DV": dv, "SUBS": subs, "BK": tile(dk, 256), "BV": tile(dv, 32)}
+        self.sizes = {"HEADS": heads, "DK": dk, "DV": dv, "SUBS": subs, "BK": tile(dk), "BV": 32}
         self.over_v = triton.cdiv(dv, self.sizes["BV"])
         self.subs = self.chunks * subs
         self.P = state.new_empty(self.bh, self.subs, SUB.value, SUB.value)
@@ -228,21 +235,16 @@ def _gla(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor, chun
     Q, K, V, log_alpha, state = contiguous(Q, K, V, log_alpha, state)
     scan = _Scan(Q, K, V, log_alpha, state, chunk)
     states = scan.states(K, V, state)
-    y = torch.empty_like(V)
+    y = state.new_empty(V.shape)
     scan.by_chunk(_scan, Q, K, V, V, log_alpha, scan.P, states, y, scan.P, REVERSE=False, GRADIENT=False)
     return y, states[:, -1].reshape(state.shape).clone()
-
-
-@_gla.register_fake
-def _(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    return V.new_empty(V.shape), state.new_empty(state.shape)
 
 
 @torch.library.custom_op("lecture17::gla_backward", mutates_args=())
 def _gla_backward(
     Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor, dy: Tensor, dstate: Tensor, chunk: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    Q, K, V, log_alpha, state, dy, dstate = contiguous(Q, K, V, log_alpha, state, dy, dstate)
+    Q, K, V, log_alpha, state, dy, dstate = contiguous(Q, K, V, log_alpha, state, dy.to(V.dtype), dstate)
     scan = _Scan(Q, K, V, log_alpha, state, chunk)
     states = scan.states(K, V, state)
     dstates = scan.states(Q, dy, dstate, reverse=True)
@@ -252,6 +254,7 @@ def _gla_backward(
     scan.by_sub(_backward_scores, Q, K, V, log_alpha, dy, dQ[0], dK[0], only=only)
     scan.by_chunk(_scan, Q, K, V, dy, log_alpha, scan.P, states, dV, dQ[1:], REVERSE=False, GRADIENT=True)
     scan.by_chunk(_scan, K, Q, dy, V, log_alpha, scan.P, dstates, dV, dK[1:], REVERSE=True, GRADIENT=True)
+    scan.by_chunk(_scan, K, Q, dy, V, log_alpha, scan.P, dstates, dV, dK, REVERSE=True, GRADIENT=False)
     dQ, dK = dQ.sum(0), dK.sum(0)
     # What passes from before t to t or later: all reads there, less those of what tokens from t on wrote.
     kept = (states[:, 1:] * dstates[:, 1:]).sum(-1).unflatten(0, state.shape[:2]).transpose(1, 2)  # (b, chunks, h, d_k)
@@ -262,23 +265,7 @@ def _gla_backward(
     return dQ, dK, dV, dlog.to(log_alpha.dtype).contiguous(), dstates[:, 0].reshape(state.shape).clone()
 
 
-@_gla_backward.register_fake
-def _(
-    Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor, dy: Tensor, dstate: Tensor, chunk: int
-) -> tuple[Tensor, ...]:
-    return tuple(t.new_empty(t.shape) for t in (Q, K, V, log_alpha, state))
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.chunk = inputs
-    ctx.save_for_backward(*tensors)
-
-
-def _differentiate(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
-    return *_gla_backward(*ctx.saved_tensors, dy, dstate, ctx.chunk), None
-
-
-_gla.register_autograd(_differentiate, setup_context=_keep)
+differentiable(_gla, _gla_backward, values=2, wide=True)
 
 
 def chunkwise(
@@ -287,7 +274,12 @@ def chunkwise(
     """`lecture17.ops.gla.chunkwise` for checked float32 or bfloat16 arguments; returns (y, state).
 
     Chunks have a power of two of tokens from 16 to 128, the next above chunk_size. Backward keeps the arguments only.
+    Keys never meet: more than 32 (64 in bfloat16) are several scans, and y their sum.
     """
     if V.numel() == 0:
         return V.clone(), state
-    return _gla(Q, K, V, log_alpha, state, tile(min(chunk_size, V.shape[1]), 128))
+    chunk = tile(min(chunk_size, V.shape[1]), 128)
+    widest = WIDEST // V.element_size()
+    of_keys = zip(*(x.split(widest, -1) for x in (Q, K, log_alpha)), state.split(widest, 2), strict=True)
+    parts, states = zip(*(_gla(q, k, V, w, S, chunk) for q, k, w, S in of_keys), strict=True)
+    return sum(parts[1:], parts[0]).to(V.dtype), torch.cat(states, 2)
