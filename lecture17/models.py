@@ -3,7 +3,7 @@
 LanguageModel(vocab_size=256, d_model=128, pattern="MMAM")      three Mamba-2 blocks and one attention: a hybrid
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -49,11 +49,11 @@ class Block(nn.Module):
     With the norms in front of what is added (pre-norm), the sum itself runs unchanged from the first layer to the last.
     """
 
-    def __init__(self, mixer: nn.Module, d_model: int, mlp_ratio: int):
+    def __init__(self, mixer: nn.Module, d_model: int, mlp_ratio: float):
         super().__init__()
         self.norm = nn.RMSNorm(d_model, eps=1e-5)
         self.mixer: Any = mixer
-        self.mlp = _mlp(d_model, mlp_ratio * d_model) if mlp_ratio else None
+        self.mlp = _mlp(d_model, round(mlp_ratio * d_model)) if mlp_ratio else None
 
     def forward(self, x: Tensor) -> Tensor:
         return self._then_mlp(x + self.mixer(self.norm(x)))
@@ -80,6 +80,7 @@ class LanguageModel(nn.Module):
     mlp_ratio   hidden width of an MLP after each mixer, in units of d_model; 0 for none
     tie         whether the output map is the embedding
     options     what the blocks of a letter are built with besides d_model, as in {"A": {"head_dim": 32}}
+    mixers      other blocks for other letters
 
     Parameters have the names of the published Mamba-2 models (`lecture17.checkpoints` loads them). First values are
     GPT-2's: embeddings with standard deviation 0.02, and each of the n terms of the residual sum scaled by 1/√n.
@@ -93,20 +94,21 @@ class LanguageModel(nn.Module):
         vocab_size: int,
         d_model: int,
         pattern: str,
-        mlp_ratio: int = 0,
+        mlp_ratio: float = 0,
         tie: bool = True,
         options: Options | None = None,
+        mixers: Mapping[str, type[Mixer]] = MIXERS,
     ):
         super().__init__()
         self.vocab_size = vocab_size
-        _check_pattern(pattern, MIXERS, options)
+        _check_pattern(pattern, mixers, options)
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.layers: Any = nn.ModuleList()
         for i, letter in enumerate(pattern):
             built_with = dict((options or {}).get(letter, {}))
-            if letter == "R":
+            if mixers[letter] is RWKV7:
                 built_with |= {"layer": pattern[:i].count("R"), "n_layers": pattern.count("R")}
-            self.layers.append(Block(MIXERS[letter](d_model, **built_with), d_model, mlp_ratio))
+            self.layers.append(Block(mixers[letter](d_model, **built_with), d_model, mlp_ratio))
         self.norm_f = nn.RMSNorm(d_model, eps=1e-5)
         self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
         self._init_weights()
@@ -143,7 +145,6 @@ class LanguageModel(nn.Module):
         x, caches = self._stack(token[:, None], caches)
         return self.lm_head(x[:, 0]), caches
 
-    @torch.no_grad()
     @shapes_checked
     def generate(
         self,
@@ -157,20 +158,25 @@ class LanguageModel(nn.Module):
         The prompt is read in one go and each new token costs one `step`, however many came before (but for Attention).
         Raises ValueError where the prompt is empty or n_tokens or temperature is negative.
         """
+        return torch.cat([prompt, *(t[:, None] for t in self.stream(prompt, n_tokens, temperature, generator))], dim=1)
+
+    @torch.no_grad()
+    def stream(
+        self, prompt: Tensor, n_tokens: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Iterator[Tensor]:
+        """The tokens (batch,) that `generate` draws, one after the other, each as soon as it is drawn."""
         self._check_tokens(prompt=prompt)
         if n_tokens < 0 or temperature < 0:
             raise ValueError(f"n_tokens is {n_tokens} and temperature {temperature}: expected no negative number")
-        tokens = [prompt]
         x, caches = self._stack(prompt, self.init_cache(len(prompt)))
         for _ in range(n_tokens):
             logits = self.lm_head(x[:, -1])  # (b, vocab_size)
             if temperature == 0:
-                token = logits.argmax(-1, keepdim=True)  # (b, 1)
+                token = logits.argmax(-1)  # (b,)
             else:
-                token = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
-            tokens.append(token)
-            x, caches = self._stack(token, caches)
-        return torch.cat(tokens, dim=1)
+                token = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
+            yield token
+            x, caches = self._stack(token[:, None], caches)
 
     def _stack(self, tokens: Tensor, caches: list[Any]) -> tuple[Tensor, list[Any]]:
         """What the blocks make of tokens: (b, t) that follow those the caches have seen; returns (x, caches)."""

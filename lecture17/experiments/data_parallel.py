@@ -2,6 +2,7 @@
 
     python -m lecture17.experiments.data_parallel                                            one process
     torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.data_parallel          two, sharing each batch
+    … --kind hybrid --steps 500 --batch 8 --length 128              one of the kinds that 05c_language compares
 
 Each process holds all weights and its share of every batch; DistributedDataParallel averages the gradients during the
 backward pass. The batch of a step depends on the step alone, so any number of processes takes the same steps to
@@ -21,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..models import LanguageModel
 from .data import Bytes, standard_library
+from .language import KINDS, network
 
 TIMEOUT = timedelta(seconds=60)
 
@@ -89,12 +90,13 @@ def _spread_of_weights(model: nn.Module, world: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A byte language model, trained by one process or many.")
-    for name, value in {"steps": 20, "batch": 8, "length": 64, "width": 64}.items():
+    for name, value in {"steps": 20, "batch": 8, "length": 64}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--kind", choices=KINDS, default="SSD")
     options = parser.parse_args()
     with processes() as (rank, world, device):
         torch.manual_seed(0)
-        model = LanguageModel(256, options.width, "MM", options={"M": {"d_state": 16, "head_dim": 32}})
+        model = network(options.kind)
         text = standard_library().train
         losses = train(model, text, options.steps, options.batch, options.length, rank, world, device)
         apart = _spread_of_weights(model, world)

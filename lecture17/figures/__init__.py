@@ -8,6 +8,7 @@ from .features import random_feature_error
 from .growth import growth
 from .handwriting import image_rows
 from .inverse import sparse_and_dense
+from .language import learning_curves
 from .learned import accuracy_by_place, copying_accuracy
 from .locality import locality
 from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
@@ -40,6 +41,7 @@ __all__ = [
     "generator_range",
     "growth",
     "image_rows",
+    "learning_curves",
     "locality",
     "mask_times_gram",
     "matrix_state_output",

@@ -8,7 +8,7 @@ from ._picture import Picture
 from ._style import ATTENTION, NEUTRAL, styled
 
 # Okabe and Ito's colors without ATTENTION's, each twice with another marker and line.
-_LOOKS = [
+LOOKS = [
     {"color": color, "marker": marker, "linestyle": style}
     for marker, style in (("o", "-"), ("^", "--"))
     for color in ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
@@ -20,7 +20,7 @@ Line = tuple[np.ndarray, np.ndarray]
 
 def _looks(names: list[str]) -> dict[str, dict]:
     others = [name for name in names if name != "softmax"]
-    return {"softmax": _SOFTMAX} | dict(zip(others, _LOOKS, strict=False))
+    return {"softmax": _SOFTMAX} | dict(zip(others, LOOKS, strict=False))
 
 
 @styled

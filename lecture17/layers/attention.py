@@ -40,22 +40,26 @@ class Attention(Mixer):
         return Cache(none, none)
 
     def mix(self, x: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
-        seen, time = cache.k.shape[2], x.shape[1]
         qkv = self.in_proj(x).unflatten(-1, (3, self.n_heads, self.head_dim))  # (b, t, 3, h, p)
         q, k, v = qkv.transpose(1, 3).unbind(2)  # (b, h, t, p) each
-        if self.rope:
-            angle = self._angles(seen, time, x.device)  # (t, p/2)
-            q, k = rotate(q, angle), rotate(k, angle)
-        k, v = torch.cat([cache.k, k], dim=2), torch.cat([cache.v, v], dim=2)  # (b, h, seen + t, p)
-        # Only a prompt continued by several tokens needs the mask written out: row i sees the seen and itself.
-        mask = (
-            torch.ones(time, seen + time, dtype=torch.bool, device=x.device).tril(seen) if seen and time > 1 else None
-        )
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen == 0)  # (b, h, t, p)
-        return self.out_proj(y.transpose(1, 2).flatten(2)), Cache(k, v)
+        y, cache = attend(q, k, v, cache, self.rope)
+        return self.out_proj(y.transpose(1, 2).flatten(2)), cache
 
-    def _angles(self, seen: int, time: int, device: torch.device) -> Tensor:
-        """position · 10000^{-2i/head_dim}, in float64 because float32 loses the angle of a late token."""
-        position = torch.arange(seen, seen + time, dtype=torch.float64, device=device)
-        pair = torch.arange(0, self.head_dim, 2, dtype=torch.float64, device=device)
-        return position[:, None] * 10000 ** (-pair / self.head_dim)
+
+def attend(q: Tensor, k: Tensor, v: Tensor, cache: Cache, rope: bool) -> tuple[Tensor, Cache]:
+    """Attention of the tokens that follow those in the cache, (batch, heads, time, head_dim); returns (y, cache)."""
+    seen, time = cache.k.shape[2], q.shape[2]
+    if rope:
+        angle = _angles(seen, time, q)  # (t, p/2)
+        q, k = rotate(q, angle), rotate(k, angle)
+    k, v = torch.cat([cache.k, k], dim=2), torch.cat([cache.v, v], dim=2)  # (b, h, seen + t, p)
+    # Only a prompt continued by several tokens needs the mask written out: row i sees the seen and itself.
+    mask = torch.ones(time, seen + time, dtype=torch.bool, device=q.device).tril(seen) if seen and time > 1 else None
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen == 0), Cache(k, v)
+
+
+def _angles(seen: int, time: int, q: Tensor) -> Tensor:
+    """position · 10000^{-2i/head_dim}, in float64 because float32 loses the angle of a late token."""
+    position = torch.arange(seen, seen + time, dtype=torch.float64, device=q.device)
+    pair = torch.arange(0, q.shape[-1], 2, dtype=torch.float64, device=q.device)
+    return position[:, None] * 10000 ** (-pair / q.shape[-1])

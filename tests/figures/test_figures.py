@@ -226,6 +226,15 @@ def decoding_cost(seed: int) -> Picture:
     return figures.decoding_cost(cost_lines(seed), cost_lines(seed), title=TITLE)
 
 
+def learning_curves(seed: int) -> Picture:
+    steps = np.arange(1.0, 6)
+    names = "attention", "SSD", "GLA", "RWKV-7", "hybrid"
+    runs = {
+        name: [(steps, (i + 1) * steps, 4 - steps / (i + 2 + j + seed)) for j in (0, 1)] for i, name in enumerate(names)
+    }
+    return figures.learning_curves(runs, {"bytes alone": 4.7, "a file compressor": 1.9}, title=TITLE)
+
+
 MADE: list[Callable[[int], Picture]] = [
     matrix_state_output,
     matrix_state_output_twice,
@@ -253,6 +262,7 @@ MADE: list[Callable[[int], Picture]] = [
     copying_accuracy,
     time_against_length,
     decoding_cost,
+    learning_curves,
     reading_orders,
     locality,
     receptive_fields,
