@@ -80,7 +80,7 @@ assert levels["counts, order 2"] - levels["LZMA"] > 0.5
 # | RWKV-7 | $S_t = A_t S_{t-1} + (a_t \odot k_t) v_t^\top$ | $w_t$, $a_t$: one a key dimension |
 # | hybrid | the first block is SSD, the second attention | |
 #
-# (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$, with $\hat\kappa_t$ along $k_t$.)
+# (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$ and $\hat\kappa_t$ along
 #
 # These are the *recurrences* of the published models in one and the same block, not the published models, which differ
 # in much else (part 03c). Gates cost parameters; so each model gets MLPs as wide as brings all to the same size.
@@ -111,18 +111,13 @@ assert max(sizes.values()) < 1.005 * min(sizes.values())
 # NBVAL_IGNORE_OUTPUT
 full = experiments.FULL  # True to train as long as the stored results did
 seeds = (0, 1) if full else (0,)
-schedule = experiments.Schedule(
-    500 if full else 20, (128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True
-)
+schedule = experiments.Schedule(500 if full else 20, (128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True)
 curves = language.compare(text, schedule, seeds)
 print(experiments.provenance(full, seeds))
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-runs = {
-    kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some]
-    for kind, some in curves.items()
-}
+runs = {kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some] for kind, some in curves.items()}
 shown = {name: level for name, level in levels.items() if name != "every byte alike"}
 title = "Time and steps give different orders; none has learned what a compressor finds"
 figures.learning_curves(runs, shown, title=title)
@@ -139,15 +134,42 @@ for kind, some in curves.items():
     print(f"{kind:10} {row[0]:>17} {row[1]:>19} {each:13.3f}")
 
 # %% [markdown]
+# **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA; by time, RWKV-7
+# is last, because a step of it takes much longer. So "which learns best" has two answers. All are far from LZMA.
+#
+# *Fragile, not to be built on:* the order of SSD, hybrid and RWKV-7 by steps, and of attention and GLA: seeds differ
+# by as much. Whether any is below the counts of order 2: on 200 windows the mean of a model has an error of about
+# 0.05, and a window's first bytes have little context, which counts over the whole text do not suffer from.
+#
+# *Not shown at all:* what larger models do, with tuned learning rates, after days. Seconds are those of this machine
+# and of this code: with a fused kernel for RWKV-7 the second answer would change, the first would not.
+#
+# The next cell holds these sentences to the results. What needs the full run is asserted there only.
+
+# %%
+every = [bits for some in by_steps.values() for bits in some]
+assert max(every) < levels["every byte alike"] - 2
+assert min(every) > levels["LZMA"] + 0.5
+if full:
+    ahead, behind = by_steps["RWKV-7"] + by_steps["hybrid"], by_steps["attention"] + by_steps["GLA"]
+    assert max(ahead) < min(behind)
+    others = [bits for kind, some in by_time.items() if kind != "RWKV-7" for bits in some]
+    assert min(by_time["RWKV-7"]) > max(others)
+    assert max(every) < levels["counts, order 1"]
+    windows = np.concatenate([c.bits[-1:] for some in curves.values() for c in some])
+    errors = windows.std(axis=1) / windows.shape[1] ** 0.5
+    assert np.allclose(errors, 0.05, atol=0.01)
+
+# %% [markdown]
 # ## 4 · Bytes per second
 #
 # In training a whole window is worked on at once. In decoding each byte is one step, which waits for the byte before.
 #
-# **Predict.** Which of the five writes fastest after 128 bytes? And after 8,192?
+# **Predict.** Which of the five writes fastest after 128 bytes? And after 16,384?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-contexts = (128, 8192) if full else (128, 512)
+contexts = (128, 16384) if full else (128, 512)
 window = schedule.batch * schedule.lengths[1]
 decoding = {}
 heads = ["training", *(f"after {n:,}" for n in contexts)]
@@ -159,7 +181,18 @@ for kind, some in curves.items():
     short, long = decoding[kind]
     print(f"{kind:15} {training:9,.0f} {short:16,.0f} {long:16,.0f}")
 
+# %%
+if full:
+    slower = {kind: short / long for kind, (short, long) in decoding.items()}
+    assert slower["attention"] > 1.3
+    assert np.median([slower[kind] for kind in ("SSD", "GLA", "RWKV-7")]) < 1.3
+
 # %% [markdown]
+# **Learned:** training is tens of times quicker than writing, for the same model: matrix products against single steps.
+# At this size a step is mostly the calling of functions, so all write at about the same rate, and RWKV-7, with more
+# calls, more slowly. A state writes as fast after a long context as after a short one; attention and, less so, the
+# hybrid slow down, and go on to (part [05a](05a_cost.ipynb)).
+#
 # ## 5 · Let them write
 #
 # Type a prompt, choose a model and a temperature, and press *Write*. At temperature 0 the likeliest byte is always
