@@ -188,10 +188,10 @@ if full:
     assert np.median([slower[kind] for kind in ("SSD", "GLA", "RWKV-7")]) < 1.3
 
 # %% [markdown]
-# **Learned:** training is tens of times quicker than writing, for the same model: matrix products against single steps.
-# At this size a step is mostly the calling of functions, so all write at about the same rate, and RWKV-7, with more
-# calls, more slowly. A state writes as fast after a long context as after a short one; attention and, less so, the
-# hybrid slow down, and go on to (part [05a](05a_cost.ipynb)).
+# **Learned:** training passes over many more bytes a second than writing does, with the same model: matrix products
+# against single steps. At this size a step is mostly the calling of functions, so a mixer with more calls writes more
+# slowly. A state writes as fast after a long context as after a short one; attention slows down, and goes on to (part
+# [05a](05a_cost.ipynb)).
 #
 # ## 5 · Let them write
 #
