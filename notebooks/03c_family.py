@@ -29,7 +29,7 @@
 import numpy as np
 from IPython.display import Markdown
 
-from lecture17 import counting, figures, flops
+from lecture17 import counting, figures, unification
 from lecture17.compare import assert_same
 from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
 
@@ -804,9 +804,10 @@ assert (round(mixing), round(layers)) == (205, 15)
 # > scores a token; what it keeps is the KV cache, $2Nd$ numbers: $O(N)$.
 #
 # The cell below counts these three. The last two make **the table**: one head with keys and values of 64 numbers,
-# softmax with 1024 tokens in its cache. *State* is in numbers. *FLOPs* are for one token, counted on the lines of code
-# above and checked against the package's formulas (RWKV-4 and softmax: the formulas). The last two columns say what can
-# be tracked; they are computed from the transitions drawn in section 9:
+# softmax with 1024 tokens in its cache. *State* is in numbers. *FLOPs* are for one token, by the package's formulas, to
+# which counting the lines of code above comes within 1%. The last two columns say what can be tracked; they are read
+# off the package's own steps (`lecture17.unification`, which part 06 asks too), and the transitions drawn in section 9
+# agree:
 #
 # - *parity: a flip keeps*: how much of something stored is left when one token has turned its sign, 0 if none can;
 # - *order matters*: whether the transitions of two tokens fail to commute.
@@ -836,43 +837,36 @@ assert chunkwise < 2.1
 
 # %%
 words = """
-softmax | softmax attention | keeps every k, v | k, v | weighted mean | softmax(QKᵀ) V | never
-linear_attention | linear attention | I | k vᵀ | q S | tril(QKᵀ) V | never
-retention | RetNet | γ · fixed turn | k vᵀ | q S | (D ⊙ Q̃K̃ᵀ) V | by age
-wkv4 | RWKV-4 | e^w, fixed | e^k v and e^k | ratio | positive rows of sum 1 | by age
-selective_scan | Mamba-1 | e^(ΔA), entrywise | k (Δ⊙v)ᵀ | q S | one per channel | entries, by token
-ssd | Mamba-2 | a | k (Δv)ᵀ | q S | (L ⊙ QKᵀ) V | all, by token
-gla | GLA | diag(α) | k vᵀ | q S | Σ_c L_c ⊙ (q_c k_cᵀ) V | key dimensions, by token
-delta_rule | DeltaNet, β < 1 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | under k
-delta_rule | DeltaNet, β < 2 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | under k
-delta_rule | gated DeltaNet, β < 2 | a(I − βkkᵀ) | β k vᵀ | q S | (L ⊙ QKᵀ) T V | all; under k
-rwkv7 | RWKV-7 | diag(w) − (a⊙κ)κᵀ | k vᵀ | q S | solve, GLA twice | dimensions; under κ
-mamba3 | Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ⊙ Q̃K̃ᵀ) V | all, by token
-"""  # module, name, transition, input, readout, parallel form, what it forgets and when
+softmax attention | keeps every k, v | k, v | weighted mean | softmax(QKᵀ) V | never
+linear attention | I | k vᵀ | q S | tril(QKᵀ) V | never
+RetNet | γ · fixed turn | k vᵀ | q S | (D ⊙ Q̃K̃ᵀ) V | by age
+RWKV-4 | e^w, fixed | e^k v and e^k | ratio | positive rows of sum 1 | by age
+Mamba-1 | e^(ΔA), entrywise | k (Δ⊙v)ᵀ | q S | one per channel | entries, by token
+Mamba-2 | a | k (Δv)ᵀ | q S | (L ⊙ QKᵀ) V | all, by token
+GLA | diag(α) | k vᵀ | q S | Σ_c L_c ⊙ (q_c k_cᵀ) V | key dimensions, by token
+DeltaNet, β < 1 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | under k
+DeltaNet, β < 2 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | under k
+gated DeltaNet, β < 2 | a(I − βkkᵀ) | β k vᵀ | q S | (L ⊙ QKᵀ) T V | all; under k
+RWKV-7 | diag(w) − (a⊙κ)κᵀ | k vᵀ | q S | solve, GLA twice | dimensions; under κ
+Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ⊙ Q̃K̃ᵀ) V | all, by token
+"""  # name, transition, input, readout, parallel form, what it forgets and when
 
 # %%
 t = a_token(64, 64)
-transitions["gated DeltaNet, β < 2"] = gate[:, :1, None] * transitions["DeltaNet, β < 2"]
 lines = ["| mixer | transition | input | readout | parallel form | forgets | state | FLOPs |"]
 lines[0] += (
     " parity: a flip keeps | order matters |\n|" + " --- |" * 6 + " ---: |" * 2 + " --- |" * 2
 )
 for row in words.strip().splitlines():
-    mixer, name, *cells = row.split(" | ")
-    form = "parallel" if mixer == "softmax" else "recurrent"
-    before, after = (flops.flops(mixer, form, n, 64, 64) for n in (1023, 1024))
-    cost, member = after - before, name.split(",")[0]
+    name, *cells = row.split(" | ")
+    numbers, member = unification.numbers(name), name.split(",")[0]
     if member in family:
-        cost = flops_a_token(family[member], t)  # the formula decays, plain DeltaNet does not
-        assert round((after - before - cost) / 64**2) == (member == "DeltaNet")
-    cells += [f"{flops.carried(mixer, 1024, 64, 64):,}", f"{cost:,}", "parts 03b, 03d", ""]
-    if mixer != "softmax":
-        A = transitions.get(name, transitions[DECAYS])
-        flip = max(0, -np.linalg.eigvals(A).real.min())
-        commute = np.allclose(A[0] @ A[1], A[1] @ A[0])
-        parity = "no" if flip < 1e-9 else "yes" if flip > 0.99 else "fades"
-        cells[-2:] = f"{parity}: {flip:.2f}", "no" if commute else "yes"
-    lines.append(f"| **{name}** | {' | '.join(cells)} |")
+        assert abs(flops_a_token(family[member], t) / numbers.flops - 1) < 0.01
+    if name in transitions:
+        A = transitions[name]
+        assert abs(max(0, -np.linalg.eigvals(A).real.min()) - numbers.flip) < 0.02
+        assert numbers.order == (not np.allclose(A[0] @ A[1], A[1] @ A[0]))
+    lines.append(f"| **{name}** | {' | '.join(cells + numbers.cells())} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]

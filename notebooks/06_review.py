@@ -22,7 +22,7 @@
 import numpy as np
 from IPython.display import Markdown
 
-from lecture17 import figures, flops, widgets
+from lecture17 import figures, flops, unification, widgets
 from lecture17.course.board import ProgressBoard
 from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, semiseparable, ssd
 
@@ -37,14 +37,16 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # [03b](03b_duality.ipynb)). Softmax has no such rank, hence no such state.
 #
 # **The transition is the architecture.** $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t^\top S_t$. Decays fade, the
-# delta rule replaces, $-1$ flips, rotations turn; the size of $S$ says what can be copied
-# ([03c](03c_family.ipynb)).
+# delta rule replaces, $-1$ flips, rotations turn ([03c](03c_family.ipynb)); the size of $S$ says what can be copied
+# ([03d](03d_expressivity.ipynb)).
 #
 # ## 2 · The family, computed
 #
-# For each mixer on one random sequence of 64 tokens, $r = 4$: whether the recurrence is the matrix, the largest rank of
-# a block below the diagonal, and the numbers that one head of 64 carries after 1,024 and after 65,536 tokens. The table
-# with every formula and what each can track is the last of [03c](03c_family.ipynb).
+# For each mixer on one random sequence of 64 tokens, $r = 4$: whether the recurrence is the matrix, and the largest
+# rank of a block below the diagonal. For one head of 64, the numbers carried after 65,536 tokens; and, by the function
+# that the table with every formula uses too, the last of [03c](03c_family.ipynb): the numbers after 1,024 tokens, the
+# FLOPs of one token, how much of a flip is kept ([03d](03d_expressivity.ipynb)), and whether the order of tokens
+# matters.
 
 # %%
 rng = np.random.default_rng(17)
@@ -60,6 +62,8 @@ family = {
     "delta_rule": (delta_rule, (Q, unit, V, beta, log_a)),
     "rwkv7": (rwkv7, (Q, log_alpha, K, V, unit, rates)),
 }
+titles = ("RetNet", "Mamba-2", "GLA", "gated DeltaNet, β < 2", "RWKV-7")
+members = dict(zip(family, titles, strict=True))
 
 
 def rank_below(M: np.ndarray) -> int:
@@ -69,8 +73,8 @@ def rank_below(M: np.ndarray) -> int:
 
 
 # %%
-lines = ["| mixer | recurrence − matrix | rank below | carried, 1,024 | carried, 65,536 |"]
-lines.append("| --- " * 5 + "|")
+heads = "recurrence − matrix", "rank below", "carried, 65,536", "1,024", "FLOPs", "parity", "order"
+lines = ["| mixer | " + " | ".join(heads) + " |", "| --- " * 8 + "|"]
 ranks = {}
 for name, (mixer, arguments) in family.items():
     M = mixer.matrix(*arguments)
@@ -78,12 +82,18 @@ for name, (mixer, arguments) in family.items():
     assert error < 1e-10
     assert np.abs(mixer.chunkwise(*arguments)[0] - M @ V).max() < 1e-10
     ranks[name] = rank_below(M)
-    numbers = (f"{flops.carried(name, n, 64, 64):,}" for n in (1024, 65536))
-    title = widgets.chooser.NAMES[name]
-    lines.append(f"| {title} | below 1e−10 | {ranks[name]} | {' | '.join(numbers)} |")
+    kept = f"{flops.carried(name, 65536, 64, 64):,}"
+    row = ["below 1e−10", str(ranks[name]), kept, *unification.numbers(members[name]).cells()]
+    lines.append(f"| {members[name]} | {' | '.join(row)} |")
 ranks["softmax"] = rank_below(attention.softmax_matrix(Q, K))
-caches = (f"{flops.carried('softmax', n, 64, 64):,}" for n in (1024, 65536))
-lines.append(f"| softmax attention | no recurrence | {ranks['softmax']} | {' | '.join(caches)} |")
+kept = f"{flops.carried('softmax', 65536, 64, 64):,}"
+row = [
+    "no recurrence",
+    str(ranks["softmax"]),
+    kept,
+    *unification.numbers("softmax attention").cells(),
+]
+lines.append(f"| softmax attention | {' | '.join(row)} |")
 assert all(rank <= r for name, rank in ranks.items() if name != "softmax")
 assert ranks["softmax"] > 2 * r
 Markdown("\n".join(lines))
@@ -97,12 +107,10 @@ Markdown("\n".join(lines))
 papers = {
     "state-space models": "S4 2111.00396, S5 2208.04933, H3 2212.14052, Mamba 2312.00752, "
     "Mamba-2 2405.21060, Mamba-3 2603.15569",
-    "linear attention\nand decays": "linear attention 2006.16236, RetNet 2307.08621, "
-    "GLA 2312.06635",
+    "linear attention\nand decays": "linear attention 2006.16236, RetNet 2307.08621, GLA 2312.06635",
     "delta rules": "DeltaNet 2102.11174, in parallel 2406.06484, gated DeltaNet 2412.06464",
     "RWKV": "RWKV-4 2305.13048, RWKV-5 and 6 2404.05892, RWKV-7 2503.14456",
-    "hybrids with\nattention": "Griffin 2402.19427, StripedHyena 2403.17844, Jamba 2403.19887, "
-    "Zamba 2405.16712",
+    "hybrids with\nattention": "Griffin 2402.19427, StripedHyena 2403.17844, Jamba 2403.19887, Zamba 2405.16712",
 }
 history = {
     line: [tuple(paper.rsplit(" ", 1)) for paper in text.split(", ")]
@@ -185,23 +193,32 @@ figures.timeline(history, title="Eight of these nineteen are of one year, 2024")
 # **Why do state-space models run faster if they take as many FLOPs?** Over long texts they take fewer, since the cost
 # is linear. Among themselves, those whose work is matrix products win, whatever the count says.
 #
-# **Does a larger state solve parity?** No; the sign of an eigenvalue does. **And copying?** Yes, up to its size.
+# **Does a larger state solve parity?** No; the sign of an eigenvalue does. **And copying?** Yes, up to its size
+# ([03d](03d_expressivity.ipynb)).
 #
 # **Which chunk size?** 64 to 256, as memory and matrix units like it. FLOPs alone would want about six.
 #
-# **Which is best?** For a task, at a size, on a machine: rule out by memory and recall, then measure.
+# **How do I decode with one?** Keep the state and the last tokens of the convolution: a cache of fixed size
+# ([04a](04a_torch.ipynb)). **And on many machines?** Only states travel ([04d](04d_many_machines.ipynb)).
+#
+# **Does it work on images?** Yes, read along several routes ([04c](04c_vision.ipynb)); about half of what these gain is
+# the parameters they bring ([05d](05d_images.ipynb)).
+#
+# **Which is best?** For a task, at a size, on a machine: rule out by memory and recall, then measure
+# ([05a](05a_cost.ipynb) times, [05c](05c_language.ipynb) language, [05e](05e_choose.ipynb) choice). At equal steps and
+# at equal time the order may differ.
 #
 # ## 7 · Seven days
 #
 # | day | read | do | hours |
 # | --- | --- | --- | --- |
-# | 1 | 00, 01, 02 | their exercises | 2 |
-# | 2 | 03a | block ranks, segsum, the overflow | 2 |
-# | 3 | 03b | the theorem on paper, `ssd-chunkwise` in code | 2½ |
-# | 4 | 03c | the gates in log space, RWKV-7's step | 2½ |
-# | 5 | 03d | parity, counters and permutations by hand | 2 |
-# | 6 | 04 | the batched form, the step cache, an image | 2 |
-# | 7 | 05, 06 | measure, choose, this quiz | 1 |
+# | 1 | [00](00_quickstart.ipynb), [01](01_tour.ipynb), [02](02_intuition.ipynb) | their exercises | 2 |
+# | 2 | [03a](03a_semiseparable.ipynb) | block ranks, segsum, the overflow | 2 |
+# | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2½ |
+# | 4 | [03c](03c_family.ipynb) | the gates in log space, RWKV-7's step | 2½ |
+# | 5 | [03d](03d_expressivity.ipynb) | parity, counters and permutations by hand | 2 |
+# | 6 | [04a](04a_torch.ipynb), [04c](04c_vision.ipynb), [04d](04d_many_machines.ipynb) | batches, caches, images | 2 |
+# | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 1 |
 #
 # ## 8 · Ten questions
 #
