@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from lecture17.course.notebooks import read
 from lecture17.experiments import Schedule, language
 from lecture17.experiments.byte_mixers import MIXERS, RWKV7Block
 from lecture17.experiments.data import Bytes, Text
 from lecture17.experiments.language import KINDS, Curve
 from lecture17.ops import rwkv7
+from tests.conftest import ROOT
 
 TEXT = Text(*(Bytes("lines", np.frombuffer(b"for i in range(%d):\n" % n * 200, np.uint8)) for n in (12, 34)))
 SCHEDULE = Schedule(steps=20, lengths=(16, 16), batch=4, lr=8e-3, warmup=5, grow=0, anytime=True)
@@ -151,3 +153,10 @@ def test_bytes_of_one_letter_are_put_together_and_those_of_none_are_marked(monke
 @each_kind
 def test_decoding_is_timed_after_any_context(kind: str) -> None:
     assert language.decoding_rate(language.network(kind), TEXT.test, context=20, n_bytes=5) > 0
+
+
+def test_the_stored_outputs_are_those_of_a_full_run() -> None:
+    cells = read(ROOT / "notebooks" / "05c_language.ipynb").cells
+    text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    assert text.count("full run, seeds 0, 1; ") == 1
+    assert "QUICK" not in text
