@@ -140,10 +140,13 @@ for kind, some in curves.items():
     print(f"{kind:10} {row[0]:>17} {row[1]:>19} {each:13.3f}")
 
 # %% [markdown]
-# **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA; by time, RWKV-7
-# is last, because a step of it takes much longer. So "which learns best" has two answers. All are far from LZMA.
+# **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA; and a step of
+# RWKV-7 takes longest, so by time it falls back. "Which learns best" has two answers. All are far from LZMA.
 #
-# *Fragile, not to be built on:* the order of SSD, hybrid and RWKV-7 by steps, and of attention and GLA: seeds differ
+# *Fragile:* the order by time, since times vary. In the run shown RWKV-7 is last by time, with both seeds; in another
+# run of the same code on the same machine it was not.
+#
+# *Fragile as well:* the order of SSD, hybrid and RWKV-7 by steps, and of attention and GLA: seeds differ
 # by as much. Whether any is below the counts of order 2: on 200 windows the mean of a model has an error of about
 # 0.05, and a window's first bytes have little context, which counts over the whole text do not suffer from.
 #
@@ -159,8 +162,8 @@ assert min(every) > levels["LZMA"] + 0.5
 if full:
     ahead, behind = by_steps["RWKV-7"] + by_steps["hybrid"], by_steps["attention"] + by_steps["GLA"]
     assert max(ahead) < min(behind)
-    others = [bits for kind, some in by_time.items() if kind != "RWKV-7" for bits in some]
-    assert min(by_time["RWKV-7"]) > max(others)
+    a_step = {k: np.mean([c.seconds[-1] for c in some]) for k, some in curves.items()}
+    assert max(a_step, key=a_step.get) == "RWKV-7"
     assert max(every) < levels["counts, order 1"]
     windows = np.concatenate([c.bits[-1:] for some in curves.values() for c in some])
     errors = windows.std(axis=1) / windows.shape[1] ** 0.5
@@ -171,7 +174,7 @@ if full:
 #
 # In training a whole window is worked on at once. In decoding each byte is one step, which waits for the byte before.
 #
-# **Predict.** Which of the five writes fastest after 128 bytes? And after 16,384?
+# **Predict.** Which of the five writes fastest after 128 bytes? And after 16,384? (Rates are not stored here: run it.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -68,7 +68,8 @@ class SoftmaxBlock(_Convolved):
         return attention.Cache(none, none)
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        y, state = attention.attend(*(z.transpose(1, 2) for z in (q, k, v)), state, rope=True)
+        q, k, v = (z.transpose(1, 2) for z in (q, k, v))  # (b, h, t, p) each
+        y, state = attention.attend(q, k, v, state, rope=True)
         return y.transpose(1, 2), state
 
 
@@ -108,4 +109,4 @@ class RWKV7Block(_Convolved):
         return over_time(rwkv7, q, log_w, a * k, v, F.normalize(k, dim=-1), a, state=state, chunk_size=64)
 
 
-MIXERS: dict[str, type[Mixer]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
+MIXERS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}

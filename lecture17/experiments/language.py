@@ -78,9 +78,12 @@ class Curve:
 
         Raises ValueError unless just one of them is given, and for a time outside the tests.
         """
-        if (steps is None) == (seconds is None):
+        if steps is not None and seconds is None:
+            when, asked = self.steps, steps
+        elif seconds is not None and steps is None:
+            when, asked = self.seconds, seconds
+        else:
             raise ValueError(f"steps is {steps} and seconds {seconds}: expected one of them")
-        when, asked = (self.seconds, seconds) if steps is None else (self.steps, steps)
         if not when[0] <= asked <= when[-1]:
             raise ValueError(f"asked for {asked:g}: expected {when[0]:g} to {when[-1]:g}, the tests of {self.kind}")
         return float(np.interp(asked, when, self.bits.mean(1)))

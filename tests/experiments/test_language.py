@@ -1,5 +1,7 @@
 """Byte language models: equal sizes, blocks that step as they read, tests and levels in bits, curves, sampling."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from lecture17.experiments import Schedule, language
 from lecture17.experiments.byte_mixers import MIXERS, RWKV7Block
 from lecture17.experiments.data import Bytes, Text
 from lecture17.experiments.language import KINDS, Curve
+from lecture17.layers._mixer import Mixer
 from lecture17.ops import rwkv7
 from tests.conftest import ROOT
 
@@ -19,7 +22,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 each_block = pytest.mark.parametrize("letter", MIXERS)
 
 
-def block(letter: str) -> torch.nn.Module:
+def block(letter: str) -> Mixer:
     torch.manual_seed(0)
     return MIXERS[letter](16, head_dim=8).double()
 
@@ -56,7 +59,12 @@ def test_every_parameter_of_a_block_has_a_gradient(letter: str) -> None:
 def test_rwkv7_decays_within_the_published_range_and_removes_by_unit_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Tensor] = []
     whole = rwkv7.chunkwise
-    monkeypatch.setattr(rwkv7, "chunkwise", lambda *args, **rest: (seen.extend(args), whole(*args, **rest))[1])
+
+    def recorded(*args: Tensor, **rest: Any) -> Any:
+        seen.extend(args)
+        return whole(*args, **rest)
+
+    monkeypatch.setattr(rwkv7, "chunkwise", recorded)
     RWKV7Block(16, head_dim=8)(20 * torch.randn(2, 50, 16))
     _, log_w, k, _, kappa, a = seen
     assert 0.545 < log_w.exp().min() < 0.56
