@@ -72,7 +72,7 @@ assert levels["counts, order 2"] - levels["LZMA"] > 0.5
 # $\mathrm{SiLU}(\mathrm{conv}(W x))$, a convolution over four bytes, and what is read is normed per head. So what
 # differs is how keys and values are kept:
 #
-# | | kept | gates computed from the byte |
+# | mixer | kept | gates computed from the byte |
 # | --- | --- | --- |
 # | attention | all $k_j, v_j$; softmax, rotated by position | none |
 # | SSD | $S_t = a_t S_{t-1} + k_t (\Delta_t v_t)^\top$ | $\Delta_t$, $a_t$: one number a head, as in Mamba-2 |
@@ -229,7 +229,8 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 # ```
 #
 # (Papers report it as *perplexity per word*. A word there is not a byte: $\log_2$ of the perplexity, times the number
-# of words, divided by the number of bytes is bits per byte.)
+# of words, divided by the number of bytes is bits per byte. The lecture's own figures for it have no source:
+# [correction 21](05b_long_range.ipynb#correction-21).)
 #
 # With more machines, share each batch. The script of [part 04d](04d_many_machines.ipynb) trains the same five networks,
 # and takes the same steps on any number of processes, to rounding:
