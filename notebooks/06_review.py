@@ -103,10 +103,12 @@ Markdown("\n".join(lines))
 papers = {
     "state-space models": "S4 2111.00396, S5 2208.04933, H3 2212.14052, Mamba 2312.00752, "
     "Mamba-2 2405.21060, Mamba-3 2603.15569",
-    "linear attention\nand decays": "linear attention 2006.16236, RetNet 2307.08621, GLA 2312.06635",
+    "linear attention\nand decays": "linear attention 2006.16236, RetNet 2307.08621, "
+    "GLA 2312.06635",
     "delta rules": "DeltaNet 2102.11174, in parallel 2406.06484, gated DeltaNet 2412.06464",
     "RWKV": "RWKV-4 2305.13048, RWKV-5 and 6 2404.05892, RWKV-7 2503.14456",
-    "hybrids with\nattention": "Griffin 2402.19427, StripedHyena 2403.17844, Jamba 2403.19887, Zamba 2405.16712",
+    "hybrids with\nattention": "Griffin 2402.19427, StripedHyena 2403.17844, Jamba 2403.19887, "
+    "Zamba 2405.16712",
 }
 history = {
     line: [tuple(paper.rsplit(" ", 1)) for paper in text.split(", ")]
