@@ -135,7 +135,7 @@ Slider(play_retnet, "decay γ", 0.3, 1.0, value=0.9)
 # > **In truth** $O = (D \circ QK^\top)\, V$, with nothing divided. Divided rows give another map. The vector is only
 # > the *diagonal* of the state $k v^\top$, which is a matrix. And adding divided to undivided terms makes the output
 # > depend on the chunk size, which no model's output may. (The paper does rescale scores, and its GroupNorm takes
-# > that out again, up to its ε: part 03c.)
+# > that out again, up to its ε: part [03c](03c_family.ipynb).)
 
 # %%
 scores = D * (Q @ K.T)
@@ -410,7 +410,7 @@ Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
 # With $w_t = 1$ and $k_t = a_t \circ \hat\kappa_t$ this is the *delta rule*,
 # $S_t = S_{t-1} + (a_t \circ \hat\kappa_t)(v_t - S_{t-1}^\top \hat\kappa_t)^\top$: write the **difference**
 # between what should be stored and what is. (Here $w_t$ is the decay itself, $e^{-e^{-1/2} \sigma(\cdot)}$ in the
-# paper and so never below 0.545. The whole layer, and its step as an exercise: part 03c.)
+# paper and so never below 0.545. The whole layer, and its step as an exercise: part [03c](03c_family.ipynb).)
 
 
 # %%
@@ -588,7 +588,7 @@ assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 # hand-overs, each of $c\, d_k d_v$. **Parallel** holds $N^2$ numbers and is all matrix products, **recurrent**
 # holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of both. The
 # cells below check that the three agree, that the state does not grow, and how the work grows (all but the solve);
-# part [03b](03b_duality.ipynb) derives the factors, and part 05a measures seconds.
+# part [03b](03b_duality.ipynb) derives the factors, and part [05a](05a_cost.ipynb) measures seconds.
 
 # %%
 relatives = {
@@ -633,6 +633,7 @@ for name, (mixer, arguments) in relatives.items():
 # - Each core contains the one before; RWKV-4 stands apart, a fading mean for each channel.
 # - Parallel, recurrent and chunkwise agree to rounding; the state has $d_k d_v$ numbers for a head, at any length.
 #
-# **Where next:** the [exercises](../exercises/01_tour.ipynb) (16 points), then part 02, the intuition behind
+# **Where next:** the [exercises](../exercises/01_tour.ipynb) (16 points), then part [02](02_intuition.ipynb), the
+# intuition behind
 # semiseparable matrices. The proof that attention without softmax and state-space models are one is
-# [03b · Duality](03b_duality.ipynb); the layers as published come in part 03c.
+# [03b · Duality](03b_duality.ipynb); the layers as published come in part [03c](03c_family.ipynb).

@@ -83,7 +83,8 @@ assert M.max() == 46368
 
 # %% [markdown]
 # Two: the rabbits of this month and of the last, which is the state. **The huge block is full of numbers and poor in
-# information.** That is the property the whole course is about; part 03a gives it its name, *semiseparable*.
+# information.** That is the property the whole course is about; part [03a](03a_semiseparable.ipynb) gives it its
+# name, *semiseparable*.
 #
 # [Exercise](../exercises/02_intuition.ipynb) `02_intuition-unroll-ssm`: the matrix of any such SSM.
 #
@@ -288,7 +289,8 @@ assert chunkwise > recurrent  # (4.5)
 
 # %% [markdown]
 # More operations and still faster: Dao and Gu measure 2 to 8 times against Mamba's own fused scan (arXiv 2405.21060,
-# abstract; part 05a lets you measure on your machine). The state grew with it: the published code's default is 16
+# abstract; part [05a](05a_cost.ipynb) lets you measure on your machine). The state grew with it: the published
+# code's default is 16
 # numbers per channel for Mamba-1 and 128 for Mamba-2.
 #
 # ## 5 · One function name, many architectures

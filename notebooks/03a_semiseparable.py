@@ -102,7 +102,7 @@ assert semiseparable.rank(special) == 3 < semiseparable.rank(arbitrary) == N // 
 #
 # **Definition 2 (both triangles).** A square $M$ is **{p, q}-semiseparable** when $\mathrm{tril}(M)$ is
 # $p$-semiseparable and $\mathrm{triu}(M)^\top$ is $q$-semiseparable. Such matrices read both ways in time, as vision
-# models do (part 04c); causal ones need Definition 1 only.
+# models do (part [04c](04c_vision.ipynb)); causal ones need Definition 1 only.
 #
 # The standard example fades on both sides, $M_{ij} = a^{\lvert i - j \rvert}$. **(1.2)** It is
 # {1, 1}-semiseparable, as $a^{i-j} = a^i \cdot a^{-j}$ in one triangle and the mirror image in the other, and its

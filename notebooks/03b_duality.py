@@ -646,7 +646,7 @@ figures.chunk_cost(sizes, costs, title=title)
 # %% [markdown]
 # **Learned:** FLOPs alone would choose hardly more than the recurrence; up to 64 they grow by less than a factor of
 # two, and that buys the least memory and matrix multiplications in place of a chain of $N$ steps. What a machine
-# really gains from them is not a matter of counting: part 05a measures it.
+# really gains from them is not a matter of counting: part [05a](05a_cost.ipynb) measures it.
 #
 # ## 8 · Geometry: one space of functions, two coordinate systems
 #
@@ -659,7 +659,7 @@ figures.chunk_cost(sizes, costs, title=title)
 # **(8.2)** $T$ may even change with time, by a factor. Dividing $S_t$ by $f_t = a_0 a_1 \cdots a_t$ removes the
 # decays altogether: $M = \mathrm{tril}\big((f \circ C)\,(B / f)^\top\big)$. **SSD without a zero decay is linear
 # attention, in coordinates that shrink**; in floating point $B / f$ overflows, which is why decays are kept
-# (part 03a).
+# (part [03a](03a_semiseparable.ipynb)).
 #
 # **Predict.** $T$ mixes the four numbers of the state at random. Which of the state and the output will look
 # different? You should care before you read a meaning into one number of a state.
@@ -735,5 +735,6 @@ assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_at_
 #   score's scale.
 # - The state is a choice of basis; the matrix is the map.
 #
-# **Where next:** the [exercises](../exercises/03b_duality.ipynb) (19 points), then part 03c, the family: RetNet,
+# **Where next:** the [exercises](../exercises/03b_duality.ipynb) (19 points), then part [03c](03c_family.ipynb), the
+# family: RetNet,
 # GLA, the delta rule, RWKV-7 and Mamba-3 in the same notation.

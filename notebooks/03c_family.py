@@ -22,7 +22,7 @@
 #
 # **Letters.** $N$ tokens, the rows. The state $S_t$ is keys × values. $q_t, k_t \in \mathbb R^{r}$ read and write,
 # $v_t \in \mathbb R^{d}$ is what is written; Mamba calls them $C_t, B_t, x_t$ and RWKV calls $q$ the receptance. $L$
-# is the decay mask of part 03b, $\odot$ the product entry by entry. All letters: the
+# is the decay mask of part [03b](03b_duality.ipynb), $\odot$ the product entry by entry. All letters: the
 # [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).
 
 # %%
@@ -39,7 +39,8 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 # $$S_t = A_t\, S_{t-1} + k_t v_t^\top, \qquad y_t = q_t^\top S_t \qquad\Longleftrightarrow\qquad
 #   y = M V, \quad M_{ij} = q_i^\top A_i A_{i-1} \cdots A_{j+1}\, k_j \;\; (i \ge j).$$
 #
-# The proof is that of part 03b: unroll, and nothing was used but that $A_t$ multiplies from the left. **So every member
+# The proof is that of part [03b](03b_duality.ipynb): unroll, and nothing was used but that $A_t$ multiplies from the
+# left. **So every member
 # of the family is a choice of $A_t$, an $r \times r$ matrix, and its kernel $M$ has block rank at most $r$.** (Two add
 # a detail: RWKV-4 divides one such $y$ by another, Mamba-3 writes twice.) The structure of $A_t$ decides whether $M$
 # can be built with matrix multiplications:
@@ -140,7 +141,8 @@ assert_same(published=published, one_kernel_per_channel=np.array(kernels))
 
 # %% [markdown]
 # **Mamba-1 is linear in `d_state`, and Mamba-2 does not win by fewer FLOPs**
-# ([correction 7](02_intuition.ipynb#correction-7), part 02): it wins because one kernel serves all channels of a head,
+# ([correction 7](02_intuition.ipynb#correction-7), part [02](02_intuition.ipynb)): it wins because one kernel serves
+# all channels of a head,
 # so the work becomes matrix multiplications. It also needs one exponential per token and head instead of one per number
 # of the state.
 #
@@ -173,7 +175,8 @@ assert chunked.in_matmul > 0.9 * chunked.flops
 # %% [markdown]
 # ## 3 · Mamba-2: the whole block
 #
-# The mixer is part 03b's SSD, $A_t = a_t I$ (the lecture's code for it has no decay: correction 8, part 01). Around it
+# The mixer is part 03b's SSD, $A_t = a_t I$ (the lecture's code for it has no decay:
+# [correction 8](01_tour.ipynb#correction-8)). Around it
 # (Dao and Gu, arXiv 2405.21060, Section 7.1, and the published code): one projection makes $z, x, B, C, \delta$; a
 # causal convolution of width 4 with SiLU lets $x, B, C$ see their three predecessors; the step is
 # $\Delta = \mathrm{softplus}(\delta + b)$ and each head has
@@ -303,7 +306,7 @@ print("tokens until half is left, head by head:", *half.round().astype(int))
 #
 # **So they cancel exactly at $\epsilon = 0$, and only there.** For $\epsilon > 0$ they act like another $\epsilon$ for
 # every token, $\epsilon / s_i^2$: hardly anything for loud heads, a lot for quiet ones. *Without* the norm the
-# normalized parallel form is a different map from the recurrence (correction 11, part 01).
+# normalized parallel form is a different map from the recurrence ([correction 11](01_tour.ipynb#correction-11)).
 #
 # **Predict:** $\epsilon = 10^{-6}$. Values of size 1: how large is the difference? And for values of size 0.001?
 
@@ -333,7 +336,8 @@ assert difference > 0.1
 # ## 5 · GLA: a gate for each key dimension
 #
 # $S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top$ with $\alpha_t \in (0, 1)^r$ from the token (Yang et al.,
-# arXiv 2312.06635, Section 4). **The gate decays the state; it does not scale the input** (correction 12, part 01).
+# arXiv 2312.06635, Section 4). **The gate decays the state; it does not scale the input**
+# ([correction 12](01_tour.ipynb#correction-12)).
 #
 # **(5.1)** $\alpha$ on the *key* side stays inside the scores, $M_{ij} = \sum_c q_{ic}\, k_{jc}\, b_{ic} / b_{jc}$ with
 # $b_t = \alpha_1 \odot \cdots \odot \alpha_t$: still one $M$ for all values. **(5.2)** On the *value* side every value
@@ -504,7 +508,8 @@ assert_same(last_state=S_last, gated_wy=since[-1] * S0 + (L[-1][:, None] * keys)
 #
 # **(7.1)** In our line: $r = 1$, key $e^{k_t}$, query 1, decay $e^w$, run twice, on $v$ and on ones; the sums before
 # token $t$ are read one token late, and the bonus is a diagonal. The weights are positive, so the denominator never
-# vanishes; with $k_j$ in place of $e^{k_j}$ it can (correction 9, part 01). The state is a vector.
+# vanishes; with $k_j$ in place of $e^{k_j}$ it can ([correction 9](01_tour.ipynb#correction-9)). The state is a
+# vector.
 #
 # **RWKV-5 and 6** give each head a *matrix* state and a query; 6 lets the token set $w_t$: GLA with a bonus (arXiv
 # 2404.05892).
@@ -528,7 +533,7 @@ assert_same(published=wkv4.matrix(w, bonus, k, V), normalized_kernel=np.array(me
 # The layer computes, with $\sigma$ of projections of the token: $w = \exp(-e^{-1/2} \sigma(\cdot))$,
 # $a = \sigma(\cdot)$, $\hat\kappa = k \odot k_k$ to length 1, $\tilde k = k \odot (1 + (a - 1) \odot k_a)$. **(7.2)**
 # With $w = 1$, $\hat\kappa = k$, $a = \beta$ and $\tilde k = \beta k$ it is DeltaNet. **(7.3)** The state is a matrix
-# per head, not a few numbers per channel (correction 10, part 01).
+# per head, not a few numbers per channel ([correction 10](01_tour.ipynb#correction-10)).
 #
 # **(7.4) Its eigenvalues are real and lie in $(-0.455, 1)$.** *Proof.* Let $P = \mathrm{diag}(\sqrt{a_t})$. Diagonal
 # matrices commute, so
@@ -806,7 +811,8 @@ assert (round(mixing), round(layers)) == (205, 15)
 # The cell below counts these three. The last two make **the table**: one head with keys and values of 64 numbers,
 # softmax with 1024 tokens in its cache. *State* is in numbers. *FLOPs* are for one token, by the package's formulas, to
 # which counting the lines of code above comes within 1%. The last two columns say what can be tracked; they are read
-# off the package's own steps (`lecture17.unification`, which part 06 asks too), and the transitions drawn in section 9
+# off the package's own steps (`lecture17.unification`, which part [06](06_review.ipynb) asks too), and the
+# transitions drawn in section 9
 # agree:
 #
 # - *parity: a flip keeps*: how much of something stored is left when one token has turned its sign, 0 if none can;
@@ -870,7 +876,7 @@ for row in words.strip().splitlines():
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# **How to read the last columns** (proved elsewhere; part 03d).
+# **How to read the last columns** (proved elsewhere; part [03d](03d_expressivity.ipynb)).
 #
 # *Parity:* with real eigenvalues that are never negative, no stack of such layers computes it for all lengths at finite
 # precision (arXiv 2411.12537, Theorem 1). RetNet's are complex, but the same for every token; rotation by position
@@ -879,7 +885,8 @@ Markdown("\n".join(lines))
 #
 # *Order:* transitions that all commute keep a model in $\mathsf{TC}^0$ (at logarithmic precision), so
 # it cannot follow the composition of permutations of five things ($S_5$) unless $\mathsf{TC}^0 = \mathsf{NC}^1$
-# (arXiv 2404.08819). Where order matters, that obstacle is gone; what is then reached is part 03d.
+# (arXiv 2404.08819). Where order matters, that obstacle is gone; what is then reached is part
+# [03d](03d_expressivity.ipynb).
 #
 # *State:* a fixed one cannot copy a text with more information than it has room for; softmax's cache grows with the
 # text (arXiv 2402.01032).
@@ -896,5 +903,6 @@ Markdown("\n".join(lines))
 # - Rotating queries and keys is a complex state; let the token choose the angle and the state can count turns.
 # - Eigenvalues say what a token can do: fade, erase, flip, turn. RWKV-7 as shipped stays in $(-0.455, 1)$.
 #
-# **Where next:** the [exercises](../exercises/03c_family.ipynb) (16 points), then part 03d, which asks what these
+# **Where next:** the [exercises](../exercises/03c_family.ipynb) (16 points), then part
+# [03d](03d_expressivity.ipynb), which asks what these
 # transitions can and cannot compute.

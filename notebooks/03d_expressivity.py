@@ -160,7 +160,8 @@ assert_same(parity=parity, delta_rule_with_beta_2=y[:, 0])
 # $k$ directions it can have; the largest of $k$ linear scores is the answer, as in any classifier.
 #
 # In real numbers the turn is a $2 \times 2$ block, and rotating what is written and read instead of the state gives
-# the same outputs. That is how Mamba-3 has it (part 03c; Lahoti et al., arXiv 2603.15569, Section 3).
+# the same outputs. That is how Mamba-3 has it (part [03c](03c_family.ipynb); Lahoti et al., arXiv 2603.15569,
+# Section 3).
 #
 # Build it yourself: [exercise](../exercises/03d_expressivity.ipynb) `03d_expressivity-mod-counter`.
 
@@ -494,7 +495,8 @@ if full:
 # that a two-layer Transformer can copy strings of length exponential in its size: its cache grows with the string.)
 #
 # **(8.2)** For an exactly *linear* copy the count is in numbers. Copying is the matrix with ones at $(L + j, j)$; its
-# block from the first half to the second is the identity, of rank $L$, so by Claim 5 of part 03b a linear state needs
+# block from the first half to the second is the identity, of rank $L$, so by Claim 5 of part
+# [03b](03b_duality.ipynb) a linear state needs
 # $L$ numbers per feature. A trained network may do with fewer, for it only has to guess the right letter.
 #
 # **Predict.** One layer of SSD, a state of $r$ rows with 32 numbers each, strings of 12 letters and of 36, from an
@@ -665,5 +667,6 @@ assert month[given] < month[true]
 # - Circuit classes put Transformers and SSMs side by side; completeness assumes what no machine has.
 # - Look at late places, at several lengths and at every seed, before you believe a table.
 #
-# **Where next:** the [exercises](../exercises/03d_expressivity.ipynb) (8 points), then part 04a, where all these mixers
+# **Where next:** the [exercises](../exercises/03d_expressivity.ipynb) (8 points), then part [04a](04a_torch.ipynb),
+# where all these mixers
 # become fast, batched PyTorch.

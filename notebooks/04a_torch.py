@@ -17,7 +17,7 @@
 # - train weights in parallel and decode with them one token at a time, with the same logits.
 #
 # **How to read.** Each formula stands beside the lines that compute it, and the cell fails if they differ from the
-# package. **Predict** before you look. Everything runs on a CPU; kernels for GPUs are part 04b.
+# package. **Predict** before you look. Everything runs on a CPU; kernels for GPUs are part [04b](04b_triton.ipynb).
 #
 # **Letters.** As in the [table](03a_semiseparable.ipynb#notation): $S$ is keys × values, decays are passed as logs.
 # New is the order of axes, *(batch, time, heads, dim)*.
@@ -101,7 +101,8 @@ for mask, expected in ((mask_after_exp, 10), (mask_before_exp, 0)):
     assert gradient.isnan().sum() == expected
 
 # %% [markdown]
-# A decay of exactly 0, `log_a = -inf`, breaks the difference itself: $-\infty - (-\infty)$ is NaN. That is why part 03a
+# A decay of exactly 0, `log_a = -inf`, breaks the difference itself: $-\infty - (-\infty)$ is NaN. That is why part
+# [03a](03a_semiseparable.ipynb)
 # sums each segment by itself, and why the package never subtracts logs that may be infinite. Its backward pass is
 # written by hand, so it is checked against finite differences.
 
@@ -119,14 +120,15 @@ print("gradients equal finite differences; none is NaN, and none crosses a decay
 # %% [markdown]
 # ## 3 · Why four einsums are slow
 #
-# The four steps of part 03b are four lines of `einsum`, each over all chunks of the sequence. The arithmetic is right
+# The four steps of part [03b](03b_duality.ipynb) are four lines of `einsum`, each over all chunks of the sequence.
+# The arithmetic is right
 # and it is matrix products, yet it is slow for two reasons that no FLOP count shows:
 #
 # - **every intermediate is as long as the sequence.** It is written to memory and read back by the next line, where
 #   the processor's caches could have kept a few chunks of it;
 # - **autograd keeps them all** for the backward pass.
 #
-# `ssd.chunkwise` takes a few chunks at a time through all four steps (about a mebibyte for each intermediate), and
+# `ssd.chunkwise` takes a few chunks at a time through all four steps (about half a mebibyte for each intermediate), and
 # keeps for its backward pass the arguments and the state in front of each chunk; the rest is computed again.
 #
 # **Predict.** How many times the bytes of its arguments does each form keep for the backward pass?
@@ -171,7 +173,8 @@ print(f"N = 2048: einsums {1e3 * slow:.0f} ms, in blocks {1e3 * fast:.0f} ms: {s
 # ## 4 · A Mamba-2 block, line by line
 #
 # SSD is the middle of the block. Around it: one projection makes all inputs, a short convolution lets each token see
-# its neighbors, a gate and a norm come after. (Dao and Gu, arXiv 2405.21060, Section 7.1; derived in part 03c.) The
+# its neighbors, a gate and a norm come after. (Dao and Gu, arXiv 2405.21060, Section 7.1; derived in part
+# [03c](03c_family.ipynb).) The
 # weights below are the package's; every line is written out.
 
 # %%
@@ -204,7 +207,8 @@ with torch.no_grad():
 #
 # No convolution here: each of six streams mixes in the token before by its own weights (*token shift*). The state is
 # decayed key by key, and what a key $\hat\kappa$ recalls is removed at a rate $a$ before $k v^\top$ is written. (Peng
-# et al., arXiv 2503.14456, Section 4; derived in part 03c.) This is the first layer of a stack; later ones also mix in
+# et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_family.ipynb).) This is the first layer of a stack;
+# later ones also mix in
 # the first layer's values.
 
 # %%
@@ -362,4 +366,5 @@ except (ImportError, FileNotFoundError) as error:
 # - A block is one projection in, a mixer, a gate and a norm, one projection out; a hybrid is a string of letters.
 # - The same weights train in parallel and decode as a recurrence, with equal logits and a cache that is a state.
 #
-# **Where next:** the [exercises](../exercises/04a_torch.ipynb) (8 points), then part 04b, the same kernels in Triton.
+# **Where next:** the [exercises](../exercises/04a_torch.ipynb) (8 points), then part [04b](04b_triton.ipynb), the
+# same kernels in Triton.

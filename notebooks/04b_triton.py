@@ -121,7 +121,8 @@ assert watched[3].isnan()
 #
 # ## 3 · The first kernel of SSD: sums of decays
 #
-# From here on we write SSD's chunkwise algorithm (part 03b, step by step; Dao and Gu, arXiv 2405.21060, Section 6).
+# From here on we write SSD's chunkwise algorithm (part [03b](03b_duality.ipynb), step by step; Dao and Gu, arXiv
+# 2405.21060, Section 6).
 # One program handles one chunk of one head. First the sums $c_i = \log a_1 + \dots + \log a_i$ within each chunk: all
 # decays that follow are differences of two of them. Beyond the end `other=0.0` keeps the sum as it is, so the last
 # place always holds that of the whole chunk.
@@ -313,7 +314,8 @@ compare.assert_same(kernels=final, token_by_token=state_right[0], tol=1e-5)
 #
 # $$y = (L \circ C B^\top)\, x + e^{c} \circ (C S), \qquad L_{ij} = e^{c_i - c_j}\ (i \ge j)$$
 #
-# Mask, then exp (part 04a). The mask for ragged lengths is needed at the loads and at the store; between them rows of
+# Mask, then exp (part [04a](04a_torch.ipynb)). The mask for ragged lengths is needed at the loads and at the store;
+# between them rows of
 # zeros do no harm. All of this stays in registers and shared memory: **the $L \times L$ matrix is never written.**
 
 # %%
@@ -409,7 +411,8 @@ compare.assert_same(ours=final, package=state_package[0], tol=1e-5)
 # %% [markdown]
 # And all of them, forward and backward, as they are compiled for H100 in bfloat16 (keys and values of 128 numbers,
 # chunks of 64). Outside a notebook the same is `print(table(report(d_k=128, d_v=128)))` from
-# `lecture17.ops.kernels.report`, for float32 and A100 as well; the tests hold all four to what is asserted here.
+# `lecture17.ops.kernels.report`, for float32 and A100 as well; the tests hold every kernel to what is asserted here, at
+# head dimension 128 for both chips and both types.
 
 # %%
 # NBVAL_IGNORE_OUTPUT

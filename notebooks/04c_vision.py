@@ -363,7 +363,8 @@ figures.receptive_fields(fields, middle, title=title)
 # ## 7 · Vim's block
 #
 # Vision Mamba (Zhu et al., arXiv 2401.09417, Section 3) reads the patches row by row with two branches, forward and
-# backward. Each has a short convolution and a selective scan (part 03c) of its own; they share what comes before and
+# backward. Each has a short convolution and a selective scan (part [03c](03c_family.ipynb)) of its own; they share
+# what comes before and
 # after:
 #
 # $$u, z = W_{in} x, \qquad y^f = \mathrm{SSM}_f(\mathrm{conv}_f(u)), \quad

@@ -28,7 +28,8 @@ from lecture17.experiments import measure
 # %% [markdown]
 # ## 1 · Three forms, counted
 #
-# Every mixer of this course has up to three forms that give the same numbers (part 03b). Their FLOPs, for one head
+# Every mixer of this course has up to three forms that give the same numbers (part [03b](03b_duality.ipynb)). Their
+# FLOPs, for one head
 # with $d_k = d_v = 64$ and chunks of $c = 64$ tokens, grow like
 #
 # $$\text{parallel} \sim N^2, \qquad \text{recurrent} \sim N, \qquad \text{chunkwise} \sim N (c + d_k) .$$
@@ -182,7 +183,7 @@ if full:
 # %% [markdown]
 # ## 5 · The lecture's complexity table, corrected
 #
-# Two corrections concern it. Both are derived and counted in part 03c: [correction
+# Two corrections concern it. Both are derived and counted in part [03c](03c_family.ipynb): [correction
 # 18](03c_family.ipynb#correction-18) (RWKV-7 is $O(N d \cdot \text{head size})$, RetNet trains in $O(N)$, a KV cache
 # is $O(N)$) and [correction 23](03c_family.ipynb#correction-23) ("250 times fewer operations" drops $d$ on one side).
 #

@@ -31,7 +31,8 @@ from lecture17.reference import linear_attention
 #
 # *Associative recall*: a text states facts, key → value, and asks for some of them later. With several questions in
 # one text it is called MQAR (Arora et al., arXiv 2312.04927). Each key and each value occurs in one fact only, and most
-# questions come soon after the facts, some late. Copying, in part 03d, asks for *everything in order*; recall asks for
+# questions come soon after the facts, some late. Copying, in part [03d](03d_expressivity.ipynb), asks for
+# *everything in order*; recall asks for
 # *one thing by its name*.
 #
 # Linear attention is made for it: writing adds $k\, v^\top$ to the state, asking reads $q\, S$, and the answer is the
@@ -293,9 +294,11 @@ assert row["RWKV-4"][4] < 50 + 10
 # >
 # > | the lecture's claim, not verified | what you measure, with seeds, on your machine |
 # > | --- | --- |
-# > | perplexities on WikiText-103 | bits per byte at equal parameters, steps and time: part 05c |
+# > | perplexities on WikiText-103 | bits per byte at equal parameters, steps and time: part
+# > [05c](05c_language.ipynb) |
 # > | accuracies on ImageNet | routes against a control, with intervals: [part 05d](05d_images.ipynb) |
-# > | results of RWKV-7 | its cost: [part 05a](05a_cost.ipynb); its text beside the others': part 05c |
+# > | results of RWKV-7 | its cost: [part 05a](05a_cost.ipynb); its text beside the others': part
+# > [05c](05c_language.ipynb) |
 #
 # Why so strict? Because a number can be right and still say nothing. Take perplexity, $2^{\text{bits per unit}}$. **The
 # same guesses on the same text have another perplexity for each unit**: characters, tokens or words.
@@ -326,4 +329,4 @@ assert 2**per_word > 1000 * 2**bits
 # - Published: S4 and S5 above the selective models on all six tasks. RetNet and GLA: no source.
 # - A number without source, unit, seeds and control is a claim.
 #
-# **Where next:** part 05c asks the same of text, and [part 05d](05d_images.ipynb) of images.
+# **Where next:** part [05c](05c_language.ipynb) asks the same of text, and [part 05d](05d_images.ipynb) of images.

@@ -80,11 +80,12 @@ assert levels["counts, order 2"] - levels["LZMA"] > 0.5
 # | RWKV-7 | $S_t = A_t S_{t-1} + (a_t \odot k_t) v_t^\top$ | $w_t$, $a_t$: one a key dimension |
 # | hybrid | the first block is SSD, the second attention | |
 #
-# (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$, and $\hat\kappa_t$ has
-# length 1.)
+# (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$ with
+# $\hat\kappa_t = k_t / |k_t|$.)
 #
 # These are the *recurrences* of the published models in one and the same block, not the published models, which differ
-# in much else (part 03c). Gates cost parameters; so each model gets MLPs as wide as brings all to the same size.
+# in much else (part [03c](03c_family.ipynb)). Gates cost parameters; so each model gets MLPs as wide as brings all
+# to the same size.
 
 # %%
 sizes = {kind: language.count(language.network(kind)) for kind in language.KINDS}
@@ -145,8 +146,8 @@ for kind, some in curves.items():
 # **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA; and a step of
 # RWKV-7 takes longest, so by time it falls back. "Which learns best" has two answers. All are far from LZMA.
 #
-# *Fragile:* the order by time, since times vary. In the run shown RWKV-7 is last by time, with both seeds; in another
-# run of the same code on the same machine it was not.
+# *Fragile:* the order by time, since times vary. In the run shown RWKV-7, attention and GLA are alike by time; in an
+# earlier run of the same code RWKV-7 was last, with both seeds.
 #
 # *Fragile as well:* the order of SSD, hybrid and RWKV-7 by steps, and of attention and GLA: seeds differ
 # by as much. Whether any is below the counts of order 2: on 200 windows the mean of a model has an error of about
@@ -252,4 +253,4 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 # - Equal steps and equal time are two questions, and the order may differ.
 # - A state writes at one speed for ever; attention slows down as its cache grows.
 #
-# **Where next:** part 05e puts cost and recall together into a choice.
+# **Where next:** part [05e](05e_choose.ipynb) puts cost and recall together into a choice.

@@ -66,8 +66,10 @@ assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes 
 # rule, with $\beta = 1$, reads the second.
 #
 # **Any token, exactly.** **(2.3)** To repeat any text of $N$ tokens takes $N \log_2 |\mathcal A|$ bits (arXiv
-# 2402.01032; proved in part 03d). A state of $s$ numbers in float32 has $32\, s$. This is a bound: what is beyond it is
-# impossible. What training reaches is less (observed in part 03d, at small sizes: about a bit a number).
+# 2402.01032; proved in part [03d](03d_expressivity.ipynb)). A state of $s$ numbers in float32 has $32\, s$. This is
+# a bound: what is beyond it is
+# impossible. What training reaches is less (observed in part [03d](03d_expressivity.ipynb), at small sizes: about a
+# bit a number).
 
 # %%
 one = np.ones((8, 1))
@@ -242,7 +244,8 @@ assert chosen == {
 # %% [markdown]
 # **What no rule here says.** How *well* a mixer that may do it will do it. Two that pass all rules can differ in what
 # they learn in the time you have, and no count of FLOPs tells. Nor does the chooser know what must be *tracked*
-# (parity, order: part 03d), what your GPU does to the ratios, or what a fused kernel would. Take its answer as a short
+# (parity, order: part [03d](03d_expressivity.ipynb)), what your GPU does to the ratios, or what a fused kernel
+# would. Take its answer as a short
 # list, train two of the list small, at equal steps *and* equal time with several seeds, and let that decide.
 #
 # ## Recap
@@ -253,4 +256,4 @@ assert chosen == {
 # - An image costs four routes, or all pairs.
 # - Long texts with exact recall: a hybrid, and a limit to it that is counting, not engineering.
 #
-# **Where next:** part 06, the review: the whole course on one page, a quiz, and what to read.
+# **Where next:** part [06](06_review.ipynb), the review: the whole course on one page, a quiz, and what to read.
