@@ -294,11 +294,9 @@ assert row["RWKV-4"][4] < 50 + 10
 # >
 # > | the lecture's claim, not verified | what you measure, with seeds, on your machine |
 # > | --- | --- |
-# > | perplexities on WikiText-103 | bits per byte at equal parameters, steps and time: part
-# > [05c](05c_language.ipynb) |
+# > | perplexities on WikiText-103 | bits per byte at equal parameters, steps and time: part [05c](05c_language.ipynb) |
 # > | accuracies on ImageNet | routes against a control, with intervals: [part 05d](05d_images.ipynb) |
-# > | results of RWKV-7 | its cost: [part 05a](05a_cost.ipynb); its text beside the others': part
-# > [05c](05c_language.ipynb) |
+# > | results of RWKV-7 | its cost: [part 05a](05a_cost.ipynb); its text: part [05c](05c_language.ipynb) |
 #
 # Why so strict? Because a number can be right and still say nothing. Take perplexity, $2^{\text{bits per unit}}$. **The
 # same guesses on the same text have another perplexity for each unit**: characters, tokens or words.

@@ -60,7 +60,7 @@ def test_rwkv7_decays_within_the_published_range_and_removes_by_unit_keys(monkey
     seen: list[Tensor] = []
     whole = rwkv7.chunkwise
 
-    def recorded(*args: Tensor, **rest: Any) -> Any:
+    def recorded(*args: Any, **rest: Any) -> Any:
         seen.extend(args)
         return whole(*args, **rest)
 
