@@ -1,8 +1,10 @@
 """`python -m lecture17 bench`: every mixer in every form on this machine, beside its own matrix products and attention.
 
 Times are medians over repeats, in float32, batch 1, forward pass without gradients. Two yardsticks are measured in the
-same run: before each row the rate of batched 64 × 64 × 64 products, and causal scaled_dot_product_attention at the same
-N. FLOPs are those of `lecture17.flops`. Memory is the peak of a process of its own beyond what the inputs take.
+same run: batched 64 × 64 × 64 products, which take turns with what is measured, and causal scaled_dot_product_attention
+at the same N. Machines are quicker at one minute than at the next, and by up to two times: so rows are compared by
+their times in units of the products beside them. FLOPs are those of `lecture17.flops`. Memory is the peak of a process
+of its own beyond what the inputs take.
 """
 
 import json
@@ -12,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,9 +43,10 @@ class Row:
     form: str
     N: int
     seconds: float
+    in_products: float | None = None  # seconds in units of those of `products` in turn with it
     gflop: float | None = None
     share_of_bmm: float | None = None  # of the rate of batched 64 × 64 × 64 products
-    times_sdpa: float | None = None  # seconds of attention at this N divided by these: above 1 is quicker
+    times_sdpa: float | None = None  # in_products of attention at this N divided by this one: above 1 is quicker
     backward: float | None = None  # seconds of a backward pass divided by those of the forward pass
     memory: float | None = None  # peak extra bytes divided by the bytes of inputs and outputs
 
@@ -140,19 +143,48 @@ def median_seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
     return statistics.median(times)
 
 
-def bmm_rate(budget: float) -> float:
-    """FLOPs per second of batched 64 × 64 × 64 products whose operands and results stay in the cache."""
-    A, B = torch.randn(64, 64, 64), torch.randn(64, 64, 64)
-    out = torch.empty(64, 64, 64)
-    return 64 * 2 * 64**3 / median_seconds(lambda: [torch.bmm(A, B, out=out) for _ in range(20)], budget / 2) * 20
+def in_turn(calls: Sequence[Callable[[], Any]], budget: float = 1.0) -> list[list[float]]:
+    """Seconds of each of some calls that take turns: 3 to 50 rounds in about `budget` seconds, after one to warm up.
+
+    A machine that is slow for a while is so for all of them, and what is compared is one call with its neighbor.
+    """
+    rounds: list[list[float]] = []
+    for call in calls:
+        call()
+    while len(rounds) < 3 or (sum(map(sum, rounds)) < budget and len(rounds) < 50):
+        seconds = []
+        for call in calls:
+            begin = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - begin)
+        rounds.append(seconds)
+    return [list(of_call) for of_call in zip(*rounds, strict=True)]
 
 
-def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) -> Row:
+def ratio(seconds: list[float], others: list[float]) -> float:
+    """The median of the quotients, round by round."""
+    return statistics.median(a / b for a, b in zip(seconds, others, strict=True))
+
+
+class Products:
+    """Batched 64 × 64 × 64 products whose operands and results stay in the cache."""
+
+    FLOPS = 20 * 64 * 2 * 64**3
+
+    def __init__(self) -> None:
+        self.A, self.B, self.out = torch.randn(3, 64, 64, 64)
+
+    def __call__(self) -> None:
+        for _ in range(20):
+            torch.bmm(self.A, self.B, out=self.out)
+
+
+def measure(mixer: str, form: str, N: int, sdpa: Row | None, budget: float) -> Row:
     """One row: time, rate, the ratio of backward to forward, and memory of long sequences."""
     call, args = function(mixer, form), inputs(mixer, N)
     with torch.no_grad():
-        rate = bmm_rate(budget)
-        seconds = median_seconds(lambda: call(*args), budget)
+        times, beside = in_turn([lambda: call(*args), Products()], budget)
+    seconds, in_products = statistics.median(times), ratio(times, beside)
     state_or_features = 16 if mixer == "selective_scan" else D
     per_head = flops(mixer, "chunkwise" if form == "einsums" else form, N, state_or_features, D, CHUNK)
     backward = None
@@ -161,16 +193,17 @@ def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) ->
         y, _ = call(*leaves)
         dy = torch.randn_like(y)
         wanted = [a for a in leaves if isinstance(a, Tensor)]
-        both = median_seconds(lambda: torch.autograd.grad(call(*leaves)[0], wanted, dy), budget)
-        backward = both / seconds - 1
+        forward = torch.no_grad()(lambda: call(*args))
+        backward = ratio(*in_turn([lambda: torch.autograd.grad(call(*leaves)[0], wanted, dy), forward], budget)) - 1
     return Row(
         mixer,
         form,
         N,
         seconds,
+        in_products,
         gflop=HEADS * per_head / 1e9,
-        share_of_bmm=None if mixer in ("selective_scan", "wkv4") else HEADS * per_head / seconds / rate,
-        times_sdpa=None if sdpa is None else sdpa / seconds,
+        share_of_bmm=None if mixer in PER_CHANNEL else HEADS * per_head / Products.FLOPS / in_products,
+        times_sdpa=None if sdpa is None or sdpa.in_products is None else sdpa.in_products / in_products,
         backward=backward,
         memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and mixer != "softmax" else None,
     )
@@ -217,31 +250,37 @@ def _bytes(values: Any) -> int:
 def run(quick: bool = False) -> Iterator[Row]:
     """Measure every mixer and form, a row at a time."""
     lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
-    sdpa = {}
+    sdpa: dict[int, Row] = {}
     for N in sorted({n for form in lengths.values() for n in form}):
         if N <= 16384:  # beyond, attention alone would take minutes
             sdpa[N] = measure("softmax", "parallel", N, None, budget)
             yield sdpa[N]
     for N in lengths["chunkwise"]:
         if N <= 16384:
-            yield measure("ssd", "einsums", N, sdpa[N].seconds, budget)
+            yield measure("ssd", "einsums", N, sdpa[N], budget)
     for mixer in MIXERS:
         for form, sizes in lengths.items():
             for N in QUICK[form] if form == "parallel" and mixer in PER_CHANNEL else sizes:
                 if hasattr(import_module(f"lecture17.ops.{mixer}"), form):
-                    yield measure(mixer, form, N, sdpa[N].seconds if N in sdpa else None, budget)
-        for N in (16, lengths["chunkwise"][-1]):
-            yield Row(mixer, "step", N, step_seconds(mixer, N, budget))
+                    yield measure(mixer, form, N, sdpa.get(N), budget)
+        after = (16, lengths["chunkwise"][-1])
+        steps = in_turn([step(mixer, N) for N in after], budget / 2)
+        yield from (Row(mixer, "step", N, statistics.median(seconds)) for N, seconds in zip(after, steps, strict=True))
+
+
+def step(mixer: str, N: int) -> Callable[[], Any]:
+    """One decoding step with the state that N tokens have left."""
+    module = import_module(f"lecture17.ops.{mixer}")
+    form = module.chunkwise if hasattr(module, "chunkwise") else module.recurrent
+    with torch.no_grad():
+        _, state = form(*inputs(mixer, N))
+    token = [a[:, 0] if isinstance(a, Tensor) and a.dim() > 2 and a.shape[1] == 1 else a for a in inputs(mixer, 1)]
+    return torch.no_grad()(lambda: module.step(*token, state=state))
 
 
 def step_seconds(mixer: str, N: int, budget: float) -> float:
     """Seconds of one decoding step with the state that N tokens have left."""
-    module = import_module(f"lecture17.ops.{mixer}")
-    with torch.no_grad():
-        form = module.chunkwise if hasattr(module, "chunkwise") else module.recurrent
-        _, state = form(*inputs(mixer, N))
-        token = [a[:, 0] if isinstance(a, Tensor) and a.dim() > 2 and a.shape[1] == 1 else a for a in inputs(mixer, 1)]
-        return median_seconds(lambda: module.step(*token, state=state), budget / 5)
+    return median_seconds(step(mixer, N), budget / 5)
 
 
 def backends(device: str, quick: bool = False) -> Iterator[Row]:
@@ -261,11 +300,11 @@ def measure_backend(mixer: str, N: int, backend: str, device: str, budget: float
     def forward() -> Any:
         return finished(chunkwise(*leaves, chunk_size=CHUNK, backend=backend))
 
-    with torch.no_grad():
-        seconds = median_seconds(forward, budget)
     dy = torch.randn_like(forward()[0])
-    both = median_seconds(lambda: finished(torch.autograd.grad(forward()[0], leaves, dy)), budget)
-    return Row(mixer, f"chunkwise, {backend}", N, seconds, backward=both / seconds - 1)
+    both = [torch.no_grad()(forward), lambda: finished(torch.autograd.grad(forward()[0], leaves, dy))]
+    alone, with_backward = in_turn(both, budget)
+    backward = ratio(with_backward, alone) - 1
+    return Row(mixer, f"chunkwise, {backend}", N, statistics.median(alone), backward=backward)
 
 
 def finished(results: Any) -> Any:

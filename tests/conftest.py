@@ -1,6 +1,7 @@
 """What all tests share: the course's folder, and a copy of it in which a test may do what a learner does."""
 
 import shutil
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(ROOT / name, folder / name)
     monkeypatch.setenv("LECTURE17_HOME", str(folder))
     return folder
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C: here what interrupts is heard."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from lecture17 import bench
@@ -22,6 +23,21 @@ def test_every_mixer_and_form_has_a_row(rows: list[bench.Row]) -> None:
     expected = {(m, f) for m in bench.MIXERS for f in forms} - {("wkv4", "chunkwise")}
     assert found == expected | {("softmax", "parallel"), ("ssd", "einsums")}
     assert all(r.seconds > 0 for r in rows)
+
+
+def test_what_is_compared_takes_turns_and_is_compared_round_by_round() -> None:
+    order: list[str] = []
+    first, second = bench.in_turn([lambda: order.append("a"), lambda: order.append("b")], budget=0.0)
+    assert order == ["a", "b"] * 4  # one round to warm up
+    assert len(first) == len(second) == 3
+    slow_for_a_while = [1.0, 1.0, 5.0, 5.0, 1.0], [2.0, 2.0, 10.0, 10.0, 2.0]
+    assert bench.ratio(*slow_for_a_while) == 0.5
+
+
+def test_the_products_of_the_yardstick_are_counted_rightly() -> None:
+    with FlopCounterMode(display=False) as counter:
+        bench.Products()()
+    assert counter.get_total_flops() == bench.Products.FLOPS
 
 
 def test_rows_can_be_printed_and_read_back(rows: list[bench.Row]) -> None:

@@ -31,8 +31,8 @@ class KernelDied(RuntimeError):
     """The kernel's process ended while a cell was running; the message says why, if that is known."""
 
 
-def excess(memory: float) -> str:
-    """What this process's kernel takes too much of, in words; "" if nothing."""
+def excess(memory: float) -> tuple[str, int]:
+    """What this process's kernel takes too much of, in words, "" if nothing; and the bytes that it uses."""
     used, threads = 0, 0
     family = psutil.Process().children(recursive=True)
     for process in family:
@@ -42,29 +42,32 @@ def excess(memory: float) -> str:
         except psutil.Error:
             continue  # it has ended
     if len(family) > PROCESSES:
-        return f"too many processes: more than {PROCESSES} were started"
+        return f"too many processes: more than {PROCESSES} were started", used
     if threads > THREADS:
-        return f"too many threads: more than {THREADS} were started"
+        return f"too many threads: more than {THREADS} were started", used
     if used > memory:
-        return f"out of memory: more than {memory / 2**30:.1f} GiB were used"
-    return ""
+        return f"out of memory: more than {memory / 2**30:.1f} GiB were used", used
+    return "", used
 
 
 def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) -> Any:
     deadline = time.monotonic() + (timeout or float("inf"))
-    memory = float(os.environ.get(MEMORY, "inf"))
+    memory, most = float(os.environ.get(MEMORY, "inf")), 0
     while True:
         try:
             reply = _await_reply(self, msg_id, timeout=max(0.0, min(TICK, deadline - time.monotonic())))
         except Empty:
             reply = Empty
-        if trouble := excess(memory):
+        trouble, used = excess(memory)
+        most = max(most, used)
+        if trouble:
             end_children()
             raise KernelDied(trouble)
         if reply is not Empty:
             return reply
-        if not self.is_alive():
-            raise KernelDied
+        if not self.is_alive():  # by its own limit perhaps, a moment before it was seen to pass this one
+            full = f"out of memory: it ended with {most / 2**30:.1f} GiB or more in use"
+            raise KernelDied(full if most > memory / 2 else "")
         if time.monotonic() >= deadline:
             raise Empty
 
