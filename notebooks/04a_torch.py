@@ -128,7 +128,7 @@ print("gradients equal finite differences; none is NaN, and none crosses a decay
 #   the processor's caches could have kept a few chunks of it;
 # - **autograd keeps them all** for the backward pass.
 #
-# `ssd.chunkwise` takes a few chunks at a time through all four steps (about half a mebibyte for each intermediate), and
+# `ssd.chunkwise` takes a few chunks at a time through all four steps (about one mebibyte for each intermediate), and
 # keeps for its backward pass the arguments and the state in front of each chunk; the rest is computed again.
 #
 # **Predict.** How many times the bytes of its arguments does each form keep for the backward pass?

@@ -18,8 +18,8 @@ from ._validation import state_dtype
 
 Block = Callable[..., tuple[Tensor, Tensor]]  # block(*pieces, *constants, state) -> (y, state after it)
 
-# Numbers in one intermediate of a block: half a mebibyte of float32, so that a few of them fit the caches of two cores.
-BLOCK_NUMEL = 2**17
+# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the cache.
+BLOCK_NUMEL = 2**18
 
 
 def rows_and_chunks(batch: int, chunk_numel: int) -> tuple[int, int]:

@@ -20,6 +20,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+# Tokens in a chunk at most. In longer ones scores and solve, which grow with the chunk, cost more than is saved by
+# handing on a state of 64 × 64 numbers less often; and the decays of so few tokens seldom leave the range of floats.
+SUB_CHUNK = 32
+
+# Sums of log decays down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about 1e-6.
+LOWEST_SUM = -20.0
+
 
 def solve(
     Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import segsum
-from ._delta_chunks import carry, solve
+from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -42,10 +42,6 @@ Values = Float[Tensor, "batch time heads d_v"]
 PerToken = Float[Tensor, "batch time heads"]
 State = Float[Tensor, "batch heads d_k d_v"]
 
-# Tokens in a chunk at most. In longer ones scores and solve, which grow with the chunk, cost more than is saved by
-# handing on a state of 64 × 64 numbers less often.
-SUB_CHUNK = 32
-
 
 def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, state: Tensor | None) -> Tensor:
     """Check all but that Q, K, V and beta are finite; returns the state before the first token."""
@@ -61,17 +57,23 @@ def _operands(
     Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, Tensor | None]:
     """Y, H, M, W, E, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token finds
-    β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t."""
+    β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t. Where the sums of log decays are small, M is
+    one product of keys and queries decayed from the start and keys grown by as much."""
     L, beta = K.shape[-2], beta[..., None]
-    H = torch.cat([beta * K, Q], -2)
-    M = (H @ K.mT).unflatten(-2, (2, L))
     Y = -beta * V
     if log_a is None:
-        return Y, H, M.tril().flatten(-3, -2), K, None, None
+        H = torch.cat([beta * K, Q], -2)
+        return Y, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None, None
+    sums = log_a.cumsum(-1)
+    start = torch.exp(sums)[..., None]  # from the start to t
+    H = torch.cat([start * beta * K, start * Q], -2)
+    if sums.amin() >= LOWEST_SUM:
+        grown = K / start
+        M = (H @ grown.mT).unflatten(-2, (2, L)).tril()
+        return Y, H, M.flatten(-3, -2), grown * start[..., -1:, :], None, start[..., -1:, :]
     decay = torch.exp(segsum(log_a))  # from j to t
-    start = torch.exp(log_a.cumsum(-1))[..., None]  # from the start to t
-    M = (M * decay[..., None, :, :]).flatten(-3, -2)
-    return Y, H * torch.cat([start, start], -2), M, K * decay[..., -1, :, None], None, start[..., -1:, :]
+    M = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, L)) * decay[..., None, :, :]
+    return Y, H, M.flatten(-3, -2), K * decay[..., -1, :, None], None, start[..., -1:, :]
 
 
 @shapes_checked

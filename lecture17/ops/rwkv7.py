@@ -27,7 +27,7 @@ from torch.nn.functional import pad
 
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import decayed_scores
-from ._delta_chunks import carry, solve
+from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -42,13 +42,6 @@ from ._validation import (
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
 State = Float[Tensor, "batch heads d_k d_v"]
-
-# Tokens in a chunk at most. Longer ones cost more, because scores and solve grow with them; and the decays of so few
-# tokens seldom leave the range of floats.
-SUB_CHUNK = 32
-
-# Sums of log decays down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about 1e-6.
-LOWEST_SUM = -20.0
 
 
 def _start(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, state: Tensor | None) -> Tensor:

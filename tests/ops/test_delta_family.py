@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lecture17.ops import _blocks, _delta_chunks, delta_rule, rwkv7, selective_scan, wkv4
+from lecture17.reference import delta_rule as reference_delta_rule
 from lecture17.reference import rwkv7 as reference_rwkv7
 
 Arguments = list[Any]  # tensors, in the order of the call
@@ -120,12 +121,15 @@ def test_reflections_keep_the_size_of_the_state_over_many_tokens() -> None:
     assert largest(state - start) > 0.1
 
 
-def test_rwkv7_scores_are_the_same_by_product_and_by_doubling(monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = rwkv7_arguments(2, 45, 2, 5, 3)
-    by_product = with_gradients(lambda *a, chunk_size: rwkv7.chunkwise(*a), arguments)
-    monkeypatch.setattr(rwkv7, "LOWEST_SUM", 1.0)  # no sum is that high, so none goes by the product
-    by_doubling = with_gradients(lambda *a, chunk_size: rwkv7.chunkwise(*a), arguments)
-    for got, want in zip(by_product, by_doubling, strict=True):
+@pytest.mark.parametrize("name", ["delta_rule_gated", "rwkv7"])
+def test_scores_are_the_same_by_product_and_the_slow_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunkwise, draw = CHUNKWISE[name]
+    arguments = draw(2, 45, 2, 5, 3)
+    by_product = with_gradients(chunkwise, arguments)
+    for mixer in (delta_rule, rwkv7):
+        monkeypatch.setattr(mixer, "LOWEST_SUM", 1.0)  # no sum is that high, so none goes by the product
+    the_slow_way = with_gradients(chunkwise, arguments)
+    for got, want in zip(by_product, the_slow_way, strict=True):
         assert 0 < largest(got - want) <= 1e-12 * largest(want)
 
 
@@ -148,11 +152,15 @@ def test_rwkv7_takes_the_slow_way_only_where_decays_ask_for_it(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("times", [1, 3])  # the sum over a chunk at the limit, and beyond
-def test_rwkv7_is_exact_on_both_sides_of_the_limit(times: float) -> None:
-    arguments = rwkv7_arguments(1, 70, 1, 16, 8)
-    arguments[1].fill_(times * rwkv7.LOWEST_SUM / rwkv7.SUB_CHUNK)
-    y, state = rwkv7.chunkwise(*(x.float() for x in arguments))
-    want_y, want_state = reference_rwkv7.recurrent(*(x[0, :, 0].numpy() for x in arguments))
+@pytest.mark.parametrize("name", ["delta_rule_gated", "rwkv7"])
+def test_it_is_exact_on_both_sides_of_the_limit(name: str, times: float) -> None:
+    chunkwise, draw = CHUNKWISE[name]
+    arguments = draw(1, 70, 1, 16, 8)
+    decays = arguments[1 if name == "rwkv7" else 4]
+    decays.fill_(times * _delta_chunks.LOWEST_SUM / _delta_chunks.SUB_CHUNK)
+    y, state = chunkwise(*(x.float() for x in arguments))
+    reference = {"rwkv7": reference_rwkv7, "delta_rule_gated": reference_delta_rule}[name]
+    want_y, want_state = reference.recurrent(*(x[0, :, 0].numpy() for x in arguments))
     assert np.abs(y[0, :, 0].numpy() - want_y).max() <= 1e-6 * np.abs(want_y).max()
     assert np.abs(state[0, 0].numpy() - want_state).max() <= 1e-6 * np.abs(want_state).max()
 

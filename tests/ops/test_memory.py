@@ -1,4 +1,8 @@
-"""Long results lie in huge pages, and the intermediates of a block where those of the last one lay."""
+"""Long results lie in huge pages, intermediates of a block where the last one's lay, and freed memory is kept."""
+
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,3 +54,24 @@ def test_a_block_finds_the_memory_of_the_last_one_and_no_request_that_of_another
     second = [work.take((2, 3)), work.take((2, 2)), work.take((2, 3))]
     assert [x.shape for x in second] == [(2, 3), (2, 2), (2, 3)]
     assert [a.data_ptr() == b.data_ptr() for a, b in zip(first, second, strict=True)] == [True, False, True]
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="what is freed is given back by the C library, here not glibc"
+)
+def test_freed_memory_comes_back_without_a_stop_at_the_system() -> None:
+    """Three calls write some 150,000 pages of intermediates, which are asked for in the first call and then kept."""
+    program = """
+import resource
+import torch
+from lecture17 import bench
+call, arguments = bench.function("rwkv7", "chunkwise"), bench.inputs("rwkv7", 16384)
+with torch.no_grad():
+    call(*arguments)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(3):
+        call(*arguments)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 20_000
