@@ -48,7 +48,7 @@ def scan_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
     return [numbers(b, N, d_v), fractions(b, N, d_v), -fractions(d_v, d_k), numbers(b, N, d_k), numbers(b, N, d_k)]
 
 
-CHUNKWISE = {
+CHUNKWISE: dict[str, tuple[Callable[..., Any], Callable[..., Arguments]]] = {
     "delta_rule": (delta_rule.chunkwise, delta_arguments),
     "delta_rule_gated": (delta_rule.chunkwise, gated_arguments),
     "rwkv7": (rwkv7.chunkwise, rwkv7_arguments),
