@@ -17,7 +17,7 @@
 # - tell what one step of decoding costs and keeps, and which entries of a complexity table that explains.
 #
 # **Letters** as everywhere ([table](03a_semiseparable.ipynb#notation)): $N$ tokens, $d$ features, $r$ numbers of state
-# a feature. All measurements: one head, 64 numbers in a key and in a value, float32, forward pass only.
+# a feature. All measurements: one head (decoding: eight), 64 numbers in a key and in a value, float32, forward pass.
 
 # %%
 import numpy as np
@@ -153,7 +153,8 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
 # recurrent mixer keeps $d_k d_v$ numbers, however many tokens there were.
 #
 # **Predict.** At which context does a KV cache hold as many numbers as a state of $64 \times 64$? Draw latency and
-# memory against the context for attention and for a state.
+# memory against the context for attention and for a state. (Eight heads; the states of `ssd`, `gla` and `rwkv7` have
+# the same size, so their lines of memory are one.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
