@@ -32,7 +32,7 @@ MEMORY_FROM = 16384  # tokens: below, what the process itself takes would hide t
 LENGTHS = {"parallel": (1024,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
 PER_CHANNEL = ("selective_scan", "wkv4")  # their parallel form holds a matrix for each channel: short sequences only
 WITH_KERNELS = ("ssd", "gla", "rwkv7")  # Triton kernels
-QUICK = {"parallel": (128,), "recurrent": (128,), "chunkwise": (256,)}
+QUICK = {"parallel": (64,), "recurrent": (128,), "chunkwise": (256,)}
 
 
 @dataclass(frozen=True)

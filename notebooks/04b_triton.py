@@ -464,7 +464,8 @@ assert noise > 1e-7
 
 # %% [markdown]
 # The cheap formula's answer is rounding noise. The package's kernel adds up only what really passes the token: pairs
-# of a later reader and an earlier writer (`_backward_decays` in `lecture17/ops/kernels/ssd.py`).
+# of a later reader and an earlier writer (`_backward_decays` in `lecture17/ops/kernels/ssd.py`). With one decay a key,
+# as in GLA, there is no one matrix of pairs: its kernel does subtract, within a chunk, and says so.
 #
 # ## Recap
 #
@@ -472,7 +473,7 @@ assert noise > 1e-7
 # - SSD is four kernels: sums of decays, what a chunk adds, handing on, and the scan. The L × L matrix is never
 #   written.
 # - The interpreter proves the numbers, in float32; the compiler proves that a GPU would take them. Neither is a clock.
-# - Backward computes again what forward did not keep, and never takes a small number from two large ones.
+# - Backward computes again what forward did not keep; where it can, it adds up pairs instead of subtracting sums.
 #
 # **Where next:** the [exercises](../exercises/04b_triton.ipynb) (6 points), then [04c](04c_vision.ipynb), where the
 # sequence is an image.

@@ -53,7 +53,9 @@ class Lab:
 
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
         """What a menu entry does; returns when it is done."""
-        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments or {}])
+        # What a command gives, a whole widget perhaps, is not to be carried over here.
+        execute = "async ([name, args]) => { await window.jupyterapp.commands.execute(name, args) }"
+        self.page.evaluate(execute, [name, arguments or {}])
 
     def run_all(self) -> None:
         self.command("notebook:run-all-cells")

@@ -1,6 +1,7 @@
 """What holds for every explorer: extremes, words, layout, speed, and what is left where nobody can move a control."""
 
 import io
+import statistics
 import subprocess
 import sys
 import time
@@ -23,7 +24,6 @@ from .strategies import extremes_of, settings_of
 
 EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, _explorer.Explorer)]
 each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
-BUDGET = 0.1  # seconds from a slider's move to the new picture
 
 
 @each_explorer
@@ -99,11 +99,17 @@ def test_every_control_changes_picture_and_words(explorer: Any) -> None:
 
 
 @each_explorer
-def test_a_move_is_shown_within_a_tenth_of_a_second(explorer: Any) -> None:
-    slowest = redraw_seconds(explorer, time.process_time)
-    assert slowest.keys() == {control.label for control in explorer.controls_for(explorer.start)}
-    assert min(slowest.values()) > 0
-    assert max(slowest.values()) < BUDGET, slowest
+def test_a_move_updates_the_picture_instead_of_making_a_new_one(explorer: Any) -> None:
+    """How long it takes depends on the machine: `bench --explorers` says it. Here it is compared with a new picture."""
+    moves = redraw_seconds(explorer, time.process_time)
+    assert moves.keys() == {control.label for control in explorer.controls_for(explorer.start)}
+    assert min(moves.values()) > 0
+    anew = []
+    for _ in range(3):
+        begin = time.process_time()
+        explorer.scene_type().png()
+        anew.append(time.process_time() - begin)
+    assert max(moves.values()) < statistics.median(anew) / 2, (moves, anew)
 
 
 @each_explorer

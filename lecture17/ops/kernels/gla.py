@@ -4,6 +4,9 @@ Every key has a decay of its own, so scores are no plain product of queries and 
 decayed token by token, and what passes between sub-chunks is decayed by e^{sum of the logs in between}: sums and
 products of what lies in between, never a quotient or a difference, so gates of 0 are as good as any. Source: Yang et
 al., arXiv 2312.06635, Section 4. All sums are in float32; in bfloat16 factors of matrix products are bfloat16.
+
+One exception: the gradient by log_alpha_t is what tokens from t on read, less what they read of each other, within a
+chunk. So one far below the largest is exact beside the largest only (`ssd` adds up pairs instead).
 """
 
 # mypy: disallow-incomplete-defs=False
