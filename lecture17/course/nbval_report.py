@@ -31,8 +31,8 @@ class KernelDied(RuntimeError):
     """The kernel's process ended while a cell was running; the message says why, if that is known."""
 
 
-def excess(memory: float) -> tuple[str, int]:
-    """What this process's kernel takes too much of, in words, "" if nothing; and the bytes that it uses."""
+def excess(memory: float) -> str:
+    """What this process's kernel takes too much of, in words; "" if nothing."""
     used, threads = 0, 0
     family = psutil.Process().children(recursive=True)
     for process in family:
@@ -42,32 +42,31 @@ def excess(memory: float) -> tuple[str, int]:
         except psutil.Error:
             continue  # it has ended
     if len(family) > PROCESSES:
-        return f"too many processes: more than {PROCESSES} were started", used
+        return f"too many processes: more than {PROCESSES} were started"
     if threads > THREADS:
-        return f"too many threads: more than {THREADS} were started", used
+        return f"too many threads: more than {THREADS} were started"
     if used > memory:
-        return f"out of memory: more than {memory / 2**30:.1f} GiB were used", used
-    return "", used
+        return f"out of memory: more than {memory / 2**30:.1f} GiB were used"
+    return ""
 
 
 def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) -> Any:
     deadline = time.monotonic() + (timeout or float("inf"))
-    memory, most = float(os.environ.get(MEMORY, "inf")), 0
+    memory = float(os.environ.get(MEMORY, "inf"))
     while True:
         try:
             reply = _await_reply(self, msg_id, timeout=max(0.0, min(TICK, deadline - time.monotonic())))
         except Empty:
             reply = Empty
-        trouble, used = excess(memory)
-        most = max(most, used)
-        if trouble:
+        if trouble := excess(memory):
             end_children()
+            while self.is_alive():  # its threads may end after it; until then nbval would go on with the next cell
+                time.sleep(0.01)
             raise KernelDied(trouble)
         if reply is not Empty:
             return reply
-        if not self.is_alive():  # by its own limit perhaps, a moment before it was seen to pass this one
-            full = f"out of memory: it ended with {most / 2**30:.1f} GiB or more in use"
-            raise KernelDied(full if most > memory / 2 else "")
+        if not self.is_alive():
+            raise KernelDied
         if time.monotonic() >= deadline:
             raise Empty
 

@@ -64,7 +64,7 @@ def verdicts(attacks: tuple[Attack, ...], clone: Path) -> Verdicts:
         made.append((clone / "exercises" / f"group-{start}.ipynb", group))
         write(nb, made[-1][0])
     before = files(clone)
-    grades = grade([path for path, _ in made], timeout=6)
+    grades = grade([path for path, _ in made], timeout=10)
     assert files(clone) == before
     assert left_behind() == []
     found: Verdicts = {}
@@ -80,7 +80,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
     """What each attack got."""
     with pytest.MonkeyPatch.context() as patch:
         clone = copied(tmp_path_factory.mktemp("clone"), patch)
-        patch.setattr(running, "MEMORY", 2**30)
+        patch.setattr(running, "MEMORY", 3 * 2**29)
         return verdicts(HARMLESS, clone) | verdicts(DEADLY, clone)
 
 
