@@ -100,6 +100,7 @@ def test_two_views_play_from_any_token_to_the_last_and_again_from_the_first(lab:
     expect(shown.words).to_contain_text(re.compile("^Token [0-3]:"))
     play.click()
     expect(play).to_have_text("Play")
+    lab.page.wait_for_timeout(1000)  # a step that was on its way may still arrive
     stopped = shown.words.inner_text()
     lab.page.wait_for_timeout(1000)
     assert shown.words.inner_text() == stopped
