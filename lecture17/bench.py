@@ -43,7 +43,7 @@ class Row:
     form: str
     N: int
     seconds: float
-    in_products: float | None = None  # seconds in units of those of `products` in turn with it
+    in_products: float | None = None  # seconds in units of those of `Products` in turn with it
     gflop: float | None = None
     share_of_bmm: float | None = None  # of the rate of batched 64 × 64 × 64 products
     times_sdpa: float | None = None  # in_products of attention at this N divided by this one: above 1 is quicker
@@ -134,13 +134,7 @@ def four_einsums(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor
 
 def median_seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
     """Median time of a call, over 3 to 50 calls in about `budget` seconds, after one to warm up."""
-    call()
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < budget and len(times) < 50):
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+    return statistics.median(in_turn([call], budget)[0])
 
 
 def in_turn(calls: Sequence[Callable[[], Any]], budget: float = 1.0) -> list[list[float]]:
@@ -179,11 +173,11 @@ class Products:
             torch.bmm(self.A, self.B, out=self.out)
 
 
-def measure(mixer: str, form: str, N: int, sdpa: Row | None, budget: float) -> Row:
+def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) -> Row:
     """One row: time, rate, the ratio of backward to forward, and memory of long sequences."""
     call, args = function(mixer, form), inputs(mixer, N)
-    with torch.no_grad():
-        times, beside = in_turn([lambda: call(*args), Products()], budget)
+    forward = torch.no_grad()(lambda: call(*args))
+    times, beside = in_turn([forward, Products()], budget)
     seconds, in_products = statistics.median(times), ratio(times, beside)
     state_or_features = 16 if mixer == "selective_scan" else D
     per_head = flops(mixer, "chunkwise" if form == "einsums" else form, N, state_or_features, D, CHUNK)
@@ -193,7 +187,6 @@ def measure(mixer: str, form: str, N: int, sdpa: Row | None, budget: float) -> R
         y, _ = call(*leaves)
         dy = torch.randn_like(y)
         wanted = [a for a in leaves if isinstance(a, Tensor)]
-        forward = torch.no_grad()(lambda: call(*args))
         backward = ratio(*in_turn([lambda: torch.autograd.grad(call(*leaves)[0], wanted, dy), forward], budget)) - 1
     return Row(
         mixer,
@@ -203,7 +196,7 @@ def measure(mixer: str, form: str, N: int, sdpa: Row | None, budget: float) -> R
         in_products,
         gflop=HEADS * per_head / 1e9,
         share_of_bmm=None if mixer in PER_CHANNEL else HEADS * per_head / Products.FLOPS / in_products,
-        times_sdpa=None if sdpa is None or sdpa.in_products is None else sdpa.in_products / in_products,
+        times_sdpa=None if sdpa is None else sdpa / in_products,
         backward=backward,
         memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and mixer != "softmax" else None,
     )
@@ -250,11 +243,12 @@ def _bytes(values: Any) -> int:
 def run(quick: bool = False) -> Iterator[Row]:
     """Measure every mixer and form, a row at a time."""
     lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
-    sdpa: dict[int, Row] = {}
+    sdpa = {}
     for N in sorted({n for form in lengths.values() for n in form}):
         if N <= 16384:  # beyond, attention alone would take minutes
-            sdpa[N] = measure("softmax", "parallel", N, None, budget)
-            yield sdpa[N]
+            attention = measure("softmax", "parallel", N, None, budget)
+            sdpa[N] = attention.in_products
+            yield attention
     for N in lengths["chunkwise"]:
         if N <= 16384:
             yield measure("ssd", "einsums", N, sdpa[N], budget)

@@ -13,13 +13,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from ._memory import empty_result
+from ._memory import BLOCK_NUMEL, empty_result
 from ._validation import state_dtype
 
 Block = Callable[..., tuple[Tensor, Tensor]]  # block(*pieces, *constants, state) -> (y, state after it)
-
-# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the cache.
-BLOCK_NUMEL = 2**18
 
 
 def rows_and_chunks(batch: int, chunk_numel: int) -> tuple[int, int]:

@@ -6,6 +6,9 @@ from torch import Tensor
 
 HUGE = 2**22  # bytes from which NumPy asks for huge pages
 
+# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the cache.
+BLOCK_NUMEL = 2**18
+
 
 def _keep_what_is_freed() -> None:
     """Let glibc keep freed memory for the next block instead of giving it back to the system.

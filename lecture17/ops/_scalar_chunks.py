@@ -31,11 +31,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from ._memory import Workspace, empty_result
+from ._memory import BLOCK_NUMEL, Workspace, empty_result
 from ._validation import check_finite
-
-# Numbers in one intermediate of a block: a mebibyte of float32, so that all of them fit the cache.
-BLOCK_NUMEL = 2**18
 
 # Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum/2} is far from overflow and from 0.
 LOWEST_SUM = -80.0
