@@ -1,10 +1,13 @@
 """Where results and intermediates lie: fresh pages from the system cost more than the arithmetic that fills them."""
 
+import weakref
+
 import numpy as np
 import torch
 from torch import Tensor
 
 HUGE = 2**22  # bytes from which NumPy asks for huge pages
+UNUSED = 2**28  # bytes of former results that are kept for the next ones
 
 # Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the cache.
 BLOCK_NUMEL = 2**18
@@ -25,16 +28,39 @@ _keep_what_is_freed()
 def empty_result(like: Tensor) -> Tensor:
     """Memory for a result of the shape and type of `like`, in the order of its axes.
 
-    A long one on a CPU is taken from NumPy, which asks the system for pages of two mebibytes (PyTorch does not): the
-    first write to each page stops at the system, and there are 512 times fewer.
+    A long one on a CPU lies where a former result of its size lay, if no tensor lies there any more. Otherwise NumPy
+    asks for it, in pages of two mebibytes (PyTorch does not): the first write to each page stops at the system, which
+    fills it with zeros, and there are 512 times fewer.
     """
     size = like.numel() * like.element_size()
     if like.device.type != "cpu" or size < HUGE:
         return torch.empty_like(like, memory_format=torch.contiguous_format)
-    numbers = torch.from_numpy(np.empty(size + 64, np.uint8))
+    numbers = torch.from_numpy(_borrow(size + 64))
     start = -numbers.data_ptr() % 64  # a line of the cache
     flat = like.new_empty(0).set_(numbers.untyped_storage(), start // like.element_size(), (like.numel(),), (1,))
     return flat.resize_(like.shape)
+
+
+_unused: dict[int, np.ndarray] = {}  # memory of results that are no more, by its id, the latest last
+
+
+def _borrow(size: int) -> np.ndarray:
+    """So many bytes, which are kept for another result when the last tensor or array that lies in them is gone."""
+    for key, numbers in list(_unused.items()):
+        if len(numbers) == size and _unused.pop(key, None) is not None:  # no other thread was quicker
+            break
+    else:
+        numbers = np.empty(size, np.uint8)
+    lent = numbers[:]
+    weakref.finalize(lent, _give_back, numbers).atexit = False
+    return lent
+
+
+def _give_back(numbers: np.ndarray) -> None:
+    _unused[id(numbers)] = numbers
+    for key in list(_unused):
+        if sum(map(len, list(_unused.values()))) > UNUSED:
+            _unused.pop(key, None)
 
 
 class Workspace:

@@ -73,9 +73,9 @@ class _Decays(NamedTuple):
     to_end: Tensor | None = None  # of k there
     total: Tensor | None = None  # of the state, in each chunk: (chunks, b, groups, heads per group, 1, 1)
 
-    def at_ends(self, S: Tensor) -> Tensor:
-        """What the first chunk takes for the state S, or what is left of S after the last."""
-        return S if self.half is None else S * self.half
+    def at_ends(self, S: Tensor, out: Tensor) -> None:
+        """Write what the first chunk takes for the state S, or what is left of S after the last."""
+        out.copy_(S) if self.half is None else torch.mul(S, self.half, out=out)
 
     def mask(self) -> Tensor:
         """[2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)."""
@@ -183,7 +183,7 @@ class _Attend(torch.autograd.Function):
         sequences = (Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
         blocks = _blocks(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
         for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
-            dS[rows] = _backward(a, states, dS[rows], *views)
+            _backward(a, states, dS[rows], *views)
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
 
 
@@ -199,7 +199,7 @@ def _forward(
         # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
         states = (S.new_empty if keep else work.take)((len(a.up) + 1, *S[rows].shape))
         states = (_divided if a.n is None else _masked)(work, a, S[rows], states, *views)
-        S[rows] = a.at_ends(states[-1])
+        a.at_ends(states[-1], out=S[rows])
         sums.append(views[-1].sum())
         if keep:
             kept.append(states)
@@ -220,7 +220,7 @@ def _divided(
 
     P = torch.bmm(q, k.mT, out=work.take((*q.shape[:2], q.shape[1]))).tril_()
     out = torch.bmm(P, v, out=work.take(v.shape))
-    states[0].transpose(2, 3).copy_(a.at_ends(S))
+    a.at_ends(S, out=states[0].transpose(2, 3))
     torch.bmm(k.mT, v, out=states[1:].flatten(4).flatten(0, 2))
     a.add_up(states)
     out.baddbmm_(q, states[:-1].flatten(4).flatten(0, 2))
@@ -240,7 +240,7 @@ def _masked(
     out = torch.bmm(_matrices(P), _matrices(v))
     del scores, P  # their memory is in the cache
 
-    states[0] = S
+    a.at_ends(S, out=states[0])
     torch.bmm(_matrices(_scaled(k, a.to_end)).mT, _matrices(v), out=_matrices(states[1:]))  # what each chunk adds
     a.add_up(states)
     out.baddbmm_(_matrices(_scaled(q, a.from_start)), _matrices(states[:-1]))
@@ -260,11 +260,12 @@ def _backward(
     dK: Tensor,
     dV: Tensor,
     dlog_a: Tensor,
-) -> Tensor:
-    """Write dQ, dK, dV and dlog_a, of some chunks by head; returns the gradient by the state in front of them.
+) -> None:
+    """Write dQ, dK, dV and dlog_a, of some chunks by head.
 
-    dS is the gradient by the state after them. In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by the fractional
-    parts, u = 2^n, w = what is left at the chunk's end, S the state before and D the gradient by that after:
+    dS is the gradient by the state after them, and becomes that by the state in front of them. In each chunk, with
+    P = mask ∘ Q Kᵀ, v and dy scaled by the fractional parts, u = 2^n, w = what is left at the chunk's end, S the state
+    before and D the gradient by that after:
 
         G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
     """
@@ -274,7 +275,7 @@ def _backward(
     k_end, dout_start = (x if factor is None else x * factor for x, factor in ((k, a.to_end), (dout, a.from_start)))
 
     dstates = torch.empty_like(states, memory_format=torch.contiguous_format)
-    dstates[-1] = a.at_ends(dS)
+    a.at_ends(dS, out=dstates[-1])
     torch.bmm(_matrices(q).mT, _matrices(dout_start), out=_matrices(dstates[:-1]))
     a.add_up(dstates, reverse=True)
 
@@ -306,4 +307,4 @@ def _backward(
     dQ.copy_(dq.sum_to_size(dQ.shape))
     dK.copy_(dk.sum_to_size(dK.shape))
     dlog_a.copy_(dlog[..., None])
-    return a.at_ends(dstates[0])
+    a.at_ends(dstates[0], out=dS)

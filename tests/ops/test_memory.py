@@ -1,12 +1,15 @@
-"""Long results lie in huge pages, intermediates of a block where the last one's lay, and freed memory is kept."""
+"""Long results lie where former ones lay, intermediates where those of the last block did; freed memory is kept."""
 
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lecture17.ops import _memory
 from lecture17.ops._memory import HUGE, Workspace, empty_result
@@ -37,12 +40,56 @@ def test_a_long_result_outlives_everything_it_was_made_from(monkeypatch: pytest.
         asked.append(size)
         return np.zeros(size, dtype)
 
+    monkeypatch.setattr(_memory, "_unused", {})
     monkeypatch.setattr(_memory.np, "empty", empty)
     results = [empty_result(torch.empty(HUGE // 4)).fill_(i) for i in range(3)]
     assert asked == [HUGE + 64] * 3  # a short one is PyTorch's: see the next line
     empty_result(torch.empty(HUGE // 4 - 1))
     assert len(asked) == 3
     assert [r.amin().item() for r in results] == [r.amax().item() for r in results] == [0, 1, 2]
+
+
+def test_a_result_lies_where_one_of_its_size_lay_that_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "_unused", {})
+    like = torch.empty(2, HUGE // 8)
+    first, other = empty_result(like), empty_result(torch.empty(HUGE // 2))
+    places = first.data_ptr(), other.data_ptr()
+    del first, other
+    again = [empty_result(like.T) for _ in range(2)]
+    assert again[0].data_ptr() == places[0]
+    assert again[0].shape == like.T.shape
+    assert again[1].data_ptr() not in places
+    assert empty_result(torch.empty(HUGE // 4, dtype=torch.float64)).data_ptr() == places[1]  # bytes count, not numbers
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda y: y[0, :1], lambda y: y.numpy(), lambda y: torch.ones(2, requires_grad=True) @ y]
+)
+def test_no_result_lies_where_something_still_refers_to(
+    hold: Callable[[Tensor], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view, an array on the same memory, and what the backward pass has kept."""
+    monkeypatch.setattr(_memory, "_unused", {})
+    like = torch.empty(2, HUGE // 8)
+    y = empty_result(like).fill_(1)
+    place, held = y.data_ptr(), hold(y)
+    del y
+    another = empty_result(like)
+    assert another.data_ptr() != place
+    del held
+    assert empty_result(like).data_ptr() == place
+
+
+def test_only_so_much_is_kept_for_later_and_the_latest_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "_unused", {})
+    monkeypatch.setattr(_memory, "UNUSED", 2 * (HUGE + 64))
+    results = [empty_result(torch.empty(HUGE // 4)) for _ in range(3)]
+    places = [r.data_ptr() for r in results]
+    while results:
+        del results[0]
+    again = [empty_result(torch.empty(HUGE // 4)) for _ in range(3)]
+    assert [r.data_ptr() for r in again[:2]] == places[1:]
+    assert again[2].data_ptr() not in places[1:]
 
 
 def test_a_block_finds_the_memory_of_the_last_one_and_no_request_that_of_another() -> None:
