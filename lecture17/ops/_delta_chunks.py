@@ -28,6 +28,18 @@ SUB_CHUNK = 32
 LOWEST_SUM = -20.0
 
 
+def products(*factors: tuple[Tensor, Tensor]) -> Tensor:
+    """a ∘ b of every pair, one below the other; b: (..., rows, d)."""
+    if torch.is_grad_enabled():
+        return torch.cat([a * b for a, b in factors], -2)
+    rows = [b.shape[-2] for _, b in factors]
+    _, model = factors[0]
+    out = model.new_empty(*model.shape[:-2], sum(rows), model.shape[-1])
+    for part, (a, b) in zip(out.split(rows, -2), factors, strict=True):
+        torch.mul(a, b, out=part)
+    return out
+
+
 def solve(
     Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
 ) -> tuple[Tensor, Tensor]:

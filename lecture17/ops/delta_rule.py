@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import segsum
-from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, solve
+from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, products, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -60,19 +60,21 @@ def _operands(
     β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t. Where the sums of log decays are small, M is
     one product of keys and queries decayed from the start and keys grown by as much."""
     L, beta = K.shape[-2], beta[..., None]
-    Y, H = -beta * V, torch.cat([beta * K, Q], -2)
+    Y = -beta * V
     if log_a is None:
+        H = torch.cat([beta * K, Q], -2)
         return Y, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None, None
     sums = log_a.cumsum(-1)
     start = torch.exp(sums)[..., None]  # from the start to t
-    decayed = H * torch.cat([start, start], -2)
-    if sums.amin() >= LOWEST_SUM:
+    H = products((beta * start, K), (start, Q))
+    if sums[..., -1].amin() >= LOWEST_SUM:
         grown = K / start
-        M, W = (decayed @ grown.mT).unflatten(-2, (2, L)).tril(), grown * start[..., -1:, :]
+        M, W = (H @ grown.mT).unflatten(-2, (2, L)).tril(), grown * start[..., -1:, :]
     else:
         decay = torch.exp(segsum(log_a))  # from j to t
-        M, W = (H @ K.mT).unflatten(-2, (2, L)) * decay[..., None, :, :], K * decay[..., -1, :, None]
-    return Y, decayed, M.flatten(-3, -2), W, None, start[..., -1:, :]
+        M = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, L)) * decay[..., None, :, :]
+        W = K * decay[..., -1, :, None]
+    return Y, H, M.flatten(-3, -2), W, None, start[..., -1:, :]
 
 
 @shapes_checked

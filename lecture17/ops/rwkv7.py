@@ -23,11 +23,10 @@ backend that cannot run raises ValueError naming the argument.
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import decayed_scores
-from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, solve
+from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, products, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -77,12 +76,12 @@ def _operands(
     L, removes = r.shape[-2], a * kappa
     low = torch.ones(L, L, dtype=r.dtype, device=r.device).tril()
     sums = low @ log_w  # NaN where log_w is -inf
-    if sums.amin() >= LOWEST_SUM:
+    if sums[..., -1, :].amin() >= LOWEST_SUM:
         decay = torch.exp(sums)
         growth = decay.reciprocal()
-        before = pad(decay[..., :-1, :], (0, 0, 1, 0), value=1)
-        H = torch.cat([before * kappa, decay * r], -2)
-        W = torch.cat([growth * removes, growth * k], -2)
+        first, later = kappa.split((1, L - 1), -2)
+        H = products((torch.ones_like(first), first), (decay[..., :-1, :], later), (decay, r))
+        W = products((growth, removes), (growth, k))
         M = (H @ W.mT).mul_(torch.cat([low.tril(-1), low]).repeat(1, 2))
         g = decay[..., -1, :]
         W = W * g[..., None, :]
