@@ -61,25 +61,3 @@ def _give_back(numbers: np.ndarray) -> None:
     for key in list(_unused):
         if sum(map(len, list(_unused.values()))) > UNUSED:
             _unused.pop(key, None)
-
-
-class Workspace:
-    """Intermediates of one block after another in the same memory: the order of requests says which is which."""
-
-    def __init__(self, like: Tensor) -> None:
-        self.like = like
-        self.taken: list[Tensor] = []
-        self.next = 0
-
-    def again(self) -> None:
-        """Begin the next block; what was taken for the last may be overwritten."""
-        self.next = 0
-
-    def take(self, shape: tuple[int, ...]) -> Tensor:
-        """Uninitialised memory of that shape."""
-        if self.next == len(self.taken):
-            self.taken.append(self.like.new_empty(shape))
-        elif self.taken[self.next].shape != shape:
-            self.taken[self.next] = self.like.new_empty(shape)
-        self.next += 1
-        return self.taken[self.next - 1]

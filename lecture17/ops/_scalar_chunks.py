@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from ._memory import BLOCK_NUMEL, Workspace, empty_result
+from ._memory import BLOCK_NUMEL, empty_result
 from ._validation import check_finite
 
 # Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum/2} is far from overflow and from 0.
@@ -193,53 +193,67 @@ def _forward(
     """y, the state after the last token, whether both are finite, and the states of each block if they are kept."""
     S = state.unflatten(1, (K.shape[2], -1)).clone()
     y = empty_result(V)
-    kept, sums, work = [], [], Workspace(S)
+    kept, sums = [], []
+    divided: dict[tuple[torch.Size, ...], _Divided] = {}  # by the shapes of k and v
     for rows, a, views in _blocks(log_a, S.dtype, chunk_size, divide, Q, K, V, y):
-        work.again()
-        # What is kept for the backward pass must outlive the block, what is not lies where the last one lay.
-        states = (S.new_empty if keep else work.take)((len(a.up) + 1, *S[rows].shape))
-        states = (_divided if a.n is None else _masked)(work, a, S[rows], states, *views)
+        shapes = tuple(x.shape for x in views[1:3])
+        if a.n is None and shapes not in divided:
+            divided[shapes] = _Divided(S[rows], *shapes)
+        states = (divided[shapes] if a.n is None else _masked)(a, S[rows], *views)
         a.at_ends(states[-1], out=S[rows])
         sums.append(views[-1].sum())
         if keep:
-            kept.append(states)
+            kept.append(states.clone())
     return y, S.flatten(1, 2), bool(torch.stack([*sums, S.sum()]).sum().isfinite()), kept
 
 
-def _divided(
-    work: Workspace, a: _Decays, S: Tensor, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor
-) -> Tensor:
-    """Write y, of some chunks by head, where decays are divided out; returns the states, S before the first chunk.
+class _Divided:
+    """The forward pass of some chunks by head where decays are divided out: memory and views for all blocks alike.
 
     The heads of a group differ in v alone: their v stand side by side as the columns of one matrix, as their states do.
+    Making the views anew for every block would take about as long as one of its matrix products.
     """
-    columns = V.transpose(3, 4)  # (c, b, g, L, h/g, d_v)
-    states = states.view(len(states), *S.shape[:2], S.shape[3], S.shape[2], S.shape[4])  # (c + 1, b, g, d_k, h/g, d_v)
-    k, q = (_matrices(work.take(x.shape).copy_(x)) for x in (K, Q))  # (c·b·g, L, d_k)
-    v = torch.mul(columns, a.down.transpose(3, 4), out=work.take(columns.shape)).flatten(4).flatten(0, 2)
 
-    P = torch.bmm(q, k.mT, out=work.take((*q.shape[:2], q.shape[1]))).tril_()
-    out = torch.bmm(P, v, out=work.take(v.shape))
-    a.at_ends(S, out=states[0].transpose(2, 3))
-    torch.bmm(k.mT, v, out=states[1:].flatten(4).flatten(0, 2))
-    a.add_up(states)
-    out.baddbmm_(q, states[:-1].flatten(4).flatten(0, 2))
-    torch.mul(out.view(columns.shape), a.up.transpose(3, 4), out=y.transpose(3, 4))
-    return states.transpose(3, 4)
+    def __init__(self, S: Tensor, K: torch.Size, V: torch.Size) -> None:
+        columns = (*V[:3], V[4], V[3], V[5])  # (c, b, g, L, h/g, d_v)
+        self.Q, self.V = S.new_empty(K), S.new_empty(columns)
+        memory = S.new_empty(max(K.numel(), V.numel()))  # y lies where k lay: once k has met q and v it is not needed
+        self.K, self.y = memory[: K.numel()].view(K), memory[: V.numel()].view(columns)
+        self.q, self.k = _matrices(self.Q), _matrices(self.K)  # (c·b·g, L, d_k)
+        self.v, self.out = (x.flatten(4).flatten(0, 2) for x in (self.V, self.y))  # (c·b·g, L, h/g·d_v)
+        self.P = S.new_empty(*self.q.shape[:2], self.q.shape[1])
+
+        states = S.new_empty(K[0] + 1, *S.shape[:2], S.shape[3], S.shape[2], S.shape[4])
+        self.states = states.transpose(3, 4)  # (c + 1, b, g, h/g, d_k, d_v)
+        self.before, self.after = (x.flatten(4).flatten(0, 2) for x in (states[:-1], states[1:]))
+        self.steps = list(zip(states[:-1].unbind(0), states[1:].unbind(0), strict=True))
+
+    def __call__(self, a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
+        """Write y; returns the states, S before the first chunk. The next call writes over them."""
+        self.K.copy_(K)
+        torch.mul(V.transpose(3, 4), a.down.transpose(3, 4), out=self.V)
+        a.at_ends(S, out=self.states[0])
+        torch.bmm(self.k.mT, self.v, out=self.after)
+        for before, after in self.steps:
+            after.add_(before)
+        self.Q.copy_(Q)
+        torch.bmm(self.q, self.k.mT, out=self.P).tril_()
+        torch.bmm(self.P, self.v, out=self.out).baddbmm_(self.q, self.before)
+        torch.mul(self.y, a.up.transpose(3, 4), out=y.transpose(3, 4))
+        return self.states
 
 
-def _masked(
-    work: Workspace, a: _Decays, S: Tensor, states: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor
-) -> Tensor:
-    """`_divided` for any decays: every head has a mask of its own."""
-    k, q = (work.take(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
-    v = torch.mul(V, a.down, out=work.take(V.shape))  # (c, b, g, h/g, L, d_v)
+def _masked(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
+    """What `_Divided` does, for any decays: every head has a mask of its own."""
+    k, q = (S.new_empty(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
+    v = _gathered(V, a.down)  # (c, b, g, h/g, L, d_v)
 
     scores = torch.bmm(_matrices(q), _matrices(k).mT).view(*k.shape[:-1], -1)
     P = a.mask().mul_(scores)  # (c, b, g, h/g, L, L)
     out = torch.bmm(_matrices(P), _matrices(v))
     del scores, P  # their memory is in the cache
 
+    states = S.new_empty(len(K) + 1, *S.shape)
     a.at_ends(S, out=states[0])
     torch.bmm(_matrices(_scaled(k, a.to_end)).mT, _matrices(v), out=_matrices(states[1:]))  # what each chunk adds
     a.add_up(states)
