@@ -168,9 +168,9 @@ class _Chunk(torch.autograd.Function):
         dexponent[:, 0] *= h
         ones = A.new_ones(1, A.shape[1])  # a row times a matrix: many times quicker here than .sum(2)
         return (
-            (ones @ (dexponent * A.mT)).squeeze(2),
+            (ones @ torch.mul(dexponent, A.mT, out=decay)).squeeze(2),
             (B[:, :, None, :] @ dstates).squeeze(2),
-            (dexponent * delta[:, :, None, :]).sum((0, 1)).mT,
+            dexponent.mul_(delta[:, :, None, :]).sum((0, 1)).mT,
             (written[:, :, None, :] @ dstates.mT).squeeze(2),
             (dy[:, :, None, :] @ states.mT).squeeze(2),
             dh,
