@@ -1,10 +1,11 @@
 """`python -m lecture17 bench`: every mixer in every form on this machine, beside its own matrix products and attention.
 
 Times are medians over repeats, in float32, batch 1, forward pass without gradients. Two yardsticks are measured in the
-same run: batched 64 × 64 × 64 products, which take turns with what is measured, and causal scaled_dot_product_attention
-at the same N. Machines are quicker at one minute than at the next, and by up to two times: so rows are compared by
-their times in units of the products beside them. FLOPs are those of `lecture17.flops`. Memory is the peak of a process
-of its own beyond what the inputs take.
+same run: batched 64 × 64 × 64 products on operands that stay in the cache, which take turns with what is measured, and
+causal scaled_dot_product_attention at the same N. What torch.bmm reaches when it makes the products of a whole sequence
+at once has rows of its own. Machines are quicker at one minute than at the next, and by up to two times: so rows are
+compared by their times in units of the products beside them. FLOPs are those of `lecture17.flops`. Memory is the peak
+of a process of its own beyond what the inputs take.
 """
 
 import json
@@ -161,23 +162,33 @@ def ratio(seconds: list[float], others: list[float]) -> float:
 
 
 class Products:
-    """Batched 64 × 64 × 64 products whose operands and results stay in the cache."""
+    """Batched 64 × 64 × 64 products, so many of so many matrices: as they stand, their operands stay in the cache."""
 
-    FLOPS = 20 * 64 * 2 * 64**3
-
-    def __init__(self) -> None:
-        self.A, self.B, self.out = torch.randn(3, 64, 64, 64)
+    def __init__(self, matrices: int = 64, products: int = 80) -> None:
+        self.A, self.B, self.out = torch.randn(3, matrices, 64, 64)
+        self.products = products
+        self.flops = products * matrices * 2 * 64**3
 
     def __call__(self) -> None:
-        for _ in range(20):
+        for _ in range(self.products):
             torch.bmm(self.A, self.B, out=self.out)
+
+
+def products_of_a_sequence(N: int, budget: float) -> Row:
+    """What the four products of SSD cost when each is made for all chunks at once: their operands leave the cache."""
+    of_sequence, yardstick = Products(HEADS * N // CHUNK, 4), Products()
+    times, beside = in_turn([of_sequence, yardstick], budget)
+    share = of_sequence.flops / yardstick.flops / ratio(times, beside)
+    gflop = of_sequence.flops / 1e9
+    return Row("products", "bmm", N, statistics.median(times), ratio(times, beside), gflop, share)
 
 
 def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) -> Row:
     """One row: time, rate, the ratio of backward to forward, and memory of long sequences."""
     call, args = function(mixer, form), inputs(mixer, N)
     forward = torch.no_grad()(lambda: call(*args))
-    times, beside = in_turn([forward, Products()], budget)
+    yardstick = Products()
+    times, beside = in_turn([forward, yardstick], budget)
     seconds, in_products = statistics.median(times), ratio(times, beside)
     state_or_features = 16 if mixer == "selective_scan" else D
     per_head = flops(mixer, "chunkwise" if form == "einsums" else form, N, state_or_features, D, CHUNK)
@@ -195,7 +206,7 @@ def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) ->
         seconds,
         in_products,
         gflop=HEADS * per_head / 1e9,
-        share_of_bmm=None if mixer in PER_CHANNEL else HEADS * per_head / Products.FLOPS / in_products,
+        share_of_bmm=None if mixer in PER_CHANNEL else HEADS * per_head / yardstick.flops / in_products,
         times_sdpa=None if sdpa is None else sdpa / in_products,
         backward=backward,
         memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and mixer != "softmax" else None,
@@ -250,6 +261,7 @@ def run(quick: bool = False) -> Iterator[Row]:
             sdpa[N] = attention.in_products
             yield attention
     for N in lengths["chunkwise"]:
+        yield products_of_a_sequence(N, budget)
         if N <= 16384:
             yield measure("ssd", "einsums", N, sdpa[N], budget)
     for mixer in MIXERS:

@@ -21,7 +21,7 @@ def test_every_mixer_and_form_has_a_row(rows: list[bench.Row]) -> None:
     found = {(r.mixer, r.form) for r in rows}
     forms = {"parallel", "recurrent", "chunkwise", "step"}
     expected = {(m, f) for m in bench.MIXERS for f in forms} - {("wkv4", "chunkwise")}
-    assert found == expected | {("softmax", "parallel"), ("ssd", "einsums")}
+    assert found == expected | {("softmax", "parallel"), ("products", "bmm"), ("ssd", "einsums")}
     assert all(r.seconds > 0 for r in rows)
 
 
@@ -34,10 +34,19 @@ def test_what_is_compared_takes_turns_and_is_compared_round_by_round() -> None:
     assert bench.ratio(*slow_for_a_while) == 0.5
 
 
-def test_the_products_of_the_yardstick_are_counted_rightly() -> None:
+@pytest.mark.parametrize("products", [bench.Products(), bench.Products(16, 4)], ids=["yardstick", "sequence"])
+def test_the_products_of_the_yardsticks_are_counted_rightly(products: bench.Products) -> None:
     with FlopCounterMode(display=False) as counter:
-        bench.Products()()
-    assert counter.get_total_flops() == bench.Products.FLOPS
+        products()
+    assert counter.get_total_flops() == products.flops
+
+
+def test_the_products_of_a_sequence_are_those_of_ssd() -> None:
+    row = bench.products_of_a_sequence(1024, budget=0.0)
+    assert row.gflop == 4 * (bench.HEADS * 1024 // bench.CHUNK) * 2 * 64**3 / 1e9
+    assert row.share_of_bmm is not None
+    assert row.in_products is not None
+    assert row.share_of_bmm * row.in_products == pytest.approx(row.gflop * 1e9 / bench.Products().flops)
 
 
 def test_rows_can_be_printed_and_read_back(rows: list[bench.Row]) -> None:
