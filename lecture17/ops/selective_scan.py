@@ -166,11 +166,13 @@ class _Chunk(torch.autograd.Function):
         dexponent = before  # of the decay, which that state is multiplied by
         dexponent[:, 1:] *= states[:, :-1]
         dexponent[:, 0] *= h
-        ones = A.new_ones(1, A.shape[1])  # a row times a matrix: many times quicker here than .sum(2)
+        # Sums are rows of ones times matrices, which is many times quicker here than .sum(2) and .sum((0, 1)).
+        by_delta = A.new_ones(1, A.shape[1]) @ torch.mul(dexponent, A.mT, out=decay)
+        by_A = A.new_ones(1, delta[..., 0].numel()) @ dexponent.mul_(delta[:, :, None, :]).flatten(2).flatten(0, 1)
         return (
-            (ones @ torch.mul(dexponent, A.mT, out=decay)).squeeze(2),
+            by_delta.squeeze(2),
             (B[:, :, None, :] @ dstates).squeeze(2),
-            dexponent.mul_(delta[:, :, None, :]).sum((0, 1)).mT,
+            by_A.view_as(A.mT).mT,
             (written[:, :, None, :] @ dstates.mT).squeeze(2),
             (dy[:, :, None, :] @ states.mT).squeeze(2),
             dh,
