@@ -50,7 +50,7 @@ for N in (1024, 65536, 1_048_576):
         name: chooser.size(chooser.compute(chooser.Params(N=N)).costs[name].memory)
         for name in ("softmax", "hybrid", "ssd", "wkv4")
     }
-    print(f"carried by a layer of 8 heads, N = {N:9,}:", ", ".join(map(": ".join, carried.items())))
+    print(f"8 heads, N = {N:9,}:", ", ".join(map(": ".join, carried.items())))
 
 cache = flops.carried("softmax", 65536, r, d)
 hybrid = chooser.compute(chooser.Params(N=65536)).costs["hybrid"].memory
@@ -153,15 +153,15 @@ for mixer in ("softmax", *bench.MIXERS):
         seconds = softmax_step(N) if mixer == "softmax" else bench.step_seconds(mixer, N, budget)
         rows.append(bench.Row(mixer, "step", N, seconds))
 
-print(f"{'milliseconds':20}" + "".join(f"{f'N = {N:,}':>12}" for N in trained_at), end="")
-print("".join(f"{f'step, {N:,}':>14}" for N in stepped_at))
+print(f"{'milliseconds':17}" + "".join(f"{f'N = {N:,}':>11}" for N in trained_at), end="")
+print("".join(f"{f'step, {N:,}':>13}" for N in stepped_at))
 for mixer in ("softmax", *bench.MIXERS):
     times = {(row.form == "step", row.N): 1e3 * row.seconds for row in rows if row.mixer == mixer}
-    cells = [f"{times.get((False, N), np.nan):12.3g}" for N in trained_at]
-    cells += [f"{times[True, N]:14.3g}" for N in stepped_at]
-    print(f"{chooser.NAMES[mixer]:20}", *cells, sep="")
+    cells = [f"{times[False, N]:11.3g}" if (False, N) in times else " " * 11 for N in trained_at]
+    cells += [f"{times[True, N]:13.3g}" for N in stepped_at]
+    print(f"{chooser.NAMES[mixer]:17}", *cells, sep="")
 run = "full run" if full else "QUICK run, for tests (for the full one set full = True)"
-print(f"{run}, {np.datetime64('today')}; {bench.machine()}")
+print(f"{run}, {np.datetime64('today')}", bench.machine(), sep="\n")
 
 # %%
 def time_of(mixer: str, phase: str, N: int) -> float:
