@@ -14,8 +14,7 @@ INSTALLED := .venv/.installed-$(EXTRAS)
 .DEFAULT_GOAL := lab
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb \
-		--LabApp.news_url=None $(ARGS)
+	$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
