@@ -100,8 +100,9 @@ def _decays(log_a: Tensor, dtype: torch.dtype, at_a_time: int, divide: bool) -> 
     half = of_block.sum(1) / 2
     lowest = 2 * half.flatten(1).amin(1)
     start = (of_block.cumsum(1) - of_block - half[:, None]).flatten(0, 1)[: len(c)]  # sums at the start of each chunk
-    up, down = ((start + c).exp2_().to(dtype), (-start - c).exp2_().to(dtype)) if divide else (c, c)
-    by_block = zip(*(x.split(at_a_time) for x in (c, up, down)), half.exp2().to(dtype), lowest.tolist(), strict=True)
+    up = (start + c).exp2_()  # out of range where it is not taken
+    up_and_down = (x.to(dtype).split(at_a_time) for x in (up, up.reciprocal()))
+    by_block = zip(c.split(at_a_time), *up_and_down, half.exp2().to(dtype), lowest.tolist(), strict=True)
     for c_block, *factors, low in by_block:
         yield _Decays(*factors) if divide and low >= LOWEST_SUM else _exact(c_block, dtype)
 
@@ -194,13 +195,13 @@ def _forward(
     S = state.unflatten(1, (K.shape[2], -1)).clone()
     y = empty_result(V)
     kept, sums = [], []
-    divided: dict[tuple[torch.Size, ...], _Divided] = {}  # by the shapes of k and v
+    divided: dict[torch.Size, _Divided] = {}  # by the shape of the decays
     for rows, a, views in _blocks(log_a, S.dtype, chunk_size, divide, Q, K, V, y):
-        shapes = tuple(x.shape for x in views[1:3])
-        if a.n is None and shapes not in divided:
-            divided[shapes] = _Divided(S[rows], *shapes)
-        states = (divided[shapes] if a.n is None else _masked)(a, S[rows], *views)
-        a.at_ends(states[-1], out=S[rows])
+        if a.n is None and a.up.shape not in divided:
+            divided[a.up.shape] = _Divided(S[rows], *views[1:3])
+        state_of_rows = S[rows]
+        states = (divided[a.up.shape] if a.n is None else _masked)(a, state_of_rows, *views)
+        a.at_ends(states[-1], out=state_of_rows)
         sums.append(views[-1].sum())
         if keep:
             kept.append(states.clone())
@@ -214,16 +215,16 @@ class _Divided:
     Making the views anew for every block would take about as long as one of its matrix products.
     """
 
-    def __init__(self, S: Tensor, K: torch.Size, V: torch.Size) -> None:
-        columns = (*V[:3], V[4], V[3], V[5])  # (c, b, g, L, h/g, d_v)
-        self.Q, self.V = S.new_empty(K), S.new_empty(columns)
+    def __init__(self, S: Tensor, K: Tensor, V: Tensor) -> None:
+        self.Q, v = S.new_empty(K.shape), S.new_empty(V.transpose(3, 4).shape)  # (c, b, g, L, h/g, d_v)
         memory = S.new_empty(max(K.numel(), V.numel()))  # y lies where k lay: once k has met q and v it is not needed
-        self.K, self.y = memory[: K.numel()].view(K), memory[: V.numel()].view(columns)
+        self.K, y = memory[: K.numel()].view(K.shape), memory[: V.numel()].view(v.shape)
+        self.V, self.y = v.transpose(3, 4), y.transpose(3, 4)  # (c, b, g, h/g, L, d_v)
         self.q, self.k = _matrices(self.Q), _matrices(self.K)  # (c·b·g, L, d_k)
-        self.v, self.out = (x.flatten(4).flatten(0, 2) for x in (self.V, self.y))  # (c·b·g, L, h/g·d_v)
+        self.v, self.out = (x.flatten(4).flatten(0, 2) for x in (v, y))  # (c·b·g, L, h/g·d_v)
         self.P = S.new_empty(*self.q.shape[:2], self.q.shape[1])
 
-        states = S.new_empty(K[0] + 1, *S.shape[:2], S.shape[3], S.shape[2], S.shape[4])
+        states = S.new_empty(len(K) + 1, *S.shape[:2], S.shape[3], S.shape[2], S.shape[4])
         self.states = states.transpose(3, 4)  # (c + 1, b, g, h/g, d_k, d_v)
         self.before, self.after = (x.flatten(4).flatten(0, 2) for x in (states[:-1], states[1:]))
         self.steps = list(zip(states[:-1].unbind(0), states[1:].unbind(0), strict=True))
@@ -231,7 +232,7 @@ class _Divided:
     def __call__(self, a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
         """Write y; returns the states, S before the first chunk. The next call writes over them."""
         self.K.copy_(K)
-        torch.mul(V.transpose(3, 4), a.down.transpose(3, 4), out=self.V)
+        torch.mul(V, a.down, out=self.V)
         a.at_ends(S, out=self.states[0])
         torch.bmm(self.k.mT, self.v, out=self.after)
         for before, after in self.steps:
@@ -239,7 +240,7 @@ class _Divided:
         self.Q.copy_(Q)
         torch.bmm(self.q, self.k.mT, out=self.P).tril_()
         torch.bmm(self.P, self.v, out=self.out).baddbmm_(self.q, self.before)
-        torch.mul(self.y, a.up.transpose(3, 4), out=y.transpose(3, 4))
+        torch.mul(self.y, a.up, out=y)
         return self.states
 
 
