@@ -178,9 +178,9 @@ def products_of_a_sequence(N: int, budget: float) -> Row:
     """What the four products of SSD cost when each is made for all chunks at once: their operands leave the cache."""
     of_sequence, yardstick = Products(HEADS * N // CHUNK, 4), Products()
     times, beside = in_turn([of_sequence, yardstick], budget)
-    share = of_sequence.flops / yardstick.flops / ratio(times, beside)
-    gflop = of_sequence.flops / 1e9
-    return Row("products", "bmm", N, statistics.median(times), ratio(times, beside), gflop, share)
+    seconds, in_products = statistics.median(times), ratio(times, beside)
+    share = of_sequence.flops / yardstick.flops / in_products
+    return Row("products", "bmm", N, seconds, in_products, of_sequence.flops / 1e9, share)
 
 
 def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) -> Row:
