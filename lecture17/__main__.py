@@ -182,9 +182,9 @@ def bench(
     for row in rows:
         table.add_row(*benchmark.cells(row))
     console.print(table)
-    console.print(benchmark.machine(), highlight=False)
+    console.print(benchmark.machine(gpu), highlight=False)
     if json is not None:
-        json.write_text(benchmark.to_json(rows), encoding="utf-8")
+        json.write_text(benchmark.to_json(rows, gpu), encoding="utf-8")
 
 
 @app.command()

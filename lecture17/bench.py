@@ -107,7 +107,7 @@ def function(mixer: str, form: str) -> Callable[..., Any]:
         return four_einsums
     if form == "chunkwise":
         chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
-        return lambda *args: chunkwise(*args, chunk_size=CHUNK)
+        return lambda *args, **options: chunkwise(*args, chunk_size=CHUNK, **options)
     return getattr(import_module(f"lecture17.ops.{mixer}"), form)
 
 
@@ -290,46 +290,58 @@ def step_seconds(mixer: str, N: int, budget: float) -> float:
 
 
 def backends(device: str, quick: bool = False) -> Iterator[Row]:
-    """The mixers with kernels, chunkwise in PyTorch and, on a GPU, in Triton: a row each, with the backward pass."""
+    """The mixers with kernels, chunkwise in PyTorch and, on a GPU, in Triton: a row each, with the backward pass.
+
+    On a GPU also in bfloat16, beside PyTorch's causal attention.
+    """
     lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
+    ways = [("torch", torch.float32)]
+    if device == "cuda":
+        ways += [("triton", torch.float32), ("triton", torch.bfloat16)]
+        for N in lengths["chunkwise"]:
+            yield measure_backend("softmax", N, "torch", torch.bfloat16, device, budget)
     for mixer in WITH_KERNELS:
         for N in lengths["chunkwise"]:
-            for backend in ("torch", "triton") if device == "cuda" else ("torch",):
-                yield measure_backend(mixer, N, backend, device, budget)
+            for backend, dtype in ways:
+                yield measure_backend(mixer, N, backend, dtype, device, budget)
 
 
-def measure_backend(mixer: str, N: int, backend: str, device: str, budget: float) -> Row:
+def measure_backend(mixer: str, N: int, backend: str, dtype: torch.dtype, device: str, budget: float) -> Row:
     """One row of `backends`."""
-    chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
-    leaves = [a.to(device).requires_grad_() for a in inputs(mixer, N)]
+    form, options = ("parallel", {}) if mixer == "softmax" else ("chunkwise", {"backend": backend})
+    call = function(mixer, form)
+    leaves = [a.to(device, dtype).requires_grad_() for a in inputs(mixer, N)]
 
-    def forward() -> Any:
-        return finished(chunkwise(*leaves, chunk_size=CHUNK, backend=backend))
+    def forward() -> Tensor:
+        results = call(*leaves, **options)
+        return finished(results if mixer == "softmax" else results[0])
 
-    dy = torch.randn_like(forward()[0])
-    both = [torch.no_grad()(forward), lambda: finished(torch.autograd.grad(forward()[0], leaves, dy))]
+    dy = torch.randn_like(forward())
+    both = [torch.no_grad()(forward), lambda: finished(*torch.autograd.grad(forward(), leaves, dy))]
     alone, with_backward = in_turn(both, budget)
     backward = ratio(with_backward, alone) - 1
-    return Row(mixer, f"chunkwise, {backend}", N, statistics.median(alone), backward=backward)
+    words = [form, backend, *(["bf16"] if dtype == torch.bfloat16 else [])]
+    return Row(mixer, ", ".join(words), N, statistics.median(alone), backward=backward)
 
 
-def finished(results: Any) -> Any:
-    """The results, once the GPU that they may be on has them."""
-    if results[0].is_cuda:
+def finished(result: Tensor, *others: Tensor) -> Tensor:
+    """The result, once the GPU that it may be on has it."""
+    if result.is_cuda:
         torch.cuda.synchronize()
-    return results
+    return result
 
 
-def machine() -> str:
-    """The machine in words, for a caption."""
+def machine(gpu: bool = False) -> str:
+    """The machine in words, for a caption: its processor, or its GPU."""
+    chip = torch.cuda.get_device_name() if gpu else platform.machine()
     cores, threads = psutil.cpu_count(logical=False), torch.get_num_threads()
     versions = f"Python {platform.python_version()}, PyTorch {torch.__version__.split('+')[0]}"
-    return f"{platform.machine()}, {cores or '?'} cores, {threads} threads, {platform.system()}, {versions}, float32"
+    return f"{chip}, {cores or '?'} cores, {threads} threads, {platform.system()}, {versions}, float32"
 
 
-def to_json(rows: list[Row]) -> str:
+def to_json(rows: list[Row], gpu: bool = False) -> str:
     """The rows and the machine as JSON."""
-    return json.dumps({"machine": machine(), "rows": [asdict(r) for r in rows]}, indent=1) + "\n"
+    return json.dumps({"machine": machine(gpu), "rows": [asdict(r) for r in rows]}, indent=1) + "\n"
 
 
 HEADER = ("mixer", "form", "N", "ms", "GFLOP", "of bmm", "× sdpa", "backward", "memory")

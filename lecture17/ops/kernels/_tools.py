@@ -149,6 +149,7 @@ def _pass_states(
     BK: tl.constexpr,
     BV: tl.constexpr,
     REVERSE: tl.constexpr,
+    AHEAD: tl.constexpr,
 ):
     bh = tl.program_id(0).to(tl.int64)
     k = tl.program_id(1) * BK + tl.arange(0, BK)
@@ -156,7 +157,7 @@ def _pass_states(
     slot = bh * (chunks + 1)
     S = load_state(first, bh, k, v, DK, DV)
     store_state(states, S, slot + (chunks if REVERSE else 0), k, v, DK, DV)
-    for i in range(chunks):
+    for i in tl.range(0, chunks, num_stages=AHEAD):
         c = chunks - 1 - i if REVERSE else i
         to = c if REVERSE else c + 1
         decay = tl.load(total + (bh * chunks + c) * DECAYS + k % DECAYS, mask=k < DK, other=0.0)
@@ -173,6 +174,7 @@ def pass_states(states: Tensor, total: Tensor, first: Tensor, reverse: bool = Fa
     states: (b·h, chunks + 1, d_k, d_v), total: (b·h, chunks, d_k or 1), first: (b, h, d_k, d_v).
     """
     bh, slots, dk, dv = states.shape
-    sizes = {"DK": dk, "DV": dv, "DECAYS": total.shape[-1], "BK": 16, "BV": tile(dv), "REVERSE": reverse}
-    grid = (bh, triton.cdiv(dk, 16), triton.cdiv(dv, sizes["BV"]))
+    # Chunks come one after another: many small programs, and the numbers of the next chunks under way.
+    sizes = {"DK": dk, "DV": dv, "DECAYS": total.shape[-1], "BK": 4, "BV": tile(dv), "REVERSE": reverse, "AHEAD": 6}
+    grid = (bh, triton.cdiv(dk, sizes["BK"]), triton.cdiv(dv, sizes["BV"]))
     launch(_pass_states, grid, states, total, first, slots - 1, **sizes)

@@ -34,7 +34,7 @@ from ._tools import (
 
 LOWEST = tl.constexpr(-189.0)  # log₂, half as much again as that of float32's least normal number: 2^LOWEST is 0
 PER_LN = tl.constexpr(1.4426950408889634)  # log₂ e
-LONGEST_CHUNK = 64  # what a program of 8 warps holds without spilling registers
+LONGEST_CHUNK = 64  # what a program holds in its registers
 
 
 @triton.jit
@@ -284,12 +284,7 @@ class _Scan:
         self.bh, self.chunks = b * heads, triton.cdiv(self.N, chunk)
         self.sizes = {"HEADS": heads, "SHARE": heads // B.shape[2], "DK": dk, "DV": dv, "L": chunk}
         side = 128 // x.element_size()
-        self.sizes |= {
-            "BK": tile(dk, side),
-            "BV": tile(dv, side),
-            "num_warps": 8 if chunk >= 64 else 4,
-            "num_stages": 2,
-        }
+        self.sizes |= {"BK": tile(dk, side), "BV": tile(dv, side), "num_warps": 4, "num_stages": 3}
         self.over_k, self.over_v = triton.cdiv(dk, self.sizes["BK"]), triton.cdiv(dv, self.sizes["BV"])
         self.n, self.f = state.new_empty(2, self.bh, self.chunks * chunk)
         self.total = state.new_empty(self.bh, self.chunks, 1)
