@@ -13,6 +13,7 @@ the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shap
     E: (d_k, d_v) or None for 0, g: (d_k or 1, 1) or None for 1, S: (d_k, d_v)
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -28,15 +29,20 @@ SUB_CHUNK = 32
 LOWEST_SUM = -20.0
 
 
-def products(*factors: tuple[Tensor, Tensor]) -> Tensor:
-    """a ∘ b of every pair, one below the other; b: (..., rows, d)."""
+def products(*factors: tuple[Tensor, ...]) -> Tensor:
+    """The product of each tuple, entry by entry, one below the other; the last factor of each: (..., rows, d)."""
     if torch.is_grad_enabled():
-        return torch.cat([a * b for a, b in factors], -2)
-    rows = [b.shape[-2] for _, b in factors]
-    _, model = factors[0]
+        return torch.cat([reduce(torch.mul, of_part) for of_part in factors], -2)
+    rows = [of_part[-1].shape[-2] for of_part in factors]
+    model = factors[0][-1]
     out = model.new_empty(*model.shape[:-2], sum(rows), model.shape[-1])
-    for part, (a, b) in zip(out.split(rows, -2), factors, strict=True):
-        torch.mul(a, b, out=part)
+    for part, (first, *others) in zip(out.split(rows, -2), factors, strict=True):
+        if others:
+            torch.mul(first, others.pop(0), out=part)
+        else:
+            part.copy_(first)
+        for other in others:
+            part.mul_(other)
     return out
 
 

@@ -65,29 +65,34 @@ def _check_unit(kappa: Tensor) -> None:
         )
 
 
+def _masks(L: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """(L, L) with 1 from each token to itself and later ones; (2L, 2L), that for [κ̂; r] against [a ∘ κ̂; k]."""
+    low = like.new_ones(L, L).tril()
+    return low, torch.cat([low.tril(-1), low]).repeat(1, 2)
+
+
 def _operands(
-    r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
+    masks: tuple[Tensor, Tensor], r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Y, H, M, W, E, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
 
     M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between. Where the sums of log decays are small
     that is one product of [κ̂; r] decayed from the start and [a ∘ κ̂; k] grown by as much, otherwise `decayed_scores`.
     """
-    L, removes = r.shape[-2], a * kappa
-    low = torch.ones(L, L, dtype=r.dtype, device=r.device).tril()
+    L, (low, mask) = r.shape[-2], masks
     sums = low @ log_w  # NaN where log_w is -inf
     if sums[..., -1, :].amin() >= LOWEST_SUM:
         decay = torch.exp(sums)
         growth = decay.reciprocal()
         first, later = kappa.split((1, L - 1), -2)
-        H = products((torch.ones_like(first), first), (decay[..., :-1, :], later), (decay, r))
-        W = products((growth, removes), (growth, k))
-        M = (H @ W.mT).mul_(torch.cat([low.tril(-1), low]).repeat(1, 2))
+        H = products((first,), (decay[..., :-1, :], later), (decay, r))
+        W = products((growth, a, kappa), (growth, k))
+        M = (H @ W.mT).mul_(mask)
         g = decay[..., -1, :]
-        W = W * g[..., None, :]
+        W = W * g[..., None, :] if torch.is_grad_enabled() else W.mul_(g[..., None, :])
     else:
         w = torch.exp(log_w)
-        keys = torch.stack([removes, k], -3)
+        keys = torch.stack([a * kappa, k], -3)
         M, H, W, g = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
         own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
         M = M + torch.stack([torch.zeros_like(own), own], -4)
@@ -103,7 +108,8 @@ def parallel(
     S = _start(r, log_w, k, v, kappa, a, state)
     if v.shape[1] == 0:
         return v.clone(), S
-    y, S = solve(*_operands(*(s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))), S)
+    operands = (s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))
+    y, S = solve(*_operands(_masks(v.shape[1], S), *operands), S)
     y = y.transpose(1, 2).to(v.dtype)
     check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
     return y, S
@@ -143,13 +149,14 @@ def chunkwise(
     if kernels:
         return kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
     length = min(chunk_size, SUB_CHUNK, max(v.shape[1], 1))
+    masks = _masks(length, S)
 
     def block(
         r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, S: Tensor
     ) -> tuple[Tensor, Tensor]:
         tokens = v.shape[1]
         r, log_w, k, v, kappa, a = (to_chunks(s, length) for s in (r, log_w, k, v, kappa, a))
-        operands = _operands(r, log_w.contiguous(), k, v.contiguous(), kappa, a)
+        operands = _operands(masks, r, log_w.contiguous(), k, v.contiguous(), kappa, a)
         y, S_after = carry(*operands, S.flatten(0, 1))
         return from_chunks(y, len(S), tokens), S_after.view_as(S)
 
