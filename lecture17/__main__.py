@@ -152,7 +152,8 @@ def bench(
     """Measure every mixer in every form on this machine: time, memory, FLOPs, and attention beside them.
 
     of bmm: share of the rate of batched 64 × 64 × 64 products. × sdpa: how many times quicker than PyTorch's causal
-    attention. backward: in forward passes. memory: peak beyond the inputs, in bytes of inputs and outputs.
+    attention; × loop: than its own recurrent form. ÷ N/4: its time divided by that for a quarter of the tokens.
+    backward: in forward passes. memory: peak beyond the inputs, in bytes of inputs and outputs.
     """
     import torch
     from rich.console import Console
@@ -161,7 +162,7 @@ def bench(
 
     from . import bench as benchmark
 
-    console = Console(width=100)
+    console = Console(width=110)
     if explorers:
         from . import widgets
         from .widgets._explorer import Explorer
@@ -177,10 +178,12 @@ def bench(
     measured = benchmark.backends("cuda", quick) if gpu else benchmark.run(quick)
     rows = list(track(measured, "measuring", console=Console(stderr=True), transient=True, total=None))
     table = Table(box=None, pad_edge=False)
-    for i, name in enumerate(benchmark.HEADER):
+    columns = [(name, *cells) for name, *cells in zip(benchmark.HEADER, *map(benchmark.cells, rows), strict=True)]
+    names, *lines = zip(*(column for column in columns if any(column[1:])), strict=True)
+    for i, name in enumerate(names):
         table.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*benchmark.cells(row))
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
     console.print(benchmark.machine(gpu), highlight=False)
     if json is not None:

@@ -4,8 +4,8 @@ Times are medians over repeats, in float32, batch 1, forward pass without gradie
 same run: batched 64 × 64 × 64 products on operands that stay in the cache, which take turns with what is measured, and
 causal scaled_dot_product_attention at the same N. What torch.bmm reaches when it makes the products of a whole sequence
 at once has rows of its own. Machines are quicker at one minute than at the next, and by up to two times: so rows are
-compared by their times in units of the products beside them. FLOPs are those of `lecture17.flops`. Memory is the peak
-of a process of its own beyond what the inputs take.
+compared by their times in units of the products beside them, or take turns themselves. FLOPs are those of
+`lecture17.flops`. Memory is the peak of a process of its own beyond what the inputs take.
 """
 
 import json
@@ -48,6 +48,8 @@ class Row:
     gflop: float | None = None
     share_of_bmm: float | None = None  # of the rate of batched 64 × 64 × 64 products
     times_sdpa: float | None = None  # in_products of attention at this N divided by this one: above 1 is quicker
+    times_loop: float | None = None  # seconds of the recurrent form divided by these, in turn
+    growth: float | None = None  # these seconds divided by those for a quarter of the tokens, in turn
     backward: float | None = None  # seconds of a backward pass divided by those of the forward pass
     memory: float | None = None  # peak extra bytes divided by the bytes of inputs and outputs
 
@@ -188,8 +190,16 @@ def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) ->
     call, args = function(mixer, form), inputs(mixer, N)
     forward = torch.no_grad()(lambda: call(*args))
     yardstick = Products()
-    times, beside = in_turn([forward, yardstick], budget)
-    seconds, in_products = statistics.median(times), ratio(times, beside)
+    calls: dict[str, Callable[[], Any]] = {"it": forward, "products": yardstick}
+    if form == "chunkwise" and N in LENGTHS["recurrent"]:
+        loop = function(mixer, "recurrent")
+        calls["loop"] = torch.no_grad()(lambda: loop(*args))
+    if form == "chunkwise" and LENGTHS["chunkwise"][-1] == N:
+        shorter = inputs(mixer, N // 4)
+        calls["shorter"] = torch.no_grad()(lambda: call(*shorter))
+    of = dict(zip(calls, in_turn(list(calls.values()), budget), strict=True))
+    times = of["it"]
+    seconds, in_products = statistics.median(times), ratio(times, of["products"])
     state_or_features = 16 if mixer == "selective_scan" else D
     per_head = flops(mixer, "chunkwise" if form == "einsums" else form, N, state_or_features, D, CHUNK)
     backward = None
@@ -208,6 +218,8 @@ def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) ->
         gflop=HEADS * per_head / 1e9,
         share_of_bmm=None if mixer in PER_CHANNEL else HEADS * per_head / yardstick.flops / in_products,
         times_sdpa=None if sdpa is None else sdpa / in_products,
+        times_loop=ratio(of["loop"], times) if "loop" in of else None,
+        growth=ratio(times, of["shorter"]) if "shorter" in of else None,
         backward=backward,
         memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and mixer != "softmax" else None,
     )
@@ -344,7 +356,7 @@ def to_json(rows: list[Row], gpu: bool = False) -> str:
     return json.dumps({"machine": machine(gpu), "rows": [asdict(r) for r in rows]}, indent=1) + "\n"
 
 
-HEADER = ("mixer", "form", "N", "ms", "GFLOP", "of bmm", "× sdpa", "backward", "memory")
+HEADER = ("mixer", "form", "N", "ms", "GFLOP", "of bmm", "× sdpa", "× loop", "÷ N/4", "backward", "memory")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -361,6 +373,8 @@ def cells(row: Row) -> tuple[str, ...]:
         words(row.gflop, ".3g"),
         words(row.share_of_bmm, ".0%"),
         words(row.times_sdpa, ".2g"),
+        words(row.times_loop, ".2g"),
+        words(row.growth, ".1f"),
         words(row.backward, ".1f"),
         words(row.memory, ".2f"),
     )

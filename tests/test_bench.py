@@ -56,6 +56,17 @@ def test_rows_can_be_printed_and_read_back(rows: list[bench.Row]) -> None:
     assert "PyTorch" in record["machine"]
 
 
+def test_the_loop_and_a_shorter_sequence_take_turns_with_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "LENGTHS", {"recurrent": (512,), "chunkwise": (512, 8192)})
+    short, long = (bench.measure("ssd", "chunkwise", N, None, budget=0.0) for N in (512, 8192))
+    assert short.times_loop is not None
+    assert short.times_loop > 2
+    assert short.growth is None
+    assert long.growth is not None
+    assert 2 < long.growth < 8
+    assert long.times_loop is None
+
+
 def test_backends_are_compared_where_there_is_a_gpu() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = list(bench.backends(device, quick=True))
