@@ -149,7 +149,7 @@ def _pass_states(
     BK: tl.constexpr,
     BV: tl.constexpr,
     REVERSE: tl.constexpr,
-    AHEAD: tl.constexpr,
+    STAGES: tl.constexpr,
 ):
     bh = tl.program_id(0).to(tl.int64)
     k = tl.program_id(1) * BK + tl.arange(0, BK)
@@ -157,7 +157,7 @@ def _pass_states(
     slot = bh * (chunks + 1)
     S = load_state(first, bh, k, v, DK, DV)
     store_state(states, S, slot + (chunks if REVERSE else 0), k, v, DK, DV)
-    for i in tl.range(0, chunks, num_stages=AHEAD):
+    for i in tl.range(0, chunks, num_stages=STAGES):
         c = chunks - 1 - i if REVERSE else i
         to = c if REVERSE else c + 1
         decay = tl.load(total + (bh * chunks + c) * DECAYS + k % DECAYS, mask=k < DK, other=0.0)
@@ -175,6 +175,6 @@ def pass_states(states: Tensor, total: Tensor, first: Tensor, reverse: bool = Fa
     """
     bh, slots, dk, dv = states.shape
     # Chunks come one after another: many small programs, and the numbers of the next chunks under way.
-    sizes = {"DK": dk, "DV": dv, "DECAYS": total.shape[-1], "BK": 4, "BV": tile(dv), "REVERSE": reverse, "AHEAD": 6}
+    sizes = {"DK": dk, "DV": dv, "DECAYS": total.shape[-1], "BK": 4, "BV": tile(dv), "REVERSE": reverse, "STAGES": 6}
     grid = (bh, triton.cdiv(dk, sizes["BK"]), triton.cdiv(dv, sizes["BV"]))
     launch(_pass_states, grid, states, total, first, slots - 1, **sizes)

@@ -52,7 +52,7 @@ def _scan(
     DV: tl.constexpr,
     BK: tl.constexpr,
     BV: tl.constexpr,
-    AHEAD: tl.constexpr,
+    STAGES: tl.constexpr,
 ):
     """y, and the states after each chunk from the first of `states`: (b·h, chunks + 1, d_k, d_v)."""
     bh = tl.program_id(0).to(tl.int64)
@@ -61,7 +61,7 @@ def _scan(
     slot = bh * (chunks + 1)
     S = load_state(states, slot, i, j, DK, DV)
     for chunk in range(chunks):
-        for t in tl.range(chunk * length, tl.minimum((chunk + 1) * length, N), num_stages=AHEAD):
+        for t in tl.range(chunk * length, tl.minimum((chunk + 1) * length, N), num_stages=STAGES):
             r_t, w, k_t, v_t, kappa_t, a_t = _load_token(r, log_w, k, v, kappa, a, bh, t, i, j, N, HEADS, DK, DV)
             S = _next(S, tl.sum(kappa_t[:, None] * S, 0), w, k_t, v_t, a_t * kappa_t)
             store_row(y, tl.sum(r_t[:, None] * S, 0), bh, t, j, N, HEADS, DV)
@@ -94,7 +94,7 @@ def _backward(
     DV: tl.constexpr,
     BK: tl.constexpr,
     BV: tl.constexpr,
-    AHEAD: tl.constexpr,
+    STAGES: tl.constexpr,
 ):
     """All gradients, chunks and tokens from the last to the first, with D the gradient by the state.
 
@@ -111,12 +111,12 @@ def _backward(
         start = chunk * length
         stop = tl.minimum(start + length, N)
         S = load_state(states, bh * (chunks + 1) + chunk, i, j, DK, DV)
-        for t in tl.range(start, stop, num_stages=AHEAD):
+        for t in tl.range(start, stop, num_stages=STAGES):
             store_state(inside, S, bh * length + t - start, i, j, DK, DV)
             _, w, k_t, v_t, kappa_t, a_t = _load_token(r, log_w, k, v, kappa, a, bh, t, i, j, N, HEADS, DK, DV)
             S = _next(S, tl.sum(kappa_t[:, None] * S, 0), w, k_t, v_t, a_t * kappa_t)
         tl.debug_barrier()  # what one thread has written, another may read
-        for step in tl.range(0, stop - start, num_stages=AHEAD):
+        for step in tl.range(0, stop - start, num_stages=STAGES):
             t = stop - 1 - step
             S = load_state(inside, bh * length + t - start, i, j, DK, DV)
             r_t, w, k_t, v_t, kappa_t, a_t = _load_token(r, log_w, k, v, kappa, a, bh, t, i, j, N, HEADS, DK, DV)
@@ -139,11 +139,11 @@ def _backward(
     store_state(dstate, D, bh, i, j, DK, DV)
 
 
-# Columns of a program, and the tokens whose numbers are under way while one is computed: the quickest on an H100 of
-# 4 to 32 columns, 1 to 4 warps and 1 to 5 tokens. In one warp sums over keys need no barrier. Backward writes what sums
-# over values once for each block of columns: 8 of them would be quicker still, and take twice the memory.
-FORWARD = {"BV": 8, "AHEAD": 5, "num_warps": 1}
-BACKWARD = {"BV": 16, "AHEAD": 3, "num_warps": 2}
+# Columns of a program, and stages of its loop (with 5, four tokens are loaded ahead): the quickest on an H100 of 4 to
+# 32 columns, 1 to 4 warps and 1 to 5 stages. In one warp sums over keys need no barrier. Backward writes what sums over
+# values once for each block of columns: 8 of them would be quicker still, and take twice the memory.
+FORWARD = {"BV": 8, "STAGES": 5, "num_warps": 1}
+BACKWARD = {"BV": 16, "STAGES": 3, "num_warps": 2}
 
 
 def _sizes(k: Tensor, v: Tensor) -> dict[str, int]:
