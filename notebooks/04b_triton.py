@@ -470,7 +470,8 @@ assert noise > 1e-7
 # ## 12 · What a clock said
 #
 # RWKV-7's kernel goes token by token: it loads six short rows, updates the state in registers, and stores one row.
-# Nothing in it is large. Its first version held 32 columns of the state in a program of 4 warps and took 1.2 µs a token.
+# Nothing in it is large. Its first version held 32 columns of the state in a program of 4 warps, and took 1.2 µs for
+# each token.
 #
 # **Predict.** An H100 moves 3 TB a second and this kernel moves 2 KB a token and head. What does it wait for?
 #
@@ -483,7 +484,7 @@ assert noise > 1e-7
 # | 8 | 1 | 4 (`num_stages=5`) | 2.8 |
 #
 # It waits for *answers*. A sum over keys that is spread over four warps needs shared memory and a barrier, twice a
-# token; in one warp it needs neither. And a load takes half a microsecond to answer, however small it is: with
+# token; in one warp it needs neither. And a load takes about half a microsecond to answer, however small it is: with
 # `tl.range(…, num_stages=5)` the rows of later tokens are under way while one is computed. The same option took the
 # kernel that hands on the states of SSD from 0.5 ms to 0.2. (Measured with PyTorch 2.11 and Triton 3.6 on an H100 with
 # 80 GB, float32, 64 keys and values; the README has the whole mixers beside PyTorch's.)

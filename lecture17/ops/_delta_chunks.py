@@ -3,14 +3,14 @@
 Every token first finds something in the state, then removes what it found (besides what else it writes), then reads.
 With the rows of all tokens of a chunk that find above the rows of all that read, and S the state before the chunk,
 
-    Z = Y + H S + M U,    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ U + E
+    Z = [Y; R] + H S + M U,    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ U + E
 
 U is what the removals write and E what is written besides. No token finds what it or a later one writes, so the upper
-half N of M is strictly lower triangular and U solves a unit triangular system, (I + N) U = -(upper half of Y + H S):
+half N of M is strictly lower triangular and U solves a unit triangular system, (I + N) U = -(Y + upper half of H S):
 the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shapes, after any leading axes:
 
-    Y: (2L, d_v), or its upper half if the lower is 0, H: (2L, d_k), M: (2L, L), W: (L, d_k),
-    E: (d_k, d_v) or None for 0, g: (d_k or 1, 1) or None for 1, S: (d_k, d_v)
+    Y: (L, d_v), R: (L, d_v) or None for 0, H: (2L, d_k), M: (2L, L), W: (L, d_k), E: (d_k, d_v) or None for 0,
+    g: (d_k or 1, 1) or None for 1, S: (d_k, d_v)
 """
 
 from functools import reduce
@@ -46,25 +46,27 @@ def products(*factors: tuple[Tensor, ...]) -> Tensor:
     return out
 
 
-def solve(
-    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
-) -> tuple[Tensor, Tensor]:
+Operands = tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]  # Y, R, H, M, W, E, g
+
+
+def solve(operands: Operands, S: Tensor) -> tuple[Tensor, Tensor]:
     """One chunk, with one triangular solve; returns (y, S')."""
-    L = M.shape[-1]
-    Z = H @ S + pad(Y, (0, 0, 0, 2 * L - Y.shape[-2]))
-    U = torch.linalg.solve_triangular(M[..., :L, :], -Z[..., :L, :], upper=False, unitriangular=True)
-    return Z[..., L:, :] + M[..., L:, :] @ U, (S if g is None else g * S) + (0 if E is None else E) + W.mT @ U
+    Y, R, H, M, W, E, g = operands
+    finds, reads = (H @ S).chunk(2, -2)
+    N, A = M.chunk(2, -2)
+    U = torch.linalg.solve_triangular(N, -(Y + finds), upper=False, unitriangular=True)
+    y = reads + A @ U
+    after = (S if g is None else g * S) + W.mT @ U
+    return y if R is None else y + R, after if E is None else after + E
 
 
-def carry(
-    Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
-) -> tuple[Tensor, Tensor]:
+def carry(operands: Operands, S: Tensor) -> tuple[Tensor, Tensor]:
     """Chunk after chunk: all but S have the leading axes (chunks, b·h); returns (y of all chunks, S after the last).
 
     Everything that does not need the state is done for all chunks at a time, the triangular inverse among it; a short
     loop over the chunks carries the state. Of the upper half of M only what lies below the diagonal counts.
     """
-    return _Carry.apply(Y, H, M, W, E, g, S)
+    return _Carry.apply(*operands, S)
 
 
 def _keep(S: Tensor, g: Tensor | None, E: Tensor | None, out: Tensor) -> Tensor:
@@ -88,12 +90,22 @@ class _Carry(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, Y: Tensor, H: Tensor, M: Tensor, W: Tensor, E: Tensor | None, g: Tensor | None, S: Tensor
+        ctx: Any,
+        Y: Tensor,
+        R: Tensor | None,
+        H: Tensor,
+        M: Tensor,
+        W: Tensor,
+        E: Tensor | None,
+        g: Tensor | None,
+        S: Tensor,
     ) -> tuple[Tensor, Tensor]:
         n, _, _, L = M.shape
         X = _negative_inverse(_all(M[:, :, :L]))
-        U = torch.bmm(X, _all(Y[:, :, :L])).view(*W.shape[:-1], -1)
+        U = torch.bmm(X, _all(Y)).view(*W.shape[:-1], -1)
         XH = torch.bmm(X, _all(H[:, :, :L])).view(W.shape)
+        if R is not None and E is not None and g is not None and not any(ctx.needs_input_grad):
+            return _carry_in_place(R, H[:, :, L:], M[:, :, L:], W, E, g, S, XH, U)
         states = S.new_empty(n + 1, *S.shape)
         states[0] = S
         for before, after, XH_i, U_i, W_i, g_i, E_i in zip(
@@ -102,11 +114,11 @@ class _Carry(torch.autograd.Function):
             U_i.baddbmm_(XH_i, before)
             _keep(before, g_i, E_i, out=after).baddbmm_(W_i, U_i)
         reads, before = _all(H[:, :, L:]), _all(states[:-1])
-        y = torch.baddbmm(_all(Y[:, :, L:]), reads, before) if Y.shape[2] > L else torch.bmm(reads, before)
+        y = torch.bmm(reads, before) if R is None else torch.baddbmm(_all(R), reads, before)
         y.baddbmm_(_all(M[:, :, L:]), _all(U))
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(H, M, W, g, X, XH, U, states)
-            ctx.has_E, ctx.rows = E is not None, Y.shape[2]
+            ctx.has_R, ctx.has_E = R is not None, E is not None
         return y.view_as(U), states[-1].clone()
 
     @staticmethod
@@ -129,8 +141,22 @@ class _Carry(torch.autograd.Function):
         dM[:, :, :L].tril_(-1)
         before, D = states[:-1], dstates[1:]
         dg = None if g is None else (before * D).sum_to_size(g.shape)
-        dY = dZ[:, :, : ctx.rows]
-        return dY, dZ @ before.mT, dM, U @ D.mT, D if ctx.has_E else None, dg, dstates[0]
+        dR, dE = dy if ctx.has_R else None, D if ctx.has_E else None
+        return dZ[:, :, :L], dR, dZ @ before.mT, dM, U @ D.mT, dE, dg, dstates[0]
+
+
+def _carry_in_place(
+    R: Tensor, reads: Tensor, A: Tensor, W: Tensor, E: Tensor, g: Tensor, S: Tensor, XH: Tensor, U: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loop of `_Carry` where no gradient is wanted: the states are written over E, and y over R."""
+    before = S
+    for XH_i, U_i, W_i, g_i, E_i in zip(XH, U, W.mT, g, E, strict=True):
+        U_i.baddbmm_(XH_i, before)
+        before = E_i.addcmul_(g_i, before).baddbmm_(W_i, U_i)
+    R[0].baddbmm_(reads[0], S)
+    _all(R[1:]).baddbmm_(_all(reads[1:]), _all(E[:-1]))
+    _all(R).baddbmm_(_all(A), _all(U))
+    return R, before.clone()
 
 
 def _negative_inverse(N: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import segsum
-from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, products, solve
+from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, Operands, carry, products, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -53,17 +53,15 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, 
     return V.new_zeros(V.shape[0], V.shape[-2], K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype))
 
 
-def _operands(
-    Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, None, Tensor | None]:
-    """Y, H, M, W, E, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token finds
-    β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t. Where the sums of log decays are small, M is
-    one product of keys and queries decayed from the start and keys grown by as much."""
+def _operands(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None) -> Operands:
+    """Y, R, H, M, W, E, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token
+    finds β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t. Where the sums of log decays are small, M
+    is one product of keys and queries decayed from the start and keys grown by as much."""
     L, beta = K.shape[-2], beta[..., None]
     Y = -beta * V
     if log_a is None:
         H = torch.cat([beta * K, Q], -2)
-        return Y, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None, None
+        return Y, None, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None, None
     sums = log_a.cumsum(-1)
     start = torch.exp(sums)[..., None]  # from the start to t
     H = products((beta * start, K), (start, Q))
@@ -74,7 +72,7 @@ def _operands(
         decay = torch.exp(segsum(log_a))  # from j to t
         M = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, L)) * decay[..., None, :, :]
         W = K * decay[..., -1, :, None]
-    return Y, H, M.flatten(-3, -2), W, None, start[..., -1:, :]
+    return Y, None, H, M.flatten(-3, -2), W, None, start[..., -1:, :]
 
 
 @shapes_checked
@@ -86,7 +84,7 @@ def parallel(
     if V.shape[1] == 0:
         return V.clone(), S
     q, k, v, b = (s.transpose(1, 2).to(S.dtype) for s in (Q, K, V, beta))
-    y, S = solve(*_operands(q, k, v, b, None if log_a is None else log_a.transpose(1, 2).to(S.dtype)), S)
+    y, S = solve(_operands(q, k, v, b, None if log_a is None else log_a.transpose(1, 2).to(S.dtype)), S)
     y = y.transpose(1, 2).to(V.dtype)
     check_result(y, Q=Q, K=K, V=V, beta=beta)
     return y, S
@@ -136,7 +134,7 @@ def chunkwise(
         q, k, v, b = (to_chunks(s, length) for s in (Q, K, V, beta))
         k, v = k.contiguous(), v.contiguous()
         operands = _operands(q, k, v, b, None if log_a is None else to_chunks(log_a, length))
-        y, S_after = carry(*operands, S.flatten(0, 1))
+        y, S_after = carry(operands, S.flatten(0, 1))
         return from_chunks(y, *V.shape[:2]), S_after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import decayed_scores
-from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, carry, products, solve
+from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, Operands, carry, products, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -73,8 +73,8 @@ def _masks(L: int, like: Tensor) -> tuple[Tensor, Tensor]:
 
 def _operands(
     masks: tuple[Tensor, Tensor], r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Y, H, M, W, E, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
+) -> Operands:
+    """Y, R, H, M, W, E, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
 
     M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between. Where the sums of log decays are small
     that is one product of [κ̂; r] decayed from the start and [a ∘ κ̂; k] grown by as much, otherwise `decayed_scores`.
@@ -97,7 +97,8 @@ def _operands(
         own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
         M = M + torch.stack([torch.zeros_like(own), own], -4)
         M, H, W = M.flatten(-4, -3).flatten(-2), H.flatten(-3, -2), W.flatten(-3, -2)
-    return M[..., L:] @ v, H, M[..., :L], W[..., :L, :], W[..., L:, :].mT @ v, g[..., None]
+    Y, R = M[..., :L, L:] @ v, M[..., L:, L:] @ v
+    return Y, R, H, M[..., :L], W[..., :L, :], W[..., L:, :].mT @ v, g[..., None]
 
 
 @shapes_checked
@@ -109,7 +110,7 @@ def parallel(
     if v.shape[1] == 0:
         return v.clone(), S
     operands = (s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))
-    y, S = solve(*_operands(_masks(v.shape[1], S), *operands), S)
+    y, S = solve(_operands(_masks(v.shape[1], S), *operands), S)
     y = y.transpose(1, 2).to(v.dtype)
     check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
     return y, S
@@ -157,7 +158,7 @@ def chunkwise(
         tokens = v.shape[1]
         r, log_w, k, v, kappa, a = (to_chunks(s, length) for s in (r, log_w, k, v, kappa, a))
         operands = _operands(masks, r, log_w.contiguous(), k, v.contiguous(), kappa, a)
-        y, S_after = carry(*operands, S.flatten(0, 1))
+        y, S_after = carry(operands, S.flatten(0, 1))
         return from_chunks(y, len(S), tokens), S_after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
