@@ -325,22 +325,22 @@ def measure_backend(mixer: str, N: int, backend: str, dtype: torch.dtype, device
     leaves = [a.to(device, dtype).requires_grad_() for a in inputs(mixer, N)]
 
     def forward() -> Tensor:
-        results = call(*leaves, **options)
-        return finished(results if mixer == "softmax" else results[0])
+        results = finished(call(*leaves, **options))
+        return results if mixer == "softmax" else results[0]
 
     dy = torch.randn_like(forward())
-    both = [torch.no_grad()(forward), lambda: finished(*torch.autograd.grad(forward(), leaves, dy))]
+    both = [torch.no_grad()(forward), lambda: finished(torch.autograd.grad(forward(), leaves, dy))]
     alone, with_backward = in_turn(both, budget)
     backward = ratio(with_backward, alone) - 1
     words = [form, backend, *(["bf16"] if dtype == torch.bfloat16 else [])]
     return Row(mixer, ", ".join(words), N, statistics.median(alone), backward=backward)
 
 
-def finished(result: Tensor, *others: Tensor) -> Tensor:
-    """The result, once the GPU that it may be on has it."""
-    if result.is_cuda:
+def finished(results: Any) -> Any:
+    """The results, once the GPU that they may be on has them."""
+    if results[0].is_cuda:
         torch.cuda.synchronize()
-    return result
+    return results
 
 
 def machine(gpu: bool = False) -> str:

@@ -1,6 +1,7 @@
 """The benchmark measures what it says; that its figures are good is for the README's table, not for a timed test."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,6 +11,15 @@ from typer.testing import CliRunner
 from lecture17 import bench
 from lecture17.__main__ import app
 from lecture17.ops import ssd
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Other tests want the cores too: threads that wait for each other would take any time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +66,7 @@ def test_rows_can_be_printed_and_read_back(rows: list[bench.Row]) -> None:
     assert "PyTorch" in record["machine"]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_loop_and_a_shorter_sequence_take_turns_with_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "LENGTHS", {"recurrent": (512,), "chunkwise": (512, 8192)})
     short, long = (bench.measure("ssd", "chunkwise", N, None, budget=0.0) for N in (512, 8192))
@@ -67,6 +78,7 @@ def test_the_loop_and_a_shorter_sequence_take_turns_with_what_is_measured(monkey
     assert long.times_loop is None
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_backends_are_compared_where_there_is_a_gpu() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = list(bench.backends(device, quick=True))
@@ -74,7 +86,7 @@ def test_backends_are_compared_where_there_is_a_gpu() -> None:
     wanted = [(m, f"chunkwise, {way}") for m in bench.WITH_KERNELS for way in ways]
     attention = [("softmax", "parallel, torch, bf16")] if device == "cuda" else []
     assert [(r.mixer, r.form) for r in rows] == attention + wanted
-    assert all(r.seconds > 0 and r.backward is not None and r.backward > -1 for r in rows)  # times of a busy machine
+    assert all(r.seconds > 0 and r.backward is not None and r.backward > 0 for r in rows)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

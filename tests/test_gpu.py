@@ -10,16 +10,16 @@ from torch import Tensor
 from lecture17 import layers
 from lecture17.models import LanguageModel
 from tests.layers.blocks import BLOCKS, block, difference, tokens
-from tests.ops.inputs import MIXERS, relative_error
+from tests.ops.inputs import MIXERS, gradients, parts, relative_error
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: mixers and blocks ran on the CPU")
 
 
-def on_gpu(value: Any) -> Any:
-    """Tensors, and those in nested tuples, there; all else as it is."""
-    if isinstance(value, tuple):
-        return tuple(map(on_gpu, value))
-    return value.cuda() if isinstance(value, Tensor) else value
+def moved(value: Any, device: str) -> Any:
+    """Tensors, and those in nested lists and tuples, there; all else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(moved(v, device) for v in value)
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 @pytest.mark.parametrize("decays", ["mild", "mixed", "forget"])
@@ -28,21 +28,11 @@ def test_every_form_on_a_gpu_is_the_one_on_the_cpu(name: str, decays: str) -> No
     mixer = MIXERS[name]
     args = list(mixer.draw(np.random.default_rng(0), 2, 4, 2, 150, 16, 24, decays).args.values())
     for form, call in mixer.forms(chunk_size=32).items():
-        assert relative_error(on_cpu(call(*map(on_gpu, args))), call(*args)) < 1e-10, form
-        of_gpu, of_cpu = (gradients(call, move, args) for move in (on_gpu, lambda value: value))
+        y, state = call(*args)
+        assert relative_error(moved(call(*moved(args, "cuda")), "cpu"), (y, state)) < 1e-10, form
+        given = args, state, [torch.randn_like(result) for result in parts((y, state))]
+        of_gpu, of_cpu = moved(gradients(call, *moved(given, "cuda")), "cpu"), gradients(call, *given)
         assert relative_error((of_gpu,), (of_cpu,)) < 1e-9, form  # beside the largest: some are 0 but for rounding
-
-
-def on_cpu(value: Any) -> Any:
-    return tuple(map(on_cpu, value)) if isinstance(value, tuple) else value.cpu()
-
-
-def gradients(call: Any, move: Any, args: list[Any]) -> list[Tensor]:
-    """Of the sum of y's squares, by all tensors among the arguments."""
-    leaves = [a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args]
-    y, _ = call(*map(move, leaves))
-    wanted = [a for a in leaves if isinstance(a, Tensor)]
-    return list(torch.autograd.grad((y**2).sum(), wanted, allow_unused=True, materialize_grads=True))
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -13,6 +13,7 @@ the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shap
     g: (d_k or 1, 1) or None for 1, S: (d_k, d_v)
 """
 
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -104,15 +105,11 @@ class _Carry(torch.autograd.Function):
         X = _negative_inverse(_all(M[:, :, :L]))
         U = torch.bmm(X, _all(Y)).view(*W.shape[:-1], -1)
         XH = torch.bmm(X, _all(H[:, :, :L])).view(W.shape)
-        if R is not None and E is not None and g is not None and not any(ctx.needs_input_grad):
+        if R is not None and E is not None and not any(ctx.needs_input_grad):
             return _carry_in_place(R, H[:, :, L:], M[:, :, L:], W, E, g, S, XH, U)
         states = S.new_empty(n + 1, *S.shape)
         states[0] = S
-        for before, after, XH_i, U_i, W_i, g_i, E_i in zip(
-            states[:-1], states[1:], XH, U, W.mT, _chunks(g, n), _chunks(E, n), strict=True
-        ):
-            U_i.baddbmm_(XH_i, before)
-            _keep(before, g_i, E_i, out=after).baddbmm_(W_i, U_i)
+        _hand_on(states[:-1], states[1:], XH, U, W, E, g)
         reads, before = _all(H[:, :, L:]), _all(states[:-1])
         y = torch.bmm(reads, before) if R is None else torch.baddbmm(_all(R), reads, before)
         y.baddbmm_(_all(M[:, :, L:]), _all(U))
@@ -145,18 +142,33 @@ class _Carry(torch.autograd.Function):
         return dZ[:, :, :L], dR, dZ @ before.mT, dM, U @ D.mT, dE, dg, dstates[0]
 
 
+def _hand_on(
+    before: Sequence[Tensor] | Tensor,
+    after: Tensor,
+    XH: Tensor,
+    U: Tensor,
+    W: Tensor,
+    E: Tensor | None,
+    g: Tensor | None,
+) -> None:
+    """The states from chunk to chunk, written to `after`, and U of each, to which only (X H) S is still to be added."""
+    n = len(U)
+    for S, S_next, XH_i, U_i, W_i, g_i, E_i in zip(
+        before, after, XH, U, W.mT, _chunks(g, n), _chunks(E, n), strict=True
+    ):
+        U_i.baddbmm_(XH_i, S)
+        _keep(S, g_i, E_i, out=S_next).baddbmm_(W_i, U_i)
+
+
 def _carry_in_place(
-    R: Tensor, reads: Tensor, A: Tensor, W: Tensor, E: Tensor, g: Tensor, S: Tensor, XH: Tensor, U: Tensor
+    R: Tensor, reads: Tensor, A: Tensor, W: Tensor, E: Tensor, g: Tensor | None, S: Tensor, XH: Tensor, U: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The loop of `_Carry` where no gradient is wanted: the states are written over E, and y over R."""
-    before = S
-    for XH_i, U_i, W_i, g_i, E_i in zip(XH, U, W.mT, g, E, strict=True):
-        U_i.baddbmm_(XH_i, before)
-        before = E_i.addcmul_(g_i, before).baddbmm_(W_i, U_i)
+    """What is left of `_Carry` where no gradient is wanted: the states are written over E, and y over R."""
+    _hand_on((S, *E[:-1]), E, XH, U, W, E, g)
     R[0].baddbmm_(reads[0], S)
     _all(R[1:]).baddbmm_(_all(reads[1:]), _all(E[:-1]))
     _all(R).baddbmm_(_all(A), _all(U))
-    return R, before.clone()
+    return R, E[-1].clone()
 
 
 def _negative_inverse(N: Tensor) -> Tensor:

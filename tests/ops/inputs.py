@@ -169,6 +169,19 @@ def parts(result: Any) -> list[Tensor]:
     return [result] if isinstance(result, Tensor) else [t for part in result for t in parts(part)]
 
 
+def gradients(form: Form, args: list[Any], state: Any, weights: list[Tensor]) -> list[Tensor]:
+    """Of the sum of y and the last state, weighted, by all tensors among the arguments and by the first state."""
+    leaves = [a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args]
+    first = [a.clone().requires_grad_() for a in parts(state)]
+    results = parts(form(*leaves, state=tuple(first) if isinstance(state, tuple) else first[0]))
+    total = torch.stack([(r * w).sum() for r, w in zip(results, weights, strict=True)]).sum()
+    return list(
+        torch.autograd.grad(
+            total, [a for a in leaves if isinstance(a, Tensor)] + first, allow_unused=True, materialize_grads=True
+        )
+    )
+
+
 def scales(result: Any) -> list[float]:
     """The largest size in each of what stands at the top level, y and state say, once for each of its tensors."""
     groups = [parts(part) for part in result] if isinstance(result, tuple) else [[t] for t in parts(result)]

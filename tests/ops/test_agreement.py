@@ -1,7 +1,6 @@
 """Every form of every mixer in PyTorch is the reference head by head, and all forms have the same gradients."""
 
 import inspect
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.ops.inputs import MIXERS, Form, cases, in_type, parts, relative_error
+from tests.ops.inputs import MIXERS, Form, cases, gradients, in_type, parts, relative_error
 from tests.strategies import DECAYS
 
 every_mixer = pytest.mark.parametrize("name", MIXERS)
@@ -42,19 +41,6 @@ def test_every_form_is_the_reference_wherever_a_sequence_is_cut(name: str, data:
             y = torch.cat([y_first, y_second], 1)
             assert y.dtype == dtype
             assert relative_error((y, state), case.batch.wanted) < tolerance
-
-
-def gradients(form: Form, args: list[Any], state: Any, weights: list[Tensor]) -> list[Tensor]:
-    """Of the sum of y and the last state, weighted, by all tensors among the arguments and by the first state."""
-    leaves = [a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args]
-    first = [a.clone().requires_grad_() for a in parts(state)]
-    results = parts(form(*leaves, state=tuple(first) if isinstance(state, tuple) else first[0]))
-    total = torch.stack([(r * w).sum() for r, w in zip(results, weights, strict=True)]).sum()
-    return list(
-        torch.autograd.grad(
-            total, [a for a in leaves if isinstance(a, Tensor)] + first, allow_unused=True, materialize_grads=True
-        )
-    )
 
 
 @pytest.mark.parametrize("decays", DECAYS)

@@ -34,7 +34,7 @@ from ._tools import (
 
 LOWEST = tl.constexpr(-189.0)  # log₂, half as much again as that of float32's least normal number: 2^LOWEST is 0
 PER_LN = tl.constexpr(1.4426950408889634)  # log₂ e
-LONGEST_CHUNK = 64  # what a program holds in its registers
+LONGEST_CHUNK = 64  # what a program holds in its registers, but for 96 bytes of a thread in float32 on A100
 
 
 @triton.jit
