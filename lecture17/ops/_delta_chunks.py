@@ -105,14 +105,19 @@ class _Carry(torch.autograd.Function):
         X = _negative_inverse(_all(M[:, :, :L]))
         U = torch.bmm(X, _all(Y)).view(*W.shape[:-1], -1)
         XH = torch.bmm(X, _all(H[:, :, :L])).view(W.shape)
-        if R is not None and E is not None and not any(ctx.needs_input_grad):
-            return _carry_in_place(R, H[:, :, L:], M[:, :, L:], W, E, g, S, XH, U)
+        reads, A = H[:, :, L:], M[:, :, L:]
+        if R is not None and E is not None and not any(ctx.needs_input_grad):  # the states over E, and y over R
+            _hand_on((S, *E[:-1]), E, XH, U, W, E, g)
+            R[0].baddbmm_(reads[0], S)
+            _all(R[1:]).baddbmm_(_all(reads[1:]), _all(E[:-1]))
+            _all(R).baddbmm_(_all(A), _all(U))
+            return R, E[-1].clone()
         states = S.new_empty(n + 1, *S.shape)
         states[0] = S
         _hand_on(states[:-1], states[1:], XH, U, W, E, g)
-        reads, before = _all(H[:, :, L:]), _all(states[:-1])
+        reads, before = _all(reads), _all(states[:-1])
         y = torch.bmm(reads, before) if R is None else torch.baddbmm(_all(R), reads, before)
-        y.baddbmm_(_all(M[:, :, L:]), _all(U))
+        y.baddbmm_(_all(A), _all(U))
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(H, M, W, g, X, XH, U, states)
             ctx.has_R, ctx.has_E = R is not None, E is not None
@@ -152,23 +157,10 @@ def _hand_on(
     g: Tensor | None,
 ) -> None:
     """The states from chunk to chunk, written to `after`, and U of each, to which only (X H) S is still to be added."""
-    n = len(U)
-    for S, S_next, XH_i, U_i, W_i, g_i, E_i in zip(
-        before, after, XH, U, W.mT, _chunks(g, n), _chunks(E, n), strict=True
-    ):
+    of_chunks = zip(before, after, XH, U, W.mT, _chunks(g, len(U)), _chunks(E, len(U)), strict=True)
+    for S, S_next, XH_i, U_i, W_i, g_i, E_i in of_chunks:
         U_i.baddbmm_(XH_i, S)
         _keep(S, g_i, E_i, out=S_next).baddbmm_(W_i, U_i)
-
-
-def _carry_in_place(
-    R: Tensor, reads: Tensor, A: Tensor, W: Tensor, E: Tensor, g: Tensor | None, S: Tensor, XH: Tensor, U: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What is left of `_Carry` where no gradient is wanted: the states are written over E, and y over R."""
-    _hand_on((S, *E[:-1]), E, XH, U, W, E, g)
-    R[0].baddbmm_(reads[0], S)
-    _all(R[1:]).baddbmm_(_all(reads[1:]), _all(E[:-1]))
-    _all(R).baddbmm_(_all(A), _all(U))
-    return R, E[-1].clone()
 
 
 def _negative_inverse(N: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ SIZES = {
     "odd": (1, 1, 1, 37, 24, 40, 32, "mixed"),
     "wide": (1, 1, 1, 17, 128, 128, 16, "mild"),
     "long": (1, 1, 1, 129, 16, 16, 128, "mixed"),
+    "many": (1, 1, 1, 130, 16, 16, 16, "mixed"),  # more chunks than a loop over them loads ahead
     "keep": (1, 1, 1, 25, 64, 32, 64, "keep"),
     "forget": (1, 1, 1, 34, 32, 16, 16, "forget"),
 }
