@@ -200,9 +200,9 @@ def _forward(
         if a.n is None and a.up.shape not in divided:
             divided[a.up.shape] = _Divided(S[rows], *views[1:3])
         state_of_rows = S[rows]
-        states = (divided[a.up.shape] if a.n is None else _masked)(a, state_of_rows, *views)
+        states, total = (divided[a.up.shape] if a.n is None else _masked)(a, state_of_rows, *views)
         a.at_ends(states[-1], out=state_of_rows)
-        sums.append(views[-1].sum())
+        sums.append(total)
         if keep:
             kept.append(states.clone())
     return y, S.flatten(1, 2), bool(torch.stack([*sums, S.sum()]).sum().isfinite()), kept
@@ -229,8 +229,11 @@ class _Divided:
         self.before, self.after = (x.flatten(4).flatten(0, 2) for x in (states[:-1], states[1:]))
         self.steps = list(zip(states[:-1].unbind(0), states[1:].unbind(0), strict=True))
 
-    def __call__(self, a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
-        """Write y; returns the states, S before the first chunk. The next call writes over them."""
+    def __call__(self, a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Write y; returns the states, S before the first chunk, and the sum of y as it was before its last factor.
+
+        The next call writes over the states.
+        """
         self.K.copy_(K)
         torch.mul(V, a.down, out=self.V)
         a.at_ends(S, out=self.states[0])
@@ -241,10 +244,10 @@ class _Divided:
         torch.bmm(self.q, self.k.mT, out=self.P).tril_()
         torch.bmm(self.P, self.v, out=self.out).baddbmm_(self.q, self.before)
         torch.mul(self.y, a.up, out=y)
-        return self.states
+        return self.states, self.out.sum()
 
 
-def _masked(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> Tensor:
+def _masked(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """What `_Divided` does, for any decays: every head has a mask of its own."""
     k, q = (S.new_empty(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
     v = _gathered(V, a.down)  # (c, b, g, h/g, L, d_v)
@@ -260,7 +263,7 @@ def _masked(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -
     a.add_up(states)
     out.baddbmm_(_matrices(_scaled(q, a.from_start)), _matrices(states[:-1]))
     torch.mul(out.view(v.shape), a.up, out=y)
-    return states
+    return states, out.sum()
 
 
 def _backward(
