@@ -34,16 +34,18 @@ def over_blocks(
     constants: Sequence[Tensor],
     state: Tensor,
     like: Tensor,
+    length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Call `block` on so many rows and tokens of the sequences at a time; y has the shape and type of `like`.
 
-    Sequences have batch and time as their first axes, the state has batch; a sequence that is None stays None.
+    Sequences have batch and time as their first axes, the state has batch; a sequence that is None stays None. With a
+    `length` the pieces of sequences and of y are chunks of so many tokens: (chunks, b·h, length, …), see `_to_chunks`.
     """
     if like.numel() == 0:
         return like.clone(), state
     tensors = [t for t in (state, *sequences, *constants) if t is not None]
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    return _OverBlocks.apply(block, (rows, tokens), keep, like, len(sequences), state, *sequences, *constants)
+    return _OverBlocks.apply(block, (rows, tokens), length, keep, like, len(sequences), state, *sequences, *constants)
 
 
 def _cuts(shape: torch.Size, steps: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
@@ -59,6 +61,7 @@ class _OverBlocks(torch.autograd.Function):
         ctx: Any,
         block: Block,
         steps: tuple[int, int],
+        length: int | None,
         keep: bool,
         like: Tensor,
         n_sequences: int,
@@ -72,11 +75,12 @@ class _OverBlocks(torch.autograd.Function):
         for rows, tokens in _cuts(y.shape, steps):
             if keep:
                 states[tokens.start // steps[1], rows] = state[rows]
-            pieces = (None if s is None else s[rows, tokens] for s in sequences)
-            y[rows, tokens], state[rows] = block(*pieces, *constants, state[rows])
+            pieces = (None if s is None else _to_chunks(s[rows, tokens], length) for s in sequences)
+            y_of_block, state[rows] = block(*pieces, *constants, state[rows])
+            _write(y_of_block, length, out=y[rows, tokens])
         if keep:
             ctx.save_for_backward(states, *tensors)
-            ctx.block, ctx.steps, ctx.n_sequences = block, steps, n_sequences
+            ctx.block, ctx.steps, ctx.length, ctx.n_sequences = block, steps, length, n_sequences
         return y, state
 
     @staticmethod
@@ -90,36 +94,52 @@ class _OverBlocks(torch.autograd.Function):
         ]
         dstate = dstate.clone()
         for rows, tokens in reversed(list(_cuts(dy.shape, ctx.steps))):
-            cuts = [(rows, tokens) if i < ctx.n_sequences else ... for i in range(len(tensors))]
+            pieces = [
+                _to_chunks(t[rows, tokens], ctx.length) if i < ctx.n_sequences and t is not None else t
+                for i, t in enumerate(tensors)
+            ]
             inputs = [
-                None if t is None else t[cut].detach().requires_grad_(needs)
-                for t, cut, needs in zip(tensors, cuts, needed, strict=True)
+                None if t is None else t.detach().requires_grad_(needs) for t, needs in zip(pieces, needed, strict=True)
             ]
             before = states[tokens.start // ctx.steps[1], rows].detach().requires_grad_()
             with torch.enable_grad():
                 y, after = ctx.block(*inputs, before)
             wanted = [before, *(t for t in inputs if t is not None and t.requires_grad)]
-            found = torch.autograd.grad((y, after), wanted, (dy[rows, tokens].to(y.dtype), dstate[rows]))
+            dy_of_block = _to_chunks(dy[rows, tokens], ctx.length).to(y.dtype)
+            found = torch.autograd.grad((y, after), wanted, (dy_of_block, dstate[rows]))
             dstate[rows] = found[0]
             parts = iter(found[1:])
-            for grad, cut in zip(grads, cuts, strict=True):
-                if grad is not None:
-                    grad[cut] = next(parts) if cut is not ... else grad + next(parts)
-        return None, None, None, None, None, dstate, *grads
+            for i, grad in enumerate(grads):
+                if grad is not None and i < ctx.n_sequences:
+                    _write(next(parts), ctx.length, out=grad[rows, tokens])
+                elif grad is not None:
+                    grad += next(parts)
+        return None, None, None, None, None, None, dstate, *grads
 
 
-def to_chunks(x: Tensor, length: int) -> Tensor:
+def _to_chunks(x: Tensor, length: int | None) -> Tensor:
     """(b, T, h, ...) -> (chunks, b·h, length, ...), the last chunk filled with zeros; 16-bit numbers as float32.
 
     Not a copy where a view will do: a product of it, behind a factor that is not one, lies in the order of its axes.
     """
+    if length is None:
+        return x
     x = x.to(state_dtype(x.dtype))
     if x.shape[1] % length:
         x = pad(x, (*(0, 0) * (x.dim() - 2), 0, -x.shape[1] % length))
-    return x.unflatten(1, (-1, length)).transpose(2, 3).transpose(0, 1).flatten(1, 2)
+    x = x.view(len(x), x.shape[1] // length, length, *x.shape[2:])
+    return x.permute(1, 0, 3, 2, *range(4, x.dim())).flatten(1, 2)
 
 
-def from_chunks(y: Tensor, batch: int, tokens: int) -> Tensor:
-    """The way back: (chunks, b·h, length, d) -> (b, tokens, h, d)."""
-    y = y.unflatten(1, (batch, -1)).transpose(0, 1).transpose(2, 3)  # (b, chunks, length, h, d)
-    return y.flatten(1, 2)[:, :tokens]
+def _write(y: Tensor, length: int | None, out: Tensor) -> None:
+    """Write a piece to its place, (b, T, h, ...): `_to_chunks` the other way."""
+    if length is None:
+        out.copy_(y)
+        return
+    batch, tokens, *others = out.shape
+    y = y.unflatten(1, (batch, -1))
+    y = y.permute(1, 0, 3, 2, *range(4, y.dim()))  # (b, chunks, length, h, ...)
+    if tokens % length:
+        out.copy_(y.flatten(1, 2)[:, :tokens])
+    else:
+        out.view(y.shape).copy_(y)

@@ -1,4 +1,4 @@
-"""Sums of log decays between tokens, and scores under decays: nothing is ever divided by a decay."""
+"""Decays between tokens, sums of their logs, and scores under them: nothing is ever divided by a decay."""
 
 import torch
 from torch import Tensor
@@ -15,6 +15,22 @@ def segsum(log_a: Tensor) -> Tensor:
     low = torch.ones(L, L, dtype=torch.bool, device=log_a.device).tril()
     sums = torch.where(low.tril(-1), log_a[..., :, None], 0).cumsum(-2)
     return torch.where(low, sums, -torch.inf)
+
+
+def doublings(x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Views of x: (..., L, d), in order: multiply each first one by its second, and x[..., t, :] is x_1 … x_t.
+
+    Of two neighbouring blocks of 1, 2, 4, … tokens, all of the second, and the last token of the first.
+    """
+    L, size, views = x.shape[-2], 1, []
+    while size < L:
+        whole = L - L % (2 * size)
+        pairs = x[..., :whole, :].unflatten(-2, (-1, 2, size))
+        views.append((pairs[..., 1, :, :], pairs[..., 0, -1:, :]))
+        if whole + size < L:
+            views.append((x[..., whole + size :, :], x[..., whole + size - 1, None, :]))
+        size *= 2
+    return views
 
 
 def decayed_scores(Q: Tensor, K: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,24 +3,27 @@
 Every token first finds something in the state, then removes what it found (besides what else it writes), then reads.
 With the rows of all tokens of a chunk that find above the rows of all that read, and S the state before the chunk,
 
-    Z = [Y; R] + H S + M U,    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ U + E
+    Z = [Y; 0] + H S + M [U; V],    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ [U; V]
 
-U is what the removals write and E what is written besides. No token finds what it or a later one writes, so the upper
-half N of M is strictly lower triangular and U solves a unit triangular system, (I + N) U = -(Y + upper half of H S):
-the UT transform of the WY form (Yang et al., arXiv 2406.06484, Section 3). Shapes, after any leading axes:
+U is what the removals write and V what is written besides. No token finds what it or a later one removes, so the part
+N of M between finds and removals is strictly lower triangular and U solves a unit triangular system,
+(I + N) U = -(Y + upper half of (H S + M [0; V])): the UT transform of the WY form (Yang et al., arXiv 2406.06484,
+Section 3). Shapes, after any leading axes:
 
-    Y: (L, d_v), R: (L, d_v) or None for 0, H: (2L, d_k), M: (2L, L), W: (L, d_k), E: (d_k, d_v) or None for 0,
-    g: (d_k or 1, 1) or None for 1, S: (d_k, d_v)
+    Y, V: (L, d_v), H: (2L, d_k), M: (2L, 2L), W: (2L, d_k), g: (d_k or 1, 1), S: (d_k, d_v)
+
+Y, V and g are None for 0, nothing and 1; without V, M is (2L, L) and W is (L, d_k).
 """
 
-from collections.abc import Sequence
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import pad
+
+from ._blocks import over_blocks, rows_and_chunks
 
 # Tokens in a chunk at most. In longer ones scores and solve, which grow with the chunk, cost more than is saved by
 # handing on a state of 64 × 64 numbers less often; and the decays of so few tokens seldom leave the range of floats.
@@ -29,45 +32,130 @@ SUB_CHUNK = 32
 # Sums of log decays down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about 1e-6.
 LOWEST_SUM = -20.0
 
-
-def products(*factors: tuple[Tensor, ...]) -> Tensor:
-    """The product of each tuple, entry by entry, one below the other; the last factor of each: (..., rows, d)."""
-    if torch.is_grad_enabled():
-        return torch.cat([reduce(torch.mul, of_part) for of_part in factors], -2)
-    rows = [of_part[-1].shape[-2] for of_part in factors]
-    model = factors[0][-1]
-    out = model.new_empty(*model.shape[:-2], sum(rows), model.shape[-1])
-    for part, (first, *others) in zip(out.split(rows, -2), factors, strict=True):
-        if others:
-            torch.mul(first, others.pop(0), out=part)
-        else:
-            part.copy_(first)
-        for other in others:
-            part.mul_(other)
-    return out
-
-
-Operands = tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]  # Y, R, H, M, W, E, g
+Operands = tuple[Tensor | None, Tensor | None, Tensor, Tensor, Tensor, Tensor | None]  # Y, V, H, M, W, g
 
 
 def solve(operands: Operands, S: Tensor) -> tuple[Tensor, Tensor]:
     """One chunk, with one triangular solve; returns (y, S')."""
-    Y, R, H, M, W, E, g = operands
-    finds, reads = (H @ S).chunk(2, -2)
-    N, A = M.chunk(2, -2)
-    U = torch.linalg.solve_triangular(N, -(Y + finds), upper=False, unitriangular=True)
-    y = reads + A @ U
-    after = (S if g is None else g * S) + W.mT @ U
-    return y if R is None else y + R, after if E is None else after + E
+    Y, V, H, M, W, g = operands
+    L = H.shape[-2] // 2
+    Z = H @ S if V is None else H @ S + M[..., L:] @ V
+    finds = Z[..., :L, :] if Y is None else Y + Z[..., :L, :]
+    U = torch.linalg.solve_triangular(M[..., :L, :L], -finds, upper=False, unitriangular=True)
+    y = Z[..., L:, :] + M[..., L:, :L] @ U
+    return y, (S if g is None else g * S) + W.mT @ (U if V is None else torch.cat([U, V], -2))
 
 
-def carry(operands: Operands, S: Tensor) -> tuple[Tensor, Tensor]:
+class InPlace(Protocol):
+    """What `operands` and `carry` do without gradients, in memory that all blocks of one shape share.
+
+    Called with chunks of the sequences and the state, it returns y and the state after them, which the next call writes
+    over; or None where the decays ask for the slow way that `operands` knows.
+    """
+
+    def __init__(self, S: Tensor, shape: torch.Size) -> None:
+        """For states like S and so many chunks, heads and tokens in a chunk."""
+
+    def __call__(self, *chunks_and_state: Any) -> tuple[Tensor, Tensor] | None: ...
+
+
+def over_chunks(
+    operands: Callable[..., Operands],
+    in_place: type[InPlace],
+    chunk_size: int,
+    sequences: Sequence[Tensor | None],
+    S: Tensor,
+    v: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The chunkwise form, by what makes the operands of chunks out of chunks of the sequences, (chunks, b·h, L, …)."""
+    length = min(chunk_size, SUB_CHUNK, max(v.shape[1], 1))
+    of_shape = cache(partial(in_place, S))
+
+    def block(*chunks_and_state: Any) -> tuple[Tensor, Tensor]:
+        *chunks, state = chunks_and_state
+        before, backward = state.flatten(0, 1), torch.is_grad_enabled()
+        result = None if backward else of_shape(chunks[0].shape[:3])(*chunks, before)
+        y, after = result or carry(operands(*chunks), before, only_gradients=backward)
+        return y, after.view_as(state)
+
+    rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
+    y, S = over_blocks(block, rows, chunks * length, sequences, (), S, v, length)
+    of_shape.cache_clear()  # a graph that keeps `block` for the backward pass would keep that memory, too
+    return y, S
+
+
+def carry(operands: Operands, S: Tensor, only_gradients: bool) -> tuple[Tensor, Tensor]:
     """Chunk after chunk: all but S have the leading axes (chunks, b·h); returns (y of all chunks, S after the last).
 
     Everything that does not need the state is done for all chunks at a time, the triangular inverse among it; a short
-    loop over the chunks carries the state. Of the upper half of M only what lies below the diagonal counts.
+    loop over the chunks carries the state. Of N only what lies below the diagonal counts. With `only_gradients`, which the
+    backward pass asks for, the numbers in y are not computed.
     """
-    return _Carry.apply(*operands, S)
+    return _Carry.apply(only_gradients, *operands, S)
+
+
+class CarryInPlace:
+    """`carry` without gradients, for operands that lie in the same memory at every call.
+
+    All views are made once: making them for every block would take as long as several of its matrix products. And what
+    nobody needs any more is written over, as it lies in the cache: U over V, X H over Y, y over what the reads find of V,
+    the states over what V adds to them. So the operands are to be written anew before each call.
+    """
+
+    def __init__(self, operands: Operands) -> None:
+        Y, V, H, M, W, g = operands
+        n, heads, rows, d_k = H.shape
+        L, d_v = rows // 2, (Y if V is None else V).shape[-1]
+        self.y, states = H.new_empty(n, heads, L, d_v), H.new_empty(n, heads, d_k, d_v)
+        U = V
+        self.of_V = []
+        if V is None:
+            U = H.new_empty(Y.shape)
+        else:
+            Y = H.new_empty(V.shape)
+            self.of_V = [
+                (_all(A), _all(V), _all(out))
+                for A, out in ((M[:, :, :L, L:], Y), (M[:, :, L:, L:], self.y), (W[:, :, L:].mT, states))
+            ]
+        XH = Y if d_k == d_v else H.new_empty(n, heads, L, d_k)
+        self.inverse = NegativeInverse(_all(M[:, :, :L, :L]))
+        self.Y, self.finds, self.U, self.XH = _all(Y), _all(H[:, :, :L]), _all(U), _all(XH)
+        self.steps = list(_steps(XH, U, W[:, :, :L], g, None if V is None else states, states))
+        reads = H[:, :, L:]
+        self.beta = 0 if V is None else 1
+        self.first = self.y[0], reads[0]
+        self.later = _all(self.y[1:]), _all(reads[1:]), _all(states[:-1])
+        self.own = _all(self.y), _all(M[:, :, L:, :L]), self.U
+
+    def __call__(self, S: Tensor) -> tuple[Tensor, Tensor]:
+        for A, V, out in self.of_V:
+            torch.bmm(A, V, out=out)
+        X = self.inverse()
+        torch.bmm(X, self.Y, out=self.U)
+        torch.bmm(X, self.finds, out=self.XH)
+        after = _hand_on(S, self.steps)
+        y, reads = self.first
+        y.baddbmm_(reads, S, beta=self.beta)
+        y, reads, before = self.later
+        y.baddbmm_(reads, before, beta=self.beta)
+        y, A, U = self.own
+        y.baddbmm_(A, U)
+        return self.y, after
+
+
+Step = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor]  # X H, U, Wᵀ, g, E of a chunk; S' goes there
+
+
+def _steps(XH: Tensor, U: Tensor, W: Tensor, g: Tensor | None, E: Tensor | None, after: Tensor) -> Iterable[Step]:
+    return zip(XH, U, W.mT, _chunks(g, len(U)), _chunks(E, len(U)), after, strict=True)
+
+
+def _hand_on(S: Tensor, steps: Iterable[Step]) -> Tensor:
+    """The states from chunk to chunk, and U of each, to which only (X H) S is still to be added; returns the last."""
+    for XH, U, W, g, E, after in steps:
+        U.baddbmm_(XH, S)
+        S = _keep(S, g, E, out=after).baddbmm_(W, U)
+    return S
 
 
 def _keep(S: Tensor, g: Tensor | None, E: Tensor | None, out: Tensor) -> Tensor:
@@ -92,107 +180,97 @@ class _Carry(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        Y: Tensor,
-        R: Tensor | None,
+        only_gradients: bool,
+        Y: Tensor | None,
+        V: Tensor | None,
         H: Tensor,
         M: Tensor,
         W: Tensor,
-        E: Tensor | None,
         g: Tensor | None,
         S: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        n, _, _, L = M.shape
-        X = _negative_inverse(_all(M[:, :, :L]))
-        U = torch.bmm(X, _all(Y)).view(*W.shape[:-1], -1)
-        XH = torch.bmm(X, _all(H[:, :, :L])).view(W.shape)
-        reads, A = H[:, :, L:], M[:, :, L:]
-        if R is not None and E is not None and not any(ctx.needs_input_grad):  # the states over E, and y over R
-            _hand_on((S, *E[:-1]), E, XH, U, W, E, g)
-            R[0].baddbmm_(reads[0], S)
-            _all(R[1:]).baddbmm_(_all(reads[1:]), _all(E[:-1]))
-            _all(R).baddbmm_(_all(A), _all(U))
-            return R, E[-1].clone()
+        n, heads, rows, d_k = H.shape
+        L = rows // 2
+        X = NegativeInverse(_all(M[:, :, :L, :L]))()
+        if V is None:
+            U, E = torch.bmm(X, _all(Y)), None
+        else:
+            U = torch.bmm(X, torch.bmm(_all(M[:, :, :L, L:]), _all(V)))
+            E = torch.bmm(_all(W[:, :, L:]).mT, _all(V)).view(n, heads, d_k, -1)
+        U = U.view(n, heads, L, -1)
+        XH = torch.bmm(X, _all(H[:, :, :L])).view(n, heads, L, d_k)
         states = S.new_empty(n + 1, *S.shape)
         states[0] = S
-        _hand_on(states[:-1], states[1:], XH, U, W, E, g)
-        reads, before = _all(reads), _all(states[:-1])
-        y = torch.bmm(reads, before) if R is None else torch.baddbmm(_all(R), reads, before)
-        y.baddbmm_(_all(A), _all(U))
-        if any(ctx.needs_input_grad):
-            ctx.save_for_backward(H, M, W, g, X, XH, U, states)
-            ctx.has_R, ctx.has_E = R is not None, E is not None
-        return y.view_as(U), states[-1].clone()
+        _hand_on(states[0], _steps(XH, U, W[:, :, :L], g, E, states[1:]))
+        UV = U if V is None else torch.cat([U, V], 2)
+        y = torch.empty_like(U)
+        if not only_gradients:
+            torch.bmm(_all(H[:, :, L:]), _all(states[:-1]), out=_all(y)).baddbmm_(_all(M[:, :, L:]), _all(UV))
+        ctx.save_for_backward(H, M, W, g, X, XH, UV, states)
+        ctx.has_Y = Y is not None
+        return y, states[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dS: Tensor) -> tuple[Tensor | None, ...]:
-        """With D the gradient by S': dU = Aᵀ dy + W D for A the lower half of M, then dZ = [Xᵀ dU; dy]."""
-        H, M, W, g, X, XH, U, states = ctx.saved_tensors
-        n, _, _, L = M.shape
-        dU = M[:, :, L:].mT @ dy
+        """With D the gradient by S', in the lower half of M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
+        H, M, W, g, X, XH, UV, states = ctx.saved_tensors
+        n, L, dy = len(H), H.shape[2] // 2, dy.contiguous()
+        dU = M[:, :, L:, :L].mT @ dy
         by_reads = H[:, :, L:].mT @ dy
         dstates = torch.empty_like(states)
         dstates[-1] = dS
         for before, after, XH_i, dU_i, W_i, g_i, by_reads_i in reversed(
-            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W, _chunks(g, n), by_reads, strict=True))
+            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W[:, :, :L], _chunks(g, n), by_reads, strict=True))
         ):
             dU_i.baddbmm_(W_i, after)
             _keep(after, g_i, by_reads_i, out=before).baddbmm_(XH_i, dU_i)
         dZ = torch.cat([torch.bmm(X.mT, _all(dU)).view_as(dU), dy], 2)
-        dM = dZ @ U.mT
-        dM[:, :, :L].tril_(-1)
+        dM = dZ @ UV.mT
+        dM[:, :, :L, :L].tril_(-1)
         before, D = states[:-1], dstates[1:]
+        dV = None
+        if W.shape[2] > L:
+            dV = torch.bmm(_all(M[:, :, :, L:]).mT, _all(dZ)).baddbmm_(_all(W[:, :, L:]), _all(D)).view_as(dU)
         dg = None if g is None else (before * D).sum_to_size(g.shape)
-        dR, dE = dy if ctx.has_R else None, D if ctx.has_E else None
-        return dZ[:, :, :L], dR, dZ @ before.mT, dM, U @ D.mT, dE, dg, dstates[0]
+        return None, dZ[:, :, :L] if ctx.has_Y else None, dV, dZ @ before.mT, dM, UV @ D.mT, dg, dstates[0]
 
 
-def _hand_on(
-    before: Sequence[Tensor] | Tensor,
-    after: Tensor,
-    XH: Tensor,
-    U: Tensor,
-    W: Tensor,
-    E: Tensor | None,
-    g: Tensor | None,
-) -> None:
-    """The states from chunk to chunk, written to `after`, and U of each, to which only (X H) S is still to be added."""
-    of_chunks = zip(before, after, XH, U, W.mT, _chunks(g, len(U)), _chunks(E, len(U)), strict=True)
-    for S, S_next, XH_i, U_i, W_i, g_i, E_i in of_chunks:
-        U_i.baddbmm_(XH_i, S)
-        _keep(S, g_i, E_i, out=S_next).baddbmm_(W_i, U_i)
-
-
-def _negative_inverse(N: Tensor) -> Tensor:
-    """-(I + N)⁻¹ for N: (batch, L, L), of which only what lies below the diagonal counts.
+class NegativeInverse:
+    """-(I + N)⁻¹ for N: (batch, L, L), of which only what lies below the diagonal counts, as N is at each call.
 
     Blocks of 16 on the diagonal by substitution. Then, as often as needed, the inverses of two neighbours make that of
     the block of twice the size, with X₂₁ = X₂₂ N₂₁ X₁₁ below them: substitution by blocks, as stable as by rows.
     """
-    L = N.shape[-1]
-    m = min(L, 16)
-    size = m << (-(-L // m) - 1).bit_length()
-    if size > L:
-        N = pad(N, (0, size - L, 0, size - L))
-    minus_one = -torch.eye(m, dtype=N.dtype, device=N.device)
-    inverses = torch.linalg.solve_triangular(_blocks(N, m, 0, 0, m), minus_one, upper=False, unitriangular=True)
-    if size == m:
-        return inverses.flatten(0, 1)
-    X = torch.zeros_like(N)
-    _blocks(X, m, 0, 0, m).copy_(inverses)
-    while m < size:
-        N_21, X_11, X_22 = (
-            _blocks(*block, 2 * m).reshape(-1, m, m) for block in ((N, m, m, 0), (X, m, 0, 0), (X, m, m, m))
-        )
-        X_21 = _blocks(X, m, m, 0, 2 * m)
-        X_21.copy_(torch.bmm(torch.bmm(X_22, N_21), X_11).view(X_21.shape))
-        m *= 2
-    return X[:, :L, :L]
+
+    def __init__(self, N: Tensor) -> None:
+        batch, L, _ = N.shape
+        m = min(L, 16)
+        size = m << (-(-L // m) - 1).bit_length()
+        self.padded = None if size == L else (N.new_zeros(batch, size, size), N)
+        N = N if self.padded is None else self.padded[0]
+        X = N.new_zeros(batch, size, size)
+        self.X = X[:, :L, :L]
+        self.diagonal = _diagonal(N, m), _diagonal(X, m)
+        self.minus_one = -torch.eye(m, dtype=N.dtype, device=N.device)
+        self.pairs = []
+        while m < size:
+            for i in range(0, size, 2 * m):
+                first, second = slice(i, i + m), slice(i + m, i + 2 * m)
+                self.pairs.append((N[:, second, first], X[:, first, first], X[:, second, second], X[:, second, first]))
+            m *= 2
+
+    def __call__(self) -> Tensor:
+        if self.padded is not None:
+            room, N = self.padded
+            room[:, : N.shape[1], : N.shape[1]] = N
+        N, X = self.diagonal
+        X.copy_(torch.linalg.solve_triangular(N, self.minus_one, upper=False, unitriangular=True))
+        for N_21, X_11, X_22, X_21 in self.pairs:
+            X_21.copy_(torch.bmm(torch.bmm(X_22, N_21), X_11))
+        return self.X
 
 
-def _blocks(X: Tensor, m: int, row: int, column: int, step: int) -> Tensor:
-    """The m × m blocks of X: (batch, L, L) at (row + i·step, column + i·step), i = 0, 1, …: (batch, L / step, m, m)."""
-    batch, down, across = X.stride()
-    shape = (len(X), X.shape[-1] // step, m, m)
-    start = X.storage_offset() + row * down + column * across
-    return X.as_strided(shape, (batch, step * (down + across), down, across), start)
+def _diagonal(X: Tensor, m: int) -> Tensor:
+    """The m × m blocks on the diagonal of X: (batch, L, L), a view: (batch, L / m, m, m)."""
+    return X.unflatten(2, (-1, m)).unflatten(1, (-1, m)).diagonal(dim1=1, dim2=3).movedim(-1, 1)

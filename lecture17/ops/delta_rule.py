@@ -23,9 +23,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
 from ._decays import segsum
-from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, Operands, carry, products, solve
+from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, over_chunks, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -54,17 +53,17 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, 
 
 
 def _operands(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None) -> Operands:
-    """Y, R, H, M, W, E, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token
+    """Y, V, H, M, W, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token
     finds β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t. Where the sums of log decays are small, M
     is one product of keys and queries decayed from the start and keys grown by as much."""
-    L, beta = K.shape[-2], beta[..., None]
+    L, beta, K = K.shape[-2], beta[..., None], K.contiguous()
     Y = -beta * V
     if log_a is None:
         H = torch.cat([beta * K, Q], -2)
-        return Y, None, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None, None
+        return Y, None, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None
     sums = log_a.cumsum(-1)
     start = torch.exp(sums)[..., None]  # from the start to t
-    H = products((beta * start, K), (start, Q))
+    H = torch.cat([beta * start * K, start * Q], -2)
     if sums[..., -1].amin() >= LOWEST_SUM:
         grown = K / start
         M, W = (H @ grown.mT).unflatten(-2, (2, L)).tril(), grown * start[..., -1:, :]
@@ -72,7 +71,43 @@ def _operands(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | Non
         decay = torch.exp(segsum(log_a))  # from j to t
         M = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, L)) * decay[..., None, :, :]
         W = K * decay[..., -1, :, None]
-    return Y, None, H, M.flatten(-3, -2), W, None, start[..., -1:, :]
+    return Y, None, H, M.flatten(-3, -2), W, start[..., -1:, :]
+
+
+class _InPlace:
+    """`_operands` and `carry` without gradients, in memory that all blocks of one shape share."""
+
+    def __init__(self, S: Tensor, shape: torch.Size) -> None:
+        n, heads, L = shape
+        d_k, d_v = S.shape[-2:]
+        self.Y = S.new_empty(n, heads, L, d_v)
+        self.H, self.W = S.new_empty(n, heads, 2 * L, d_k), S.new_empty(n, heads, L, d_k)
+        self.M, self.end = S.new_empty(n, heads, 2 * L, L), S.new_empty(n, heads, 1, 1)
+        self.finds, self.reads = self.H.chunk(2, -2)
+        self.lower = self.M.unflatten(-2, (2, L))
+        H, W, M = (x.flatten(0, 1) for x in (self.H, self.W, self.M))
+        self.scores = H, W.mT, M
+        self.carry = CarryInPlace((self.Y, None, self.H, self.M, self.W, self.end))
+
+    def __call__(
+        self, Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, S: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """(y, S'), or None where decays ask for `segsum`."""
+        sums = torch.zeros_like(beta) if log_a is None else log_a.cumsum(-1)
+        if sums[..., -1].amin() < LOWEST_SUM:
+            return None
+        start, beta = sums.exp_()[..., None], beta[..., None]
+        self.W.copy_(K)
+        torch.mul(self.W, beta * start, out=self.finds)
+        torch.mul(Q, start, out=self.reads)
+        torch.mul(V, -beta, out=self.Y)
+        H, W, M = self.scores
+        self.W.div_(start)
+        torch.bmm(H, W, out=M)
+        self.lower.tril_()
+        self.end.copy_(start[..., -1:, :])
+        self.W.mul_(self.end)
+        return self.carry(S)
 
 
 @shapes_checked
@@ -128,17 +163,7 @@ def chunkwise(
     S = _start(Q, K, V, beta, log_a, state)
     check_chunk_size(chunk_size)
     check_backend(backend, V)
-    length = min(chunk_size, SUB_CHUNK, max(V.shape[1], 1))
-
-    def block(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, S: Tensor) -> tuple[Tensor, Tensor]:
-        q, k, v, b = (to_chunks(s, length) for s in (Q, K, V, beta))
-        k, v = k.contiguous(), v.contiguous()
-        operands = _operands(q, k, v, b, None if log_a is None else to_chunks(log_a, length))
-        y, S_after = carry(operands, S.flatten(0, 1))
-        return from_chunks(y, *V.shape[:2]), S_after.view_as(S)
-
-    rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
-    y, S = over_blocks(block, rows, chunks * length, (Q, K, V, beta, log_a), (), S, V)
+    y, S = over_chunks(_operands, _InPlace, chunk_size, (Q, K, V, beta, log_a), S, V)
     check_result(y, Q=Q, K=K, V=V, beta=beta)
     return y, S
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import _recurrence
-from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
+from ._blocks import over_blocks, rows_and_chunks
 from ._decays import decayed_scores
 from ._validation import (
     check_alike,
@@ -148,16 +148,15 @@ def chunkwise(
         return y, S
     length = min(chunk_size, SUB_CHUNK, max(V.shape[1], 1))
 
-    def block(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
-        q, k, v, log_w = (to_chunks(x, length) for x in (Q, K, V, log_alpha))  # (chunks, b·h, L, d)
+    def block(q: Tensor, k: Tensor, v: Tensor, log_w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         v = v.contiguous()
         P, q, k, whole = _operands(q, k, log_w.contiguous())
         before, after = _States.apply(k, v, whole, S.flatten(0, 1))
         y = torch.baddbmm((P @ v).flatten(0, 1), q.flatten(0, 1), before.flatten(0, 1)).view_as(v)
-        return from_chunks(y, len(S), V.shape[1]), after.view_as(S)
+        return y, after.view_as(S)
 
     rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
-    y, S = over_blocks(block, rows, chunks * length, (Q, K, V, log_alpha), (), S, V)
+    y, S = over_blocks(block, rows, chunks * length, (Q, K, V, log_alpha), (), S, V, length)
     check_result(y, Q=Q, K=K, V=V)
     return y, S
 

@@ -20,13 +20,16 @@ log_w, a kappa of another length, a number that is not finite, types or devices 
 backend that cannot run raises ValueError naming the argument.
 """
 
+import math
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from ._blocks import from_chunks, over_blocks, rows_and_chunks, to_chunks
-from ._decays import decayed_scores
-from ._delta_chunks import LOWEST_SUM, SUB_CHUNK, Operands, carry, products, solve
+from ._decays import decayed_scores, doublings
+from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, over_chunks, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -65,40 +68,120 @@ def _check_unit(kappa: Tensor) -> None:
         )
 
 
-def _masks(L: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """(L, L) with 1 from each token to itself and later ones; (2L, 2L), that for [κ̂; r] against [a ∘ κ̂; k]."""
+def _mask(L: int, like: Tensor) -> Tensor:
+    """(2L, 2L) for [κ̂; r] against [a ∘ κ̂; k]: 1 where either meets what is earlier, and where r meets its own token."""
     low = like.new_ones(L, L).tril()
-    return low, torch.cat([low.tril(-1), low]).repeat(1, 2)
+    return torch.cat([low.tril(-1), low]).repeat(1, 2)
 
 
-def _operands(
-    masks: tuple[Tensor, Tensor], r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor
-) -> Operands:
-    """Y, R, H, M, W, E, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
+class _Divided:
+    """H, M, W, g of `_operands` where the sums of log decays are small, in memory that all blocks of one shape share.
 
-    M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between. Where the sums of log decays are small
-    that is one product of [κ̂; r] decayed from the start and [a ∘ κ̂; k] grown by as much, otherwise `decayed_scores`.
+    M is the product of H = [κ̂; r] decayed from the start and G = [a ∘ κ̂; k] divided by as much; W is G decayed to the end.
     """
-    L, (low, mask) = r.shape[-2], masks
-    sums = low @ log_w  # NaN where log_w is -inf
-    if sums[..., -1, :].amin() >= LOWEST_SUM:
-        decay = torch.exp(sums)
-        growth = decay.reciprocal()
-        first, later = kappa.split((1, L - 1), -2)
-        H = products((first,), (decay[..., :-1, :], later), (decay, r))
-        W = products((growth, a, kappa), (growth, k))
-        M = (H @ W.mT).mul_(mask)
-        g = decay[..., -1, :]
-        W = W * g[..., None, :] if torch.is_grad_enabled() else W.mul_(g[..., None, :])
-    else:
-        w = torch.exp(log_w)
-        keys = torch.stack([a * kappa, k], -3)
-        M, H, W, g = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
-        own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
-        M = M + torch.stack([torch.zeros_like(own), own], -4)
-        M, H, W = M.flatten(-4, -3).flatten(-2), H.flatten(-3, -2), W.flatten(-3, -2)
-    Y, R = M[..., :L, L:] @ v, M[..., L:, L:] @ v
-    return Y, R, H, M[..., :L], W[..., :L, :], W[..., L:, :].mT @ v, g[..., None]
+
+    def __init__(self, like: Tensor, shape: torch.Size, d_k: int) -> None:
+        *batch, L = shape
+        # Heads after time, as what comes in lies in memory.
+        self.decay, self.growth = like.new_empty(2, *batch[:-1], L, batch[-1], d_k).transpose(-2, -3)
+        self.doublings = doublings(self.decay)
+        self.earlier, self.whole = self.decay[..., :-1, :], self.decay[..., -1:, :]
+        self.H, self.W = like.new_empty(2, *batch, 2 * L, d_k)
+        self.first, self.later, self.reads = self.H.split((1, L - 1, L), -2)
+        self.removals, self.writes = self.W.chunk(2, -2)
+        self.M, self.mask = like.new_empty(*batch, 2 * L, 2 * L), _mask(L, like)
+        self.scores = self.H.flatten(0, 1), self.W.flatten(0, 1).mT, self.M.flatten(0, 1)
+        self.operands = self.H, self.M, self.W, self.whole.mT
+
+    def __call__(self, r: Tensor, log_w: Tensor, k: Tensor, kappa: Tensor, a: Tensor) -> bool:
+        """Write them; False where decays are too strong for that."""
+        torch.exp(log_w, out=self.decay)
+        for second, end_of_first in self.doublings:
+            second.mul_(end_of_first)
+        if self.whole.amin() < math.exp(LOWEST_SUM):
+            return False
+        torch.reciprocal(self.decay, out=self.growth)
+        self.first.copy_(kappa[..., :1, :])
+        torch.mul(self.earlier, kappa[..., 1:, :], out=self.later)
+        torch.mul(self.decay, r, out=self.reads)
+        torch.mul(self.growth, a, out=self.removals).mul_(kappa)
+        torch.mul(self.growth, k, out=self.writes)
+        H, W, M = self.scores
+        torch.bmm(H, W, out=M)
+        self.M.mul_(self.mask)
+        self.W.mul_(self.whole)
+        return True
+
+
+class _Divide(torch.autograd.Function):
+    """The gradients of what a `_Divided` has written."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, divided: _Divided, r: Tensor, log_w: Tensor, k: Tensor, kappa: Tensor, a: Tensor
+    ) -> tuple[Tensor, ...]:
+        H, M, W, g = divided.operands
+        ctx.save_for_backward(r, k, kappa, a, H, W, divided.decay, divided.growth, divided.mask)
+        return H, M, W, g
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dH: Tensor, dM: Tensor, dW: Tensor, dg: Tensor) -> tuple[Tensor | None, ...]:
+        """With c the sums of log decays from the start, of which H has e^c as a factor, G e^{-c} and g is the last."""
+        r, k, kappa, a, H, W, decay, growth, mask = ctx.saved_tensors
+        L, g = r.shape[-2], decay[..., -1:, :]
+        dM = dM * mask
+        dH = torch.addcmul(dH, dM @ W, growth[..., -1:, :])  # W = g ∘ G
+        dG = torch.addcmul(dM.mT @ H, dW, g)
+        dG.unflatten(-2, (2, L)).mul_(growth[..., None, :, :])
+        dremoved, dk = dG.chunk(2, -2)
+        dfound, dread = dH.chunk(2, -2)
+        dlater = dfound[..., 1:, :] * decay[..., :-1, :]
+        dr, da, dkappa = dread * decay, dremoved * kappa, dremoved * a
+        dkappa[..., :1, :] += dfound[..., :1, :]
+        dkappa[..., 1:, :] += dlater
+        dc = (dr * r).addcmul_(dk, k, value=-1).addcmul_(da, a, value=-1)
+        dc[..., :-1, :].addcmul_(dlater, kappa[..., 1:, :])
+        dc[..., -1:, :] += (dW * W).sum(-2, keepdim=True).addcmul_(dg.mT, g)
+        return None, dr, dc.new_ones(L, L).triu() @ dc, dk, dkappa, da
+
+
+def _operands(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor) -> Operands:
+    """Y, V, H, M, W, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
+
+    M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between.
+    """
+    divided = _Divided(r, r.shape[:-1], r.shape[-1])
+    with torch.no_grad():
+        mild = divided(r, log_w, k, kappa, a)
+    if mild:
+        H, M, W, g = _Divide.apply(divided, r, log_w, k, kappa, a)
+        return None, v.contiguous(), H, M, W, g
+    w = torch.exp(log_w)
+    keys = torch.stack([a * kappa, k], -3)
+    M, H, W, g = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
+    own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
+    M = M + torch.stack([torch.zeros_like(own), own], -4)
+    M, H, W = M.flatten(-4, -3).flatten(-2), H.flatten(-3, -2), W.flatten(-3, -2)
+    return None, v.contiguous(), H, M, W, g[..., None]
+
+
+class _InPlace:
+    """`_operands` and `carry` without gradients."""
+
+    def __init__(self, S: Tensor, shape: torch.Size) -> None:
+        d_k, d_v = S.shape[-2:]
+        self.divided, self.v = _Divided(S, shape, d_k), S.new_empty(*shape, d_v)
+        H, M, W, g = self.divided.operands
+        self.carry = CarryInPlace((None, self.v, H, M, W, g))
+
+    def __call__(
+        self, r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, S: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        if not self.divided(r, log_w, k, kappa, a):
+            return None
+        self.v.copy_(v)
+        return self.carry(S)
 
 
 @shapes_checked
@@ -110,7 +193,7 @@ def parallel(
     if v.shape[1] == 0:
         return v.clone(), S
     operands = (s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))
-    y, S = solve(_operands(_masks(v.shape[1], S), *operands), S)
+    y, S = solve(_operands(*operands), S)
     y = y.transpose(1, 2).to(v.dtype)
     check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
     return y, S
@@ -149,20 +232,7 @@ def chunkwise(
     kernels = check_backend(backend, v, "rwkv7")
     if kernels:
         return kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
-    length = min(chunk_size, SUB_CHUNK, max(v.shape[1], 1))
-    masks = _masks(length, S)
-
-    def block(
-        r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, S: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        tokens = v.shape[1]
-        r, log_w, k, v, kappa, a = (to_chunks(s, length) for s in (r, log_w, k, v, kappa, a))
-        operands = _operands(masks, r, log_w.contiguous(), k, v.contiguous(), kappa, a)
-        y, S_after = carry(operands, S.flatten(0, 1))
-        return from_chunks(y, len(S), tokens), S_after.view_as(S)
-
-    rows, chunks = rows_and_chunks(len(S), S.shape[1] * length * max(length, *S.shape[2:]))
-    y, S = over_blocks(block, rows, chunks * length, (r, log_w, k, v, kappa, a), (), S, v)
+    y, S = over_chunks(_operands, _InPlace, chunk_size, (r, log_w, k, v, kappa, a), S, v)
     check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
     return y, S
 

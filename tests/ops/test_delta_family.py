@@ -103,7 +103,7 @@ def test_inverse_is_accurate_for_equal_keys_and_ignores_the_upper_part(L: int) -
     """Equal keys with β = 2 are the hardest: powers of N grow like 2^L, the inverse has no entry above 2."""
     exact = torch.linalg.inv(torch.eye(L, dtype=torch.float64) + 2 * torch.ones(L, L, dtype=torch.float64).tril(-1))
     N = 2 * torch.ones(3, L, L) + 7 * torch.randn(3, L, L).triu()
-    assert largest(_delta_chunks._negative_inverse(N) + exact) <= 1e-5
+    assert largest(_delta_chunks.NegativeInverse(N)() + exact) <= 1e-5
 
 
 def test_beta_one_recalls_the_value_just_written() -> None:
