@@ -19,9 +19,12 @@ log_a, a number that is not finite, types or devices that differ, chunk_size < 1
 ValueError naming the argument.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ._decays import segsum
 from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, over_chunks, solve
@@ -52,62 +55,100 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, 
     return V.new_zeros(V.shape[0], V.shape[-2], K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype))
 
 
+class _Divided:
+    """Y, H, M, W, g of `_operands` where the sums of log decays are small, in memory that all blocks of one shape share.
+
+    M is the product of H = [β ∘ K; Q] decayed from the start and G = K divided by as much; W is G decayed to the end.
+    """
+
+    def __init__(self, like: Tensor, shape: torch.Size, d_k: int, d_v: int) -> None:
+        *batch, L = shape
+        self.start, self.Y = like.new_empty(*batch, L, 1), like.new_empty(*batch, L, d_v)
+        self.H, self.W = like.new_empty(*batch, 2 * L, d_k), like.new_empty(*batch, L, d_k)
+        self.M, self.end = like.new_empty(*batch, 2 * L, L), self.start[..., -1:, :]
+        self.finds, self.reads = self.H.chunk(2, -2)
+        self.causal = self.M.unflatten(-2, (2, L))
+        self.scores = self.H.flatten(0, 1), self.W.flatten(0, 1).mT, self.M.flatten(0, 1)
+        self.operands = self.Y, self.H, self.M, self.W, self.end
+
+    def __call__(self, Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None) -> bool:
+        """Write them; False where decays are too strong for that."""
+        sums = torch.zeros_like(beta) if log_a is None else log_a.cumsum(-1)
+        if sums[..., -1].amin() < LOWEST_SUM:
+            return False
+        torch.exp(sums[..., None], out=self.start)
+        beta = beta[..., None]
+        self.W.copy_(K)
+        torch.mul(self.W, beta * self.start, out=self.finds)
+        torch.mul(Q, self.start, out=self.reads)
+        torch.mul(V, -beta, out=self.Y)
+        self.W.div_(self.start)
+        H, W, M = self.scores
+        torch.bmm(H, W, out=M)
+        self.causal.tril_()
+        self.W.mul_(self.end)
+        return True
+
+
+class _Divide(torch.autograd.Function):
+    """The gradients of what a `_Divided` has written."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, divided: _Divided, Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        Y, H, M, W, g = divided.operands
+        ctx.save_for_backward(Q, K, V, beta, H, W, divided.start)
+        return Y, H, M, W, g.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dY: Tensor, dH: Tensor, dM: Tensor, dW: Tensor, dg: Tensor) -> tuple[Tensor | None, ...]:
+        """With c the sums of log decays from the start, of which H has e^c as a factor, G e^{-c} and g is the last."""
+        Q, K, V, beta, H, W, start = ctx.saved_tensors
+        L, g, beta = K.shape[-2], start[..., -1:, :], beta[..., None]
+        dM = dM.unflatten(-2, (2, L)).tril().flatten(-3, -2)
+        dH = torch.addcmul(dH, dM @ W, g.reciprocal())  # W = g ∘ G
+        dG = torch.addcmul(dM.mT @ H, dW, g)
+        dfound, dread = dH.chunk(2, -2)
+        dfound, dQ, dk = dfound * start, dread * start, dG / start  # by β ∘ K and Q, and by K in G
+        by_beta = (dfound * K).sum(-1, keepdim=True)
+        dc = beta * by_beta + (dQ * Q).sum(-1, keepdim=True) - (dk * K).sum(-1, keepdim=True)
+        dc[..., -1:, :] += (dW * W).sum((-2, -1), keepdim=True).addcmul_(dg, g)
+        dbeta = by_beta - (dY * V).sum(-1, keepdim=True)
+        dlog_a = dc.flip(-2).cumsum(-2).flip(-2)[..., 0] if ctx.needs_input_grad[5] else None
+        return None, dQ, dk.addcmul_(dfound, beta), -beta * dY, dbeta[..., 0], dlog_a
+
+
 def _operands(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None) -> Operands:
     """Y, V, H, M, W, g of `_delta_chunks`, for chunks (..., L, d_k). With decays from the start in front, a token
-    finds β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t. Where the sums of log decays are small, M
-    is one product of keys and queries decayed from the start and keys grown by as much."""
-    L, beta, K = K.shape[-2], beta[..., None], K.contiguous()
-    Y = -beta * V
-    if log_a is None:
-        H = torch.cat([beta * K, Q], -2)
-        return Y, None, H, (H @ K.mT).unflatten(-2, (2, L)).tril().flatten(-3, -2), K, None
-    sums = log_a.cumsum(-1)
-    start = torch.exp(sums)[..., None]  # from the start to t
+    finds β_t (k_tᵀ a_t S_{t-1} - v_t), and S_t = a_t S_{t-1} - k_t foundᵀ_t."""
+    divided = _Divided(K, K.shape[:-1], K.shape[-1], V.shape[-1])
+    with torch.no_grad():
+        mild = divided(Q, K, V, beta, log_a)
+    if mild or log_a is None:
+        Y, H, M, W, g = _Divide.apply(divided, Q, K, V, beta, log_a)
+        return Y, None, H, M, W, g
+    start, beta = torch.exp(log_a.cumsum(-1))[..., None], beta[..., None]
+    between = torch.exp(segsum(log_a))  # from j to i
+    scores = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, K.shape[-2]))
+    M = (scores * between[..., None, :, :]).flatten(-3, -2)
     H = torch.cat([beta * start * K, start * Q], -2)
-    if sums[..., -1].amin() >= LOWEST_SUM:
-        grown = K / start
-        M, W = (H @ grown.mT).unflatten(-2, (2, L)).tril(), grown * start[..., -1:, :]
-    else:
-        decay = torch.exp(segsum(log_a))  # from j to t
-        M = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, L)) * decay[..., None, :, :]
-        W = K * decay[..., -1, :, None]
-    return Y, None, H, M.flatten(-3, -2), W, start[..., -1:, :]
+    return -beta * V, None, H, M, K * between[..., -1, :, None], start[..., -1:, :]
 
 
 class _InPlace:
-    """`_operands` and `carry` without gradients, in memory that all blocks of one shape share."""
+    """`_operands` and `carry` without gradients."""
 
     def __init__(self, S: Tensor, shape: torch.Size) -> None:
-        n, heads, L = shape
-        d_k, d_v = S.shape[-2:]
-        self.Y = S.new_empty(n, heads, L, d_v)
-        self.H, self.W = S.new_empty(n, heads, 2 * L, d_k), S.new_empty(n, heads, L, d_k)
-        self.M, self.end = S.new_empty(n, heads, 2 * L, L), S.new_empty(n, heads, 1, 1)
-        self.finds, self.reads = self.H.chunk(2, -2)
-        self.lower = self.M.unflatten(-2, (2, L))
-        H, W, M = (x.flatten(0, 1) for x in (self.H, self.W, self.M))
-        self.scores = H, W.mT, M
-        self.carry = CarryInPlace((self.Y, None, self.H, self.M, self.W, self.end))
+        self.divided = _Divided(S, shape, *S.shape[-2:])
+        Y, H, M, W, g = self.divided.operands
+        self.carry = CarryInPlace((Y, None, H, M, W, g))
 
     def __call__(
         self, Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, S: Tensor
     ) -> tuple[Tensor, Tensor] | None:
-        """(y, S'), or None where decays ask for `segsum`."""
-        sums = torch.zeros_like(beta) if log_a is None else log_a.cumsum(-1)
-        if sums[..., -1].amin() < LOWEST_SUM:
-            return None
-        start, beta = sums.exp_()[..., None], beta[..., None]
-        self.W.copy_(K)
-        torch.mul(self.W, beta * start, out=self.finds)
-        torch.mul(Q, start, out=self.reads)
-        torch.mul(V, -beta, out=self.Y)
-        H, W, M = self.scores
-        self.W.div_(start)
-        torch.bmm(H, W, out=M)
-        self.lower.tril_()
-        self.end.copy_(start[..., -1:, :])
-        self.W.mul_(self.end)
-        return self.carry(S)
+        return self.carry(S) if self.divided(Q, K, V, beta, log_a) else None
 
 
 @shapes_checked
