@@ -136,7 +136,7 @@ def _write(y: Tensor, length: int | None, out: Tensor) -> None:
     if length is None:
         out.copy_(y)
         return
-    batch, tokens, *others = out.shape
+    batch, tokens = out.shape[:2]
     y = y.unflatten(1, (batch, -1))
     y = y.permute(1, 0, 3, 2, *range(4, y.dim()))  # (b, chunks, length, h, ...)
     if tokens % length:

@@ -12,7 +12,7 @@ Section 3). Shapes, after any leading axes:
 
     Y, V: (L, d_v), H: (2L, d_k), M: (2L, 2L), W: (2L, d_k), g: (d_k or 1, 1), S: (d_k, d_v)
 
-Y, V and g are None for 0, nothing and 1; without V, M is (2L, L) and W is (L, d_k).
+One of Y and V is None, for 0 or nothing; without V, M is (2L, L) and W is (L, d_k).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ SUB_CHUNK = 32
 # Sums of log decays down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about 1e-6.
 LOWEST_SUM = -20.0
 
-Operands = tuple[Tensor | None, Tensor | None, Tensor, Tensor, Tensor, Tensor | None]  # Y, V, H, M, W, g
+Operands = tuple[Tensor | None, Tensor | None, Tensor, Tensor, Tensor, Tensor]  # Y, V, H, M, W, g
 
 
 def solve(operands: Operands, S: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ def solve(operands: Operands, S: Tensor) -> tuple[Tensor, Tensor]:
     finds = Z[..., :L, :] if Y is None else Y + Z[..., :L, :]
     U = torch.linalg.solve_triangular(M[..., :L, :L], -finds, upper=False, unitriangular=True)
     y = Z[..., L:, :] + M[..., L:, :L] @ U
-    return y, (S if g is None else g * S) + W.mT @ (U if V is None else torch.cat([U, V], -2))
+    return y, g * S + W.mT @ (U if V is None else torch.cat([U, V], -2))
 
 
 class InPlace(Protocol):
@@ -88,8 +88,8 @@ def carry(operands: Operands, S: Tensor, only_gradients: bool) -> tuple[Tensor, 
     """Chunk after chunk: all but S have the leading axes (chunks, b·h); returns (y of all chunks, S after the last).
 
     Everything that does not need the state is done for all chunks at a time, the triangular inverse among it; a short
-    loop over the chunks carries the state. Of N only what lies below the diagonal counts. With `only_gradients`, which the
-    backward pass asks for, the numbers in y are not computed.
+    loop over the chunks carries the state. Of N only what lies below the diagonal counts. With `only_gradients`, for a
+    backward pass, the numbers in y are not computed.
     """
     return _Carry.apply(only_gradients, *operands, S)
 
@@ -98,25 +98,20 @@ class CarryInPlace:
     """`carry` without gradients, for operands that lie in the same memory at every call.
 
     All views are made once: making them for every block would take as long as several of its matrix products. And what
-    nobody needs any more is written over, as it lies in the cache: U over V, X H over Y, y over what the reads find of V,
-    the states over what V adds to them. So the operands are to be written anew before each call.
+    nobody needs any more is written over, as it lies in the cache: U over V, X H over Y, y over what the reads find of
+    V, the states over what V adds to them. So the operands are to be written anew before each call.
     """
 
     def __init__(self, operands: Operands) -> None:
         Y, V, H, M, W, g = operands
         n, heads, rows, d_k = H.shape
-        L, d_v = rows // 2, (Y if V is None else V).shape[-1]
-        self.y, states = H.new_empty(n, heads, L, d_v), H.new_empty(n, heads, d_k, d_v)
-        U = V
-        self.of_V = []
-        if V is None:
-            U = H.new_empty(Y.shape)
-        else:
-            Y = H.new_empty(V.shape)
-            self.of_V = [
-                (_all(A), _all(V), _all(out))
-                for A, out in ((M[:, :, :L, L:], Y), (M[:, :, L:, L:], self.y), (W[:, :, L:].mT, states))
-            ]
+        L, given = rows // 2, Y if V is None else V
+        assert given is not None
+        d_v = given.shape[-1]
+        self.y, states = torch.empty_like(given), H.new_empty(n, heads, d_k, d_v)
+        Y, U = (given, torch.empty_like(given)) if V is None else (torch.empty_like(given), given)
+        of_V = (M[:, :, :L, L:], Y), (M[:, :, L:, L:], self.y), (W[:, :, L:].mT, states)
+        self.of_V = [] if V is None else [(_all(A), _all(V), _all(out)) for A, out in of_V]
         XH = Y if d_k == d_v else H.new_empty(n, heads, L, d_k)
         self.inverse = NegativeInverse(_all(M[:, :, :L, :L]))
         self.Y, self.finds, self.U, self.XH = _all(Y), _all(H[:, :, :L]), _all(U), _all(XH)
@@ -143,30 +138,24 @@ class CarryInPlace:
         return self.y, after
 
 
-Step = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None, Tensor]  # X H, U, Wᵀ, g, E of a chunk; S' goes there
+Step = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]  # of a chunk X H, U, Wᵀ, g, E; S' goes to the last
 
 
-def _steps(XH: Tensor, U: Tensor, W: Tensor, g: Tensor | None, E: Tensor | None, after: Tensor) -> Iterable[Step]:
-    return zip(XH, U, W.mT, _chunks(g, len(U)), _chunks(E, len(U)), after, strict=True)
+def _steps(XH: Tensor, U: Tensor, W: Tensor, g: Tensor, E: Tensor | None, after: Tensor) -> Iterable[Step]:
+    return zip(XH, U, W.mT, g, [None] * len(U) if E is None else E, after, strict=True)
 
 
 def _hand_on(S: Tensor, steps: Iterable[Step]) -> Tensor:
     """The states from chunk to chunk, and U of each, to which only (X H) S is still to be added; returns the last."""
     for XH, U, W, g, E, after in steps:
         U.baddbmm_(XH, S)
-        S = _keep(S, g, E, out=after).baddbmm_(W, U)
+        S = _decayed(S, g, E, out=after).baddbmm_(W, U)
     return S
 
 
-def _keep(S: Tensor, g: Tensor | None, E: Tensor | None, out: Tensor) -> Tensor:
+def _decayed(S: Tensor, g: Tensor, E: Tensor | None, out: Tensor) -> Tensor:
     """g ∘ S + E, written to `out`."""
-    if g is None:
-        return out.copy_(S) if E is None else torch.add(S, E, out=out)
     return torch.mul(S, g, out=out) if E is None else torch.addcmul(E, g, S, out=out)
-
-
-def _chunks(x: Tensor | None, n: int) -> tuple[Tensor | None, ...]:
-    return (None,) * n if x is None else x.unbind(0)
 
 
 def _all(x: Tensor) -> Tensor:
@@ -186,18 +175,18 @@ class _Carry(torch.autograd.Function):
         H: Tensor,
         M: Tensor,
         W: Tensor,
-        g: Tensor | None,
+        g: Tensor,
         S: Tensor,
     ) -> tuple[Tensor, Tensor]:
         n, heads, rows, d_k = H.shape
         L = rows // 2
         X = NegativeInverse(_all(M[:, :, :L, :L]))()
-        if V is None:
-            U, E = torch.bmm(X, _all(Y)), None
-        else:
-            U = torch.bmm(X, torch.bmm(_all(M[:, :, :L, L:]), _all(V)))
-            E = torch.bmm(_all(W[:, :, L:]).mT, _all(V)).view(n, heads, d_k, -1)
-        U = U.view(n, heads, L, -1)
+        E = None
+        if V is not None:
+            Y = torch.matmul(M[:, :, :L, L:], V)
+            E = torch.matmul(W[:, :, L:].mT, V)
+        assert Y is not None
+        U = torch.bmm(X, _all(Y)).view(Y.shape)
         XH = torch.bmm(X, _all(H[:, :, :L])).view(n, heads, L, d_k)
         states = S.new_empty(n + 1, *S.shape)
         states[0] = S
@@ -207,7 +196,6 @@ class _Carry(torch.autograd.Function):
         if not only_gradients:
             torch.bmm(_all(H[:, :, L:]), _all(states[:-1]), out=_all(y)).baddbmm_(_all(M[:, :, L:]), _all(UV))
         ctx.save_for_backward(H, M, W, g, X, XH, UV, states)
-        ctx.has_Y = Y is not None
         return y, states[-1].clone()
 
     @staticmethod
@@ -215,16 +203,16 @@ class _Carry(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dS: Tensor) -> tuple[Tensor | None, ...]:
         """With D the gradient by S', in the lower half of M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
         H, M, W, g, X, XH, UV, states = ctx.saved_tensors
-        n, L, dy = len(H), H.shape[2] // 2, dy.contiguous()
+        L, dy = H.shape[2] // 2, dy.contiguous()
         dU = M[:, :, L:, :L].mT @ dy
         by_reads = H[:, :, L:].mT @ dy
         dstates = torch.empty_like(states)
         dstates[-1] = dS
         for before, after, XH_i, dU_i, W_i, g_i, by_reads_i in reversed(
-            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W[:, :, :L], _chunks(g, n), by_reads, strict=True))
+            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W[:, :, :L], g, by_reads, strict=True))
         ):
             dU_i.baddbmm_(W_i, after)
-            _keep(after, g_i, by_reads_i, out=before).baddbmm_(XH_i, dU_i)
+            _decayed(after, g_i, by_reads_i, out=before).baddbmm_(XH_i, dU_i)
         dZ = torch.cat([torch.bmm(X.mT, _all(dU)).view_as(dU), dy], 2)
         dM = dZ @ UV.mT
         dM[:, :, :L, :L].tril_(-1)
@@ -232,8 +220,8 @@ class _Carry(torch.autograd.Function):
         dV = None
         if W.shape[2] > L:
             dV = torch.bmm(_all(M[:, :, :, L:]).mT, _all(dZ)).baddbmm_(_all(W[:, :, L:]), _all(D)).view_as(dU)
-        dg = None if g is None else (before * D).sum_to_size(g.shape)
-        return None, dZ[:, :, :L] if ctx.has_Y else None, dV, dZ @ before.mT, dM, UV @ D.mT, dg, dstates[0]
+        dg = (before * D).sum_to_size(g.shape)
+        return None, dZ[:, :, :L] if dV is None else None, dV, dZ @ before.mT, dM, UV @ D.mT, dg, dstates[0]
 
 
 class NegativeInverse:

@@ -56,9 +56,9 @@ def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, 
 
 
 class _Divided:
-    """Y, H, M, W, g of `_operands` where the sums of log decays are small, in memory that all blocks of one shape share.
+    """Y, H, M, W, g of `_operands` where sums of log decays are small, in memory that all blocks of one shape share.
 
-    M is the product of H = [β ∘ K; Q] decayed from the start and G = K divided by as much; W is G decayed to the end.
+    M is the product of H = [β ∘ K; Q] decayed from the start and G = K divided by as much; W = g ∘ G.
     """
 
     def __init__(self, like: Tensor, shape: torch.Size, d_k: int, d_v: int) -> None:
@@ -99,7 +99,7 @@ class _Divide(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         Y, H, M, W, g = divided.operands
         ctx.save_for_backward(Q, K, V, beta, H, W, divided.start)
-        return Y, H, M, W, g.clone()
+        return Y, H, M, W, g
 
     @staticmethod
     @once_differentiable

@@ -77,7 +77,7 @@ def _mask(L: int, like: Tensor) -> Tensor:
 class _Divided:
     """H, M, W, g of `_operands` where the sums of log decays are small, in memory that all blocks of one shape share.
 
-    M is the product of H = [κ̂; r] decayed from the start and G = [a ∘ κ̂; k] divided by as much; W is G decayed to the end.
+    M is the product of H = [κ̂; r] decayed from the start and G = [a ∘ κ̂; k] divided by as much; W = g ∘ G.
     """
 
     def __init__(self, like: Tensor, shape: torch.Size, d_k: int) -> None:

@@ -1,5 +1,6 @@
 """What is special to delta rule, RWKV-7, selective scan and WKV in PyTorch: solves, two ways to scores, blocks."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lecture17.ops import _blocks, _delta_chunks, delta_rule, rwkv7, selective_scan, wkv4
+from lecture17.ops import _blocks, _decays, _delta_chunks, delta_rule, rwkv7, selective_scan, wkv4
 from lecture17.reference import delta_rule as reference_delta_rule
 from lecture17.reference import rwkv7 as reference_rwkv7
 
@@ -81,6 +82,23 @@ def test_blocks_of_any_size_give_the_same(
             assert largest(got - want) <= 1e-12 * largest(want)
 
 
+@pytest.mark.parametrize("mixer", [delta_rule, rwkv7])
+def test_the_memory_of_blocks_is_gone_when_a_call_returns(mixer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Spy(mixer._InPlace):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(mixer, "_InPlace", Spy)
+    monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)
+    y, _ = mixer.chunkwise(*(x.requires_grad_() for x in CHUNKWISE[mixer.__name__.split(".")[-1]][1](1, 50, 2, 3, 4)))
+    assert y.requires_grad  # what the graph keeps is not that memory
+    assert len(made) == 1  # for blocks of one chunk: the last one is filled up
+    assert made[0]() is None
+
+
 @EACH
 def test_backward_keeps_the_arguments_and_states_only(
     chunkwise: Callable[..., Any], draw: Callable[..., Arguments], monkeypatch: pytest.MonkeyPatch
@@ -104,6 +122,15 @@ def test_inverse_is_accurate_for_equal_keys_and_ignores_the_upper_part(L: int) -
     exact = torch.linalg.inv(torch.eye(L, dtype=torch.float64) + 2 * torch.ones(L, L, dtype=torch.float64).tril(-1))
     N = 2 * torch.ones(3, L, L) + 7 * torch.randn(3, L, L).triu()
     assert largest(_delta_chunks.NegativeInverse(N)() + exact) <= 1e-5
+
+
+@pytest.mark.parametrize("L", [1, 2, 3, 5, 8, 12, 27, 32, 33])
+def test_products_from_the_start_by_doubling(L: int) -> None:
+    x = fractions(2, L, 3)
+    want = x.cumprod(1)
+    for second, end_of_first in _decays.doublings(x):
+        second.mul_(end_of_first)
+    assert largest(x - want) <= 1e-15
 
 
 def test_beta_one_recalls_the_value_just_written() -> None:
