@@ -84,12 +84,17 @@ def over_chunks(
     return y, S
 
 
+def causal(L: int, like: Tensor) -> Tensor:
+    """(2L, L): 1 where a token finds what an earlier one, or reads what an earlier one or itself has written."""
+    low = like.new_ones(L, L).tril()
+    return torch.cat([low.tril(-1), low])
+
+
 def carry(operands: Operands, S: Tensor, only_gradients: bool) -> tuple[Tensor, Tensor]:
     """Chunk after chunk: all but S have the leading axes (chunks, b·h); returns (y of all chunks, S after the last).
 
     Everything that does not need the state is done for all chunks at a time, the triangular inverse among it; a short
-    loop over the chunks carries the state. Of N only what lies below the diagonal counts. With `only_gradients`, for a
-    backward pass, the numbers in y are not computed.
+    loop over the chunks carries the state. With `only_gradients`, for a backward pass, y holds no numbers.
     """
     return _Carry.apply(only_gradients, *operands, S)
 
@@ -115,9 +120,8 @@ class CarryInPlace:
         XH = Y if d_k == d_v else H.new_empty(n, heads, L, d_k)
         self.inverse = NegativeInverse(_all(M[:, :, :L, :L]))
         self.Y, self.finds, self.U, self.XH = _all(Y), _all(H[:, :, :L]), _all(U), _all(XH)
-        self.steps = list(_steps(XH, U, W[:, :, :L], g, None if V is None else states, states))
+        self.steps = list(_steps(XH, U, W[:, :, :L], g, states))
         reads = H[:, :, L:]
-        self.beta = 0 if V is None else 1
         self.first = self.y[0], reads[0]
         self.later = _all(self.y[1:]), _all(reads[1:]), _all(states[:-1])
         self.own = _all(self.y), _all(M[:, :, L:, :L]), self.U
@@ -128,34 +132,33 @@ class CarryInPlace:
         X = self.inverse()
         torch.bmm(X, self.Y, out=self.U)
         torch.bmm(X, self.finds, out=self.XH)
-        after = _hand_on(S, self.steps)
+        written = bool(self.of_V)
+        after = _hand_on(S, self.steps, written)
         y, reads = self.first
-        y.baddbmm_(reads, S, beta=self.beta)
+        y.baddbmm_(reads, S, beta=int(written))
         y, reads, before = self.later
-        y.baddbmm_(reads, before, beta=self.beta)
+        y.baddbmm_(reads, before, beta=int(written))
         y, A, U = self.own
         y.baddbmm_(A, U)
         return self.y, after
 
 
-Step = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]  # of a chunk X H, U, Wᵀ, g, E; S' goes to the last
+Step = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # of a chunk X H, U, Wᵀ, g, and where the state after it goes
 
 
-def _steps(XH: Tensor, U: Tensor, W: Tensor, g: Tensor, E: Tensor | None, after: Tensor) -> Iterable[Step]:
-    return zip(XH, U, W.mT, g, [None] * len(U) if E is None else E, after, strict=True)
+def _steps(XH: Tensor, U: Tensor, W: Tensor, g: Tensor, after: Tensor) -> Iterable[Step]:
+    return zip(XH, U, W.mT, g, after, strict=True)
 
 
-def _hand_on(S: Tensor, steps: Iterable[Step]) -> Tensor:
-    """The states from chunk to chunk, and U of each, to which only (X H) S is still to be added; returns the last."""
-    for XH, U, W, g, E, after in steps:
+def _hand_on(S: Tensor, steps: Iterable[Step], written: bool) -> Tensor:
+    """The states from chunk to chunk, and U of each, to which only (X H) S is still to be added; returns the last.
+
+    `written` says that what V adds lies already where the states go.
+    """
+    for XH, U, W, g, after in steps:
         U.baddbmm_(XH, S)
-        S = _decayed(S, g, E, out=after).baddbmm_(W, U)
+        S = (after.addcmul_(g, S) if written else torch.mul(S, g, out=after)).baddbmm_(W, U)
     return S
-
-
-def _decayed(S: Tensor, g: Tensor, E: Tensor | None, out: Tensor) -> Tensor:
-    """g ∘ S + E, written to `out`."""
-    return torch.mul(S, g, out=out) if E is None else torch.addcmul(E, g, S, out=out)
 
 
 def _all(x: Tensor) -> Tensor:
@@ -181,16 +184,15 @@ class _Carry(torch.autograd.Function):
         n, heads, rows, d_k = H.shape
         L = rows // 2
         X = NegativeInverse(_all(M[:, :, :L, :L]))()
-        E = None
+        states = S.new_empty(n + 1, *S.shape)
+        states[0] = S
         if V is not None:
-            Y = torch.matmul(M[:, :, :L, L:], V)
-            E = torch.matmul(W[:, :, L:].mT, V)
+            Y = M[:, :, :L, L:] @ V
+            torch.bmm(_all(W[:, :, L:]).mT, _all(V), out=_all(states[1:]))
         assert Y is not None
         U = torch.bmm(X, _all(Y)).view(Y.shape)
         XH = torch.bmm(X, _all(H[:, :, :L])).view(n, heads, L, d_k)
-        states = S.new_empty(n + 1, *S.shape)
-        states[0] = S
-        _hand_on(states[0], _steps(XH, U, W[:, :, :L], g, E, states[1:]))
+        _hand_on(states[0], _steps(XH, U, W[:, :, :L], g, states[1:]), written=V is not None)
         UV = U if V is None else torch.cat([U, V], 2)
         y = torch.empty_like(U)
         if not only_gradients:
@@ -203,25 +205,27 @@ class _Carry(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dS: Tensor) -> tuple[Tensor | None, ...]:
         """With D the gradient by S', in the lower half of M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
         H, M, W, g, X, XH, UV, states = ctx.saved_tensors
-        L, dy = H.shape[2] // 2, dy.contiguous()
+        L, dZ = H.shape[2] // 2, H.new_empty(*H.shape[:3], dy.shape[-1])
+        finds, dy = dZ.chunk(2, 2)[0], dZ[:, :, L:].copy_(dy)
         dU = M[:, :, L:, :L].mT @ dy
-        by_reads = H[:, :, L:].mT @ dy
         dstates = torch.empty_like(states)
         dstates[-1] = dS
-        for before, after, XH_i, dU_i, W_i, g_i, by_reads_i in reversed(
-            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W[:, :, :L], g, by_reads, strict=True))
+        torch.bmm(_all(H[:, :, L:]).mT, _all(dy), out=_all(dstates[:-1]))
+        for before, after, XH_i, dU_i, W_i, g_i in reversed(
+            list(zip(dstates[:-1], dstates[1:], XH.mT, dU, W[:, :, :L], g, strict=True))
         ):
             dU_i.baddbmm_(W_i, after)
-            _decayed(after, g_i, by_reads_i, out=before).baddbmm_(XH_i, dU_i)
-        dZ = torch.cat([torch.bmm(X.mT, _all(dU)).view_as(dU), dy], 2)
-        dM = dZ @ UV.mT
-        dM[:, :, :L, :L].tril_(-1)
+            before.addcmul_(g_i, after).baddbmm_(XH_i, dU_i)
+        finds.copy_(torch.bmm(X.mT, _all(dU)).view_as(dU))
         before, D = states[:-1], dstates[1:]
         dV = None
         if W.shape[2] > L:
             dV = torch.bmm(_all(M[:, :, :, L:]).mT, _all(dZ)).baddbmm_(_all(W[:, :, L:]), _all(D)).view_as(dU)
-        dg = (before * D).sum_to_size(g.shape)
-        return None, dZ[:, :, :L] if dV is None else None, dV, dZ @ before.mT, dM, UV @ D.mT, dg, dstates[0]
+        if g.shape[-2] == 1:  # sums over all of S
+            dg = torch.bmm(_all(before.flatten(2))[:, None], _all(D.flatten(2))[:, :, None]).view(g.shape)
+        else:
+            dg = (before * D).sum(-1, keepdim=True)
+        return None, finds if dV is None else None, dV, dZ @ before.mT, dZ @ UV.mT, UV @ D.mT, dg, dstates[0]
 
 
 class NegativeInverse:

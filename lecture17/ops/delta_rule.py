@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ._decays import segsum
-from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, over_chunks, solve
+from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, causal, over_chunks, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -67,7 +67,7 @@ class _Divided:
         self.H, self.W = like.new_empty(*batch, 2 * L, d_k), like.new_empty(*batch, L, d_k)
         self.M, self.end = like.new_empty(*batch, 2 * L, L), self.start[..., -1:, :]
         self.finds, self.reads = self.H.chunk(2, -2)
-        self.causal = self.M.unflatten(-2, (2, L))
+        self.mask = causal(L, like)
         self.scores = self.H.flatten(0, 1), self.W.flatten(0, 1).mT, self.M.flatten(0, 1)
         self.operands = self.Y, self.H, self.M, self.W, self.end
 
@@ -85,7 +85,7 @@ class _Divided:
         self.W.div_(self.start)
         H, W, M = self.scores
         torch.bmm(H, W, out=M)
-        self.causal.tril_()
+        self.M.mul_(self.mask)
         self.W.mul_(self.end)
         return True
 
@@ -98,20 +98,21 @@ class _Divide(torch.autograd.Function):
         ctx: Any, divided: _Divided, Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None
     ) -> tuple[Tensor, ...]:
         Y, H, M, W, g = divided.operands
-        ctx.save_for_backward(Q, K, V, beta, H, W, divided.start)
+        ctx.save_for_backward(Q, K, V, beta, H, W, divided.start, divided.mask)
         return Y, H, M, W, g
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dY: Tensor, dH: Tensor, dM: Tensor, dW: Tensor, dg: Tensor) -> tuple[Tensor | None, ...]:
         """With c the sums of log decays from the start, of which H has e^c as a factor, G e^{-c} and g is the last."""
-        Q, K, V, beta, H, W, start = ctx.saved_tensors
-        L, g, beta = K.shape[-2], start[..., -1:, :], beta[..., None]
-        dM = dM.unflatten(-2, (2, L)).tril().flatten(-3, -2)
-        dH = torch.addcmul(dH, dM @ W, g.reciprocal())  # W = g ∘ G
-        dG = torch.addcmul(dM.mT @ H, dW, g)
-        dfound, dread = dH.chunk(2, -2)
-        dfound, dQ, dk = dfound * start, dread * start, dG / start  # by β ∘ K and Q, and by K in G
+        Q, K, V, beta, H, W, start, mask = ctx.saved_tensors
+        g, beta = start[..., -1:, :], beta[..., None]
+        dM = dM * (mask / g)  # W = g ∘ G
+        dH = torch.baddbmm(*(x.flatten(0, 1) for x in (dH, dM, W))).unflatten(0, g.shape[:2])
+        dG = (dM.mT @ H).add_(dW).mul_(g)
+        dH.unflatten(-2, (2, -1)).mul_(start[..., None, :, :])
+        dfound, dQ = dH.chunk(2, -2)  # by β ∘ K and Q
+        dk = dG / start  # by K in G
         by_beta = (dfound * K).sum(-1, keepdim=True)
         dc = beta * by_beta + (dQ * Q).sum(-1, keepdim=True) - (dk * K).sum(-1, keepdim=True)
         dc[..., -1:, :] += (dW * W).sum((-2, -1), keepdim=True).addcmul_(dg, g)
@@ -131,8 +132,7 @@ def _operands(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | Non
         return Y, None, H, M, W, g
     start, beta = torch.exp(log_a.cumsum(-1))[..., None], beta[..., None]
     between = torch.exp(segsum(log_a))  # from j to i
-    scores = (torch.cat([beta * K, Q], -2) @ K.mT).unflatten(-2, (2, K.shape[-2]))
-    M = (scores * between[..., None, :, :]).flatten(-3, -2)
+    M = torch.cat([beta * K, Q], -2) @ K.mT * torch.cat([between, between], -2) * causal(K.shape[-2], K)
     H = torch.cat([beta * start * K, start * Q], -2)
     return -beta * V, None, H, M, K * between[..., -1, :, None], start[..., -1:, :]
 

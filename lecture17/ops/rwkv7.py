@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ._decays import decayed_scores, doublings
-from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, over_chunks, solve
+from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, causal, over_chunks, solve
 from ._validation import (
     check_alike,
     check_backend,
@@ -68,12 +68,6 @@ def _check_unit(kappa: Tensor) -> None:
         )
 
 
-def _mask(L: int, like: Tensor) -> Tensor:
-    """(2L, 2L) for [κ̂; r] against [a ∘ κ̂; k]: 1 where either meets what is earlier, and where r meets its own token."""
-    low = like.new_ones(L, L).tril()
-    return torch.cat([low.tril(-1), low]).repeat(1, 2)
-
-
 class _Divided:
     """H, M, W, g of `_operands` where the sums of log decays are small, in memory that all blocks of one shape share.
 
@@ -89,7 +83,7 @@ class _Divided:
         self.H, self.W = like.new_empty(2, *batch, 2 * L, d_k)
         self.first, self.later, self.reads = self.H.split((1, L - 1, L), -2)
         self.removals, self.writes = self.W.chunk(2, -2)
-        self.M, self.mask = like.new_empty(*batch, 2 * L, 2 * L), _mask(L, like)
+        self.M, self.mask = like.new_empty(*batch, 2 * L, 2 * L), causal(L, like).repeat(1, 2)
         self.scores = self.H.flatten(0, 1), self.W.flatten(0, 1).mT, self.M.flatten(0, 1)
         self.operands = self.H, self.M, self.W, self.whole.mT
 
