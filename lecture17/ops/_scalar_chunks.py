@@ -10,8 +10,8 @@ How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i, the decay f
 difference of two rounded sums is off by the rounding of the larger. So c is summed in float64, and there are two ways:
 
 Where no c of a block is below LOWEST_SUM, 2^{c_i} is taken into y and 2^{-c_j} into v. What lies between is attention
-without decays: the mask is a triangle, states add up, and the heads of a group share their scores. To stay in the
-middle of the range of floats, half of the block's decay is taken at its start and half at its end.
+without decays: the mask is a triangle, states add up, and the heads of a group share their scores. c counts from the
+start of the block, and the state after its last token is brought back to scale by the decay of the whole block.
 
 Anywhere else c is summed within each chunk and split, c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
 
@@ -34,8 +34,8 @@ from torch.nn.functional import pad
 from ._memory import BLOCK_NUMEL, empty_result
 from ._validation import check_finite
 
-# Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum/2} is far from overflow and from 0.
-LOWEST_SUM = -80.0
+# Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum} is far from overflow and from 0.
+LOWEST_SUM = -64.0
 
 
 def attend(
@@ -67,15 +67,11 @@ class _Decays(NamedTuple):
 
     up: Tensor  # factor of y
     down: Tensor  # of v
-    half: Tensor | None = None  # of the states at both ends of the block: (b, groups, heads per group, 1, 1)
+    last: Tensor | None = None  # of the state after the block: (b, groups, heads per group, 1, 1)
     n: Tensor | None = None
     from_start: Tensor | None = None  # of q where it meets the state
     to_end: Tensor | None = None  # of k there
     total: Tensor | None = None  # of the state, in each chunk: (chunks, b, groups, heads per group, 1, 1)
-
-    def at_ends(self, S: Tensor, out: Tensor) -> None:
-        """Write what the first chunk takes for the state S, or what is left of S after the last."""
-        out.copy_(S) if self.half is None else torch.mul(S, self.half, out=out)
 
     def mask(self) -> Tensor:
         """[2^{n_i - n_j}] for i ≥ j, else 0: (chunks, b, groups, heads per group, length, length)."""
@@ -94,15 +90,16 @@ class _Decays(NamedTuple):
 def _decays(log_a: Tensor, dtype: torch.dtype, at_a_time: int, divide: bool) -> Iterator[_Decays]:
     """Of every block of so many chunks; log_a: (chunks, b, groups, heads per group, length, 1)."""
     floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # not even a subnormal number is half as small again
-    c = (log_a.squeeze(-1).to(torch.float64) / math.log(2)).clamp_(min=floor).contiguous().cumsum(-1)[..., None]
+    c = log_a.squeeze(-1).to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+    c = c.div_(math.log(2)).clamp_(min=floor).cumsum_(-1)[..., None]
     totals = c[..., -1:, :]
     of_block = pad(totals, (*(0, 0) * 5, 0, -len(c) % at_a_time)).unflatten(0, (-1, at_a_time))
-    half = of_block.sum(1) / 2
-    lowest = 2 * half.flatten(1).amin(1)
-    start = (of_block.cumsum(1) - of_block - half[:, None]).flatten(0, 1)[: len(c)]  # sums at the start of each chunk
-    up = (start + c).exp2_()  # out of range where it is not taken
-    up_and_down = (x.to(dtype).split(at_a_time) for x in (up, up.reciprocal()))
-    by_block = zip(c.split(at_a_time), *up_and_down, half.exp2().to(dtype), lowest.tolist(), strict=True)
+    last = of_block.sum(1)
+    lowest = last.flatten(1).amin(1)
+    start = (of_block.cumsum(1) - of_block).flatten(0, 1)[: len(c)]  # sums at the start of each chunk
+    up = (start + c).exp2_().to(dtype)  # out of range where it is not taken
+    up_and_down = (x.split(at_a_time) for x in (up, up.reciprocal()))
+    by_block = zip(c.split(at_a_time), *up_and_down, last.exp2().to(dtype), lowest.tolist(), strict=True)
     for c_block, *factors, low in by_block:
         yield _Decays(*factors) if divide and low >= LOWEST_SUM else _exact(c_block, dtype)
 
@@ -119,12 +116,12 @@ def _by_head(x: Tensor, chunks: int, groups: int) -> Tensor:
     return x.unflatten(2, (groups, -1)).unflatten(1, (chunks, -1)).permute(1, 0, 3, 4, 2, 5)
 
 
-def _blocks(
+def _rows(
     log_a: Tensor, dtype: torch.dtype, chunk_size: int, divide: bool, *sequences: Tensor
-) -> Iterator[tuple[slice, _Decays, list[Tensor]]]:
-    """Rows of the batch, decays, and views by head of the sequences, for a few chunks of equal length at a time.
+) -> Iterator[tuple[slice, Iterator[tuple[_Decays, list[Tensor]]]]]:
+    """Some rows of the batch, and their blocks: decays, and views by head of the sequences, of a few chunks at a time.
 
-    The blocks of one row come in the order of time; what is left at its end is a chunk of its own.
+    The blocks come in the order of time; what is left at the end of a row is a chunk of its own.
     """
     batch, time, heads = log_a.shape
     groups = min(x.shape[2] for x in sequences)
@@ -133,15 +130,24 @@ def _blocks(
     room = max(1, BLOCK_NUMEL // max(1, heads * length * widest))  # in chunks of one row
     at_a_time = max(1, min(room, time // length))
     whole = time - time % length
-    for row in range(0, batch, room // at_a_time):
-        rows = slice(row, row + room // at_a_time)
+
+    def blocks(rows: slice) -> Iterator[tuple[_Decays, list[Tensor]]]:
         for tokens, chunk in ((slice(0, whole), length), (slice(whole, time), time - whole)):
             chunks = (tokens.stop - tokens.start) // max(1, chunk)
             if chunks:
                 of_head, *views = (_by_head(x[rows, tokens], chunks, groups) for x in (log_a[..., None], *sequences))
                 decays = _decays(of_head, dtype, at_a_time, divide)
                 for a, *of_block in zip(decays, *(x.split(at_a_time) for x in views), strict=True):
-                    yield rows, a, of_block
+                    yield a, of_block
+
+    for row in range(0, batch, room // at_a_time):
+        rows = slice(row, row + room // at_a_time)
+        yield rows, blocks(rows)
+
+
+def _after(S: Tensor, last: Tensor | None, out: Tensor) -> None:
+    """Write the state S after a block times the last factor of that block."""
+    out.copy_(S) if last is None else torch.mul(S, last, out=out)
 
 
 def _matrices(x: Tensor) -> Tensor:
@@ -182,7 +188,8 @@ class _Attend(torch.autograd.Function):
         dS = dstate.unflatten(1, (K.shape[2], -1)).clone()
         dQ, dK, dV, dlog_a = (empty_result(x) for x in (Q, K, V, log_a))
         sequences = (Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
-        blocks = _blocks(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
+        of_rows = _rows(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
+        blocks = [(rows, *block) for rows, blocks in of_rows for block in blocks]
         for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
             _backward(a, states, dS[rows], *views)
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
@@ -196,16 +203,18 @@ def _forward(
     y = empty_result(V)
     kept, sums = [], []
     divided: dict[torch.Size, _Divided] = {}  # by the shape of the decays
-    for rows, a, views in _blocks(log_a, S.dtype, chunk_size, divide, Q, K, V, y):
-        if a.n is None and a.up.shape not in divided:
-            divided[a.up.shape] = _Divided(S[rows], *views[1:3])
-        state_of_rows = S[rows]
-        states, total = (divided[a.up.shape] if a.n is None else _masked)(a, state_of_rows, *views)
-        a.at_ends(states[-1], out=state_of_rows)
-        sums.append(total)
-        if keep:
-            kept.append(states.clone())
-    return y, S.flatten(1, 2), bool(torch.stack([*sums, S.sum()]).sum().isfinite()), kept
+    for rows, blocks in _rows(log_a, S.dtype, chunk_size, divide, Q, K, V, y):
+        before, last = S[rows], None
+        for a, views in blocks:
+            if a.n is None and a.up.shape not in divided:
+                divided[a.up.shape] = _Divided(before, *views[1:3])
+            states, total = (divided[a.up.shape] if a.n is None else _masked)(a, before, last, *views)
+            before, last = states[-1], a.last
+            sums.append(total)
+            if keep:
+                kept.append(states.clone())
+        _after(before, last, out=S[rows])
+    return y, S.flatten(1, 2), math.isfinite(torch.stack([*sums, S.sum()]).sum().item()), kept
 
 
 class _Divided:
@@ -229,14 +238,16 @@ class _Divided:
         self.before, self.after = (x.flatten(4).flatten(0, 2) for x in (states[:-1], states[1:]))
         self.steps = list(zip(states[:-1].unbind(0), states[1:].unbind(0), strict=True))
 
-    def __call__(self, a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Write y; returns the states, S before the first chunk, and the sum of y as it was before its last factor.
+    def __call__(
+        self, a: _Decays, S: Tensor, last: Tensor | None, Q: Tensor, K: Tensor, V: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Write y; returns the states, S · last before the first chunk, and the sum of y before its last factor.
 
         The next call writes over the states.
         """
         self.K.copy_(K)
         torch.mul(V, a.down, out=self.V)
-        a.at_ends(S, out=self.states[0])
+        _after(S, last, out=self.states[0])
         torch.bmm(self.k.mT, self.v, out=self.after)
         for before, after in self.steps:
             after.add_(before)
@@ -247,7 +258,9 @@ class _Divided:
         return self.states, self.out.sum()
 
 
-def _masked(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _masked(
+    a: _Decays, S: Tensor, last: Tensor | None, Q: Tensor, K: Tensor, V: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
     """What `_Divided` does, for any decays: every head has a mask of its own."""
     k, q = (S.new_empty(x.shape).copy_(x) for x in (K, Q))  # (c, b, g, 1, L, d_k)
     v = _gathered(V, a.down)  # (c, b, g, h/g, L, d_v)
@@ -258,7 +271,7 @@ def _masked(a: _Decays, S: Tensor, Q: Tensor, K: Tensor, V: Tensor, y: Tensor) -
     del scores, P  # their memory is in the cache
 
     states = S.new_empty(len(K) + 1, *S.shape)
-    a.at_ends(S, out=states[0])
+    _after(S, last, out=states[0])
     torch.bmm(_matrices(_scaled(k, a.to_end)).mT, _matrices(v), out=_matrices(states[1:]))  # what each chunk adds
     a.add_up(states)
     out.baddbmm_(_matrices(_scaled(q, a.from_start)), _matrices(states[:-1]))
@@ -293,7 +306,7 @@ def _backward(
     k_end, dout_start = (x if factor is None else x * factor for x, factor in ((k, a.to_end), (dout, a.from_start)))
 
     dstates = torch.empty_like(states, memory_format=torch.contiguous_format)
-    a.at_ends(dS, out=dstates[-1])
+    _after(dS, a.last, out=dstates[-1])
     torch.bmm(_matrices(q).mT, _matrices(dout_start), out=_matrices(dstates[:-1]))
     a.add_up(dstates, reverse=True)
 
@@ -325,4 +338,4 @@ def _backward(
     dQ.copy_(dq.sum_to_size(dQ.shape))
     dK.copy_(dk.sum_to_size(dK.shape))
     dlog_a.copy_(dlog[..., None])
-    a.at_ends(dstates[0], out=dS)
+    dS.copy_(dstates[0])
