@@ -173,6 +173,18 @@ def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large:
     assert all(g.isfinite().all() for g in got)
 
 
+def test_small_gradients_keep_their_digits_where_decays_are_divided_out() -> None:
+    args = MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
+    args["log_a"] *= 0.99 * _scalar_chunks.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
+    found = []
+    for scale in (1.0, 2.0**-60):
+        leaves = [a.float().requires_grad_() for a in args.values()]
+        y, _ = ssd.chunkwise(*leaves)
+        found.append([g / scale for g in torch.autograd.grad(scale * y.sum(), leaves)])
+    for small, g in zip(*found, strict=True):
+        assert relative_error(small, g) < 1e-6
+
+
 def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     mixer = MIXERS["ssd"]
     args = mixer.draw(np.random.default_rng(0), 3, 4, 2, 45, 3, 5, "mixed").args
