@@ -1,7 +1,8 @@
 """A pytest plugin for `grade`: reports what becomes of each cell as a line of JSON, and looks after the kernel.
 
-nbval waits for a dead kernel until the cell's time is up; here the wait looks four times a second whether it still
-lives, and ends it where it takes more memory, processes or threads than an answer can need.
+nbval waits for a dead kernel until the cell's time is up, and then for the rest of its output; here it is looked four
+times a second whether the kernel still lives. It is ended where it takes more memory, processes or threads than an
+answer can need.
 """
 
 import json
@@ -24,7 +25,7 @@ FULL = {  # how a traceback tells that the kernel was full before it was seen, a
 }
 PROCESSES, THREADS = 24, 200 + 4 * (os.cpu_count() or 1)
 TICK = 0.25  # seconds
-_await_reply = RunningKernel.await_reply
+_await_reply, _get_message = RunningKernel.await_reply, RunningKernel.get_message
 
 
 class KernelDied(RuntimeError):
@@ -51,6 +52,7 @@ def excess(memory: float) -> str:
 
 
 def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) -> Any:
+    self.interrupted = False
     deadline = time.monotonic() + (timeout or float("inf"))
     memory = float(os.environ.get(MEMORY, "inf"))
     while True:
@@ -68,10 +70,26 @@ def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | Non
         if not self.is_alive():
             raise KernelDied
         if time.monotonic() >= deadline:
+            self.interrupted = True  # by nbval, now; where that ends the kernel, it is still the time that was up
             raise Empty
 
 
-RunningKernel.await_reply = _watchful_await_reply
+def _watchful_get_message(self: RunningKernel, stream: str, timeout: float | None = None) -> Any:
+    if stream != "iopub":
+        return _get_message(self, stream, timeout)
+    deadline = time.monotonic() + (timeout or float("inf"))
+    while True:
+        ended = not self.is_alive() and not self.interrupted
+        try:
+            return _get_message(self, stream, max(0.0, min(TICK, deadline - time.monotonic())))
+        except Empty:
+            if ended:  # after its reply, with the rest of its output unsaid
+                raise KernelDied from None
+            if time.monotonic() >= deadline:
+                raise
+
+
+RunningKernel.await_reply, RunningKernel.get_message = _watchful_await_reply, _watchful_get_message
 
 
 def _say(**entry: object) -> None:

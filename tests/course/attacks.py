@@ -101,6 +101,12 @@ DEADLY = (  # the kernel ends, or is ended
         function="import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
     ),
     Attack("memory without end", "out of memory", cell="hoard = []\nwhile True: hoard.append(np.ones(10**7))"),
+    Attack(
+        "a death after its reply, before the end of its output",
+        "kernel died",
+        cell="import os, time\n"
+        "get_ipython().kernel._publish_status_and_flush = lambda *_: (time.sleep(0.3), os._exit(1))",
+    ),
     Attack("its parent killed", "kernel died", function="import os, signal; os.kill(os.getppid(), signal.SIGKILL)"),
     Attack(
         "a death in the background, in another's cell",
