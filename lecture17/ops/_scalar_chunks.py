@@ -326,11 +326,9 @@ def _backward(
 
     # a_t is a factor of what any token from t on reads of any token before t, and of the states' reads, writes and
     # decays across t. Summing just these, instead of a difference of larger sums, keeps a small gradient exact.
-    later = pairs.new_ones(pairs.shape[-2:]).triu(1)
-    across = torch.bmm(pairs, later.expand_as(pairs), out=G)  # [i, t]: what i reads of all before t
-    dlog = across.tril_().sum(-2).view_as(reads)
-    dlog += reads.flip(-1).cumsum(-1).flip(-1)
-    dlog[..., 1:] += writes.cumsum(-1)[..., :-1]
+    across = torch.cumsum(pairs, -1, out=G).tril_(-1)  # [i, t - 1]: what i reads of all before t
+    dlog = reads.flip(-1).cumsum(-1).flip(-1)
+    dlog[..., 1:] += (writes.cumsum(-1) + across.sum(-2).view_as(writes))[..., :-1]
     held = dstates[1:] * states[:-1]
     dlog += (held if a.total is None else held.mul_(a.total)).sum((-2, -1))[..., None]
 
