@@ -1,8 +1,8 @@
 """A pytest plugin for `grade`: reports what becomes of each cell as a line of JSON, and looks after the kernel.
 
-nbval waits for a dead kernel until the cell's time is up, and then for the rest of its output; here it is looked four
-times a second whether the kernel still lives. It is ended where it takes more memory, processes or threads than an
-answer can need.
+nbval waits for a dead kernel until the cell's time is up, and for the rest of its output until that is late. Here both
+waits look four times a second whether it still lives; the first one also ends it where it takes more memory, processes
+or threads than an answer can need.
 """
 
 import json
@@ -78,15 +78,16 @@ def _watchful_get_message(self: RunningKernel, stream: str, timeout: float | Non
     if stream != "iopub":
         return _get_message(self, stream, timeout)
     deadline = time.monotonic() + (timeout or float("inf"))
+    ended = False
     while True:
-        ended = not self.is_alive() and not self.interrupted
         try:
             return _get_message(self, stream, max(0.0, min(TICK, deadline - time.monotonic())))
         except Empty:
-            if ended:  # after its reply, with the rest of its output unsaid
+            if ended:  # after its reply, and what it had sent by then is read
                 raise KernelDied from None
             if time.monotonic() >= deadline:
                 raise
+        ended = not self.is_alive() and not self.interrupted
 
 
 RunningKernel.await_reply, RunningKernel.get_message = _watchful_await_reply, _watchful_get_message

@@ -188,8 +188,8 @@ class _Attend(torch.autograd.Function):
         dS = dstate.unflatten(1, (K.shape[2], -1)).clone()
         dQ, dK, dV, dlog_a = (empty_result(x) for x in (Q, K, V, log_a))
         sequences = (Q, K, V, dy, dQ, dK, dV, dlog_a[..., None])
-        of_rows = _rows(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
-        blocks = [(rows, *block) for rows, blocks in of_rows for block in blocks]
+        batch = _rows(log_a, dS.dtype, ctx.chunk_size, ctx.divide, *sequences)
+        blocks = [(rows, a, views) for rows, of_rows in batch for a, views in of_rows]
         for (rows, a, views), states in reversed(list(zip(blocks, kept, strict=True))):
             _backward(a, states, dS[rows], *views)
         return dQ, dK, dV, dlog_a, dS.flatten(1, 2), None, None
