@@ -9,7 +9,7 @@ import typer
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # jsonschema does without; it loads for seconds
 
 app = typer.Typer(
-    help="The course from the command line. A learner needs: grade, progress, hint, reset, update, doctor.",
+    help="The course from the command line. A learner needs: lab, grade, progress, hint, reset, update, doctor.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -188,6 +188,14 @@ def bench(
     console.print(benchmark.machine(gpu), highlight=False)
     if json is not None:
         json.write_text(benchmark.to_json(rows, gpu), encoding="utf-8")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the quick start. Options are JupyterLab's own, for example --no-browser or --port 9999."""
+    from .course.lab import start
+
+    start(context.args)
 
 
 @app.command()

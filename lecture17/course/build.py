@@ -2,13 +2,14 @@
 
     notebooks/<stem>.py  → notebooks/<stem>.ipynb                     executed
     solutions/<stem>.py  → solutions/<stem>.ipynb                     executed
-                         → exercises/<stem>.ipynb                     answers cleared by nbgrader's preprocessors
+                         → exercises/<stem>.ipynb                     answers cleared, checks locked
 
 Building twice gives the same bytes in exercises/, and executed notebooks that differ only in outputs such as
 pictures. What a learner wrote in exercises/ is kept (see `learner`).
 """
 
 import os
+import re
 from pathlib import Path
 
 import jupytext
@@ -16,10 +17,20 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
 from . import learner
-from .notebooks import is_answer, made, set_ids, write
+from .notebooks import is_answer, is_check, made, set_ids, write
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 CELL_TIMEOUT = 600  # seconds; only a training comes near
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION$.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
+STUB = r"\1# YOUR CODE HERE\n\1raise NotImplementedError()"
+LANGUAGE = {  # what ipykernel says of itself, and so what JupyterLab writes, without the version of Python
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
 
 
 def from_source(path: Path) -> NotebookNode:
@@ -28,7 +39,7 @@ def from_source(path: Path) -> NotebookNode:
     nb.metadata = from_dict(
         {
             "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-            "language_info": {"name": "python", "file_extension": ".py", "pygments_lexer": "ipython3"},
+            "language_info": LANGUAGE,
         }
     )
     nb.nbformat, nb.nbformat_minor = 4, 5
@@ -42,7 +53,6 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
     With full=True trainings run as long as the text's conclusions need, instead of in the quick setting of the tests.
     """
     nb = from_dict(nb)
-    language = nb.metadata.language_info
     environment = dict(os.environ)
     if full:
         from ..experiments.settings import VARIABLE  # loads PyTorch
@@ -56,25 +66,28 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
         store_widget_state=False,  # stored notebooks show the static pictures that widgets leave
         resources={"metadata": {"path": str(folder)}},
     ).execute(env=environment)
-    nb.metadata.language_info = language  # without the version of Python that ran it
+    nb.metadata.language_info = from_dict(LANGUAGE)
     return nb
 
 
 def exercise_from(solution: NotebookNode) -> NotebookNode:
-    """The learner's notebook: the solution's with answers, hidden tests and outputs cleared and checks locked.
+    """The learner's notebook: the solution's with answers and outputs cleared and checks locked, as nbgrader does it.
 
-    Needs nbgrader (the extra `dev`). Each cell remembers, in its metadata, what it was made as: an answer cell
-    its stub, so that it can be reset, any other a hash, so that a later build knows the course's text from the
-    learner's.
+    Each cell remembers, in its metadata, what it was made as: an answer cell its stub, so that it can be reset, any
+    other a hash, so that a later build knows the course's text from the learner's.
     """
-    from nbgrader.preprocessors import ClearHiddenTests, ClearOutput, ClearSolutions, LockCells
-
     nb = from_dict(solution)
-    for preprocessor in (ClearSolutions(), ClearHiddenTests(), LockCells(), ClearOutput()):
-        nb, _ = preprocessor.preprocess(nb, {})
-    set_ids(nb)
     for cell in nb.cells:
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note for writing the .py, which exercises lack
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        if is_answer(cell):
+            cell.source = SOLUTION.sub(STUB, cell.source)
+            cell.metadata["deletable"] = False
+        elif is_check(cell):
+            cell.metadata["deletable"] = cell.metadata["editable"] = False
+    set_ids(nb)
+    for cell in nb.cells:
         cell.metadata["lecture17"] = {"stub": cell.source} if is_answer(cell) else {"made": made(cell.source)}
     return nb
 

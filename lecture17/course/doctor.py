@@ -24,7 +24,7 @@ from .paths import SOLUTIONS, home, private
 PYTHONS = ((3, 11), (3, 13))  # first and last version that the course is tested with
 MEMORY = 2.0  # GiB free, for the notebooks of zone 5
 SOLVED = "00_quickstart-matrix"  # the exercise that is solved end to end
-INSTALL = "run `make lab` or `pip install -c constraints.txt -e '.[dev]'` again"
+INSTALL = "run `make lab` or `pip install -c constraints.txt -e .` again"
 FRONT_ENDS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 
 
@@ -152,10 +152,7 @@ def exercise() -> str:
     except (OSError, NotANotebook, StopIteration) as error:
         what = f"{SOLUTIONS}/{stem}.ipynb cannot be used: {error or 'an answer is gone'}"
         raise Ailment(what, f"run `git checkout -- {SOLUTIONS}`") from None
-    try:
-        empty = exercise_from(solution)
-    except ImportError as error:
-        raise Ailment(f"exercises cannot be made: {error}", INSTALL) from None
+    empty = exercise_from(solution)
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="lecture17-doctor-") as scratch:
         path = Path(scratch) / f"{stem}.ipynb"

@@ -43,6 +43,22 @@ def test_a_committed_exercise_is_what_its_solution_makes_answers_set_aside(stem:
 
 
 @each_exercise
+def test_answers_are_cleared_and_checks_are_locked_as_nbgrader_does(stem: str) -> None:
+    from nbgrader.preprocessors import ClearHiddenTests, ClearOutput, ClearSolutions, LockCells
+
+    solution = read(ROOT / "solutions" / f"{stem}.ipynb")
+    built, released = exercise_from(solution), solution
+    for preprocessor in (ClearSolutions(), ClearHiddenTests(), LockCells(), ClearOutput()):
+        released, _ = preprocessor.preprocess(released, {})
+    set_ids(released)
+    for cell in built.cells:
+        del cell.metadata["lecture17"]
+    for cell in released.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+    assert built == released
+
+
+@each_exercise
 def test_building_twice_gives_the_same_bytes(stem: str, tmp_path: Path) -> None:
     for turn in ("once", "twice"):
         write(exercise_from(from_source(ROOT / "solutions" / f"{stem}.py")), tmp_path / turn)

@@ -106,10 +106,6 @@ def little_memory(clone: Path, patch: Patch) -> None:
     patch.setattr(doctor, "MEMORY", 1e9)
 
 
-def no_nbgrader(clone: Path, patch: Patch) -> None:
-    patch.setitem(sys.modules, "nbgrader.preprocessors", None)
-
-
 def damaged(clone: Path, patch: Patch) -> None:
     (clone / "solutions" / "00_quickstart.ipynb").write_text('{"cells": [')
 
@@ -162,12 +158,6 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
     "front end disabled": ("widgets", disabled(MANAGER), f"{MANAGER} is disabled", f"labextension enable {MANAGER}"),
     "plugin disabled": ("widgets", disabled("anywidget:plugin"), "anywidget:plugin is", "enable anywidget:plugin"),
     "little memory": ("memory", little_memory, "GiB are free", "close other programs"),
-    "nbgrader missing": (
-        "exercise",
-        no_nbgrader,
-        "exercises cannot be made: import of nbgrader",
-        "pip install -c constraints.txt",
-    ),
     "a damaged solution": ("exercise", damaged, "cannot be used: not JSON", "git checkout -- solutions"),
     "a lost solution": ("exercise", lost, "No such file", "git checkout -- solutions"),
     "a check that passes everything": ("exercise", a_check_that_passes_everything, "'passed' when empty", AGAIN),

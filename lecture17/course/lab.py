@@ -1,0 +1,67 @@
+"""`python -m lecture17 lab`, which is `make lab`: JupyterLab as a learner needs it, opened on the quick start.
+
+The settings in `jupyter/` beside this file hold for this JupyterLab alone: no question about news, no look for
+updates, none of the authors' tools, and a mark on the tabs of exercises. Nothing is installed and nobody's own
+settings are touched; what the learner sets in JupyterLab's settings goes before these. Authors start `jupyter lab`,
+which pairs notebooks with their .py by jupytext.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from jupyter_server.serverapp import ServerApp
+from jupyterlab.labapp import LabApp
+
+from .paths import home, private
+
+SETTINGS = Path(__file__).with_name("jupyter")
+
+
+class CourseFiles(AsyncLargeFileManager):
+    """Notebook files with the version of Python added on opening and left out on saving.
+
+    JupyterLab writes what the kernel says of itself into every notebook that it opens. Where that is there already
+    nothing has changed: closing asks nothing. The file stays the same on every machine.
+    """
+
+    async def get(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """The file, or folder, at a path; as in Jupyter's own manager."""
+        model = await super().get(*args, **options)
+        if model["type"] == "notebook" and model["content"] is not None:
+            language = model["content"]["metadata"].get("language_info", {})
+            if language == {k: v for k, v in IPythonKernel.language_info.items() if k != "version"}:
+                language["version"] = IPythonKernel.language_info["version"]
+        return model
+
+    async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
+        """Write a file; as in Jupyter's own manager."""
+        if model["type"] == "notebook":
+            model["content"]["metadata"].get("language_info", {}).pop("version", None)
+        return await super().save(model, path)
+
+
+def start(arguments: list[str]) -> None:
+    """Run JupyterLab in the course's folder until it is stopped; `arguments` are JupyterLab's own."""
+    os.chdir(home())
+    paths = [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
+    if not os.access(Path.home(), os.W_OK):
+        own = private() / "jupyter"
+        print(f"Your home folder cannot be written to, so JupyterLab keeps its files in {own}")
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
+            os.environ.setdefault(name, str(own / name.lower()))
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments = ["--allow-root", *arguments]  # in a container the user is root
+    LabApp.launch_instance(arguments)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server: ServerApp) -> None:
+    """Serve custom.css, which no setting of Jupyter's can name."""
+    server.web_app.settings["static_custom_path"].insert(0, str(SETTINGS / "custom"))
