@@ -1,38 +1,46 @@
 # Thin on purpose: each target makes the environment if need be and calls one command.
-#   make lab     JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
-#   make test    every check                        (make test ARGS="-k ssd")
-#   make site    all of it as web pages             (open build/site/index.html)
-#   make grade   your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
+#   make lab      JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
+#   make test     every check                        (make test ARGS="-k ssd")
+#   make site     all of it as web pages             (open build/site/index.html)
+#   make grade    your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
+#   make install  the environment alone, as `make lab` makes it
 
 EXTRAS ?= dev
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
 	'import sys; 11 <= sys.version_info[1] <= 13 and print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
-INSTALLED := .venv/.installed-$(EXTRAS)
+LEARNER := .venv/.installed
+ALL := .venv/.installed-$(EXTRAS)
 
-.PHONY: lab test grade build bench site
+.PHONY: lab install test grade build bench site
 .DEFAULT_GOAL := lab
 
-lab: $(INSTALLED)
-	$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(ARGS)
+lab: $(LEARNER)
+	@$(BIN)/python -m lecture17 lab $(ARGS)
 
-test: $(INSTALLED)
+install: $(LEARNER)
+
+test: $(ALL)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-grade: $(INSTALLED)
+grade: $(LEARNER)
 	$(BIN)/python -m lecture17 grade $(ARGS)
 
-build: $(INSTALLED)
+build: $(LEARNER)
 	$(BIN)/python -m lecture17 build $(ARGS)
 
-bench: $(INSTALLED)
+bench: $(LEARNER)
 	$(BIN)/python -m lecture17 bench $(ARGS)
 
-site: $(INSTALLED)
+site: $(ALL)
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site $(ARGS)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(LEARNER) $(ALL): $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing into .venv; this happens once and takes a few minutes."
+	@$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".$(if $(filter $(ALL),$@),[$(EXTRAS)])" \
+		|| { echo "The installation failed; the reason is above. It needs the network: connect, then run the same again."; exit 1; }
+	@touch $(LEARNER) $@
+
+$(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu, first: apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
-	touch $@
+	@$(PYTHON) -m venv --clear .venv || { echo "On Debian and Ubuntu, first: apt install python3-venv"; exit 1; }

@@ -1,6 +1,6 @@
 """`make site`: the course as web pages, from the outputs stored in the notebooks; nothing is executed.
 
-The README is the front page. Pages need no network: formulas and diagrams are drawn by scripts that lie beside them.
+The README is the front page, and docs/ holds what it links to. Pages need no network: formulas and diagrams are drawn by scripts that lie beside them.
 """
 
 import html
@@ -26,8 +26,8 @@ project = "lecture17"
 author = copyright = "The lecture17 authors"
 extensions = ["myst_nb", "sphinx.ext.mathjax"]
 root_doc = "README"
-include_patterns = ["*.md", "notebooks/*.ipynb", "exercises/*.ipynb"]
-exclude_patterns = [".*", "build", "drafts", "docs", "lecture17", "solutions", "tests", "**/.ipynb_checkpoints"]
+include_patterns = ["*.md", "docs/*.md", "notebooks/*.ipynb", "exercises/*.ipynb"]
+exclude_patterns = [".*", "build", "drafts", "lecture17", "solutions", "tests", "**/.ipynb_checkpoints"]
 nitpicky = True
 suppress_warnings = ["misc.highlighting_failure"]  # a "…" in a fence is what was left out of the code
 highlight_language = "none"  # of fences that name none
@@ -71,7 +71,7 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = json.dumps(notebook)
     elif docname == root_doc:
         pages = sorted(app.env.found_docs - {root_doc})
-        groups = {"Exercises": "exercises/", "About": ""}
+        groups = {"Exercises": "exercises/", "Read more": "docs/", "About": ""}
         groups = {f"{i} · {zone}": f"notebooks/0{i}" for i, zone in enumerate(ZONES)} | groups
         for caption, start in groups.items():
             listed = [page for page in pages if page.startswith(start) and (start or "/" not in page)]

@@ -158,7 +158,7 @@ assert einsums > 2 * blocked
 
 # %% [markdown]
 # Now the time, forward only. This is measured here and now, on a machine that may be busy, so nothing is asserted but
-# that the two agree. (The README has a run on longer sequences.)
+# that the two agree. ([Measured performance](../docs/performance.md) has longer sequences.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT

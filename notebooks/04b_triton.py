@@ -487,7 +487,8 @@ assert noise > 1e-7
 # token; in one warp it needs neither. And a load takes about half a microsecond to answer, however small it is: with
 # `tl.range(…, num_stages=5)` the rows of later tokens are under way while one is computed. The same option and
 # smaller tiles took the kernel that hands on the states of SSD from 0.5 ms to 0.2. (Measured with PyTorch 2.11 and
-# Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values; the README has the whole mixers beside PyTorch's.)
+# Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values; [measured
+# performance](../docs/performance.md) has the whole mixers beside PyTorch's.)
 #
 # ## Recap
 #

@@ -245,14 +245,13 @@ ProgressBoard()
 # ## 11 · The corrections
 #
 # Where the lecture is wrong, and where this course shows it with a counterexample that runs. The list is read from
-# the [README](../README.md), so that there is one and not two.
+# [docs/corrections.md](../docs/corrections.md), so that there is one and not two.
 
 # %%
-with open("../README.md", encoding="utf-8") as readme:
-    index = readme.read().split("## Corrections")[1].split("##")[0]
-table = [line.replace("](notebooks/", "](") for line in index.splitlines() if line[:1] == "|"]
+with open("../docs/corrections.md", encoding="utf-8") as page:
+    table = [line.replace("](../notebooks/", "](") for line in page if line[:1] == "|"]
 assert len(table) > 20
-Markdown("\n".join(table))
+Markdown("".join(table))
 
 # %% [markdown]
 # ## Recap

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says; that its figures are good is for the README's table, not for a timed test."""
+"""The benchmark measures what it says; that its figures are good is for docs/performance.md, not for a timed test."""
 
 import json
 from collections.abc import Iterator

@@ -1,15 +1,20 @@
 """The shape that every notebook of the course keeps."""
 
+import ast
 import itertools
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lecture17.course import exercises
 from lecture17.course.notebooks import read
 from tests.conftest import ROOT
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+ZONES = ast.literal_eval(re.findall(r"^ZONES = (.*)", (ROOT / "docs" / "conf.py").read_text(), re.MULTILINE)[0])
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ALL = [*NOTEBOOKS, *sorted((ROOT / "exercises").glob("*.ipynb")), *sorted((ROOT / "solutions").glob("*.ipynb"))]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -119,18 +124,40 @@ def test_zones_0_to_3b_do_not_import_torch(path: Path) -> None:
 
 
 @each_notebook
-def test_the_readmes_table_names_its_minutes_and_points(path: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| \[[^]]+\]\(notebooks/{path.name}\) \| (\d+) \| .* \|(.*)\|$", readme, re.MULTILINE)
+def test_the_readmes_table_names_its_zone_stars_minutes_and_points(path: Path) -> None:
+    row = re.search(
+        rf"^\| (.+) ([★☆]+) \| \[[^]]+\]\(notebooks/{path.name}\) \| (\d+) \| .* \|(.*)\|$", README, re.MULTILINE
+    )
     assert row is not None
-    assert re.search(rf"(?<!\d){row[1]} min", "\n".join(read(path).cells[0].source.splitlines()[1:4]))
+    assert row[1] == ZONES[int(path.name[1])]
+    head = "\n".join(read(path).cells[0].source.splitlines()[1:4])
+    assert row[2] in head
+    assert re.search(rf"(?<!\d){row[3]} min", head)
     points = sum(e.points for e in exercises.of_notebook(path.stem)) if path.stem in exercises.stems() else 0
-    assert row[2].strip() == (f"[{points} points](exercises/{path.name})" if points else "")
+    assert row[4].strip() == (f"[{points} points](exercises/{path.name})" if points else "")
 
 
-def test_the_readmes_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
+def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
+    assert len(README.split()) <= 1000
+    first, second = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)[0].splitlines()
+    assert first.startswith("git clone ")
+    assert second == "make lab"
+    assert "第17回: Mamba発展 & 類似手法" in README
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.stem)
+def test_links_of_the_pages_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
         name, _, anchor = target.partition("#")
-        assert (ROOT / name).exists(), target
+        linked = (path.parent / name).resolve()
+        assert linked.exists(), target
         if anchor:
-            assert f'id="{anchor}"' in "\n".join(c.source for c in read(ROOT / name).cells), target
+            assert f'id="{anchor}"' in "\n".join(c.source for c in read(linked).cells), target
+
+
+def test_the_moving_picture_moves_and_is_small() -> None:
+    with Image.open(ROOT / "docs" / "explorer.gif") as picture:
+        assert picture.n_frames > 5
+    assert (ROOT / "docs" / "explorer.gif").stat().st_size < 2e6

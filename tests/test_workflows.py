@@ -52,21 +52,23 @@ def test_a_wrong_workflow_would_be_noticed(request: pytest.FixtureRequest, tmp_p
     assert "evnt" in faults
 
 
-def test_they_run_the_readmes_commands_at_the_pinned_versions() -> None:
+def test_they_run_the_documented_commands_at_the_pinned_versions() -> None:
     test, grade, newest = (
         (ROOT / ".github" / "workflows" / f"{name}.yml").read_text() for name in ("test", "grade", "newest")
     )
     assert "run: bash .ci/run" in test
     assert "pip install -c constraints.txt -e ." in grade
     assert "constraints.txt" not in newest
-    plain = re.search(r"The tests are `\.venv/bin/(python -m pytest .*?)`", (ROOT / "README.md").read_text())
+    plain = re.search(r"The tests are `\.venv/bin/(python -m pytest .*?)`", (ROOT / "docs" / "installing.md").read_text())
     assert plain is not None
     assert f"run: {plain[1]}" in newest
 
 
 def test_the_dev_container_installs_the_pinned_versions() -> None:
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
-    assert container["postCreateCommand"] == "python -m pip install -c constraints.txt -e .[dev]"
+    assert container["postCreateCommand"] == "make install", "and so `make lab` there builds no second environment"
+    python = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert python == ".venv/bin/python"
     assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).exists()
 
 

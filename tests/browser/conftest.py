@@ -2,52 +2,41 @@
 
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from lecture17 import widgets
 from tests.conftest import ROOT
 from tests.npm import missing, package
 
-from .lab import Lab
+from .lab import Lab, chromium, find_browser, serve
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-ON_A_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 AXE_CORE = "axe-core@4.14.1"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None) or (str(ON_A_MAC) if ON_A_MAC.exists() else None)
-    if found is None:
+    if find_browser() is None:
         missing("no Chromium or Chrome found, so nothing was tried in a browser; on Debian: apt install chromium")
-    with sync_playwright() as playwright:
-        # Chromium refuses its sandbox to root, which is who runs in a container.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the course as it is before anybody opens it, and a notebook with every explorer."""
     folder = tmp_path_factory.mktemp("course")
-    tracked = ["README.md", "notebooks", "solutions", "exercises", "jupytext.toml", "constraints.txt", "pyproject.toml"]
+    tracked = ["docs/corrections.md", "notebooks", "solutions", "exercises", "jupytext.toml", "constraints.txt", "pyproject.toml"]
     for name in tracked:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
         else:
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, folder / name)
     for name in widgets.__all__:
         write_notebook(folder / f"{name}.ipynb", [f"from lecture17 import widgets\n\nwidgets.{name}()"])
@@ -62,52 +51,9 @@ def write_notebook(path: Path, sources: list[str]) -> None:
 
 @pytest.fixture(scope="session")
 def server(course: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a JupyterLab whose kernels take the copy for their course, with settings of its own."""
-    private = tmp_path_factory.mktemp("jupyter")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "IPYTHONDIR")
-    own = {**{name: str(private / name.lower()) for name in folders}, "LECTURE17_HOME": str(course)}
-    options = [
-        "--no-browser",
-        "--allow-root",
-        f"--port={port}",
-        "--IdentityProvider.token=",
-        "--expose-app-in-browser",
-    ]
-    no_news = private / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
-    no_news.mkdir(parents=True)
-    (no_news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    with open(private / "log.txt", "w") as log:
-        lab = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "lab", *options, f"--ServerApp.root_dir={course}"],
-            env={**os.environ, **own, "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces")},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/api", lab, private / "log.txt")
+    """The address of a learner's JupyterLab whose kernels take the copy for their course."""
+    with serve(course, tmp_path_factory.mktemp("jupyter")) as address:
         yield address
-    finally:
-        os.killpg(lab.pid, signal.SIGTERM)
-        try:
-            lab.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(lab.pid, signal.SIGKILL)
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(address).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
 
 @pytest.fixture(scope="session")

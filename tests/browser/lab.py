@@ -1,14 +1,84 @@
 """What a person does in JupyterLab: open a notebook, run it, type, move a control, read what is shown."""
 
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 CURRENT = "window.jupyterapp.shell.currentWidget"  # the notebook in front
 # JupyterLab asks a kernel that is just being restarted for its debugger, and complains that nothing answers.
 NOT_OURS = ("Could not restore the debugger state",)
 PATIENCE = 60_000  # milliseconds; a machine under load is slow, not wrong
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ON_A_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def find_browser() -> str | None:
+    """The Chromium or Chrome of this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None) or (str(ON_A_MAC) if ON_A_MAC.exists() else None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """That browser, without a window."""
+    with sync_playwright() as playwright:
+        # Chromium refuses its sandbox to root, which is who runs in a container.
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def serve(course: Path, private: Path) -> Iterator[str]:
+    """JupyterLab on a copy of the course as `make lab` starts it, in a home folder of its own; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--no-browser", f"--port={port}", "--IdentityProvider.token=", "--expose-app-in-browser"]
+    strange = ("JUPYTER", "IPYTHON")  # settings of who runs this
+    own = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    own |= {"HOME": str(private), "LECTURE17_HOME": str(course)}
+    with open(private / "log.txt", "w") as log:
+        lab = subprocess.Popen(
+            [sys.executable, "-m", "lecture17", "lab", *options],
+            env=own,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/api", lab, private / "log.txt")
+        yield address
+    finally:
+        os.killpg(lab.pid, signal.SIGTERM)
+        try:
+            lab.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(lab.pid, signal.SIGKILL)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(address).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
 
 class Lab:

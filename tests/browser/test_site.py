@@ -17,7 +17,8 @@ from tests.conftest import ROOT
 from tests.npm import missing
 
 NOTEBOOKS, EXERCISES = (sorted((ROOT / folder).glob("*.ipynb")) for folder in ("notebooks", "exercises"))
-PAGES = ["index.html", *(f"{path.parent.name}/{path.stem}.html" for path in (*NOTEBOOKS, *EXERCISES))]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = ["index.html", *(f"{path.parent.name}/{path.stem}.html" for path in (*NOTEBOOKS, *EXERCISES, *DOCS))]
 
 # Formulas are MathJax's own, thousands of elements a page: a word stands for each. Files are not fetched by scripts.
 AXE_RUN = """async () => {
@@ -89,10 +90,12 @@ def test_a_broken_link_would_be_noticed(tmp_path: Path) -> None:
 
 
 def test_links_of_the_course_are_links_of_the_site(site: Path) -> None:
-    tour, readme = (Parsed(site / name).links for name in ("notebooks/01_tour.html", "README.html"))
+    pages = ("notebooks/01_tour.html", "README.html", "docs/corrections.html")
+    tour, readme, corrections = (Parsed(site / name).links for name in pages)
     assert "03a_semiseparable.html#notation" in tour
     assert "../exercises/01_tour.html" in tour
-    assert "notebooks/03b_duality.html#correction-1" in readme
+    assert "../notebooks/03b_duality.html#correction-1" in corrections
+    assert {f"docs/{path.stem}.html" for path in DOCS} <= set(readme)
     assert [link for link in readme if link.endswith(".ipynb")] == []
     ordered = [link for link in dict.fromkeys(readme) if link in PAGES]
     assert ordered[: len(NOTEBOOKS)] == PAGES[1 : len(NOTEBOOKS) + 1], "the sidebar has the notebooks in order"
@@ -127,7 +130,8 @@ def test_pages_are_right_for_every_reader_at_two_widths_in_two_themes(
     page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
     page.on("request", lambda r: complaints.append(f"{page.url} asks for {r.url}") if r.url[:4] == "http" else None)
     looks = itertools.cycle(itertools.product((1200, 400), ("light", "dark")))
-    visits = ["index.html"] * 4 + PAGES[1 : len(NOTEBOOKS) + 2]  # and one page of exercises: the others are alike
+    # All but most exercises, which are alike.
+    visits = ["index.html"] * 4 + PAGES[1 : len(NOTEBOOKS) + 2] + PAGES[-len(DOCS) :]
     for name, (width, scheme) in zip(visits, looks, strict=False):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a learner's code may do to grading, and the verdict that it gets: the table of the README, as code."""
+"""What a learner's code may do to grading, and the verdict that it gets: the table of docs/grading.md, as code."""
 
 import os
 from dataclasses import dataclass

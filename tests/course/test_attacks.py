@@ -105,8 +105,8 @@ def test_where_namespaces_are_not_allowed_attacks_end_the_same(clone: Path, monk
         judge(attack, graded)
 
 
-def test_the_readmes_table_names_every_attack_with_its_verdict() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_table_in_docs_names_every_attack_with_its_verdict() -> None:
+    text = (ROOT / "docs" / "grading.md").read_text(encoding="utf-8")
     section = text.split("## What grading withstands\n")[1].split("\n## ")[0]
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", section, re.MULTILINE)[2:])
     assert rows == {a.name: f"*{a.verdict}*{'; points kept' if a.earns and a.verdict != PASSED else ''}" for a in ALL}

@@ -156,11 +156,11 @@ def test_every_mutant_of_the_solution_is_rejected(exercise: Exercise, monkeypatc
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_readme_says_how_many_mutants_were_made_and_how_many_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docs_say_how_many_mutants_were_made_and_how_many_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="part 04b has mutants, too")
     monkeypatch.setattr(checking, "fresh_seeds", lambda: range(1_000_000, 1_000_012))
     made = [(exercise, what, mutant) for exercise in ALL for what, mutant in mutants(exercise)]
     right = sum(passes(e, mutant) for e, what, mutant in made if what in EQUIVALENT.get(e.id, {}))
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"{len(made):,} others were made mechanically" in readme
-    assert f"All are rejected but {right}, which compute the same" in readme
+    page = " ".join((ROOT / "docs" / "grading.md").read_text(encoding="utf-8").split())
+    assert f"{len(made):,} others were made mechanically" in page
+    assert f"All are rejected but {right}, which compute the same" in page

@@ -1,4 +1,4 @@
-"""A class with nbgrader, set up by the README's commands: its scores are those of `python -m lecture17 grade`."""
+"""A class with nbgrader, set up by the commands of docs/classes.md: its scores are those of `python -m lecture17 grade`."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def submit(student: str, nb: NotebookNode, solutions: dict[str | None, str]) -> 
 
 
 def test_scores_of_a_class_are_those_of_grade(clone: Path, tmp_path: Path) -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8").split("## A class")[1]
+    page = (ROOT / "docs" / "classes.md").read_text(encoding="utf-8").split("## A class")[1]
     prepare, collect = re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[:2]
     own = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
