@@ -1,6 +1,7 @@
 """`make site`: the course as web pages, from the outputs stored in the notebooks; nothing is executed.
 
-The README is the front page, and docs/ holds what it links to. Pages need no network: formulas and diagrams are drawn by scripts that lie beside them.
+The README is the front page, and docs/ holds what it links to. Pages need no network: formulas and diagrams are drawn
+by scripts that lie beside them.
 """
 
 import html

@@ -1,6 +1,6 @@
 """The moving picture of the README: an explorer in a real JupyterLab, one frame after each move of a control.
 
-    python docs/moving.py        writes docs/explorer.gif; needs the environment of `make test` and Chromium
+python docs/moving.py        writes docs/explorer.gif; needs the environment of `make test` and Chromium
 """
 
 import io

@@ -1,11 +1,14 @@
 """The ways to install name the same versions, and importing stays quick."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -69,6 +72,43 @@ def test_makefile_doctor_and_readme_name_the_pythons_of_pyproject() -> None:
     assert PROJECT["requires-python"] == f">={low_major}.{low},<{high_major}.{high + 1}"
     assert f"{low} <= sys.version_info[1] <= {high}" in (ROOT / "Makefile").read_text()
     assert f"Python {low_major}.{low} to {high_major}.{high}" in (ROOT / "README.md").read_text()
+
+
+def test_a_learners_install_has_no_tools_of_authors() -> None:
+    names = {requirement.name for requirement in map(Requirement, PROJECT["dependencies"])}
+    authors = {"nbgrader", "sphinx", "mypy", "playwright", "hypothesis", "pre-commit", "import-linter", "ruff"}
+    assert names & (authors | {"furo", "myst-nb", "pytest-xdist"}) == set()
+    lines = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lecture17").rglob("*.py"))
+    assert set(re.findall(r"^ *(?:import|from) (\w+)", lines, re.MULTILINE)) & authors == set()
+
+
+def make(folder: Path, *arguments: str, path: str | None = None) -> str:
+    """What make says in a clone whose path has a space and letters outside ASCII, where all is installed."""
+    clone = folder / "my course 講義"
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, clone)
+    if path is None:
+        (clone / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$@"\n')
+        (clone / ".venv" / "bin" / "python").chmod(0o755)
+        (clone / ".venv" / ".installed").touch()
+    own = os.environ | {"LC_ALL": "C", "PATH": path or os.environ["PATH"]}
+    command = [str(shutil.which("make")), *arguments]
+    done = subprocess.run(command, cwd=clone, env=own, capture_output=True, text=True, encoding="utf-8", check=False)
+    return done.stdout
+
+
+def test_make_lab_starts_the_course_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    assert make(tmp_path, "lab", "ARGS=--no-browser --port 9999") == "-m lecture17 lab --no-browser --port 9999\n"
+
+
+def test_make_lab_says_which_pythons_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to("/bin/sh")
+    said = make(tmp_path, "lab", path=str(tmp_path / "bin"))
+    assert said == (
+        "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12\n"
+    )
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

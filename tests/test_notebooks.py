@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from lecture17.course import exercises
 from lecture17.course.notebooks import read
@@ -159,5 +159,5 @@ def test_links_of_the_pages_lead_somewhere(path: Path) -> None:
 
 def test_the_moving_picture_moves_and_is_small() -> None:
     with Image.open(ROOT / "docs" / "explorer.gif") as picture:
-        assert picture.n_frames > 5
+        assert sum(1 for _ in ImageSequence.Iterator(picture)) > 5
     assert (ROOT / "docs" / "explorer.gif").stat().st_size < 2e6

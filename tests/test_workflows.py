@@ -59,7 +59,8 @@ def test_they_run_the_documented_commands_at_the_pinned_versions() -> None:
     assert "run: bash .ci/run" in test
     assert "pip install -c constraints.txt -e ." in grade
     assert "constraints.txt" not in newest
-    plain = re.search(r"The tests are `\.venv/bin/(python -m pytest .*?)`", (ROOT / "docs" / "installing.md").read_text())
+    installing = (ROOT / "docs" / "installing.md").read_text()
+    plain = re.search(r"The tests are `\.venv/bin/(python -m pytest .*?)`", installing)
     assert plain is not None
     assert f"run: {plain[1]}" in newest
 

@@ -17,20 +17,12 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
 from . import learner
-from .notebooks import is_answer, is_check, made, set_ids, write
+from .notebooks import LANGUAGE, is_answer, is_check, made, set_ids, write
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 CELL_TIMEOUT = 600  # seconds; only a training comes near
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION$.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
 STUB = r"\1# YOUR CODE HERE\n\1raise NotImplementedError()"
-LANGUAGE = {  # what ipykernel says of itself, and so what JupyterLab writes, without the version of Python
-    "codemirror_mode": {"name": "ipython", "version": 3},
-    "file_extension": ".py",
-    "mimetype": "text/x-python",
-    "name": "python",
-    "nbconvert_exporter": "python",
-    "pygments_lexer": "ipython3",
-}
 
 
 def from_source(path: Path) -> NotebookNode:

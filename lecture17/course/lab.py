@@ -7,14 +7,16 @@ which pairs notebooks with their .py by jupytext.
 """
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
-from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from jupyterlab.labapp import LabApp
 
+from .notebooks import LANGUAGE
 from .paths import home, private
 
 SETTINGS = Path(__file__).with_name("jupyter")
@@ -31,15 +33,17 @@ class CourseFiles(AsyncLargeFileManager):
         """The file, or folder, at a path; as in Jupyter's own manager."""
         model = await super().get(*args, **options)
         if model["type"] == "notebook" and model["content"] is not None:
-            language = model["content"]["metadata"].get("language_info", {})
-            if language == {k: v for k, v in IPythonKernel.language_info.items() if k != "version"}:
-                language["version"] = IPythonKernel.language_info["version"]
+            metadata = model["content"]["metadata"]
+            if metadata.get("language_info") == LANGUAGE:
+                metadata["language_info"] = IPythonKernel.language_info
         return model
 
     async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
         """Write a file; as in Jupyter's own manager."""
         if model["type"] == "notebook":
-            model["content"]["metadata"].get("language_info", {}).pop("version", None)
+            metadata = model["content"]["metadata"]
+            if metadata.get("language_info", {}) | {"version": ""} == LANGUAGE | {"version": ""}:
+                metadata["language_info"] = LANGUAGE
         return await super().save(model, path)
 
 
@@ -48,7 +52,9 @@ def start(arguments: list[str]) -> None:
     os.chdir(home())
     paths = [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    if not os.access(Path.home(), os.W_OK):
+    try:
+        tempfile.TemporaryFile(dir=Path.home()).close()
+    except OSError:
         own = private() / "jupyter"
         print(f"Your home folder cannot be written to, so JupyterLab keeps its files in {own}")
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):

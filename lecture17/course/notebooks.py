@@ -10,6 +10,15 @@ from nbformat import NotebookNode
 
 from .paths import write_atomically
 
+LANGUAGE = {  # what ipykernel says of itself, and so what JupyterLab writes, without the version of Python
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+
 
 class NotANotebook(ValueError):
     """The file is not a notebook that can be read; the message says why."""

@@ -30,8 +30,8 @@ def browser() -> Iterator[Browser]:
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the course as it is before anybody opens it, and a notebook with every explorer."""
     folder = tmp_path_factory.mktemp("course")
-    tracked = ["docs/corrections.md", "notebooks", "solutions", "exercises", "jupytext.toml", "constraints.txt", "pyproject.toml"]
-    for name in tracked:
+    tracked = ["notebooks", "solutions", "exercises", "docs/corrections.md"]
+    for name in (*tracked, "jupytext.toml", "constraints.txt", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

@@ -1,4 +1,4 @@
-"""A class with nbgrader, set up by the commands of docs/classes.md: its scores are those of `python -m lecture17 grade`."""
+"""A class with nbgrader, by the commands of docs/classes.md: its scores are those of `python -m lecture17 grade`."""
 
 import os
 import re

@@ -1,0 +1,120 @@
+"""`python -m lecture17 lab`: which options and settings JupyterLab is started with, and what its files go through."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from ipykernel.ipkernel import IPythonKernel
+from jupyter_server.extension.config import ExtensionConfigManager
+from jupyterlab_server.config import get_page_config
+from jupyterlab_server.settings_utils import _get_overrides
+
+from lecture17.course import lab
+from lecture17.course.notebooks import LANGUAGE, read, write
+from tests.conftest import ROOT
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture
+def started(clone: Path, monkeypatch: Patch) -> list[str]:
+    """JupyterLab's arguments; nothing is started."""
+    given: list[str] = []
+    monkeypatch.setattr(lab.LabApp, "launch_instance", given.extend)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.chdir(clone)
+    return given
+
+
+@pytest.mark.parametrize(("user", "options"), [(0, ["--allow-root", "--port=1"]), (1000, ["--port=1"])])
+def test_root_is_allowed_to_be_root(started: list[str], monkeypatch: Patch, user: int, options: list[str]) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    lab.start(["--port=1"])
+    assert started == options
+
+
+def test_a_home_that_cannot_be_written_to_is_said_and_left_alone(
+    started: list[str], clone: Path, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path(os.devnull))
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+        os.environ.pop(name, None)
+    lab.start([])
+    assert capsys.readouterr().out.startswith("Your home folder cannot be written to")
+    assert Path(os.environ["JUPYTER_RUNTIME_DIR"]).is_relative_to(clone / ".lecture17")
+
+
+def test_a_home_that_can_be_written_to_is_used_as_ever(started: list[str], tmp_path: Path, monkeypatch: Patch) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    os.environ.pop("JUPYTER_RUNTIME_DIR", None)
+    lab.start([])
+    assert "JUPYTER_RUNTIME_DIR" not in os.environ
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_settings_are_found_and_those_of_the_user_come_first(
+    started: list[str], tmp_path: Path, monkeypatch: Patch
+) -> None:
+    os.environ["JUPYTER_CONFIG_PATH"] = str(tmp_path)
+    lab.start([])
+    assert os.environ["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(lab.SETTINGS), str(tmp_path)])
+    overrides, error = _get_overrides(str(tmp_path))
+    assert (error, overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"]) == ("", "false")
+    disabled = get_page_config([], str(tmp_path))["disabledExtensions"]
+    assert {"@jupyter/nbgrader", "jupyterlab-jupytext"} <= set(disabled)
+
+
+def test_every_server_extension_that_is_turned_off_has_that_name() -> None:
+    """By the names that nbgrader and jupytext install, in the environment of authors."""
+    switches = json.loads((lab.SETTINGS / "jupyter_server_config.json").read_text())["ServerApp"]["jpserver_extensions"]
+    off = {name for name, on in switches.items() if not on}
+    folder = [str(Path(sys.prefix) / "etc" / "jupyter")]
+    installed = ExtensionConfigManager(read_config_path=folder).get_jpserver_extensions()
+    assert off == {name for name in installed if name.startswith(("nbgrader", "jupyterlab_jupytext"))}
+
+
+def test_only_the_twins_of_notebooks_are_hidden() -> None:
+    globs = json.loads((lab.SETTINGS / "jupyter_server_config.json").read_text())["ContentsManager"]["hide_globs"]
+    files = lab.CourseFiles(hide_globs=globs)
+    names = {path.name for folder in ("notebooks", "solutions", "lecture17") for path in (ROOT / folder).rglob("*.py")}
+    hidden = {name for name in names if not files.should_list(name)}
+    assert hidden == {name for name in names if re.match(r"\d\d[a-e]?_", name)}
+    assert all(files.should_list(path.name) for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_a_notebook_opens_with_its_kernels_version_and_is_saved_without(tmp_path: Path) -> None:
+    nb = read(ROOT / "exercises" / "00_quickstart.ipynb")
+    nb.metadata.language_info = LANGUAGE
+    path = tmp_path / "a.ipynb"
+    write(nb, path)
+    before = path.read_bytes()
+    files = lab.CourseFiles(root_dir=str(tmp_path))
+
+    async def open_and_save() -> dict:
+        model = await files.get("a.ipynb")
+        shown = dict(model["content"]["metadata"]["language_info"])
+        model["content"]["metadata"]["language_info"] = {**shown, "version": "3.99"}  # opened by another Python
+        await files.save(model, "a.ipynb")
+        return shown
+
+    assert asyncio.run(open_and_save()) == IPythonKernel.language_info
+    assert path.read_bytes() == before
+
+
+def test_a_notebook_in_another_language_is_left_alone(tmp_path: Path) -> None:
+    nb = read(ROOT / "exercises" / "00_quickstart.ipynb")
+    nb.metadata.language_info = {"name": "julia", "file_extension": ".jl", "version": "1.12"}
+    write(nb, tmp_path / "a.ipynb")
+    before = (tmp_path / "a.ipynb").read_bytes()
+    files = lab.CourseFiles(root_dir=str(tmp_path))
+
+    async def open_and_save() -> None:
+        await files.save(await files.get("a.ipynb"), "a.ipynb")
+
+    asyncio.run(open_and_save())
+    assert (tmp_path / "a.ipynb").read_bytes() == before
