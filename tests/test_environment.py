@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from importlib.metadata import Distribution, metadata
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,16 @@ def test_every_requirement_is_pinned_to_a_version_it_admits(requirement: Require
 
 def test_torch_and_triton_fit_together() -> None:
     assert (PINS["torch"], PINS["triton"]) == ("2.13.0", "3.7.1")
+
+
+def test_every_pin_can_be_installed_on_the_first_release_of_the_oldest_python() -> None:
+    """Debian 12 has 3.11.2: a pin that asks for a later 3.11 ends there in a riddle about conflicting versions."""
+    oldest = f"{PYTHONS[0][0]}.{PYTHONS[0][1]}.2"
+    asked = {
+        name: metadata(name).get("Requires-Python") or "" for name in PINS if any(Distribution.discover(name=name))
+    }
+    assert len(asked) > 100
+    assert {name: python for name, python in asked.items() if not SpecifierSet(python).contains(oldest)} == {}
 
 
 def test_constraints_hold_nothing_but_exact_versions() -> None:
