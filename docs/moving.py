@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -42,7 +42,8 @@ def frames(course: Path) -> Iterator[Image.Image]:
                         "words => document.querySelector('.lecture17-explorer .words').innerText !== words", arg=words
                     )
                     lab.page.wait_for_timeout(500)  # until the picture is drawn
-                yield Image.open(io.BytesIO(shown.view.screenshot())).convert("RGB")
+                picture = Image.open(io.BytesIO(shown.view.screenshot())).convert("RGB")
+                yield ImageOps.expand(picture, 16, "white")
 
 
 def main() -> None:
