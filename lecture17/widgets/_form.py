@@ -6,7 +6,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ._front import somebody_watches
+from ._front import Shown
 
 
 class Form(anywidget.AnyWidget):
@@ -33,10 +33,17 @@ class Form(anywidget.AnyWidget):
         """Markdown that says the same where nobody can answer."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        text: dict[str, Any] = {"text/markdown": self.static(), "text/plain": self.words}
-        if not somebody_watches():
-            return text, {}
-        live = super()._repr_mimebundle_(**kwargs)
-        assert live is not None
-        return {**live[0], **text}, live[1]
+    def __init__(self, **traits: Any) -> None:
+        self.shown = Shown()
+        super().__init__(**traits)
+        self.observe(lambda _: self.shown.refresh(self.still()), names=["marked", "notes", "words", "above"])
+
+    def still(self) -> dict[str, str]:
+        """What stays in the notebook when the kernel has gone."""
+        return {"text/markdown": self.static(), "text/plain": self.words}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return self.still()
+
+    def _ipython_display_(self) -> None:
+        self.shown.show(self.still(), super()._repr_mimebundle_())

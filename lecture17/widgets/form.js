@@ -7,9 +7,11 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+let made = 0; // of names: crypto.randomUUID exists in secure contexts only
+
 /** One group. `ask(numbers)` says which options the user wants marked. */
 function makeGroup({ legend, kind, options }, ask) {
-  const name = crypto.randomUUID();
+  const name = `lecture17-group-${(made += 1)}`;
   const inputs = options.map(() => element("input", { type: kind, name }));
   const read = () => ask(inputs.flatMap((input, i) => (input.checked ? [i] : [])));
   const rows = inputs.map((input, i) => {
@@ -26,7 +28,7 @@ function makeGroup({ legend, kind, options }, ask) {
 }
 
 function render({ model, el }) {
-  const root = element("div", { className: "lecture17-form" });
+  const root = element("div", { className: "lecture17-form lecture17-live" });
   // Keys are for the choices here: JupyterLab would take the arrows for its commands on cells.
   root.addEventListener("keydown", (event) => event.stopPropagation());
   const mark = (marked) => {
@@ -49,13 +51,21 @@ function render({ model, el }) {
     show();
     model.on(event, show);
   }
-  root.append(above, ...groups.map((group) => group.box), words);
+  const body = element("div", {}, ...groups.map((group) => group.box), words);
   if (model.get("button")) {
     const empty = () => mark(model.get("marked").map(() => []));
-    root.append(element("button", { type: "button", textContent: model.get("button"), onclick: empty }));
+    body.append(element("button", { type: "button", textContent: model.get("button"), onclick: empty }));
   }
+  const note = element("p", { className: "asleep", textContent: "The kernel was restarted. Run this cell to answer.", hidden: true });
+  root.append(above, note, body);
   el.append(root);
+  const sleep = () => {
+    body.inert = true;
+    note.hidden = false;
+  };
+  model.on("comm_live_update", sleep); // the kernel was restarted, or has ended
   return () => {
+    model.off("comm_live_update", sleep);
     for (const [event, show] of Object.entries(updates)) model.off(event, show);
   };
 }
