@@ -125,7 +125,7 @@ function render({ model, el }) {
     root.classList.remove("computing");
     for (const [, part] of parts) part.shown?.();
     clearTimeout(resting);
-    resting = setTimeout(() => model.send({ rest: true }), REST);
+    resting = setTimeout(() => root.isConnected && !controls.inert && model.send({ rest: true }), REST);
   };
   if (model.get("hint")) {
     image.title = model.get("hint");

@@ -31,10 +31,11 @@ WAKE = (
 
 
 @pytest.fixture
-def notebook(lab: Lab, course: Path) -> str:
+def notebook(lab: Lab, course: Path, request: pytest.FixtureRequest) -> str:
     """A notebook with one of each, run, moved and answered, with everything at rest."""
-    write_notebook(course / "SecondDay.ipynb", CELLS)
-    lab.open("SecondDay.ipynb")
+    name = f"{request.node.name}.ipynb"
+    write_notebook(course / name, CELLS)
+    lab.open(name)
     lab.run_all()
     shown = lab.explorer()
     shown.control("state size").press("ArrowLeft")
@@ -45,7 +46,7 @@ def notebook(lab: Lab, course: Path) -> str:
     lab.page.get_by_role("button", name="Write").click()
     expect(lab.page.locator(".lecture17-live pre", has_text="def f(): pass")).to_be_visible(timeout=PATIENCE)
     expect(lab.page.locator(f'img[alt="{shown.image.get_attribute("alt")}"]')).to_have_count(2)  # the still follows
-    return "SecondDay.ipynb"
+    return name
 
 
 def assert_asleep(page: Locator) -> None:
@@ -77,8 +78,10 @@ def test_the_next_day_each_shows_its_last_picture_and_one_line(
     lab: Lab, notebook: str, course: Path, screenshots: Path, tmp_path: Path
 ) -> None:
     lab.save()
-    lab.page.evaluate("window.jupyterapp.serviceManager.sessions.shutdownAll()")
-    lab.reload()
+    lab.page.goto("about:blank")
+    for session in lab.page.request.get(f"{lab.address}/api/sessions").json():
+        lab.page.request.delete(f"{lab.address}/api/sessions/{session['id']}")
+    lab.open(notebook)
     assert_asleep(lab.page.locator(".jp-Notebook"))
     lab.screenshot(screenshots / "second-day.png")
     # ipywidgets itself writes to the console that it has no such model, before it gives way to the still.
