@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
 from . import learner
-from .notebooks import is_answer, made, set_ids, write
+from .notebooks import hide_answers, is_answer, made, set_ids, write
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 CELL_TIMEOUT = 600  # seconds; only a training comes near
@@ -33,6 +33,7 @@ def from_source(path: Path) -> NotebookNode:
     )
     nb.nbformat, nb.nbformat_minor = 4, 5
     set_ids(nb)
+    hide_answers(nb)
     return nb
 
 

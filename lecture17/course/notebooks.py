@@ -55,6 +55,22 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
 
 
+def hide_answers(nb: NotebookNode) -> None:
+    """Fold the outputs that answer a prediction, as JupyterLab does: a notebook opens with its questions unanswered.
+
+    These are the outputs of all code cells between a `predict(…)` cell, or a text that says "**Predict", and the next
+    text. Running a cell shows its output.
+    """
+    asked = False
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            asked = "**Predict" in cell.source
+        elif cell.source.startswith("predict("):
+            asked = True
+        elif asked:
+            cell.metadata.update(collapsed=True, jupyter={"outputs_hidden": True})  # JupyterLab keeps both alike
+
+
 def made(source: str) -> str:
     """A hash of a cell's text, by which the course knows its own text again."""
     return hashlib.sha256(source.encode()).hexdigest()[:16]
