@@ -55,17 +55,22 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
 
 
+def is_question(cell: NotebookNode) -> bool:
+    """Whether the cell is one that asks for a prediction, and nothing else."""
+    return cell.cell_type == "code" and cell.source.startswith("predict(")
+
+
 def hide_answers(nb: NotebookNode) -> None:
     """Fold the outputs that answer a prediction, as JupyterLab does: a notebook opens with its questions unanswered.
 
     These are the outputs of all code cells between a `predict(…)` cell, or a text that says "**Predict", and the next
-    text. Running a cell shows its output.
+    text. Running a cell shows its output again.
     """
     asked = False
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             asked = "**Predict" in cell.source
-        elif cell.source.startswith("predict("):
+        elif is_question(cell):
             asked = True
         elif asked:
             cell.metadata.update(collapsed=True, jupyter={"outputs_hidden": True})  # JupyterLab keeps both alike

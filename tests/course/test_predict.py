@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lecture17.course import passed, paths, predict, predictions
 from lecture17.course.build import from_source
-from lecture17.course.notebooks import hide_answers
+from lecture17.course.notebooks import hide_answers, is_question
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -151,10 +151,10 @@ def test_each_question_is_asked_once_in_its_own_notebook() -> None:
 def test_what_answers_a_question_is_folded_when_a_notebook_opens(source: Path) -> None:
     cells = from_source(source).cells
     for cell, follower in itertools.pairwise(cells):
-        asks = cell.source.startswith("predict(")
+        asks = is_question(cell)
         if asks or (cell.cell_type == "markdown" and "**Predict" in cell.source):
             assert follower.cell_type == "code"
-            assert follower.source.startswith("predict(") or follower.metadata.jupyter.outputs_hidden
+            assert is_question(follower) or follower.metadata.jupyter.outputs_hidden
         if asks:
             assert "jupyter" not in cell.metadata
 
