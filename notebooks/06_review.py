@@ -234,8 +234,8 @@ widgets.Quiz()
 # %% [markdown]
 # ## 9 · Where you stand
 #
-# What you have passed, what is next, and eight things to tick when you can do them **without looking**. Ticks are kept
-# on this machine, beside your progress, and are here again tomorrow.
+# What you have passed, how your predictions went, what is next, and eight things to tick when you can do them
+# **without looking**. Ticks are kept on this machine, beside your progress, and are here again tomorrow.
 
 # %%
 # NBVAL_IGNORE_OUTPUT

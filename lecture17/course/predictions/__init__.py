@@ -1,6 +1,9 @@
 """Predictions: a question before a picture, the learner's guess, and then what is true.
 
-The questions are data, a file `<stem>.toml` for each notebook; guesses are kept in `.lecture17/predictions.json`.
+The questions are data, a file `<stem>.toml` for each notebook, in the order in which they are asked. A question has
+`truth`, a sentence or two that are shown with the answer, and either one `ask` or several `parts`. Each asks for one of
+its `options`, of which `right` is one, or for a number, `right` give or take `tolerance`, with the name of its `unit`.
+Guesses are kept in `.lecture17/predictions.json`.
 """
 
 import json
@@ -47,7 +50,7 @@ class Part:
     def marked(self, guess: object) -> list[float]:
         """What the form has to mark for a guess; nothing for an option that there is no more."""
         if self.options:
-            return [self.options.index(guess)] if guess in self.options else []  # type: ignore[arg-type]
+            return [self.options.index(guess)] if guess in self.options else []
         return [guess] if isinstance(guess, int | float) else []
 
     def answer(self) -> str:
