@@ -72,7 +72,7 @@ class Prediction(Form):
         parts = []
         for part in self._question.parts:
             options = "\n".join(f"- {option}" for option in part.options)
-            parts.append(f"**Predict.** {part.ask}" + (f"\n\n{options}" if options else " (A number.)"))
+            parts.append(part.ask + (f"\n\n{options}" if options else " (A number.)"))
         answers = "; ".join(part.answer() for part in self._question.parts)
         folded = f"<details><summary>Answer</summary>\n\n{answers}. {self._question.truth}\n\n</details>"
-        return "\n\n".join([*parts, folded, "*In JupyterLab, run this cell to answer.*"])
+        return "**Predict.** " + "\n\n".join([*parts, folded, "*In JupyterLab, run this cell to answer.*"])

@@ -74,7 +74,9 @@ def test_numbers_are_typed(lab: Lab, course: Path) -> None:
     assert lab.errors().count() == 0
 
 
-def test_what_answers_it_is_folded_until_its_cell_is_run_also_after_saving(lab: Lab, course: Path) -> None:
+def test_what_answers_it_is_folded_until_its_cell_is_run_also_after_saving(
+    lab: Lab, course: Path, screenshots: Path
+) -> None:
     path = course / "notebooks" / "00_quickstart.ipynb"
     nb = from_source(ROOT / "notebooks" / "00_quickstart.py")
     outputs = {cell.source: cell.get("outputs", []) for cell in read(path).cells}
@@ -89,6 +91,7 @@ def test_what_answers_it_is_folded_until_its_cell_is_run_also_after_saving(lab: 
     answer.scroll_into_view_if_needed()
     expect(answer.locator(".jp-OutputPlaceholder")).to_be_visible(timeout=PATIENCE)
     assert answer.get_by_text("softmax attention  rank").count() == 0
+    lab.screenshot(screenshots / "Predictions-folded.png")
     lab.save()
     assert [c.metadata for c in read(path).cells] == [c.metadata for c in nb.cells]
     assert path.with_suffix(".py").read_text(encoding="utf-8") == pair
