@@ -74,6 +74,7 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
         for cell in notebook["cells"]:  # what answers a prediction is behind a button
             if cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
                 cell["metadata"].setdefault("tags", []).append("hide-output")
+                cell["outputs"] = [o for o in cell["outputs"] if o.get("data") != {}]  # what only JupyterLab needs
         source[0] = json.dumps(notebook)
     elif docname == root_doc:
         pages = sorted(app.env.found_docs - {root_doc})

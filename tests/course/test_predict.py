@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lecture17.course import passed, paths, predict, predictions
 from lecture17.course.build import from_source
-from lecture17.course.notebooks import hide_answers, is_question
+from lecture17.course.notebooks import cover_previews, hide_answers, is_question
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -160,8 +160,20 @@ def test_what_answers_a_question_is_folded_when_a_notebook_opens(source: Path) -
 
 
 def test_outputs_are_shown_again_after_the_next_text() -> None:
-    sources = ["**Predict.** What?", "a", "text", "b", 'predict("x")', "c", "d", "text", "e"]
+    sources = ["**Predict.** What?", "a", "text", "b", 'predict("x")', "c", "assert d\nassert d", "d", "text", "e"]
     makers = [new_markdown_cell if s[0] in "*t" else new_code_cell for s in sources]
     nb = new_notebook(cells=[make(s) for make, s in zip(makers, sources, strict=True)])
     hide_answers(nb)
     assert "".join(c.source for c in nb.cells if c.metadata.get("collapsed")) == "acd"
+
+
+def test_no_line_of_what_is_folded_is_shown_beside_the_fold() -> None:
+    makers = {"folded": {"collapsed": True}, "open": {}}
+    said = [
+        new_code_cell(name, metadata=how, outputs=[new_output("stream", text="rank 12")])
+        for name, how in makers.items()
+    ]
+    nb = new_notebook(cells=[*said, new_code_cell("silent", metadata={"collapsed": True})])
+    cover_previews(nb)
+    assert [len(cell.outputs) for cell in nb.cells] == [2, 1, 0]
+    assert nb.cells[0].outputs[0] == new_output("display_data", data={})
