@@ -33,15 +33,16 @@ from lecture17.reference import scan2d
 # scikit-learn brings 1,797 handwritten digits of $8 \times 8$ pixels. We train on the first 1,300 and test on the
 # last 497, in the order of the file.
 #
-# The level to beat is that of a linear classifier on the 64 pixels. You should care what the order does to it, because
-# a shuffled split is what most tutorials use.
+# **Predict.** Will the first digits of both parts look as if the same people had written them? You should care what the
+# order does, because a shuffled split is what most tutorials use. The level to beat is that of a linear classifier on
+# the 64 pixels.
 
 # %%
 pixels, labels = images.load()
 n = images.TRAINING
 rows = {"the first in training": np.arange(12), "the first in the test": np.arange(n, n + 12)}
 shown = {name: (pixels[chosen], labels[chosen]) for name, chosen in rows.items()}
-figures.image_rows(shown, title="Digits of 8 × 8 pixels: people write them differently")
+figures.image_rows(shown, title="Digits of 8 × 8 pixels, the first of both parts")
 
 # %%
 predict("05d_images-linear")
