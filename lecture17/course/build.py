@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
 from . import learner
-from .notebooks import is_answer, made, set_ids, write
+from .notebooks import cover_previews, hide_answers, is_answer, made, set_ids, write
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 CELL_TIMEOUT = 600  # seconds; only a training comes near
@@ -33,6 +33,7 @@ def from_source(path: Path) -> NotebookNode:
     )
     nb.nbformat, nb.nbformat_minor = 4, 5
     set_ids(nb)
+    hide_answers(nb)
     return nb
 
 
@@ -57,6 +58,7 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
         resources={"metadata": {"path": str(folder)}},
     ).execute(env=environment)
     nb.metadata.language_info = language  # without the version of Python that ran it
+    cover_previews(nb)
     return nb
 
 
