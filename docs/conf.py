@@ -62,13 +62,20 @@ class Mermaid(SphinxDirective):
 
 
 def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Exercises are shown as they were made, whatever was filled in here; the front page lists all pages."""
+    """Exercises are shown as they were made, answers to predictions folded; the front page lists all pages."""
     if docname.startswith("exercises/"):
         notebook = json.loads(source[0])
         for cell in notebook["cells"]:
             cell["source"] = cell["metadata"].get("lecture17", {}).get("stub", cell["source"])
             if cell["cell_type"] == "code":
                 cell["outputs"] = []
+        source[0] = json.dumps(notebook)
+    elif docname.startswith("notebooks/"):
+        notebook = json.loads(source[0])
+        for cell in notebook["cells"]:  # what answers a prediction is behind a button
+            if cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
+                cell["metadata"].setdefault("tags", []).append("hide-output")
+                cell["outputs"] = [o for o in cell["outputs"] if o.get("data") != {}]  # what only JupyterLab needs
         source[0] = json.dumps(notebook)
     elif docname == root_doc:
         pages = sorted(app.env.found_docs - {root_doc})

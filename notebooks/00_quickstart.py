@@ -22,6 +22,7 @@ import numpy as np
 
 from lecture17 import figures, widgets
 from lecture17.compare import assert_same
+from lecture17.course import predict
 
 # %% [markdown]
 # ## The matrix
@@ -64,8 +65,9 @@ assert_same(matrix=A, masked_scores=scores)
 # then reads it with $u_t$:
 #
 # $$S_t = S_{t-1} + v_t\, x_t^\top, \qquad y_t = u_t^\top S_t .$$
-#
-# **Predict:** the matrix has $N^2/2$ numbers, the state has $r\,d = 6$. Can the second way give the same output?
+
+# %%
+predict("00_quickstart-same-output")
 
 # %%
 S = np.zeros((r, d))
@@ -97,11 +99,11 @@ figures.matrix_state_output(
 #
 # $$S_t = a_t\, S_{t-1} + v_t\, x_t^\top, \qquad y_t = u_t^\top S_t .$$
 #
-# **Predict:** what happens to the entries of the matrix far below the diagonal? What if one $a_t$ is exactly 0?
+# Token 12 gets a decay of exactly 0; the others lie between 0.6 and 1.
 
 # %%
 a = rng.uniform(0.6, 1.0, size=N)
-a[12] = 0.0  # token 12 forgets all that came before
+a[12] = 0.0
 
 S = np.zeros((r, d))
 states, y_state = [], []
@@ -121,12 +123,15 @@ M = L * (U @ V.T)
 assert_same(attention=M @ x, state=np.array(y_state))
 
 # %%
+predict("00_quickstart-zero-decay")
+
+# %%
 figures.matrix_state_output(
     M,
     np.array(states),
     M @ x,
     np.array(y_state),
-    title="Decays fade the matrix away from the diagonal; a zero cuts it into two blocks",
+    title="With decays, and one of them zero: again attention and recurrence agree",
 )
 
 # %% [markdown]
@@ -139,8 +144,11 @@ figures.matrix_state_output(
 # It is *not* a statement about softmax attention. Softmax weights $e^{q_i \cdot k_j}$ come from no finite state: that
 # is proved, and measured, in [03b · Duality](03b_duality.ipynb). Here is a glimpse.
 #
-# **Predict:** cut each matrix into past (columns before 12) and future (rows from 12 on). How many numbers must pass
-# from past to future, that is, what is the rank of that block, with and without softmax?
+# Cut each matrix into past (columns before 12) and future (rows from 12 on). The rank of that block is how many numbers
+# must pass from past to future.
+
+# %%
+predict("00_quickstart-softmax-rank")
 
 # %%
 P = np.tril(np.exp(Q @ K.T))
@@ -160,9 +168,10 @@ assert np.linalg.matrix_rank(P[12:, :12]) > r
 # gives the rank of each block and the singular values of the one in the black frame. Mixers you do not know yet are
 # the course's subject.
 #
-# **Predict:** with a state of size 4, what is the rank of the blocks below the diagonal? Does it depend on the mixer,
-# on the decay, on the distance from the diagonal? And for softmax attention? Then run the cell, move the controls, and
-# click on blocks.
+# Answer the question, then run the next cell, move the controls, and click on blocks.
+
+# %%
+predict("00_quickstart-explorer")
 
 # %%
 widgets.SemiseparableExplorer()

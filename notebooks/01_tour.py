@@ -26,7 +26,7 @@
 # no state of fixed size: that is proved in [03b · Duality](03b_duality.ipynb). (All letters: the
 # [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).)
 #
-# **How to play.** At each stop you meet a function of ten lines, then a picture. **Predict** the picture before you
+# **How to play.** At each stop you meet a function of ten lines, then a picture. Predict the picture before you
 # look. Run its cell in JupyterLab and you get a slider that changes the decay.
 
 # %%
@@ -34,6 +34,7 @@ import numpy as np
 
 from lecture17 import counting, figures
 from lecture17.compare import assert_same
+from lecture17.course import predict
 from lecture17.reference import gla, linear_attention, retention, rwkv7, semiseparable, ssd, wkv4
 from lecture17.widgets.slider import Slider
 
@@ -108,15 +109,18 @@ for head in (0, 3, 7):
 # Remember `impulses`. It is how we look at *any* relative from now on: **feed it all unit vectors, and its matrix
 # comes out.**
 #
-# **Predict.** The plateau is 1 for eight tokens. How high does the output climb? What happens to it at $\gamma = 1$?
-# And along which lines of the picture does the matrix fade?
+# Then move the slider: what happens to the output at $\gamma = 1$? And along which lines of the picture does the matrix
+# fade?
+
+# %%
+predict("01_tour-retnet-height")
 
 
 # %%
 def play_retnet(gamma: float):
     M, _ = retnet_loop(Q, K, impulses, gamma)
     y, states = retnet_loop(Q, K, x, gamma)
-    title = f"RetNet forgets by the clock: at γ = {gamma:.2f} {half_life(gamma)}"
+    title = f"RetNet: at γ = {gamma:.2f} {half_life(gamma)}"
     return figures.Play(M, states, x, y, title)
 
 
@@ -199,9 +203,10 @@ L = np.exp(semiseparable.segsum(log_a))
 assert_same(matrix=L * (Q @ K.T), answer_to_impulses=mamba2_loop(impulses, log_a, K, Q)[0])
 
 # %% [markdown]
-# **Predict.** Token 16 takes a step of 30, all others steps near 1. Where in the matrix will you see it? What does it
-# do to the memory of the plateau (before it) and of the spike (after it)? At which value of the slider does it do
-# nothing?
+# Token 16 takes a step of 30, all others steps near 1.
+
+# %%
+predict("01_tour-mamba2-step")
 
 
 # %%
@@ -209,7 +214,7 @@ def play_mamba2(a: float):
     log_a = delta * np.log(a)
     M, _ = mamba2_loop(impulses, log_a, K, Q)  # B = K writes, C = Q reads
     y, states = mamba2_loop(x, log_a, K, Q)
-    title = f"Mamba-2 forgets when a token says so: token 16 keeps {a**30:.0%}"
+    title = f"Mamba-2: token 16 takes a step of 30 and keeps {a**30:.0%}"
     return figures.Play(M, states, x, y, title)
 
 
@@ -293,8 +298,10 @@ assert_same(sum_of_masks=M, answer_to_impulses=gla_loop(Q, K, impulses, log_alph
 assert round(0.5 ** (1 / 16), 2) == 0.96
 
 # %% [markdown]
-# **Predict.** The slider turns the gate of the *first* key only; the other two keep 98% a token. Pull it down to
-# 0.5: what happens to the three green curves of a signal? Can the output still remember the plateau at the end?
+# The slider turns the gate of the *first* key only; the other two keep 98% a token.
+
+# %%
+predict("01_tour-gla-gate")
 
 
 # %%
@@ -302,7 +309,7 @@ def play_gla(alpha: float):
     log_alpha = np.log(np.tile([alpha, 0.98, 0.98], (N, 1)))
     M, _ = gla_loop(Q, K, impulses, log_alpha)
     y, states = gla_loop(Q, K, x, log_alpha)
-    title = f"GLA forgets key by key: under the first, {half_life(alpha)}"
+    title = f"GLA: under the first key, {half_life(alpha)}"
     return figures.Play(M, states, x, y, title)
 
 
@@ -381,8 +388,10 @@ with np.errstate(all="ignore"):
     assert np.isnan(wkv_loop(w, u, k + 800, x)[0]).any()
 
 # %% [markdown]
-# **Predict.** RetNet's output climbed far above the plateau's height of 1. How high can a mean climb? And at a decay
-# of 1, does the output come down after the plateau?
+# RetNet's output climbed far above the plateau's height of 1. This one is a mean.
+
+# %%
+predict("01_tour-wkv-height")
 
 
 # %%
@@ -390,7 +399,7 @@ def play_wkv(decay: float):
     w = np.log([decay, decay])
     M, _ = wkv_loop(w[:1], u[:1], k[:, :1], impulses)  # the first channel's weights
     y, states = wkv_loop(w, u, k, x)
-    title = f"RWKV-4 takes a fading mean: at decay {decay:.2f} {half_life(decay)}"
+    title = f"RWKV-4: at decay {decay:.2f} {half_life(decay)}"
     return figures.Play(M, states, x, y, title)
 
 
@@ -440,8 +449,10 @@ assert_same(the_delta_rule_finds=found, what_it_wrote=x)
 # The last line: with $a = 1$ and no decay, what a token finds under its own address is exactly what it has just
 # written, whatever was there before.
 #
-# **Predict.** Push the slider to 1, so that nothing fades. RetNet at $\gamma = 1$ kept the plateau for ever. Here the
-# tokens after it write zeros, at addresses much like its own. What comes out?
+# Run the next cell and push the slider to 1, so that nothing fades.
+
+# %%
+predict("01_tour-rwkv7-silence")
 
 
 # %%
@@ -449,7 +460,7 @@ def play_rwkv7(decay: float):
     inputs = (np.full((N, d_k), np.log(decay)), rate * K)
     M, _ = rwkv7_loop(Q, *inputs, impulses, K, rate)
     y, states = rwkv7_loop(Q, *inputs, x, K, rate)
-    title = f"RWKV-7 replaces what it finds: at w = {decay:.2f} {half_life(decay)}"
+    title = f"RWKV-7: at w = {decay:.2f} {half_life(decay)}"
     return figures.Play(M, states, x, y, title)
 
 

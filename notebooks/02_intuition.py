@@ -29,6 +29,7 @@ from functools import singledispatch
 import numpy as np
 
 from lecture17 import compare, figures, widgets
+from lecture17.course import predict
 from lecture17.reference import attention, linear_attention, selective_scan, semiseparable
 
 # %% [markdown]
@@ -51,8 +52,10 @@ from lecture17.reference import attention, linear_attention, selective_scan, sem
 # **(1.3) And back.** Read the recurrence as an equation, $y_t - y_{t-1} - y_{t-2} = x_t$, that is
 # $(I - Z - Z^2)\, y = x$ with $Z$ the shift by one token. So $M^{-1} = I - Z - Z^2$: three diagonals.
 #
-# **Predict.** $M$ for 24 months has 300 numbers, up to 46368. How many numbers have to pass from the first year to
-# the second: what is the rank of the block between them?
+# $M$ for 24 months has 300 numbers, up to 46368.
+
+# %%
+predict("02_intuition-rabbits")
 
 # %%
 N = 24
@@ -78,8 +81,10 @@ for _ in range(4):
 assert (powers[16] == A16).all()  # (1.2), four products instead of fifteen
 assert (M @ (np.eye(N) - np.eye(N, k=-1) - np.eye(N, k=-2)) == np.eye(N)).all()  # (1.3)
 print("rank of the block from year 1 to year 2:", np.linalg.matrix_rank(M[12:, :12]))
-assert np.linalg.matrix_rank(M[12:, :12]) == 2
 assert M.max() == 46368
+
+# %%
+assert np.linalg.matrix_rank(M[12:, :12]) == 2
 
 # %% [markdown]
 # Two: the rabbits of this month and of the last, which is the state. **The huge block is full of numbers and poor in
@@ -108,8 +113,11 @@ assert M.max() == 46368
 # **(2.3) In blocks.** The block from the past before $s$ to the future from $s$ on is a product of a tall and a wide
 # matrix, (read) · (write), with $r$ between them: $h_{s-1}$ is what passes.
 #
-# **Predict.** For 24 tokens the sparse factor of (2.1) has at most 47 numbers that are not zero. How many has its
-# inverse? What becomes of the picture if one $a_t$ is zero, here $a_{15}$?
+# For 24 tokens the sparse factor of (2.1) has at most 47 numbers that are not zero, its inverse at most 300. Let one
+# decay be zero, here $a_{15}$.
+
+# %%
+predict("02_intuition-inverse")
 
 # %%
 rng = np.random.default_rng(17)
@@ -131,9 +139,11 @@ decay = np.array([a[s : i + 1].prod() for i in range(s, N)])  # from before s to
 reads, writes = decay[:, None] * C[s:], L[s - 1, :s, None] * B[:s]
 compare.assert_same(block=M[s:, :s], read_times_write=reads @ writes.T)  # (2.3)
 assert np.count_nonzero(sparse) == 46
-assert np.count_nonzero(L) == 15 * 16 / 2 + 9 * 10 / 2  # two triangles
-title = "The loop solves with the sparse matrix, attention multiplies by its dense inverse"
+title = "The loop solves with the matrix on the left, attention multiplies by its inverse"
 figures.sparse_and_dense(sparse, L, title=title)
+
+# %%
+assert np.count_nonzero(L) == 15 * 16 / 2 + 9 * 10 / 2  # two triangles
 
 # %% [markdown]
 # **Learned:** 46 numbers become 165 (of 300: the zero decay cuts the inverse in two), and both carry the same
@@ -180,9 +190,9 @@ compare.assert_same(normalized=normalized, one_column_more=out[:, :d] / out[:, d
 # %% [markdown]
 # **Play both readers**, token by token: on the left the row of the matrix and the inputs that it weighs, on the right
 # the state, what fades and what is written; below, both outputs (a line and circles) and what each view has cost.
-#
-# **Predict.** At the first tokens the matrix view is the cheaper one. From which token on has it done more operations
-# than the state view, with a state of size 4 and three features? From which on does it hold more numbers?
+
+# %%
+predict("02_intuition-two-views")
 
 # %%
 widgets.TwoViews()
@@ -355,9 +365,10 @@ def _(mixer: Attention) -> np.ndarray:
 
 
 # %% [markdown]
-# **Predict** two columns for each of the four: is the matrix the same along every diagonal? And if the sequence
-# doubles, do the largest block rank, and with it the memory of the past, double or stay? Then the picture: by what
-# will you tell S4 from the rest, and attention from the rest?
+# Then the picture: by what will you tell S4 from the rest, and attention from the rest?
+
+# %%
+predict("02_intuition-four-matrices")
 
 
 # %%
@@ -373,27 +384,32 @@ def architectures(N: int) -> dict[str, object]:
     }
 
 
+found = {}
 for name in architectures(16):
     matrices = [matrix(architectures(N)[name]) for N in (16, 32, 64)]
     M = matrices[0]
     convolution = np.allclose(M[1:, 1:], M[:-1, :-1])
     ranks = [semiseparable.rank(M) for M in matrices]
     print(f"{name:18} same along diagonals: {convolution!s:5}  block ranks {ranks}")
-    assert convolution == (name == "S4")
-    assert ranks == ([8, 16, 32] if name == "softmax attention" else [4, 4, 4])
+    found[name] = convolution, ranks
 
 # %%
 kernels = {name: matrix(mixer) for name, mixer in architectures(24).items()}
 kernels = {name: M / np.abs(M).max() for name, M in kernels.items()}  # the largest entry is 1
-title = "S4 knows only distance; the selective ones read content; attention never forgets"
+for name, (convolution, ranks) in found.items():
+    assert convolution == (name == "S4")
+    assert ranks == ([8, 16, 32] if name == "softmax attention" else [4, 4, 4])
+title = "Four architectures on the same tokens"
 figures.family_portrait(kernels, title=title)
 
 # %% [markdown]
 # **Learned:** three of the four pass 4 numbers from past to future however long the text, and must choose what to keep;
 # attention keeps everything, and pays with a memory that grows.
 #
-# **Predict.** The explorer cuts the matrix of a mixer into chunks and gives the rank of each block. The delta rule and
-# RWKV-7 do not only fade, they remove: does more than the size of the state pass from chunk to chunk?
+# The explorer cuts the matrix of a mixer into chunks and gives the rank of each block.
+
+# %%
+predict("02_intuition-removing")
 
 # %%
 widgets.SemiseparableExplorer()

@@ -56,6 +56,7 @@ import numpy as np
 
 from lecture17 import figures, widgets
 from lecture17.compare import assert_same
+from lecture17.course import predict
 from lecture17.reference import semiseparable
 
 # %% [markdown]
@@ -185,9 +186,11 @@ assert_same(sss=M, generators=semiseparable.from_generators(u, v))  # (2.2)
 #
 # $O_s$ has $r$ columns, so the product has rank at most $r$. ∎ Note that no $A_t$ was inverted.
 #
-# **Predict.** Take every block of $M$ that reaches to the lower left corner: its rows start at $i$, its columns end
-# at $j$. Which of these have rank at most 3? How does the rank grow when the corner $(i, j)$ crosses the diagonal?
-# And for an arbitrary triangular matrix?
+# Take every block of $M$ that reaches to the lower left corner: its rows start at $i$, its columns end at $j$, and $(i,
+# j)$ is its upper right corner.
+
+# %%
+predict("03a_semiseparable-corner-ranks")
 
 # %%
 W = np.zeros((r, 0))
@@ -208,7 +211,7 @@ def corner_ranks(M: np.ndarray) -> np.ndarray:
 
 ranks = {"SSS form, r = 3": corner_ranks(M), "arbitrary": corner_ranks(arbitrary)}
 assert np.tril(ranks["SSS form, r = 3"]).max() == 3  # all blocks on or below the diagonal, (1.1)
-title = "On and below the diagonal every block has rank at most r; above it ranks grow"
+title = "The rank of the block with upper right corner (i, j)"
 figures.rank_map(ranks, title=title)
 
 # %% [markdown]
@@ -260,8 +263,10 @@ assert max(len(b) for b in B_conv) == semiseparable.rank(convolution) == len(ker
 #
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-block-rank`: measure the ranks yourself.
 #
-# **Predict.** In the explorer choose a mixer whose $A_t$ is a matrix (delta rule, RWKV-7) and a state of size 2. What
-# rank have the blocks strictly below the diagonal? And those *on* it, which reach above: does Claim 3a bound them?
+# The explorer starts with a mixer whose $A_t$ is a matrix, the delta rule, and a state of size 2.
+
+# %%
+predict("03a_semiseparable-delta-blocks")
 
 # %%
 widgets.SemiseparableExplorer(mixer="delta rule", d_state=2)
@@ -337,7 +342,10 @@ print(f"identity: a state of 1, or {N} generators; convolution: a state of 4, or
 # $(M^{-1})_{[s:,\,:s]} = -\,(M_{[s:,\,s:]})^{-1}\, M_{[s:,\,:s]}\, (M_{[:s,\,:s]})^{-1}$. The outer factors are
 # invertible, so the ranks *strictly* below the diagonal are **the same**. The column $s$ can add one more.
 #
-# **Predict** the four block ranks for $r_1 = 2$ and $r_2 = 3$. Which of the four bounds will be reached?
+# Try it with $r_1 = 2$ and $r_2 = 3$.
+
+# %%
+predict("03a_semiseparable-arithmetic")
 
 
 # %%
@@ -357,6 +365,8 @@ inverse = np.linalg.inv(M1)
 results = {"sum": M1 + M2, "product": M1 @ M2, "entrywise": M1 * M2, "inverse": inverse}
 ranks = {name: semiseparable.rank(result) for name, result in results.items()}
 print(ranks, "inverse, strictly below:", rank_strictly_below(inverse))
+
+# %%
 assert ranks == {"sum": 2 + 3, "product": 2 + 3, "entrywise": 2 * 3, "inverse": 2 + 1}
 assert rank_strictly_below(inverse) == rank_strictly_below(M1) == 2
 
@@ -402,9 +412,10 @@ assert_same(x=x, recovered_from_y=x_back)  # (5.6)
 # $y_i = u_i \sum_{j \le i} v_j x_j$ is one cumulative sum, so there is no loop: tempting. Let us do it for
 # $N = 2000$ tokens in float32.
 #
-# **Predict.** The largest float32 is just below $2^{128}$, the smallest above zero is $2^{-149}$. At which token does
-# the result turn infinite, and at which into NaN? What of float64, which ends just below $2^{1024}$? And does the
-# *recurrence* ever come near any limit?
+# The largest float32 is just below $2^{128}$, the smallest above zero is $2^{-149}$.
+
+# %%
+predict("03a_semiseparable-overflow")
 
 # %%
 N_long, lam = 2000, np.float32(0.5)
@@ -421,12 +432,13 @@ for t in range(N_long):
 
 exact = np.convolve(x.astype(float), 0.5 ** np.arange(100))[:N_long]
 assert_same(exact=exact, sss_recurrence_in_float32=h, tol=1e-6)
-assert_same(exact=exact[:128], generators_before_token_128=y_generators[:128], tol=1e-6)
-print(f"generators: infinite from token {np.argmax(~np.isfinite(y_generators))} on, ", end="")
+first = np.argmax(~np.isfinite(y_generators))
+assert_same(exact=exact[:first], generators_before_that_token=y_generators[:first], tol=1e-6)
+print(f"generators: infinite from token {first} on, ", end="")
 print(f"NaN from {np.argmax(np.isnan(y_generators))}; recurrence: {np.isfinite(h).sum()} finite")
-assert not np.isfinite(y_generators[128:]).any()
+assert not np.isfinite(y_generators[first:]).any()
 
-title = "Generators leave float32 after 128 tokens; the state stays near 1"
+title = "Sizes of the generators u and v, and of the state"
 log10_u = np.arange(N_long) * np.log10(0.5)
 figures.generator_range(log10_u, -log10_u, h, np.float32, title=title)
 
@@ -480,9 +492,8 @@ assert_same(from_token_1000=y[1000:], as_if_the_sequence_began_there=later)
 # gives alone. (Mamba's authors print both, as `segsum_unstable` and `segsum`, in their repository's
 # `mamba_ssm/modules/ssd_minimal.py`. Theirs adds up in the type of its input, ours in float64.)
 #
-# **Predict** for the last 64 of 4096 tokens in float32: the largest error of $L$ either way. Then replace one decay in
-# the middle by one "as good as zero", $\log a = -10^9$, the way people write it into attention masks, or by a true
-# zero, $-\infty$. What happens 2000 tokens later?
+# Now for the last 64 of 4096 tokens in float32. Then with one decay in the middle replaced by one "as good as zero",
+# $\log a = -10^9$, the way people write it into attention masks, or by a true zero, $-\infty$.
 
 
 # %%
@@ -493,6 +504,10 @@ def errors(log_a: np.ndarray, last: int = 64) -> list[float]:
     with np.errstate(all="ignore"):
         masks = [np.exp(c[:, None] - c), np.exp(semiseparable.segsum(tail).astype(float))]
     return [float(np.abs(np.where(np.tri(last), mask, 0) - exact).max()) for mask in masks]
+
+
+# %%
+predict("03a_semiseparable-segsum")
 
 
 # %%

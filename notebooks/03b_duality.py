@@ -31,6 +31,7 @@ import numpy as np
 
 from lecture17 import counting, figures, flops, widgets
 from lecture17.compare import assert_same
+from lecture17.course import predict
 from lecture17.reference import attention, linear_attention, semiseparable, ssd
 
 # %% [markdown]
@@ -196,11 +197,13 @@ assert_same(lecture_map_of_2x=lecture_map(2 * x_short), four_times=4 * lecture_m
 # **(3.2)** With a decay for each of the $r$ numbers of the state, as in step 2, there is one mask for each:
 # $M = \sum_n L^{(n)} \circ (C_{:n} B_{:n}^\top)$. One mask suffices exactly because Mamba-2 gave up the rest.
 #
-# **Predict.** Token 20 has decay zero, the way a document boundary would be marked when two texts are packed into
-# one sequence: you should care, because a leak between them is a bug you would not notice. Where will $L$ be zero,
-# and where $M$? Can token 25 still see token 21?
+# Token 20 has decay zero, the way a document boundary would be marked when two texts are packed into one sequence: you
+# should care, because a leak between them is a bug you would not notice.
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-ssd-parallel`.
+
+# %%
+predict("03b_duality-zero-decay")
 
 # %%
 log_a = np.log(rng.uniform(0.8, 1.0, size=N))
@@ -215,7 +218,7 @@ masks = [np.exp(semiseparable.segsum(np.log(a[:, n]))) for n in range(r)]
 r_masks = sum(masks[n] * np.outer(C[:, n], B[:, n]) for n in range(r))
 assert_same(diagonal_ssm=M, sum_over_r_masks=r_masks)  # (3.2)
 
-title = "One decay per token is a mask over the scores; a zero decay cuts it in two"
+title = "The mask, the scores, and their product entry by entry"
 figures.mask_times_gram(L, C @ B.T, title=title)
 
 # %% [markdown]
@@ -297,10 +300,12 @@ assert a_found[20] == 0  # the cut
 # the general factorization of Dao and Gu, Section 3, covers that case too.) The theorem says nothing of softmax, and
 # nothing of one decay per number of the state, which needs $r$ masks (3.2).
 #
-# **Predict.** The explorer below the next cell builds the matrix of any mixer of the course, cuts it into chunks, and
-# gives the rank of each block (the colors are the four steps of step 7). By (2.3) a block below the diagonal has rank
-# at most the size of the state. For which mixers of its menu will you see that? Where do ranks fall below it, and why?
-# Move the controls, click on blocks, and compare with softmax.
+# The explorer below the next cell builds the matrix of any mixer of the course, cuts it into chunks, and gives the rank
+# of each block (the colors are the four steps of step 7). Move the controls, click on blocks, and compare with softmax.
+# Where do ranks fall below the size of the state, and why?
+
+# %%
+predict("03b_duality-explorer")
 
 # %%
 X = rng.normal(size=(N, d))
@@ -438,12 +443,14 @@ assert np.linalg.matrix_rank(G) == np.linalg.matrix_rank(P[n:, :n]) == n
 # > **In truth** the theorem is about masked attention *without* softmax, $M = L \circ C B^\top$ with
 # > 1-semiseparable $L$. The block ranks of softmax attention grow with $N$; those of SSD stay at `d_state`.
 #
-# **Predict.** Random queries and keys with 8 numbers each, and an SSD with `d_state` = 8. Double $N$: what happens
-# to the rank of the block from the first half to the second, for softmax, for SSD, and for the power-law mask of
-# step 5? You should care, because this rank is how many numbers per feature a decoder has to keep: the KV cache
-# against a fixed state.
+# Take random queries and keys with 8 numbers each, an SSD with `d_state` = 8, and the power-law mask of step 5, and
+# double $N$. You should care, because the rank of the block from the first half to the second is how many numbers per
+# feature a decoder has to keep: the KV cache against a fixed state.
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-softmax-rank`.
+
+# %%
+predict("03b_duality-softmax-rank")
 
 # %%
 lengths = [16, 32, 64, 128, 256]
@@ -458,7 +465,7 @@ for length in lengths:
 
 assert softmax_ranks == [length // 2 for length in lengths]
 assert ssd_ranks == [8] * len(lengths)
-title = "Softmax needs a state that grows with N; SSD never does"
+title = "The rank of the block from the first half to the second"
 figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 
 # %% [markdown]
@@ -474,10 +481,13 @@ figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 # $1/\sqrt m$; by the same formula the variance of one draw is $e^{2 q \cdot k}\,(e^{|q+k|^2} - 1)$. (FAVOR+ makes
 # the $w$ orthogonal, which lowers it.)
 #
-# **Predict.** Four times the features: how much smaller is the error? Then look at that variance: what if queries
-# and keys are three times as long? You should care, because $m$ is the size of the state that replaces softmax.
+# Look at that variance, too: what if queries and keys are three times as long? You should care, because $m$ is the size
+# of the state that replaces softmax.
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-random-features`.
+
+# %%
+predict("03b_duality-random-features")
 
 # %%
 directions = rng.normal(size=(2 * N, 8))
@@ -503,7 +513,7 @@ for length in (0.5, 1.5):
     squares = [[weight_error(length, m, seed) ** 2 for m in n_features] for seed in range(16)]
     errors[f"|q| = |k| = {length}"] = np.sqrt(np.mean(squares, axis=0))
 assert -0.6 < np.polyfit(np.log(n_features), np.log(errors["|q| = |k| = 0.5"]), 1)[0] < -0.4
-title = "Four times the features halve the error, once there are enough"
+title = "Error of the normalized weights against the number of random features"
 figures.random_feature_error(n_features, errors, title=title)
 
 # %% [markdown]
@@ -528,8 +538,10 @@ figures.random_feature_error(n_features, errors, title=title)
 # with $f$ the decay from the chunk's start to each token, $e$ from each token to the chunk's end, $g$ over a whole
 # chunk.
 #
-# **Predict.** Which blocks cost of the order of $c^2$? Which need never be built at all? Which work is shared by a
-# whole row or column of blocks? You should care, because your answers are the algorithm.
+# Which work is shared by a whole row or column of blocks? You should care, because your answers are the algorithm.
+
+# %%
+predict("03b_duality-chunk-blocks")
 
 # %%
 c = 8
@@ -548,7 +560,7 @@ e = L_first[-1][:, None]  # to the end of chunk 1: the last row of its mask
 factors = (f * C[last]) @ (g * (e * B[first]).T)
 assert_same(block_below=M[last, first], three_factors=factors)  # (7.2)
 
-title = "Only the diagonal blocks are built; all others pass through the state"
+title = "The blocks of M, and the steps that they come from"
 figures.chunk_grid(4, title=title)
 
 # %% [markdown]
@@ -607,8 +619,8 @@ for chunk_size in (1, 4, 8, 32):
 # **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So FLOPs are fewest at
 # $c = \sqrt{2rd / (2r + 2d + 1)}$, and numbers held at $c = \sqrt{rd}$.
 #
-# **Predict** both for $r = d = 64$. Mamba-2 is usually run with chunks of 64 to 256 tokens: which of the two comes
-# near? You should care, because `chunk_size` is a number you will have to set.
+# Mamba-2 is usually run with chunks of 64 to 256 tokens. You should care, because `chunk_size` is a number you will
+# have to set.
 
 # %%
 for c in (1, 2, 8, 16, 32):
@@ -633,6 +645,9 @@ assert counting.count(parallel, X, B, C).flops == flops.flops("ssd", "parallel",
 assert counting.count(recurrent, X, B, C).flops == flops.flops("ssd", "recurrent", N, r, d)
 
 # %%
+predict("03b_duality-chunk-size")
+
+# %%
 long, wide = 2**20, 64  # tokens; numbers in a key and in a value of a real head
 sizes = np.arange(1, 1025)
 done = np.array([flops.flops("ssd", "chunkwise", long, wide, wide, c) for c in sizes])
@@ -640,7 +655,7 @@ held = np.array([flops.held("chunkwise", long, wide, wide, c) for c in sizes])
 costs = {"FLOPs per token": done / long, "numbers held per token": held / long}
 fewest = [sizes[np.argmin(cost)] for cost in costs.values()]
 assert fewest == [round(np.sqrt(2 * wide**2 / (4 * wide + 1))), wide]  # (7.3)
-title = "FLOPs alone want chunks of six tokens, memory wants √(d_state · d) = 64"
+title = "What a token costs, against the size of the chunk"
 figures.chunk_cost(sizes, costs, title=title)
 
 # %% [markdown]
@@ -661,8 +676,11 @@ figures.chunk_cost(sizes, costs, title=title)
 # attention, in coordinates that shrink**; in floating point $B / f$ overflows, which is why decays are kept
 # (part [03a](03a_semiseparable.ipynb)).
 #
-# **Predict.** $T$ mixes the four numbers of the state at random. Which of the state and the output will look
-# different? You should care before you read a meaning into one number of a state.
+# In the next cell $T$ mixes the four numbers of the state at random. You should care before you read a meaning into one
+# number of a state.
+
+# %%
+predict("03b_duality-basis")
 
 # %%
 mix = rng.normal(size=(r, r))  # T
@@ -681,7 +699,7 @@ def states(B: np.ndarray) -> np.ndarray:
 S, S_mixed = states(B), states(B_mixed)
 assert_same(T_times_state=mix @ S, state_in_the_new_basis=S_mixed)
 y, y_mixed = (C[:, None] @ S)[:, 0], (C_mixed[:, None] @ S_mixed)[:, 0]
-title = "Another basis, another state, the same output"
+title = "The state and the output, in two bases"
 figures.state_in_two_bases(S, S_mixed, y, y_mixed, title=title)
 
 # %% [markdown]

@@ -17,7 +17,7 @@
 # - say what each stores and costs, and what one token can do to its state: fade, replace, flip, turn.
 #
 # **How to read.** Each section changes one thing in the line of section 1; the cell below it fails if the section is
-# wrong. **Predict** before each picture. What the lecture gets wrong about single models (its corrections 8 to 12) is
+# wrong. Predict before each picture. What the lecture gets wrong about single models (its corrections 8 to 12) is
 # called out in [part 01](01_tour.ipynb#correction-8); here you find what is true instead, derived.
 #
 # **Letters.** $N$ tokens, the rows. The state $S_t$ is keys × values. $q_t, k_t \in \mathbb R^{r}$ read and write,
@@ -31,6 +31,7 @@ from IPython.display import Markdown
 
 from lecture17 import counting, figures, unification
 from lecture17.compare import assert_same
+from lecture17.course import predict
 from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
 
 # %% [markdown]
@@ -308,7 +309,10 @@ print("tokens until half is left, head by head:", *half.round().astype(int))
 # every token, $\epsilon / s_i^2$: hardly anything for loud heads, a lot for quiet ones. *Without* the norm the
 # normalized parallel form is a different map from the recurrence ([correction 11](01_tour.ipynb#correction-11)).
 #
-# **Predict:** $\epsilon = 10^{-6}$. Values of size 1: how large is the difference? And for values of size 0.001?
+# Take $\epsilon = 10^{-6}$, and the largest difference that the score normalizations make to the normalized outputs.
+
+# %%
+predict("03c_family-groupnorm")
 
 
 # %%
@@ -352,8 +356,10 @@ assert difference > 0.1
 # cannot be one matrix product over the whole sequence, so GLA does it inside small chunks, where it is cheap, and
 # passes the state between them.
 #
-# **Predict** in float32: for which of the gates 0.9, 0.5, 0.1 and 0 does division fail over 256 tokens? Write it:
-# [exercise](../exercises/03c_family.ipynb) `03c_family-gla-chunkwise`.
+# Write it: [exercise](../exercises/03c_family.ipynb) `03c_family-gla-chunkwise`.
+
+# %%
+predict("03c_family-division")
 
 # %%
 alpha = rng.uniform(0.3, 1, size=(N, r))
@@ -428,8 +434,11 @@ for decays in (np.ones(N), np.exp(log_a)):  # (6.3)
 # **What it buys.** Use $n$ random keys of 32 numbers, each written *twice*, with different values; then ask every key
 # for its **last** value.
 #
-# **Predict** three curves over $n$: linear attention, RetNet with $\gamma = 1 - 2^{-5}$, the delta rule with
-# $\beta = 1$. Which starts where? What happens near $n = 32$?
+# Three curves over $n$: linear attention, RetNet with $\gamma = 1 - 2^{-5}$, the delta rule with $\beta = 1$. Which
+# starts where, and what happens near $n = 32$?
+
+# %%
+predict("03c_family-last-value")
 
 # %%
 d_key, n_keys = 32, [1, 2, 4, 8, 16, 24, 32, 48, 64]
@@ -455,7 +464,7 @@ errors = {
 }
 assert errors["delta rule, β = 1"][0] < 1e-12
 assert errors["linear attention"].min() > 0.9
-title = "Asked for the last value, linear attention answers with the sum; the delta rule replaces"
+title = "Asked for the last value of each key: how wrong is the answer?"
 figures.recall_error(n_keys, d_key, errors, title=title)
 
 # %% [markdown]
@@ -643,8 +652,9 @@ assert_same(complex_ssm=y, rotated_B_and_C=published @ V)
 #   for label 0 alone;
 # - *DeltaNet* has $\beta = 1$, gated with $a = 0.9$; *RWKV-7* removes half ($a = \tfrac12$) and writes all;
 # - *Mamba-3* makes a half turn at each token that writes under label 3.
-#
-# **Predict** the number of entries in a row of linear attention and of DeltaNet, and where Mamba-3 is negative.
+
+# %%
+predict("03c_family-portrait")
 
 # %%
 labels, asked = rng.integers(4, size=(2, 24))
@@ -676,7 +686,10 @@ figures.family_portrait(portrait, title=title)
 # **What can one token do?** The eigenvalues of $A_t$ say: in $(0, 1)$ it fades, at 0 it erases, below 0 it flips, off
 # the real line it turns. Drawn below as each layer's parametrization gives them, for random tokens.
 #
-# **Predict** for each: a segment (from where to where?), single points, or a disk? For RetNet count its rotation too.
+# For each, is it a segment (from where to where?), single points, or a disk? For RetNet count its rotation too.
+
+# %%
+predict("03c_family-eigenvalues")
 
 # %%
 n, wide, DECAYS = 400, 8, "Mamba-1, Mamba-2, GLA"
@@ -702,7 +715,7 @@ transitions = {
     "RWKV-7": rwkv7_transitions(*logits, unit)[0],
     "Mamba-3": gate[:, :1, None] * rotations(half_turn),
 }
-title = "Decays only fade, the delta rule can flip, a rotation can turn"
+title = "Eigenvalues of the transitions of random tokens, with the unit circle"
 figures.eigenvalues(transitions, title=title)
 
 # %% [markdown]

@@ -32,6 +32,7 @@ import numpy as np
 
 from lecture17 import experiments, figures
 from lecture17.compare import assert_same
+from lecture17.course import predict
 from lecture17.reference import delta_rule, mamba3, semiseparable
 
 # %% [markdown]
@@ -41,15 +42,17 @@ from lecture17.reference import delta_rule, mamba3, semiseparable
 # finite automaton with two states does it. **To find out what a recurrence cannot do, feed it one token for ever**:
 # then its transition is one fixed matrix, $h_t = A h_{t-1} + b$, and parity asks whether $t$ is odd.
 #
-# **Predict.** What do the states do for $A = 0.8$, for $A = -1$ and for a turn by $120°$? From which of them can you
-# tell, much later, whether $t$ is odd, or what $t$ is modulo 3? You should care, because $A = 0.8$ is what Mamba-2,
-# RetNet and GLA have, for every token: a decay between 0 and 1.
+# Three examples: $A = 0.8$, $A = -1$, and a turn by $120°$. You should care, because $A = 0.8$ is what Mamba-2, RetNet
+# and GLA have, for every token: a decay between 0 and 1.
+
+# %%
+predict("03d_expressivity-orbits")
 
 # %%
 t = np.arange(10)
 turn = np.stack([np.cos(2 * np.pi * t / 3), np.sin(2 * np.pi * t / 3)], axis=1)
 states = {"A = 0.8": 0.8**t, "A = −1": (-1.0) ** t, "A turns by 120°": turn}
-figures.orbits(states, title="A decay settles, a sign alternates, a turn comes round")
+figures.orbits(states, title="The states that one token, repeated, leads to")
 
 # %% [markdown]
 # **Learned:** what comes round can be counted; what settles forgets where it was.
@@ -208,8 +211,11 @@ assert from_sign.all()
 # them: the group $S_3$. After each token, say how they lie. Draw the three places as the corners of a triangle. **A
 # swap is a mirror, that is, one step of the delta rule with $\beta = 2$. A cyclic shift is a turn by $120°$.**
 #
-# **Predict.** Reflect the triangle in one line, then in another at $60°$ to it. Where do the corners end up? You should
-# care, because it tells how many steps of the delta rule a token needs.
+# You should care what two mirrors do, one after the other, because it tells how many steps of the delta rule a token
+# needs.
+
+# %%
+predict("03d_expressivity-mirrors")
 
 # %%
 angles = 2 * np.pi * np.arange(3) / 3
@@ -221,7 +227,7 @@ def swap(i: int, j: int) -> np.ndarray:
     return (corners[i] - corners[j]) / np.linalg.norm(corners[i] - corners[j])
 
 
-figures.mirrors(corners, [swap(0, 1), swap(0, 2)], title="Two mirrors make a turn by 120°")
+figures.mirrors(corners, [swap(0, 1), swap(0, 2)], title="Two mirrors, one after the other")
 
 # %% [markdown]
 # **Learned:** two reflections in lines at an angle $\varphi$ turn by $2 \varphi$. **So two steps of the delta rule make
@@ -368,8 +374,6 @@ assert abs(accuracy["Mamba-2"] - chance) < 0.5
 # no convolution; only softmax gets two layers (and rotary positions), so that nobody can say it was starved. Lengths
 # grow from 4 to 40 over the first 40% of the steps, and the tests are at 40, 64 and 256.
 #
-# **Predict**, before you run it, for each of the six: right at 40? at 64? at 256? Which will be seed-dependent?
-#
 # (The stored results are those of a full run. If you run this cell as it stands, it trains the *quick* setting, one
 # seed and few steps, which is what the tests do; `full = True` takes about five minutes on two cores for the three
 # experiments together.)
@@ -394,6 +398,10 @@ for name, (mixer, options) in kinds.items():
     made = experiments.network(parity_task, mixer, **options)
     trainings.append(experiments.Training(name, parity_task, made, schedule))
 
+
+# %%
+predict("03d_expressivity-parity")
+
 # %%
 # NBVAL_IGNORE_OUTPUT
 parity_runs = experiments.run(trainings, seeds, lengths=[40, 64, 256] if full else [40, 64])
@@ -411,7 +419,7 @@ print(experiments.provenance(full, seeds))
 # %%
 # NBVAL_IGNORE_OUTPUT
 by_place = {name: parity_runs.by_place(name, 256 if full else 64) for name in kinds}
-title = "Beyond training lengths a scalar sign holds, a rotation drifts, decays and softmax guess"
+title = "Accuracy at each place; training ended at length 40"
 figures.accuracy_by_place(by_place, 40, {"chance": 0.5}, softmax=["causal softmax"], title=title)
 
 # %% [markdown]
@@ -453,8 +461,11 @@ if full:
 # The same network and training, now on all six permutations of three things, lengths 4 to 20, with one and with two
 # steps of the delta rule a token. Chance is $1/6$.
 #
-# **Predict** what one step will reach late in the sequence. (A hint: every swap is odd and every shift even, and
-# whether the permutation so far is odd or even is a parity.)
+# (A hint for the question: every swap is odd and every shift even, and whether the permutation so far is odd or even is
+# a parity.)
+
+# %%
+predict("03d_expressivity-one-reflection")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -471,7 +482,7 @@ print(experiments.provenance(full, seeds))
 
 by_place = {name: permutation_runs.by_place(name, 64) for name in step_counts}
 levels = {"chance": 1 / 6, "knowing odd or even": 1 / 3}
-title = "One reflection a token knows odd from even; two follow the permutation"
+title = "Accuracy at each place; training ended at length 20"
 figures.accuracy_by_place(by_place, 20, levels, title=title)
 
 # %%
@@ -534,7 +545,7 @@ copied = {
     for L, runs in copy_runs.items()
 }
 by_softmax = {f"{L} letters": runs.mean("softmax", L).mean() for L, runs in copy_runs.items()}
-title = "A state copies what fits into it: the longer the string, the larger the state"
+title = "Share of letters copied, against the size of the state"
 figures.copying_accuracy(sizes, copied, by_softmax, title=title)
 
 # %%

@@ -17,7 +17,7 @@
 # - train weights in parallel and decode with them one token at a time, with the same logits.
 #
 # **How to read.** Each formula stands beside the lines that compute it, and the cell fails if they differ from the
-# package. **Predict** before you look. Everything runs on a CPU; kernels for GPUs are part [04b](04b_triton.ipynb).
+# package. Predict before you look. Everything runs on a CPU; kernels for GPUs are part [04b](04b_triton.ipynb).
 #
 # **Letters.** As in the [table](03a_semiseparable.ipynb#notation): $S$ is keys × values, decays are passed as logs.
 # New is the order of axes, *(batch, time, heads, dim)*.
@@ -28,6 +28,7 @@ import tempfile
 import torch
 
 from lecture17 import bench, checkpoints, compare, figures, layers, models
+from lecture17.course import predict
 from lecture17.ops import rwkv7, ssd
 from lecture17.reference import ssd as one_head
 
@@ -77,7 +78,10 @@ assert wrong == [1, 2]
 # pass only: **the backward pass multiplies the 0 that comes from above by the derivative of exp, which is infinite, and
 # $0 \cdot \infty$ is NaN.** Fill with $-\infty$ first, and the derivative is $e^{-\infty} = 0$.
 #
-# **Predict.** Both masks below have the same entries. How many gradients of ten log decays come out as NaN in each?
+# Both masks below have the same entries.
+
+# %%
+predict("04a_torch-nan-gradients")
 
 # %%
 strong = torch.full((10,), -200.0)
@@ -95,10 +99,14 @@ def mask_before_exp(log_a: torch.Tensor) -> torch.Tensor:
 
 
 compare.assert_same(after=mask_after_exp(strong), before=mask_before_exp(strong))
-for mask, expected in ((mask_after_exp, 10), (mask_before_exp, 0)):
+nans = {}
+for mask in (mask_after_exp, mask_before_exp):
     gradient = torch.autograd.functional.jacobian(lambda a, f=mask: f(a).sum(), strong)
-    print(f"{mask.__name__}: {int(gradient.isnan().sum())} of 10 gradients are NaN")
-    assert gradient.isnan().sum() == expected
+    nans[mask.__name__] = int(gradient.isnan().sum())
+print("gradients that are NaN, of 10:", nans)
+
+# %%
+assert nans == {"mask_after_exp": 10, "mask_before_exp": 0}
 
 # %% [markdown]
 # A decay of exactly 0, `log_a = -inf`, breaks the difference itself: $-\infty - (-\infty)$ is NaN. That is why part
@@ -130,8 +138,9 @@ print("gradients equal finite differences; none is NaN, and none crosses a decay
 #
 # `ssd.chunkwise` takes a few chunks at a time through all four steps (about one mebibyte for each intermediate), and
 # keeps for its backward pass the arguments and the state in front of each chunk; the rest is computed again.
-#
-# **Predict.** How many times the bytes of its arguments does each form keep for the backward pass?
+
+# %%
+predict("04a_torch-kept")
 
 # %%
 inputs = tuple(a.float() for a in bench.inputs("ssd", 2048))  # 8 heads, d_state and d 64
@@ -296,9 +305,13 @@ likeliest = model.generate(tokens[:1, :40], n_tokens=8, temperature=0)
 assert (likeliest[0, 40] == in_parallel[0, 39].argmax()).item()
 
 # %% [markdown]
-# **Predict.** Three stacks of four blocks: `MMMM`, `MMAM` and `AAAA`. How does what they keep for one sequence grow
-# with the tokens read? From which length on is the hybrid's cache mostly attention's? You should care, because in
-# decoding it is this cache that fills a machine.
+# Three stacks of four blocks: `MMMM`, `MMAM` and `AAAA`. You should care how what they keep for one sequence grows with
+# the tokens read, because in decoding it is this cache that fills a machine. From which length on is the hybrid's cache
+# mostly attention's?
+
+# %%
+predict("04a_torch-caches")
+
 
 # %%
 def numbers(cache) -> int:
@@ -314,11 +327,13 @@ def kept_after(letter: str, tokens: int) -> int:
 lengths = [16, 64, 256, 1024]
 patterns = ("MMMM", "MMAM", "AAAA")
 held = {p: [sum(kept_after(letter, n) for letter in p) for n in lengths] for p in patterns}
+title = "What a stack of four blocks keeps for one sequence"
+figures.growth(lengths, held, "numbers kept per sequence", title=title)
+
+# %%
 assert len(set(held["MMMM"])) == 1  # a state
 assert held["AAAA"] == [4 * 2 * 64 * n for n in lengths]  # a key and a value for each token
 assert held["MMMM"][0] // (4 * 2 * 64) == 137
-title = "A state does not grow, a key-value cache does, and one attention is enough for that"
-figures.growth(lengths, held, "numbers kept per sequence", title=title)
 
 # %% [markdown]
 # **Learned:** a Mamba-2 block of this size (`d_state` 128) keeps as much as attention does for 137 tokens, and never

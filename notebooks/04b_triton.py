@@ -16,7 +16,7 @@
 # - read the chunk-state and the chunk-scan kernel of SSD line by line, each equal to the package's numbers,
 # - compile a kernel for a GPU that you do not have, and say what of it has been shown and what has not.
 #
-# **How to read.** **Predict** before you look. Triton is made for Linux; the first cell says what to do elsewhere.
+# **How to read.** Predict before you look. Triton is made for Linux; the first cell says what to do elsewhere.
 #
 # **What was run, and on what.** Here kernels run in Triton's *interpreter*, on the CPU, with NumPy: it shows that the
 # numbers are right. And they are *compiled* for A100 and H100, for which no GPU is needed: that shows that a GPU would
@@ -30,6 +30,7 @@
 import torch
 
 from lecture17 import compare, figures
+from lecture17.course import predict
 from lecture17.ops import ssd
 from lecture17.ops.kernels import apart
 from lecture17.ops.kernels.interpreted import tl, triton
@@ -64,11 +65,13 @@ compare.assert_same(kernel=out, torch=x + y)
 # lies there**, often another tensor; only far outside does a GPU stop with an error. The interpreter, which reads this
 # machine's own memory, is no safer. A mask says which places exist.
 #
-# **Predict.** Three heads of 37 tokens lie in memory one after the other, and a program handles 16 tokens of one head.
-# Which programs need a mask? Without one, what does the last program of head 0 read, and what that of head 2?
+# Three heads of 37 tokens lie in memory one after the other, and a program handles 16 tokens of one head.
 
 # %%
-title = "Each program computes its head and block, and masks what is not there"
+predict("04b_triton-masks")
+
+# %%
+title = "Three heads of 37 tokens, and the programs that handle them"
 figures.program_grid(heads=3, N=37, block=16, title=title)
 
 # %% [markdown]
@@ -168,7 +171,11 @@ compare.assert_same(by_address=x.flatten()[addresses], by_index=x[1, 32:36, :4])
 # keeps 10 bits behind the point, **unless you say otherwise**. `input_precision` chooses: `"tf32"` (the default on
 # NVIDIA), `"tf32x3"` (three products that together keep nearly all digits), `"ieee"` (float32 throughout).
 #
-# **Predict.** Which of these use tensor cores? And how far is a TF32 product from the exact one: 1e-3, 1e-5, 1e-7?
+# And how far is a TF32 product from the exact one: 1e-3, 1e-5, 1e-7?
+
+# %%
+predict("04b_triton-tensor-cores")
+
 
 # %%
 @triton.jit
@@ -188,6 +195,8 @@ for precision in ("ieee", "tf32", "tf32x3"):
     product[(1,)](a, b, out, M=32, D=64, PRECISION=precision)
     assert torch.allclose(out, exact.float(), atol=1e-4)  # whatever the interpreter is asked for
 print("tensor-core instructions on H100:", tensor_core)
+
+# %%
 assert tensor_core["ieee"] == 0 < tensor_core["tf32"] < tensor_core["tf32x3"]
 
 # %% [markdown]
@@ -358,8 +367,9 @@ compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e
 # `apart.compiled` does that for the arguments of a launch and reads the machine code with the tools that come with
 # Triton: *registers* of each thread (255 at most; what does not fit is *spilled* to slow memory), *shared memory* of a
 # program in bytes (163 KiB on A100, 227 KiB on H100), and *instructions for tensor cores*.
-#
-# **Predict.** Which needs more registers and more tensor-core instructions, float32 (as `tf32x3`) or bfloat16?
+
+# %%
+predict("04b_triton-registers")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -437,8 +447,10 @@ for r in rows:
 #   $\log a_t$ is $\sum_{s \ge t} (C_s \cdot dC_s - B_s \cdot dB_s)$, and the state's at the end. It is exact in real
 #   numbers. In float32 the sums cancel.
 #
-# **Predict.** One decay in the middle is 1e-30: nearly nothing passes it, so its gradient is about that small. What
-# does the cheap formula say?
+# Try it: one decay in the middle is 1e-30, so nearly nothing passes it, and its gradient is about that small.
+
+# %%
+predict("04b_triton-strong-decay")
 
 # %%
 strong = log_a.clone()
@@ -475,6 +487,8 @@ assert noise > 1e-7
 #
 # **Predict.** An H100 moves 3 TB a second and this kernel moves 2 KB a token and head. What does it wait for?
 #
+# <details><summary>What a clock said, and why</summary>
+#
 # | columns of a program | warps | tokens loaded ahead | ms for 8,192 tokens, 8 heads |
 # | --- | --- | --- | --- |
 # | 32 | 4 | none | 10.2 |
@@ -489,6 +503,8 @@ assert noise > 1e-7
 # smaller tiles took the kernel that hands on the states of SSD from 0.5 ms to 0.2. (Measured with PyTorch 2.11 and
 # Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values; [measured
 # performance](../docs/performance.md) has the whole mixers beside PyTorch's.)
+#
+# </details>
 #
 # ## Recap
 #

@@ -27,6 +27,7 @@ import torch
 
 from lecture17 import figures, layers, widgets
 from lecture17.compare import assert_same
+from lecture17.course import predict
 from lecture17.reference import scan2d, ssd
 
 # %% [markdown]
@@ -36,8 +37,10 @@ from lecture17.reference import scan2d, ssd
 # and the pixel in the middle never hears of the lower half.** VMamba (Liu et al., arXiv 2401.10166, Section 4) makes
 # the choice four times: row by row, column by column, and each of them backwards.
 #
-# **Predict.** Number the pixels of an image of 4 rows and 6 columns along each of the four routes. Which pixel has
-# number 1 on each? For which pairs of routes is what came *before* a pixel on one what comes *after* it on the other?
+# Number the pixels of an image of 4 rows and 6 columns along each of the four routes: which pixel has number 1 on each?
+
+# %%
+predict("04c_vision-opposite")
 
 # %%
 H, W = 4, 6
@@ -52,7 +55,7 @@ orders = {
 assert_same(package=scan2d.routes(H, W), by_hand=np.array(list(orders.values())))
 
 steps = {name: np.argsort(order).reshape(H, W) for name, order in orders.items()}
-title = "Four routes: each of two orders, forward and backward"
+title = "Four routes over 4 × 6 pixels"
 figures.reading_orders(steps, title=title)
 
 # %% [markdown]
@@ -163,7 +166,10 @@ assert own_inverse == {(5, 5): True, (8, 8): True, (4, 6): False}  # (2.3)
 # and the other even: on a chessboard of that size both ends of the path have the same color, and it changes at each
 # step.)
 #
-# **Predict.** Draw Hilbert's curve over $6 \times 8$ pixels in your mind. Where does Z-order jump?
+# Draw Hilbert's curve over $6 \times 8$ pixels in your mind.
+
+# %%
+predict("04c_vision-curves")
 
 # %%
 H, W = 6, 8
@@ -184,7 +190,7 @@ for size in np.ndindex(24, 24):
         assert diagonal.sum() <= (max(size) % 2 == 1 and min(size) % 2 == 0)
 
 steps = {name: np.argsort(order).reshape(H, W) for name, order in curves.items()}
-figures.reading_orders(steps, title="Hilbert's curve never jumps; Z-order does")
+figures.reading_orders(steps, title="Two curves over 6 × 8 pixels")
 
 # %% [markdown]
 # **Learned:** both finish one corner of the image before they go to the next; only Hilbert's gets there on foot.
@@ -199,9 +205,11 @@ figures.reading_orders(steps, title="Hilbert's curve never jumps; Z-order does")
 # What differs is how the distances are spread. Take $32 \times 32$ pixels, all pairs of neighbors, and the steps
 # between the two. For cross-scan take the nearer of its two distances, along rows and along columns.
 #
-# **Predict.** Which of Hilbert, Z-order and row by row has the smallest *mean* distance? Which the smallest median?
-# And how far away is the farthest of the last 64 pixels read? You should care, because a state that decays by $a$ a
-# step keeps $a^{\text{distance}}$ of a neighbor.
+# How far away is the farthest of the last 64 pixels read? You should care about both, because a state that decays by
+# $a$ a step keeps $a^{\text{distance}}$ of a neighbor.
+
+# %%
+predict("04c_vision-distances")
 
 
 # %%
@@ -224,7 +232,7 @@ orders = {"row by row": rows, "Hilbert": scan2d.hilbert(n, n), "Z-order": scan2d
 distances = {name: neighbor_distances(order, n) for name, order in orders.items()}
 radii = {name: mean_radius(order, n, K) for name, order in orders.items()}
 distances["four routes"] = np.minimum(*[neighbor_distances(order, n) for order in (rows, columns)])
-title = "Hilbert keeps most neighbors near and loses a few; rows and columns together lose none"
+title = "How far apart neighbors are read, and how far away the last pixels lie"
 figures.locality(distances, radii, title=title)
 
 # %%
@@ -274,7 +282,10 @@ widgets.ScanExplorer()
 # each path down and right. All pixels $k$ moves away weigh $(a^{\downarrow} + a^{\rightarrow})^k$ together, so the two
 # decays should add up to at most 1.
 #
-# **Predict.** Number the pixels by the wave in which they are computed. How many waves are there for $4 \times 6$?
+# Number the pixels by the wave in which they are computed.
+
+# %%
+predict("04c_vision-waves")
 
 # %%
 H, W, r = 4, 6, 2
@@ -291,7 +302,7 @@ y = np.einsum("ijr,ijrd->ijd", C, S[1:, 1:])
 assert_same(package=scan2d.ssm2d(x, np.log(a_down), np.log(a_right), B, C), wavefront=y)  # (5.1)
 
 in_turn = np.arange(H * W).reshape(H, W)
-title = "A wave computes a whole anti-diagonal at a time: 9 steps instead of 24"
+title = "The step at which each pixel is computed"
 figures.reading_orders({"row by row": in_turn, "2-D SSM": wave}, title=title)
 
 # %% [markdown]
@@ -301,8 +312,11 @@ figures.reading_orders({"row by row": in_turn, "2-D SSM": wave}, title=title)
 # SSM $0.45$ from each side), and add up the routes. Then feed a one at every pixel in turn and look at the pixel in the
 # middle: how much of each does it see? These are rows of the mixer's matrix.
 #
-# **Predict** the picture for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert
-# there and back; the 2-D SSM. Which of them sees alike in all directions?
+# Draw the picture for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert there
+# and back; the 2-D SSM. Which of them sees alike in all directions?
+
+# %%
+predict("04c_vision-fields")
 
 # %%
 n, a, middle = 15, 0.9, (7, 7)
@@ -352,7 +366,7 @@ for p, q in np.ndindex(i + 1, j + 1):
     binomials[i - p, j - q] = path_count * (a / 2) ** (p + q)
 assert_same(ssm2d=fields["2-D SSM"], paths_counted=binomials)
 
-title = "One route sees a half, two see all, four see a cross, and a 2-D state sees a quadrant"
+title = "How much of each pixel the one in the middle sees"
 figures.receptive_fields(fields, middle, title=title)
 
 # %% [markdown]
@@ -443,7 +457,7 @@ for name, (up, across) in windows.items():
 cross = np.concatenate([fields["SS2D"][i, [0, 1, 7, 8]], fields["SS2D"][[0, 1, 7, 8], j]])
 assert cross.min() > fields["SS2D"][[0, 0, 8, 8], [0, 8, 0, 8]].max()
 
-title = "Untrained, a block sees little beyond its convolution, faintly along its routes"
+title = "How much the middle pixel of an untrained block depends on each pixel"
 figures.receptive_fields(fields, (i, j), faintest=1e-5, title=title)
 
 # %% [markdown]

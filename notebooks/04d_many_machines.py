@@ -17,7 +17,7 @@
 # - train one model on several machines by the script that trains it on one.
 #
 # **How to read.** Sections 2 to 5 start real processes on this machine, two at a time; each takes some seconds.
-# What they do is in `lecture17/ops/distributed.py`, which is short, and in the scripts named below. **Predict**
+# What they do is in `lecture17/ops/distributed.py`, which is short, and in the scripts named below. Predict
 # before the picture.
 #
 # **Letters.** As in the [table](03a_semiseparable.ipynb#notation). A process is one program of several that run
@@ -29,6 +29,7 @@ import json
 import torch
 
 from lecture17 import compare, figures
+from lecture17.course import predict
 from lecture17.experiments.launch import launch
 from lecture17.ops import ssd
 
@@ -119,7 +120,10 @@ for tokens, result in measured.items():
 # | SSD | $4 \cdot \text{batch} \cdot \text{heads} \cdot (d_k d_v + 1)$ |
 # | ring attention, causal | $4 \cdot \text{batch} \cdot \text{heads} \cdot 2 d \cdot N / 2$ |
 #
-# **Predict.** With $d_k = d_v = d = 64$, at how many tokens are the two equal? What does the SSD line do after that?
+# Take $d_k = d_v = d = 64$. What does the SSD line do beyond the length at which the two are equal?
+
+# %%
+predict("04d_many_machines-level")
 
 # %%
 message = 4 * sizes["heads"] * (sizes["d_state"] * sizes["d_head"] + 1)
@@ -139,7 +143,7 @@ for tokens, result in measured.items():
 lengths = [2**k for k in range(6, 21, 2)]
 sent = {"SSD: a state and a decay": [message] * len(lengths)}
 sent["ring attention: keys, values"] = [ring(n) for n in lengths]
-title = "A border costs SSD the same at any length; attention pays for each token"
+title = "Bytes that cross one border, against the tokens"
 figures.growth(lengths, sent, "bytes across one border", title=title)
 
 # %% [markdown]
@@ -180,8 +184,10 @@ assert "Timed out" not in why  # it did not wait for the 60 s
 # torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.data_parallel
 # ```
 #
-# **Predict.** Will the losses of one and two processes be equal to the last bit? What would the two replicas do if
-# their gradients were not averaged?
+# What would the two replicas do if their gradients were not averaged?
+
+# %%
+predict("04d_many_machines-replicas")
 
 # %%
 TRAINING = "lecture17.experiments.data_parallel"

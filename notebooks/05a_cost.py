@@ -23,6 +23,7 @@
 import numpy as np
 
 from lecture17 import experiments, figures, flops
+from lecture17.course import predict
 from lecture17.experiments import measure
 
 # %% [markdown]
@@ -81,7 +82,7 @@ for (mixer, form), series in costs.items():
     if mixer != "softmax":
         lines[form][mixer] = (series.N, series.seconds)
 powers = {"parallel": 2, "recurrent": 1, "chunkwise": 1}
-title = "Parallel forms grow like N², recurrent and chunkwise ones like N"
+title = "Seconds against length, on logarithmic axes"
 figures.time_against_length(lines, powers, title=title)
 
 # %% [markdown]
@@ -152,9 +153,11 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
 # Attention keeps all keys and values, $N (d_k + d_v)$ numbers a head, and reads all of them at every step. A
 # recurrent mixer keeps $d_k d_v$ numbers, however many tokens there were.
 #
-# **Predict.** At which context does a KV cache hold as many numbers as a state of $64 \times 64$? Draw latency and
-# memory against the context for attention and for a state. (Eight heads; the states of `ssd`, `gla` and `rwkv7` have
-# the same size, so their lines of memory are one.)
+# Draw latency and memory against the context for attention and for a state. (Eight heads; the states of `ssd`, `gla`
+# and `rwkv7` have the same size, so their lines of memory are one.)
+
+# %%
+predict("05a_cost-level")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -163,7 +166,7 @@ decoders = ["softmax", "ssd", "gla", "rwkv7", "selective_scan"]
 steps = measure.decoding(decoders, contexts)
 latency = {mixer: (s.N, s.seconds) for mixer, s in steps.items()}
 kept = {mixer: (s.N, s.flops) for mixer, s in steps.items()}
-title = "A state costs the same at every context; a KV cache grows, and so does its step"
+title = "One step of decoding, against the context"
 figures.decoding_cost(latency, kept, title=title)
 
 # %%

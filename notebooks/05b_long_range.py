@@ -23,6 +23,7 @@
 import numpy as np
 
 from lecture17 import experiments, figures
+from lecture17.course import predict
 from lecture17.experiments import convolved, listops, recall, tasks
 from lecture17.reference import linear_attention
 
@@ -47,7 +48,7 @@ from lecture17.reference import linear_attention
 # score, takes a rank as large as the number of facts. And the lead of the right answer,
 # $1 - \max_i q \cdot k_i$, may be tiny.
 #
-# **Predict.** 64 keys at random: how large is the smallest lead with $r = 2$, and with $r = 16$?
+# Try it with 64 keys at random.
 
 # %%
 facts = recall.Recall(n_keys=64, time=64)
@@ -71,6 +72,9 @@ def by_hand(r: int, pairs: int = 16) -> tuple[float, float]:
         leads.append(scores[:, -1] - scores[:, -2])
     return float(np.mean(right)), float(np.min(leads))
 
+
+# %%
+predict("05b_long_range-lead")
 
 # %%
 lead = {}
@@ -138,7 +142,7 @@ by_size = {
     for n in (pairs[0], pairs[-1])
 }
 levels = {f"{pairs[-1]} facts": recalls.mean("softmax", pairs[-1]).mean()}
-title = "A small state is wrong about many facts, a large one recalls them all"
+title = "Share of questions answered right, against the size of the state"
 figures.copying_accuracy(sizes, by_size, levels, what="questions answered right", title=title)
 
 # %%
@@ -171,8 +175,10 @@ if full:
 # says its value, a digit. The benchmark's expressions have 500 to 2,000 words; the rules are kept here and only the
 # length is reduced.
 #
-# **Predict.** Ten values, so chance is 10%? What does one reach who always says the most frequent value? And one who
-# reads the *first word* only, and says the value most frequent after that one?
+# Ten values, so chance is 10%?
+
+# %%
+predict("05b_long_range-listops-guess")
 
 # %%
 words = ["[SM", "9", "4", "[MAX", "2", "7", "]", "]"]
@@ -197,8 +203,10 @@ for length in (32, 200, 2000):
 # that anything long-range was understood.** (Both guesses are fitted to the sample that they are tried on. With a
 # thousand expressions and few choices, that flatters them little.)
 #
-# Now train, on fewer than 32 words, two layers with 32 features, as short as the patience of a lecture. **Predict**:
-# where will the three lie, between the lines?
+# Now train, on fewer than 32 words, two layers with 32 features, as short as the patience of a lecture.
+
+# %%
+predict("05b_long_range-listops-trained")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -218,7 +226,7 @@ print(scores.table())
 print(experiments.provenance(full, seeds))
 
 right = {name: scores.mean(name, 32) for name in kinds}
-title = "All are above the majority; most of the score is what one word gives"
+title = "Accuracy of each seed, between what guesses reach"
 figures.above_levels(right, guesses[32], title=title)
 
 # %%
@@ -244,7 +252,10 @@ if full:
 # > 2505.09022, Table 3). For RetNet and GLA no source was found. That does not make the numbers false; it means that
 # > nobody can check them.
 #
-# **Predict** before you run it: is Mamba, the selective one, above S4, the one with a fixed transition, on these tasks?
+# The question is whether the selective models do better here than those with a fixed transition.
+
+# %%
+predict("05b_long_range-published")
 
 # %%
 columns = ("ListOps", "Text", "Retrieval", "Image", "Pathfinder", "Path-X")
@@ -301,8 +312,10 @@ assert row["RWKV-4"][4] < 50 + 10
 # Why so strict? Because a number can be right and still say nothing. Take perplexity, $2^{\text{bits per unit}}$. **The
 # same guesses on the same text have another perplexity for each unit**: characters, tokens or words.
 #
-# **Predict** the two perplexities of one short text, a character and a word, for a guesser who knows how frequent each
-# character is and nothing else.
+# Take one short text, and a guesser who knows how frequent each character is and nothing else.
+
+# %%
+predict("05b_long_range-perplexity")
 
 # %%
 text = "what a state has lost no readout finds; what a cache has kept it must search for"

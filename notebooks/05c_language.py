@@ -24,6 +24,7 @@ import lzma
 import numpy as np
 
 from lecture17 import experiments, figures
+from lecture17.course import predict
 from lecture17.experiments import data, language
 from lecture17.widgets.prompt import PromptBox
 
@@ -40,8 +41,9 @@ from lecture17.widgets.prompt import PromptBox
 # - every byte alike: exactly 8 bits;
 # - how often each byte occurs, alone or after the one or two bytes before it, counted in the training part;
 # - a file compressor (LZMA), which learns nothing from the training part but looks back over all it has seen.
-#
-# **Predict** the bits per byte of counts after two bytes, and of the compressor. Which is lower?
+
+# %%
+predict("05c_language-compressor")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -126,7 +128,7 @@ runs = {
     kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some] for kind, some in curves.items()
 }
 shown = {name: level for name, level in levels.items() if name != "every byte alike"}
-title = "Time and steps give different orders; none has learned what a compressor finds"
+title = "Bits per byte in the test, by steps and by seconds"
 figures.learning_curves(runs, shown, title=title)
 
 # %%
@@ -177,7 +179,10 @@ if full:
 #
 # In training a whole window is worked on at once. In decoding each byte is one step, which waits for the byte before.
 #
-# **Predict.** Which of the five writes fastest after 128 bytes? And after 16,384?
+# Each writes after 128 bytes of context, and after 16,384.
+
+# %%
+predict("05c_language-decoding")
 
 # %%
 # NBVAL_IGNORE_OUTPUT

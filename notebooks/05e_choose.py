@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from lecture17 import bench, experiments, flops, widgets
+from lecture17.course import predict
 from lecture17.reference import delta_rule, gla, retention, scan2d, ssd
 from lecture17.widgets import chooser
 
@@ -210,15 +211,21 @@ assert image["softmax"].flops == 2 * line["softmax"].flops
 # proportion to FLOPs, so far extrapolations are guesses). The sentences under the picture give each reason with its
 # number.
 #
-# **Predict.** Decoding at 16,384 tokens, 10 MB a layer, and the last value of a key must be found again: what is left?
-# Now the same with "any token": what is left, and why not softmax? Then move the length to the end.
+# It starts with decoding at 16,384 tokens, 10 MB a layer, and the last value of a key to be found again. Then ask for
+# "any token": what is left, and why not softmax? Then move the length to the end.
+
+# %%
+predict("05e_choose-ten-megabytes")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 widgets.ArchitectureChooser(rows)
 
 # %% [markdown]
-# Five tasks, by FLOPs alone, so that this table is the same on every machine. **Predict** each before you run the cell.
+# Five tasks, by FLOPs alone, so that this table is the same on every machine.
+
+# %%
+predict("05e_choose-five-tasks")
 
 # %%
 tasks = {
@@ -233,6 +240,8 @@ for name, params in tasks.items():
     choice = chooser.compute(params)
     chosen[name] = choice.best if choice.costs[choice.best].fits else None
     print(f"{name:21} {chooser.NAMES.get(chosen[name], 'nothing fits')}")
+
+# %%
 assert chosen == {
     "short texts, trained": "softmax",
     "chat on a telephone": "delta_rule",

@@ -23,6 +23,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from lecture17 import figures, flops, unification, widgets
+from lecture17.course import predict
 from lecture17.course.board import ProgressBoard
 from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, semiseparable, ssd
 
@@ -97,7 +98,10 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # ## 3 · Where it came from
 #
-# **Predict** the year in which most of these papers appeared, and which two families are older than S4.
+# Which two families are older than S4?
+
+# %%
+predict("06_review-year")
 
 # %%
 papers = {
@@ -115,8 +119,10 @@ history = {
     for line, text in papers.items()
 }
 years = [identifier[:2] for line in history.values() for _, identifier in line]
+figures.timeline(history, title="Architectures by the month of their first paper")
+
+# %%
 assert (years.count("24"), len(years)) == (8, 19)
-figures.timeline(history, title="Eight of these nineteen are of one year, 2024")
 
 # %% [markdown]
 # Points stand at the month in the paper's arXiv identifier. (StripedHyena was released in 2023 without a paper;
@@ -228,8 +234,8 @@ widgets.Quiz()
 # %% [markdown]
 # ## 9 · Where you stand
 #
-# What you have passed, what is next, and eight things to tick when you can do them **without looking**. Ticks are kept
-# on this machine, beside your progress, and are here again tomorrow.
+# What you have passed, how your predictions went, what is next, and eight things to tick when you can do them
+# **without looking**. Ticks are kept on this machine, beside your progress, and are here again tomorrow.
 
 # %%
 # NBVAL_IGNORE_OUTPUT

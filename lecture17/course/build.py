@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
 from . import learner
-from .notebooks import LANGUAGE, is_answer, is_check, made, set_ids, write
+from .notebooks import LANGUAGE, cover_previews, hide_answers, is_answer, is_check, made, set_ids, write
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 CELL_TIMEOUT = 600  # seconds; only a training comes near
@@ -36,6 +36,7 @@ def from_source(path: Path) -> NotebookNode:
     )
     nb.nbformat, nb.nbformat_minor = 4, 5
     set_ids(nb)
+    hide_answers(nb)
     return nb
 
 
@@ -59,6 +60,7 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
         resources={"metadata": {"path": str(folder)}},
     ).execute(env=environment)
     nb.metadata.language_info = from_dict(LANGUAGE)
+    cover_previews(nb)
     return nb
 
 

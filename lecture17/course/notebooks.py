@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
+from nbformat import NotebookNode, v4
 
 from .paths import write_atomically
 
@@ -62,6 +62,34 @@ def is_answer(cell: NotebookNode) -> bool:
 def is_check(cell: NotebookNode) -> bool:
     """Whether the cell is one that checks an answer and carries its points."""
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+def is_question(cell: NotebookNode) -> bool:
+    """Whether the cell is one that asks for a prediction, and nothing else."""
+    return cell.cell_type == "code" and cell.source.startswith("predict(")
+
+
+def hide_answers(nb: NotebookNode) -> None:
+    """Fold the outputs that answer a prediction, as JupyterLab does: a notebook opens with its questions unanswered.
+
+    These are the outputs of all code cells between a `predict(…)` cell, or a text that says "**Predict", and the next
+    text, but for cells that only assert, which have none. Running a cell shows its output again.
+    """
+    asked = False
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            asked = "**Predict" in cell.source
+        elif is_question(cell):
+            asked = True
+        elif asked and not all(line.startswith("assert ") for line in cell.source.splitlines()):
+            cell.metadata.update(collapsed=True, jupyter={"outputs_hidden": True})  # JupyterLab keeps both alike
+
+
+def cover_previews(nb: NotebookNode) -> None:
+    """Put an output without content before those that are folded: JupyterLab shows a first line of the first one."""
+    for cell in nb.cells:
+        if cell.metadata.get("collapsed") and cell.outputs:
+            cell.outputs.insert(0, v4.new_output("display_data"))
 
 
 def made(source: str) -> str:

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from . import assessment, exercises
+from . import assessment, exercises, predictions
 from .exercise import Exercise
 from .paths import EXERCISES, home, private, read_kept, write_atomically
 
@@ -35,7 +35,7 @@ def record(exercise: Exercise) -> None:
 
 
 def summary() -> str:
-    """Points and exercises passed, a line a notebook, the self-assessment, and which exercise is next."""
+    """Points and exercises passed, a line a notebook, the predictions, the self-assessment, and what is next."""
     passed = load()
     lines, next_one, done, total = [], None, 0, 0
     for stem in exercises.stems():
@@ -47,6 +47,7 @@ def summary() -> str:
         next_one = next_one or next((e for e in items if e.id not in passed), None)
         done, total = done + got, total + out_of
     lines.append(f"{'all':<18} {'':<10} {done:>3} of {total} points")
+    lines.append(predictions.outcome())
     lines.append(assessment.words(assessment.ticked()))
     lines.append(f"next: {next_one.id}, in exercises/{next_one.stem}.ipynb" if next_one else "every exercise is passed")
     return "\n".join(lines)

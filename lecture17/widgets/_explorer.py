@@ -12,7 +12,7 @@ import traitlets
 
 from lecture17.figures._live import LivePicture
 
-from ._front import Front, somebody_watches
+from ._front import Front
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class Scene(LivePicture):
 class Explorer(Front):
     """Controls, a picture and a line in words; `SomeExplorer(name=value, …)` begins with these settings.
 
-    As the last expression of a cell it shows itself: in JupyterLab with its controls, elsewhere (a web page,
-    nbconvert, nbval) as the picture it begins with. Raises ValueError for a setting that its control cannot have.
+    Raises ValueError for a setting that its control cannot have.
     """
 
     start: ClassVar[Any]  # the Params to begin with
@@ -79,7 +78,6 @@ class Explorer(Front):
             raise ValueError(f"unknown setting {min(unknown)}: expected {', '.join(known)}")
         self.scene = self.scene_type()
         self.positions = self.positions_for(settings)
-        self.on_msg(self._answer)
 
     @classmethod
     def positions_for(cls, settings: dict[str, Any]) -> dict[str, int]:
@@ -125,9 +123,10 @@ class Explorer(Front):
 
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         """What the front end asks for: a click on the picture, or a press of the button."""
+        super()._answer(_, content, buffers)
         if "click" in content:
             self._click(*content["click"])
-        else:
+        elif "press" in content:
             self.busy = True
             try:
                 self.pressed()
@@ -142,12 +141,3 @@ class Explorer(Front):
         if chosen:
             settled = {name: getattr(params, name) for name in self.positions}
             self.positions = self.positions_for({**settled, **chosen})
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        static: dict[str, Any] = self.scene._repr_mimebundle_()
-        static["text/html"] += "<p>Run this cell to explore.</p>"
-        if not somebody_watches():
-            return static, {}
-        live = super()._repr_mimebundle_(**kwargs)
-        assert live is not None
-        return {**live[0], **static}, live[1]

@@ -1,4 +1,4 @@
-"""Questions to answer by hand: choices and boxes to tick, each with a note that the kernel writes below it."""
+"""Questions to answer by hand: choices, boxes to tick and numbers, each with a note that the kernel writes below it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ._front import somebody_watches
+from ._front import Shown
 
 
 class Form(anywidget.AnyWidget):
     """Groups of choices; `marked` and `notes` say, group by group, what is chosen and what there is to say of it.
 
     As the last expression of a cell it shows itself: where nobody can answer (a web page, nbconvert, nbval) as the
-    text of `static`. Subclasses set what is shown, and follow `marked`.
+    text of `static`. Subclasses set what is shown, and follow `marked` and the button.
     """
 
     _esm = Path(__file__).with_name("form.js")
@@ -21,22 +21,40 @@ class Form(anywidget.AnyWidget):
 
     # Kernel to front end.
     above = traitlets.Unicode("").tag(sync=True)  # text in columns
-    # A group is {"legend": …, "kind": "radio" or "checkbox", "options": [text, …]}.
+    # A group is {"legend": …, "kind": "radio" or "checkbox", "options": [text, …]}, or {"legend": …,
+    # "kind": "number", "options": [unit]}.
     groups: Any = traitlets.List().tag(sync=True)
     notes: Any = traitlets.List().tag(sync=True)  # a string for each group
     words = traitlets.Unicode().tag(sync=True)  # what there is to say of all of it
-    button = traitlets.Unicode("").tag(sync=True)  # what empties the form, if anything does
-    # Both ways: for each group the numbers of the options that are marked.
+    button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
+    locked = traitlets.Bool(False).tag(sync=True)  # whether nothing can be changed any more
+    # Both ways: for each group the numbers of the options that are marked, or the number entered.
     marked: Any = traitlets.List().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self.shown = Shown()
+        super().__init__(**traits)
+        self.on_msg(lambda *_: self.press())  # the only message there is
+        self.observe(lambda _: self.shown.refresh(self.still()), names=["marked", "notes", "words", "above"])
+
+    def press(self) -> None:
+        """What the button does: empty the form."""
+        self.marked = [[] for _ in self.groups]
+
+    def plain(self) -> str:
+        """The form as plain text."""
+        return self.words
 
     def static(self) -> str:
         """Markdown that says the same where nobody can answer."""
         raise NotImplementedError
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        text: dict[str, Any] = {"text/markdown": self.static(), "text/plain": self.words}
-        if not somebody_watches():
-            return text, {}
-        live = super()._repr_mimebundle_(**kwargs)
-        assert live is not None
-        return {**live[0], **text}, live[1]
+    def still(self) -> dict[str, str]:
+        """What stays in the notebook when the kernel has gone."""
+        return {"text/markdown": self.static(), "text/plain": self.plain()}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return self.still()
+
+    def _ipython_display_(self) -> None:
+        self.shown.show(self.still(), super()._repr_mimebundle_())

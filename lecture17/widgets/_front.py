@@ -1,13 +1,26 @@
-"""What stands between kernel and browser: the state that `explorer.js` shows, and whether anybody looks."""
+"""Between kernel and browser: the state that `explorer.js` shows, and what stays when the kernel has gone."""
 
+import base64
+import html
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 from IPython.core.getipython import get_ipython
+from IPython.display import DisplayHandle, display
 
 from lecture17.figures._picture import CSS_DPI, Picture
+
+# A cell shows a widget as two outputs: a still, and the widget itself. The page shows the widget while it is alive, and
+# otherwise the still: after a night without a kernel the widget alone would be "Error displaying widget".
+STILL = """<style>
+.jp-OutputArea-child:has(.lecture17-still):has(+ .jp-OutputArea-child .lecture17-live),
+.jp-OutputArea-child:has(.lecture17-still) + .jp-OutputArea-child:not(:has(.lecture17-live)) { display: none; }
+</style><div class="lecture17-still"></div>
+
+"""
+LIVE = "lecture17-live"  # the class of a widget that is alive
 
 
 def somebody_watches() -> bool:
@@ -16,8 +29,39 @@ def somebody_watches() -> bool:
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
 
+class Shown:
+    """A widget with a still: `show` displays both, `refresh` brings the still up to date."""
+
+    def __init__(self) -> None:
+        self.handle: DisplayHandle | None = None
+
+    def show(self, still: dict[str, str], view: Any) -> None:
+        """Display the still and, after it, a widget's MIME bundle (or the pair of it and its metadata).
+
+        Raises NotImplementedError where nobody watches: IPython then takes the `_repr_mimebundle_` of what it shows.
+        """
+        if not somebody_watches():
+            raise NotImplementedError
+        view = view[0] if isinstance(view, tuple) else view
+        self.handle = display(_marked(still), raw=True, display_id=True)
+        display({**view, "text/plain": "", "text/html": ""}, raw=True)
+
+    def refresh(self, still: dict[str, str]) -> None:
+        """Replace the still, if it was shown."""
+        if self.handle is not None:
+            self.handle.update(_marked(still), raw=True)
+
+
+def _marked(still: dict[str, str]) -> dict[str, str]:
+    return {kind: text if kind == "text/plain" else STILL + text for kind, text in still.items()}
+
+
 class Front(anywidget.AnyWidget):
-    """Labeled controls, a picture, and the picture in words."""
+    """Labeled controls, a picture, and the picture in words.
+
+    As the last expression of a cell it shows itself: in JupyterLab with its controls, elsewhere (a web page, nbconvert,
+    nbval, a notebook without its kernel) as the picture that it showed last.
+    """
 
     _esm = Path(__file__).with_name("explorer.js")
     _css = Path(__file__).with_name("explorer.css")
@@ -30,11 +74,38 @@ class Front(anywidget.AnyWidget):
     hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if it does anything
     button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
     busy = traitlets.Bool(False).tag(sync=True)  # while what it asked for is being done
+    asleep = traitlets.Unicode("Run this cell to explore.").tag(sync=True)  # said where no kernel answers
     # Both ways: for each control, the number of its value.
     positions = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        self.shown = Shown()
+        super().__init__(**traits)
+        self.on_msg(self._answer)
 
     def show(self, picture: Picture) -> None:
         """Send a picture and its description to the browser."""
         self.size = [round(inches * CSS_DPI) for inches in picture.get_size_inches()]
         self.picture = picture.png()
         self.words = picture.description
+        self.send({"drawn": True})
+
+    def still(self) -> dict[str, str]:
+        """The picture as it is now, and the line that says how to move it."""
+        data = base64.b64encode(self.picture).decode("ascii")
+        image = (
+            f'<img alt="{html.escape(self.words)}" style="max-width:100%" width="{self.size[0]}" '
+            f'src="data:image/png;base64,{data}">'
+        )
+        return {"text/html": f"{image}<p>{html.escape(self.asleep)}</p>", "text/plain": self.words}
+
+    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        """What the front end says besides `positions`: that nothing has moved for a while."""
+        if "rest" in content:
+            self.shown.refresh(self.still())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return self.still()
+
+    def _ipython_display_(self) -> None:
+        self.shown.show(self.still(), super()._repr_mimebundle_())

@@ -1,8 +1,12 @@
 // The front end of every explorer: controls, a picture, a line in words. What they show comes from the kernel.
 // The kernel sends `controls` (name, label, kind, and the text of each value), `picture` (PNG), `size`, `words`.
-// Back go `positions`, the number of each control's value, clicks on the picture and presses of the button.
+// Back go `positions`, the number of each control's value, clicks on the picture, presses of the button, and `rest`
+// when nothing has moved for a while.
 
 const PLAY_PAUSE = 120; // milliseconds between two steps, on top of the time a step takes
+const REST = 600; // milliseconds without a new picture after which the kernel may store the last one
+
+let made = 0; // of ids: crypto.randomUUID exists in secure contexts only, and a lab machine may be reached by plain http
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -12,7 +16,7 @@ function element(tag, properties = {}, ...children) {
 
 /** One labeled control. `show(control, position)` brings it up to date; `ask(position)` says what the user wants. */
 function makeControl(control, ask) {
-  const id = crypto.randomUUID();
+  const id = `lecture17-control-${(made += 1)}`;
   const label = element("label", { htmlFor: id, textContent: control.label });
   const box = element("div", { className: `control ${control.kind}` }, label);
   if (control.kind === "choice") {
@@ -87,11 +91,12 @@ function addPlayButton(part, slider, ask) {
 }
 
 function render({ model, el }) {
-  const root = element("div", { className: "lecture17-explorer" });
+  const root = element("div", { className: "lecture17-explorer lecture17-live" });
   // Keys are for the controls here: JupyterLab would take the arrows, and worse, for its commands on cells.
   root.addEventListener("keydown", (event) => event.stopPropagation());
   const parts = model.get("controls").map((control) => {
     const ask = (position) => {
+      root.classList.add("computing");
       model.set("positions", { ...model.get("positions"), [control.name]: position });
       model.save_changes();
     };
@@ -112,15 +117,23 @@ function render({ model, el }) {
     image.src = URL.createObjectURL(new Blob([model.get("picture")], { type: "image/png" }));
     if (before) URL.revokeObjectURL(before);
   };
+  let resting = 0;
   const showWords = () => {
     image.alt = words.textContent = model.get("words");
+  };
+  const showDrawn = () => {
+    root.classList.remove("computing");
     for (const [, part] of parts) part.shown?.();
+    clearTimeout(resting);
+    resting = setTimeout(() => root.isConnected && !controls.inert && model.send({ rest: true }), REST);
   };
   if (model.get("hint")) {
     image.title = model.get("hint");
     image.classList.add("clickable");
     image.onclick = (event) => {
+      if (controls.inert) return;
       const box = image.getBoundingClientRect();
+      root.classList.add("computing");
       model.send({ click: [(event.clientX - box.x) / box.width, (event.clientY - box.y) / box.height] });
     };
   }
@@ -129,6 +142,11 @@ function render({ model, el }) {
     press.textContent = model.get("busy") ? "Please wait …" : model.get("button");
     press.disabled = model.get("busy");
   };
+  const sleep = () => {
+    root.classList.remove("computing");
+    controls.inert = true;
+    note.hidden = false;
+  };
   const updates = {
     "change:busy": showButton,
     "change:controls": showControls,
@@ -136,17 +154,24 @@ function render({ model, el }) {
     "change:picture": showPicture,
     "change:words": showWords,
   };
+  const events = {
+    "msg:custom": showDrawn, // whatever was asked for is drawn
+    comm_live_update: sleep, // the kernel was restarted, or has ended
+  };
   for (const [event, show] of Object.entries(updates)) {
     show();
     model.on(event, show);
   }
+  for (const [event, answer] of Object.entries(events)) model.on(event, answer);
   root.style.maxWidth = `${width}px`;
   const controls = element("div", { className: "controls" }, ...parts.map(([, part]) => part.box));
   if (model.get("button")) controls.append(press);
-  root.append(controls, image, words);
+  const note = element("p", { className: "asleep", textContent: `The kernel was restarted. ${model.get("asleep")}`, hidden: true });
+  root.append(controls, note, image, words);
   el.append(root);
   return () => {
-    for (const [event, show] of Object.entries(updates)) model.off(event, show);
+    clearTimeout(resting);
+    for (const [event, show] of Object.entries({ ...updates, ...events })) model.off(event, show);
     for (const [, part] of parts) part.stop?.();
     URL.revokeObjectURL(image.src);
   };

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets
 
-from ._front import somebody_watches
+from ._front import LIVE, Shown
 
 _EVERY = 0.05  # seconds between two looks at a growing text
 _LINES = 12  # of a text where it stands still
@@ -17,7 +17,7 @@ class PromptBox:
     """`write(name, prompt, temperature)` yields a text in pieces; in JupyterLab a box asks for all three.
 
     As the last expression of a cell it shows itself. Where nobody can type (nbconvert, nbval, a web page) that is the
-    beginning of what the first of `names` writes after `prompt`, and a line that says so.
+    beginning of what the first of `names` writes after `prompt`; where the kernel has gone, of what was written last.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class PromptBox:
         temperature: float = 0.7,
     ) -> None:
         self.write, self.names, self.prompt, self.temperature = write, list(names), prompt, temperature
+        self.shown = Shown()
 
     def widget(self) -> ipywidgets.VBox:
         """The controls, and the text below them, which grows while it is written."""
@@ -48,20 +49,28 @@ class PromptBox:
             except Exception as error:  # ipywidgets would put it into a log that nobody sees
                 pieces += f"\n\n{type(error).__name__}: {error}"
             text.value = _framed(pieces)
+            self.shown.refresh(_still(name.value, heat.value, prompt.value, pieces))
             button.disabled = False
 
         button.on_click(press)
-        return ipywidgets.VBox([prompt, name, heat, button, text])
+        box = ipywidgets.VBox([prompt, name, heat, button, text])
+        box.add_class(LIVE)
+        return box
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        if somebody_watches():
-            bundle: dict[str, Any] = self.widget()._repr_mimebundle_(**kwargs)
-            return bundle
         text = self.prompt + "".join(self.write(self.names[0], self.prompt, self.temperature))
-        lines = "\n".join(line.rstrip() for line in text.splitlines()[:_LINES])
-        title = f"{self.names[0]} at temperature {self.temperature:g}, after “{self.prompt}”"
-        shown = f"**{title}**\n\n````text\n{lines}\n````\n\nRun this cell to type a prompt of your own."
-        return {"text/markdown": shown, "text/plain": f"{title}:\n{lines}"}
+        return _still(self.names[0], self.temperature, self.prompt, text)
+
+    def _ipython_display_(self) -> None:
+        nothing = _still(self.names[0], self.temperature, self.prompt, self.prompt)
+        self.shown.show(nothing, self.widget()._repr_mimebundle_())
+
+
+def _still(name: str, temperature: float, prompt: str, text: str) -> dict[str, str]:
+    lines = "\n".join(line.rstrip() for line in text.splitlines()[:_LINES])
+    title = f"{name} at temperature {temperature:g}, after “{prompt}”"
+    shown = f"**{title}**\n\n````text\n{lines}\n````\n\nRun this cell to type a prompt of your own."
+    return {"text/markdown": shown, "text/plain": f"{title}:\n{lines}"}
 
 
 def _framed(text: str) -> str:

@@ -266,12 +266,13 @@ class Quiz(Form):
     def static(self) -> str:
         """The questions, each with its explained answers folded away."""
         parts = []
-        for i, question in enumerate(QUESTIONS, 1):
-            answers = "\n".join(f"- {answer}" for answer, _ in question.answers)
+        for i, (question, chosen) in enumerate(zip(QUESTIONS, self.marked, strict=True), 1):
+            answers = "\n".join(f"- {'☑ ' * (j in chosen)}{answer}" for j, (answer, _) in enumerate(question.answers))
             why = "\n".join(
                 f"- **{answer}** {'Right' if j == question.right else 'Not so'}: {explanation}"
                 for j, (answer, explanation) in enumerate(question.answers)
             )
             folded = f"<details><summary>Answers, explained (part {question.part})</summary>\n\n{why}\n\n</details>"
             parts.append(f"**{i}. {question.text}**\n\n{answers}\n\n{folded}")
-        return "\n\n".join([*parts, "Run this cell to answer."])
+        given = [self.words] if any(self.marked) else []
+        return "\n\n".join([*parts, *given, "Run this cell to answer."])

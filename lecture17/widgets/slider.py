@@ -1,6 +1,5 @@
 """One number, one picture: a slider that redraws a picture where somebody can move it. Introduced in 01_tour."""
 
-import html
 from collections.abc import Callable
 from typing import Any
 
@@ -8,14 +7,13 @@ import numpy as np
 
 from lecture17.figures.tour import Play, plateau_and_spike
 
-from ._front import Front, somebody_watches
+from ._front import Front
 
 
 class Slider:
     """The picture of the play `compute(value)`, and in JupyterLab, Notebook or VS Code a slider for `value` above it.
 
-    As the last expression of a cell it shows itself. Where nobody can move a slider (nbconvert, nbval, a web page) that
-    is the picture at `value`, with its description as alternative text, and one line that says what could be moved.
+    As the last expression of a cell it shows itself: see `Front`.
 
     Raises ValueError when `value` does not lie between `low` and `high`.
     """
@@ -41,6 +39,7 @@ class Slider:
         front = Front(
             controls=[{"name": "value", "label": self.label, "kind": "slider", "texts": texts}],
             positions={"value": int(np.argmin(np.abs(values - self.value)))},
+            asleep=f"{self.label}: {self.value:g}. Run this cell to move it between {self.low:g} and {self.high:g}.",
         )
 
         picture = plateau_and_spike(
@@ -56,14 +55,8 @@ class Slider:
         front.observe(redraw, names="positions")
         return front
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = plateau_and_spike(self.compute(self.value))._repr_mimebundle_()
-        if somebody_watches():
-            live = self.widget()._repr_mimebundle_()
-            assert live is not None
-            return {**live[0], **bundle}
-        bundle["text/html"] += (
-            f"<p>{html.escape(self.label)}: {self.value:g}. "
-            f"Run this cell to move it between {self.low:g} and {self.high:g}.</p>"
-        )
-        return bundle
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return self.widget().still()
+
+    def _ipython_display_(self) -> None:
+        self.widget()._ipython_display_()

@@ -20,6 +20,7 @@ from lecture17 import widgets
 from lecture17.widgets import _explorer, _front
 from lecture17.widgets.redraws import redraw_seconds
 
+from .conftest import Displayed
 from .strategies import extremes_of, settings_of
 
 EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, _explorer.Explorer)]
@@ -115,7 +116,7 @@ def test_a_move_updates_the_picture_instead_of_making_a_new_one(explorer: Any) -
 @each_explorer
 def test_where_nobody_can_move_it_a_picture_and_its_words_are_left(explorer: Any) -> None:
     shown = explorer()
-    data, _ = shown._repr_mimebundle_()
+    data = shown._repr_mimebundle_()
     assert set(data) == {"text/html", "text/plain"}
     assert data["text/plain"] == shown.words
     assert data["text/html"].startswith(f'<img alt="{shown.words[:40]}')
@@ -123,11 +124,19 @@ def test_where_nobody_can_move_it_a_picture_and_its_words_are_left(explorer: Any
 
 
 @each_explorer
-def test_where_somebody_can_move_it_the_controls_come_first(explorer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_explorer, "somebody_watches", lambda: True)
-    data, _ = explorer()._repr_mimebundle_()
-    assert "model_id" in data["application/vnd.jupyter.widget-view+json"]
-    assert "<img" in data["text/html"]
+def test_where_somebody_can_move_it_there_is_a_widget_and_a_still_that_follows_it(
+    explorer: Any, watched: Displayed
+) -> None:
+    shown = explorer()
+    still, _ = watched.show(shown)
+    assert f'<img alt="{shown.words[:40]}' in still["text/html"]
+    control = next(c for c in explorer.controls_for(explorer.start) if c.kind != "check" and len(c.values) > 1)
+    shown.positions = {**shown.positions, control.name: 0 if shown.positions[control.name] else 1}
+    assert not watched.updates  # while it moves
+    shown._answer(shown, {"rest": True}, [])
+    [after] = watched.updates
+    assert after != still
+    assert f'<img alt="{shown.words[:40]}' in after["text/html"]
 
 
 @each_explorer

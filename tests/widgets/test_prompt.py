@@ -9,6 +9,8 @@ import pytest
 from lecture17.widgets import prompt
 from lecture17.widgets.prompt import PromptBox
 
+from .conftest import Displayed
+
 asked: list[tuple[str, str, float]] = []
 
 
@@ -40,11 +42,20 @@ def test_where_nobody_can_type_it_is_the_beginning_of_a_sample(box: PromptBox) -
 
 
 def test_where_somebody_can_type_there_is_a_widget_and_nothing_is_written_before_it_is_asked_for(
-    box: PromptBox, monkeypatch: pytest.MonkeyPatch
+    box: PromptBox, watched: Displayed
 ) -> None:
-    monkeypatch.setattr(prompt, "somebody_watches", lambda: True)
-    assert "application/vnd.jupyter.widget-view+json" in box._repr_mimebundle_()
+    still, _ = watched.show(box)
     assert asked == []
+    assert still["text/markdown"].endswith("Run this cell to type a prompt of your own.")
+
+
+def test_what_was_written_last_stays_when_the_kernel_has_gone(box: PromptBox, watched: Displayed) -> None:
+    made = parts(box.widget())
+    watched.show(box)
+    made["Button"].click()
+    [after] = watched.updates
+    assert "SSD at temperature 0.5, after “def ”" in after["text/plain"]
+    assert "def one <b>\nline 0\n" in after["text/markdown"]
 
 
 def test_the_button_writes_what_the_controls_say_and_the_text_grows(

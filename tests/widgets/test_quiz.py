@@ -2,8 +2,10 @@
 
 import pytest
 
-from lecture17.widgets import Quiz, _form
+from lecture17.widgets import Quiz
 from lecture17.widgets.quiz import QUESTIONS, score, verdict
+
+from .conftest import Displayed
 
 ANSWERS = [(question, i) for question in QUESTIONS for i in range(len(question.answers))]
 
@@ -57,7 +59,7 @@ def test_notes_and_words_follow_what_is_chosen_and_can_be_emptied() -> None:
 
 
 def test_where_nobody_can_answer_everything_is_there_with_the_answers_folded_away() -> None:
-    data, _ = Quiz()._repr_mimebundle_()
+    data = Quiz()._repr_mimebundle_()
     assert set(data) == {"text/markdown", "text/plain"}
     text = data["text/markdown"]
     assert text.count("<details>") == text.count("</details>") == 10
@@ -69,7 +71,11 @@ def test_where_nobody_can_answer_everything_is_there_with_the_answers_folded_awa
     assert text.endswith("Run this cell to answer.")
 
 
-def test_where_somebody_can_answer_there_is_a_widget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_form, "somebody_watches", lambda: True)
-    data, _ = Quiz()._repr_mimebundle_()
-    assert "model_id" in data["application/vnd.jupyter.widget-view+json"]
+def test_where_somebody_can_answer_there_is_a_widget_and_a_still_with_what_is_marked(watched: Displayed) -> None:
+    quiz = Quiz()
+    still, _ = watched.show(quiz)
+    assert "☑" not in still["text/markdown"]
+    answer = QUESTIONS[3].answers[QUESTIONS[3].right][0]
+    quiz.marked = [[QUESTIONS[3].right] if i == 3 else [] for i in range(len(QUESTIONS))]
+    assert f"- ☑ {answer}" in watched.updates[-1]["text/markdown"]
+    assert score(quiz.marked) in watched.updates[-1]["text/markdown"]

@@ -5,7 +5,6 @@ import io
 import re
 import time
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,8 @@ from lecture17.reference import retention
 from lecture17.widgets import _front
 from lecture17.widgets._front import somebody_watches
 from lecture17.widgets.slider import Slider
+
+from .conftest import Displayed
 
 N = 16
 x = np.stack([np.arange(N) < 8, np.arange(N) == 12], axis=1).astype(float)
@@ -61,13 +62,10 @@ def test_a_front_end_is_one_that_says_which_cell_it_runs(monkeypatch: pytest.Mon
 
 
 def test_where_somebody_watches_it_is_a_widget_with_the_picture_for_those_who_cannot_show_it(
-    made: Slider, monkeypatch: pytest.MonkeyPatch
+    made: Slider, watched: Displayed
 ) -> None:
-    asked_by({"cellId": "abc"}, monkeypatch)
-    bundle: dict[str, Any] = made._repr_mimebundle_()
-    assert "model_id" in bundle["application/vnd.jupyter.widget-view+json"]
-    assert bundle["text/plain"] == play(0.9).describe()
-    assert "Run this cell" not in bundle["text/html"]
+    still, _ = watched.show(made)
+    assert still["text/plain"] == words_in(still["text/html"]) == play(0.9).describe()
 
 
 def test_the_picture_follows_the_slider(made: Slider) -> None:

@@ -1,0 +1,78 @@
+"""Prediction: the form in which `predict(id)` asks one question of `predictions/`."""
+
+from typing import Any
+
+from lecture17.widgets._form import Form
+
+from .predictions import Question, keep, load
+
+
+class Prediction(Form):
+    """One question. The guess may change until its answer is shown; it is kept at once, and found again."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        try:
+            kept, trouble = load().get(question.id, {}), ""
+        except OSError as error:  # no folder of the learner's own can be made
+            kept, trouble = {}, f"Guesses are not kept: {error}"
+        before = kept.get("guesses") or [None] * len(question.parts)
+        marked = [part.marked(guess) for part, guess in zip(question.parts, before, strict=False)]
+        whole = len(marked) == len(question.parts) and all(marked)
+        super().__init__(
+            groups=[part.group() for part in question.parts],
+            notes=[""] * len(question.parts),
+            marked=marked if len(marked) == len(question.parts) else [[] for _ in question.parts],
+            words=trouble,
+            button="Show the answer",
+        )
+        if whole and kept.get("revealed"):
+            self._reveal()
+        self.observe(self._keep, names="marked")
+
+    def _guesses(self) -> list[object]:
+        return [part.guessed(marked) for part, marked in zip(self._question.parts, self.marked, strict=True)]
+
+    def _save(self, words: str) -> None:
+        """Keep the guesses, and say `words`, or that nothing could be kept."""
+        try:
+            keep(self._question, self._guesses(), self.locked)
+            self.words = words
+        except OSError as error:
+            self.words = f"{words}\nNot kept: {error}"
+
+    def _keep(self, change: Any) -> None:
+        if not self.locked:
+            self._save("Kept. You can change it until you ask for the answer.")
+
+    def _reveal(self) -> str:
+        """Say of each part whether it is right, and of the whole what is true."""
+        with self.hold_sync():
+            self.locked, self.button = True, ""
+            self.notes = [
+                "Right." if part.is_right(guess) else f"Not quite: {part.answer()}."
+                for part, guess in zip(self._question.parts, self._guesses(), strict=True)
+            ]
+            self.words = f"{self._question.truth} The next cell shows it."
+        return self.words
+
+    def press(self) -> None:
+        """Show the answer, once everything is guessed."""
+        if all(guess is not None for guess in self._guesses()):
+            self._save(self._reveal())
+        else:
+            self.words = "Guess first; a wrong guess teaches as much as a right one."
+
+    def plain(self) -> str:
+        """The question alone, which is the same for everybody."""
+        return "Predict: " + " ".join(part.ask for part in self._question.parts)
+
+    def static(self) -> str:
+        """The question, its options, and the answer folded away."""
+        parts = []
+        for part in self._question.parts:
+            options = "\n".join(f"- {option}" for option in part.options)
+            parts.append(part.ask + (f"\n\n{options}" if options else " (A number.)"))
+        answers = "; ".join(part.answer() for part in self._question.parts)
+        folded = f"<details><summary>Answer</summary>\n\n{answers}. {self._question.truth}\n\n</details>"
+        return "**Predict.** " + "\n\n".join([*parts, folded, "*In JupyterLab, run this cell to answer.*"])

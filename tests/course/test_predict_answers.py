@@ -1,0 +1,367 @@
+"""The answers to predictions, computed anew: what a question calls right cannot drift from the mathematics."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lecture17.course import predictions
+from lecture17.reference import (
+    attention,
+    delta_rule,
+    gla,
+    linear_attention,
+    retention,
+    rwkv7,
+    scan2d,
+    selective_scan,
+    semiseparable,
+    ssd,
+    wkv4,
+)
+from lecture17.widgets import chooser, two_views
+from lecture17.widgets import semiseparable as blocks
+
+N, rng = 32, np.random.default_rng(17)
+SIGNALS = np.stack([(np.arange(N) >= 4) & (np.arange(N) < 12), np.arange(N) == 20], axis=1).astype(float)
+ANSWERS: dict[str, Callable[[], list[object]]] = {}
+
+
+def answers(question_id: str) -> Callable[[Callable[[], list[object]]], Callable[[], list[object]]]:
+    return lambda compute: ANSWERS.setdefault(question_id, compute)
+
+
+def pick(question_id: str, value: float, *bounds: float, part: int = 0) -> str:
+    """The option between whose bounds a value lies."""
+    return predictions.get(question_id).parts[part].options[int(np.searchsorted(bounds, value))]
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    made = np.abs(rng.normal(size=shape))
+    return made / np.linalg.norm(made, axis=-1, keepdims=True)
+
+
+def tour() -> tuple[np.ndarray, np.ndarray]:
+    """The queries and keys of the tour."""
+    Q, K = np.random.default_rng(17).uniform(size=(2, N, 3))
+    return Q / np.linalg.norm(Q, axis=1, keepdims=True), K / np.linalg.norm(K, axis=1, keepdims=True)
+
+
+def corner(M: np.ndarray, half: int) -> int:
+    return int(np.linalg.matrix_rank(M[half:, :half]))
+
+
+@answers("00_quickstart-zero-decay")
+def _() -> list[object]:
+    log_a = np.log(np.where(np.arange(24) == 12, 0.5, 0.8)).astype(float)
+    log_a[12] = -np.inf
+    M = ssd.matrix(np.ones((24, 1)), log_a, *rng.normal(size=(2, 24, 2)))
+    return [np.count_nonzero(M[np.tril_indices(24)] == 0)]
+
+
+@answers("00_quickstart-softmax-rank")
+def _() -> list[object]:
+    q, k = rng.normal(size=(2, 24, 2))
+    return [corner(linear_attention.matrix(q, k, k), 12), corner(attention.softmax_matrix(q, k), 12)]
+
+
+@answers("01_tour-retnet-height")
+def _() -> list[object]:
+    y = retention.recurrent(*tour(), SIGNALS, 0.9)[0]
+    return [pick("01_tour-retnet-height", y[:, 0].max(), 0.95, 4.5, 5.5)]
+
+
+@answers("01_tour-mamba2-step")
+def _() -> list[object]:
+    delta = np.ones(N)
+    delta[16] = 30
+    Q, K = tour()
+    M = np.abs(ssd.matrix(SIGNALS, delta * np.log(0.9), K, Q))
+    assert M[16:, :16].max() < 0.05 < M[16:, 16:][np.tril_indices(16)].min()
+    assert M[:16, :16][np.tril_indices(16)].min() > 0.05
+    return [predictions.get("01_tour-mamba2-step").parts[0].options[2]]
+
+
+@answers("01_tour-gla-gate")
+def _() -> list[object]:
+    Q, K = tour()
+    _, S = gla.recurrent(Q[:16], K[:16], SIGNALS[:16], np.log(np.tile([0.5, 0.98, 0.98], (16, 1))))
+    _, full = gla.recurrent(Q[:12], K[:12], SIGNALS[:12], np.log(np.tile([0.5, 0.98, 0.98], (12, 1))))
+    left = S[:, 0] / full[:, 0]  # four tokens after the plateau
+    assert left[0] < 0.1
+    assert (left[1:] > 0.9).all()
+    assert (left[1:] < 1).all()
+    return [predictions.get("01_tour-gla-gate").parts[0].options[1]]
+
+
+@answers("01_tour-wkv-height")
+def _() -> list[object]:
+    k = rng.normal(size=(N, 2))
+    y, _ = wkv4.recurrent(np.log([0.9, 0.9]), np.zeros(2), k, SIGNALS)
+    return [pick("01_tour-wkv-height", y.max(), 1, 6)]
+
+
+@answers("01_tour-rwkv7-silence")
+def _() -> list[object]:
+    Q, K = tour()
+    zeros = np.zeros((N, 3))
+    y, _ = rwkv7.recurrent(Q, zeros, K, SIGNALS, K, np.ones((N, 3)))
+    kept, _ = retention.recurrent(Q, K, SIGNALS, 1.0)
+    return [pick("01_tour-rwkv7-silence", -abs(y[-1, 0]) / kept[-1, 0], -0.99, -0.1)]
+
+
+@answers("02_intuition-rabbits")
+def _() -> list[object]:
+    fibonacci = np.linalg.inv(np.eye(24) - np.eye(24, k=-1) - np.eye(24, k=-2))
+    return [corner(fibonacci.round(), 12)]
+
+
+@answers("02_intuition-inverse")
+def _() -> list[object]:
+    a = rng.uniform(0.7, 1, size=24)
+    a[15] = 0
+    return [np.count_nonzero(np.linalg.inv(np.eye(24) - np.diag(a[1:], k=-1)))]
+
+
+@answers("02_intuition-two-views")
+def _() -> list[object]:
+    result = two_views.compute(two_views.Params())
+    first = int(np.argmax(result.matrix_operations > result.state_operations))
+    holds = int(np.argmax(result.matrix_numbers > result.state_numbers))
+    return [first, pick("02_intuition-two-views", holds, 4, 13, part=1)]
+
+
+@answers("02_intuition-four-matrices")
+def _() -> list[object]:
+    B, C = rng.normal(size=(2, 32, 4))
+    x, rates, delta = np.ones((32, 1)), -np.array([[0.1, 0.3, 1.0, 2.0]]), rng.uniform(0.1, 1, size=(32, 1))
+    fixed = selective_scan.matrix(x, np.full((32, 1), 0.5), rates, np.tile(B[0], (32, 1)), np.tile(C[0], (32, 1)))[0]
+    found = {
+        "S4": fixed,
+        "Mamba-1": selective_scan.matrix(x, delta, rates, B, C)[0],
+        "Mamba-2": ssd.matrix(x, -delta[:, 0], B, C),
+        "softmax attention": attention.softmax_matrix(C, B),
+    }
+    [alike] = [name for name, M in found.items() if np.allclose(M[1:, 1:], M[:-1, :-1])]
+    [grows] = [name for name, M in found.items() if semiseparable.rank(M) > semiseparable.rank(M[:16, :16])]
+    return [alike, grows]
+
+
+@answers("03a_semiseparable-corner-ranks")
+def _() -> list[object]:
+    arbitrary = np.tril(rng.normal(size=(24, 24)))
+    Q, K, V = rng.normal(size=(3, 24, 3))
+    M = delta_rule.matrix(Q, K, V, np.full(24, 0.1))
+    return [semiseparable.rank(arbitrary), int(np.linalg.matrix_rank(M))]
+
+
+@answers("03a_semiseparable-delta-blocks")
+def _() -> list[object]:
+    params = blocks.Params(mixer="delta rule", d_state=2)
+    c, M = params.chunk_size, blocks.compute(params).M
+    below = max(int(np.linalg.matrix_rank(M[i : i + c, :i], tol=1e-9)) for i in range(c, len(M), c))
+    return [str(below), f"{np.linalg.matrix_rank(M[:c, :c])}, the size of the chunk"]
+
+
+@answers("03a_semiseparable-overflow")
+def _() -> list[object]:
+    infinite: list[object] = []
+    for kind in (np.float32, np.float64):
+        with np.errstate(all="ignore"):
+            v = 1 / (2 * np.cumprod(np.full(2000, 0.5, kind)))  # v[j] = 0.5^-j
+            infinite.append(int(np.argmax(np.isinf(v))))
+    return infinite
+
+
+@answers("03a_semiseparable-segsum")
+def _() -> list[object]:
+    found: list[object] = []
+    for part, middle in enumerate((-0.5, -1e9)):
+        log_a = -np.log1p(np.exp(rng.normal(size=4096))).astype(np.float32)
+        log_a[2048] = middle
+        c = np.cumsum(log_a)[-64:].astype(float)
+        error = np.tril(np.exp(c[:, None] - c) - np.exp(semiseparable.segsum(log_a[-64:].astype(float))))
+        found.append(pick("03a_semiseparable-segsum", float(np.abs(error).max()), 1e-6, 1e-2, part=part))
+    return found
+
+
+@answers("03b_duality-zero-decay")
+def _() -> list[object]:
+    log_a = np.log(rng.uniform(0.8, 1, size=32))
+    log_a[20] = -np.inf
+    L = np.exp(semiseparable.segsum(log_a))
+    return [np.count_nonzero(L[np.tril_indices(32)] == 0), "Yes" if L[25, 21] > 0 else "No"]
+
+
+@answers("03b_duality-softmax-rank")
+def _() -> list[object]:
+    q, k = np.random.default_rng(17).normal(size=(2, 256, 8))
+    power = np.tril(1 / (1 + np.abs(np.subtract.outer(np.arange(256), np.arange(256)))))
+    of_ssd = ssd.matrix(q, np.log(rng.uniform(0.9, 1, 256)), k, q)
+    middle = pick("03b_duality-softmax-rank", corner(power, 128), 8, 30, part=2)
+    return [corner(attention.softmax_matrix(q, k), 128), corner(of_ssd, 128), middle]
+
+
+@answers("03b_duality-random-features")
+def _() -> list[object]:
+    points = 0.5 * unit(np.random.default_rng(0), 64, 8)
+
+    def error(m: int) -> float:
+        squares = []
+        for seed in range(16):
+            phi = attention.random_features(points, m, np.random.default_rng(seed))
+            weights = linear_attention.matrix(phi[:32], phi[32:], points[32:], normalize=True)
+            squares.append(np.square(weights - attention.softmax_matrix(points[:32], points[32:])).sum())
+        return float(np.sqrt(np.mean(squares)))
+
+    return [pick("03b_duality-random-features", -error(1024) / error(256), -0.7, -0.35, -0.15)]
+
+
+@answers("03b_duality-chunk-size")
+def _() -> list[object]:
+    c, wide = np.arange(1, 1025), 64  # the table in part 03b, section 7
+    flops = c * (4 * wide + 1) + 4 * wide**2 + 2 * wide**2 / c + 3 * wide
+    return [int(c[np.argmin(flops)]), int(c[np.argmin(c + wide**2 / c)])]
+
+
+@answers("03c_family-division")
+def _() -> list[object]:
+    Q, K, V = rng.normal(size=(3, 256, 4)).astype(np.float32)
+    failed = set()
+    for gate in (0.9, 0.5, 0.1, 0.0):
+        with np.errstate(all="ignore"):
+            b = np.cumprod(np.full((256, 4), gate, np.float32), axis=0)
+            divided = np.tril((Q * b) @ (K / b).T)
+        right = retention.matrix(Q.astype(float), K.astype(float), V.astype(float), gate)
+        if not np.allclose(divided, right, atol=1e-4):
+            failed.add(gate)
+    assert failed == {0.5, 0.1, 0.0}
+    return ["For 0.5, 0.1 and 0"]
+
+
+@answers("03c_family-last-value")
+def _() -> list[object]:
+    found: list[object] = []
+    for n, enough in ((1, 1e-9), (64, 0.5)):
+        once = rng.normal(size=(n, 32))
+        once /= np.linalg.norm(once, axis=1, keepdims=True)
+        k, v = np.concatenate([once, once]), rng.normal(size=(2 * n, 8))
+        states = {
+            "Linear attention": retention.parallel(k, k, v, 1.0)[1],
+            "RetNet": retention.parallel(k, k, v, 1 - 2**-5)[1],
+            "The delta rule": delta_rule.parallel(k, k, v, np.ones(2 * n))[1],
+        }
+        wrong = {m: np.linalg.norm(once @ S - v[n:]) / np.linalg.norm(v[n:]) for m, S in states.items()}
+        [recalls] = [m for m, error in wrong.items() if error < enough] or ["None of them"]
+        found.append(recalls)
+    return found
+
+
+@answers("03d_expressivity-mirrors")
+def _() -> list[object]:
+    corners = np.exp(2j * np.pi * np.arange(3) / 3)
+    for angle in (0, np.pi / 3):  # a mirror at this angle
+        corners = np.exp(2j * angle) * corners.conj()
+    turns = corners / np.exp(2j * np.pi * np.arange(3) / 3)
+    assert np.allclose(turns, turns[0])
+    return [f"It is turned by {np.degrees(np.angle(turns[0])):.0f}°"]
+
+
+@answers("04b_triton-masks")
+def _() -> list[object]:
+    last = [(head, block) for head in range(3) for block in range(3) if 16 * (block + 1) > 37]
+    beyond = 16 * 3 - 37
+    return [len(last), f"The first {beyond} tokens of head 1"]
+
+
+@answers("04c_vision-opposite")
+def _() -> list[object]:
+    routes = [np.argsort(route) for route in scan2d.routes(4, 6)]
+    names = ("Row by row", *predictions.get("04c_vision-opposite").parts[0].options)
+    [other] = [name for name, step in zip(names, routes, strict=True) if (step == 23 - routes[0]).all()]
+    return [other]
+
+
+@answers("04c_vision-curves")
+def _() -> list[object]:
+    longest = {}
+    for name, order in {"Hilbert alone": scan2d.hilbert(6, 8), "Z-order alone": scan2d.z_order(6, 8)}.items():
+        row, column = np.divmod(order, 8)
+        longest[name] = int((np.abs(np.diff(row)) + np.abs(np.diff(column))).max())
+    [jumps] = [name for name, step in longest.items() if step > 1]
+    assert longest[jumps] == 8
+    return [jumps]
+
+
+@answers("04c_vision-distances")
+def _() -> list[object]:
+    orders = {
+        "Row by row": scan2d.routes(32, 32)[0],
+        "Hilbert": scan2d.hilbert(32, 32),
+        "Z-order": scan2d.z_order(32, 32),
+    }
+    steps = {name: np.argsort(order).reshape(32, 32) for name, order in orders.items()}
+    apart = {n: np.concatenate([np.abs(np.diff(s, axis=i)).ravel() for i in (0, 1)]) for n, s in steps.items()}
+    return [max(apart, key=lambda n: apart[n].mean()), min(apart, key=lambda n: float(np.median(apart[n])))]
+
+
+@answers("04c_vision-waves")
+def _() -> list[object]:
+    return [len({i + j for i, j in np.ndindex(4, 6)})]
+
+
+@answers("04d_many_machines-level")
+def _() -> list[object]:
+    return [next(n for n in range(2, 10_000, 2) if 2 * 64 * n / 2 >= 64 * 64)]
+
+
+@answers("05a_cost-level")
+def _() -> list[object]:
+    return [next(n for n in range(10_000) if n * (64 + 64) >= 64 * 64)]
+
+
+@answers("05b_long_range-lead")
+def _() -> list[object]:
+    found: list[object] = []
+    for part, r in enumerate((2, 16)):
+        keys = np.random.default_rng(r).normal(size=(64, r))
+        keys /= np.linalg.norm(keys, axis=1, keepdims=True)
+        lead = 1 - np.sort(keys @ keys.T, axis=1)[:, -2].max()
+        found.append(pick("05b_long_range-lead", -lead, -0.1, -0.001, part=part))
+    return found
+
+
+@answers("05b_long_range-perplexity")
+def _() -> list[object]:
+    text = "what a state has lost no readout finds; what a cache has kept it must search for"
+    share = np.unique(list(text), return_counts=True)[1] / len(text)
+    bits = -(share * np.log2(share)).sum()
+    word = 2 ** (bits * len(text) / len(text.split()))
+    one = pick("05b_long_range-perplexity", 2**bits, 10, 20)
+    return [one, pick("05b_long_range-perplexity", word, 20, 200_000, part=1)]
+
+
+@answers("05e_choose-ten-megabytes")
+def _() -> list[object]:
+    choice = chooser.compute(chooser.Params(16384, "10 MB", "decoding", "last value of a key", "1-D"))
+    assert [mixer for mixer, cost in choice.costs.items() if not cost.fits] == ["softmax"]
+    return ["Softmax attention alone"]
+
+
+@answers("05e_choose-five-tasks")
+def _() -> list[object]:
+    tasks = (8192, "1 MB", "last value of a key"), (2**17, "100 MB", "any token")
+    chosen = [chooser.compute(chooser.Params(n, size, "decoding", recall, "1-D")) for n, size, recall in tasks]
+    assert all(c.costs[c.best].fits for c in chosen)
+    return [{"delta_rule": "gated delta rule"}.get(c.best, c.best) for c in chosen]
+
+
+@pytest.mark.parametrize("question_id", ANSWERS)
+def test_the_answer_is_what_computing_gives(question_id: str) -> None:
+    question = predictions.get(question_id)
+    computed = ANSWERS[question_id]()
+    assert computed == [part.right for part in question.parts]
+
+
+def test_at_least_fifteen_answers_are_computed() -> None:
+    assert len(ANSWERS) >= 15
