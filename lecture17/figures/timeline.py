@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ._picture import Picture
-from ._style import ATTENTION, DIAGONAL, OFF_DIAGONAL, OUTPUT, STATE, styled
+from .picture import ATTENTION, DIAGONAL, OFF_DIAGONAL, OUTPUT, STATE, Picture, styled
 
 COLORS = (DIAGONAL, STATE, OFF_DIAGONAL, OUTPUT, ATTENTION)
 

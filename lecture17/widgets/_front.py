@@ -7,7 +7,7 @@ import anywidget
 import traitlets
 from IPython.core.getipython import get_ipython
 
-from lecture17.figures._picture import CSS_DPI, Picture
+from lecture17.figures.picture import CSS_DPI, Picture
 
 
 def somebody_watches() -> bool:

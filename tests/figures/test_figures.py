@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from lecture17 import figures
-from lecture17.figures._picture import Picture
+from lecture17.figures.picture import Picture
 from lecture17.reference import ssd
 
 TITLE = "A title that says the message of this picture in one whole sentence"
