@@ -37,7 +37,7 @@ def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, titl
         )
         + ".",
     )
-    for ax, (name, cost) in zip(picture.panels(len(costs)), costs.items(), strict=True):
+    for ax, (name, cost) in zip(picture.in_rows(len(costs)), costs.items(), strict=True):
         ax.plot(chunk_sizes, cost, color=DIAGONAL)
         ax.plot(best[name], cost.min(), "o", color=OFF_DIAGONAL, markersize=9)
         ax.set_xscale("log", base=2)

@@ -38,7 +38,7 @@ def accuracy_by_place(
         + ".",
         size=(9.6, 2.5 + 1.9 * ((len(accuracies) - 1) // 3)),
     )
-    panels = picture.panels(len(accuracies), min(3, len(accuracies)), sharex=True, sharey=True)
+    panels = picture.in_rows(len(accuracies), min(3, len(accuracies)), sharex=True, sharey=True)
     for ax, (name, a) in zip(panels, smooth.items(), strict=True):
         color = ATTENTION if name in softmax else STATE
         places = np.arange(a.shape[1]) + _WINDOW

@@ -145,7 +145,7 @@ def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
         + ".",
         size=(9.0, 4.2),
     )
-    panels = picture.panels(len(ranks))
+    panels = picture.in_rows(len(ranks))
     for ax, (name, r) in zip(panels, ranks.items(), strict=True):
         image = ax.imshow(r, cmap=MAGNITUDES, vmin=0, vmax=largest)
         corners = np.arange(len(r) + 1) - 0.5
@@ -174,7 +174,7 @@ def family_portrait(kernels: Mapping[str, np.ndarray], *, title: str) -> Picture
         + ".",
         size=(9.6, 2.7 * -(-len(kernels) // columns)),
     )
-    axes = picture.panels(len(kernels), columns)
+    axes = picture.in_rows(len(kernels), columns)
     for ax, (name, M) in zip(axes, kernels.items(), strict=True):
         image = ax.imshow(np.where(np.tri(len(M)) > 0, M, np.nan), cmap=SIGNED, vmin=-largest, vmax=largest)
         ax.set(title=name, xlabel="written at j", ylabel="read at i")

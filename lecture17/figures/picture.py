@@ -81,7 +81,7 @@ class Picture(Figure):
     def draw(self, renderer: RendererBase) -> None:
         super().draw(renderer)
 
-    def panels(self, number: int, columns: int | None = None, **shared: bool) -> np.ndarray:
+    def in_rows(self, number: int, columns: int | None = None, **shared: Any) -> np.ndarray:
         """So many axes, in rows of `columns` (all in one row unless given)."""
         columns = columns or number
         axes = self.subplots(-(-number // columns), columns, squeeze=False, **shared).ravel()
@@ -158,6 +158,6 @@ def log2_axis(ax: Axes, sizes: Sequence[int]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def ends(values: Sequence[Any], form: str = "") -> str:
+def ends(values: Sequence[Any] | np.ndarray, form: str = "") -> str:
     """The first and the last of some values in words."""
     return f"from {values[0]:{form}} to {values[-1]:{form}}"

@@ -28,7 +28,7 @@ def eigenvalues(transitions: Mapping[str, np.ndarray], *, title: str) -> Picture
         size=(9.0, 3.2 * -(-len(values) // columns)),
     )
     turn = np.exp(2j * np.pi * np.linspace(0, 1, 200))
-    for ax, (name, v) in zip(picture.panels(len(values), columns), values.items(), strict=True):
+    for ax, (name, v) in zip(picture.in_rows(len(values), columns), values.items(), strict=True):
         ax.plot(turn.real, turn.imag, color=NEUTRAL, linewidth=1)
         ax.plot(v.real, v.imag, ".", color=STATE, alpha=0.5, markersize=4, markeredgewidth=0)
         ax.plot(0, 0, "+", color="black")
@@ -51,7 +51,7 @@ def orbits(states: Mapping[str, np.ndarray], *, title: str) -> Picture:
         + ".",
         size=(9.6, 3.3),
     )
-    for ax, (name, h) in zip(picture.panels(len(states)), states.items(), strict=True):
+    for ax, (name, h) in zip(picture.in_rows(len(states)), states.items(), strict=True):
         if h.ndim == 1:
             ax.axhline(0, color=NEUTRAL, linewidth=0.8)
             ax.plot(h, "o-", color=STATE)

@@ -26,7 +26,7 @@ def reading_orders(steps: Mapping[str, np.ndarray], *, title: str) -> Picture:
         size=(9.6, 1.25 + (9.6 / len(steps) - 0.5) * H / W),
     )
     halo = [withStroke(linewidth=3, foreground="white")]
-    for ax, (name, step) in zip(picture.panels(len(steps)), steps.items(), strict=True):
+    for ax, (name, step) in zip(picture.in_rows(len(steps)), steps.items(), strict=True):
         ax.imshow(step, cmap=MAGNITUDES, alpha=0.55)
         if len(np.unique(step)) == step.size:
             row, column = np.divmod(np.argsort(step, axis=None), W)
@@ -89,7 +89,7 @@ def receptive_fields(
         + ".",
         size=(9.6, 0.7 + 2.9 * -(-len(weights) // columns)),
     )
-    panels = picture.panels(len(weights), columns)
+    panels = picture.in_rows(len(weights), columns)
     colors = colormaps[MAGNITUDES].with_extremes(bad="white", under=colormaps[MAGNITUDES](0))
     for ax, (name, w) in zip(panels, weights.items(), strict=True):
         image = ax.imshow(np.ma.masked_equal(w / w[pixel], 0), cmap=colors, norm=LogNorm(faintest, 1))
@@ -113,7 +113,7 @@ def image_rows(rows: Mapping[str, tuple[np.ndarray, np.ndarray]], *, title: str)
         + ".",
         size=(9.6, 0.7 + 1.25 * len(rows)),
     )
-    panels = picture.panels(len(rows), columns=1)
+    panels = picture.in_rows(len(rows), columns=1)
     for ax, (name, (images, labels)) in zip(panels, rows.items(), strict=True):
         n, H, W = images.shape
         framed = np.pad(images, ((0, 0), (0, 0), (0, 1)), constant_values=0)
