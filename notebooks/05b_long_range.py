@@ -213,7 +213,7 @@ trainings = []
 for name, options in kinds.items():
     made = experiments.network(expressions, experiments.Convolved, **heads, **options)
     trainings.append(experiments.Training(name, expressions, made, schedule))
-scores = experiments.run(trainings, seeds, lengths=[32], sequences=1000)
+scores = experiments.run(trainings, seeds, lengths=[32], sequences=1000 if full else 200)
 print(scores.table())
 print(experiments.provenance(full, seeds))
 

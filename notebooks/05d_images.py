@@ -111,7 +111,7 @@ sizes = {
     for name, options in kinds.items()
 }
 assert sizes["control"] == sizes["two routes"] == sizes["four routes"] == sizes["Hilbert"]
-schedule = experiments.Schedule(steps=750 if full else 60, lengths=(1, 1), batch=64, lr=5e-3)
+schedule = experiments.Schedule(steps=750 if full else 40, lengths=(1, 1), batch=64, lr=5e-3)
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -198,11 +198,18 @@ class Curve:
         return model.eval()
 
 
-def once(kind: str, text: Text, schedule: Schedule, seed: int, on_step: OnStep = lambda step: None) -> Curve:
-    """Train a network of one kind, and test it on the way."""
+def once(
+    kind: str,
+    text: Text,
+    schedule: Schedule,
+    seed: int,
+    on_step: OnStep = lambda step: None,
+    windows: int = TEST_WINDOWS,
+) -> Curve:
+    """Train a network of one kind, and test it on the way, each time on as many `windows` of the test text."""
     model, unseen = (seeded(partial(network, kind), seed) for _ in range(2))
     train(unseen, text.train, Schedule(1, schedule.lengths, schedule.batch), seed)  # PyTorch's first steps take seconds
-    test = text.test.spread(TEST_WINDOWS, schedule.lengths[1])
+    test = text.test.spread(windows, schedule.lengths[1])
     tests = set(np.linspace(0, schedule.steps, TESTS + 1).astype(int)[1:].tolist())
     rows: list[tuple[int, float, np.ndarray]] = []
     spent = 0.0
@@ -233,12 +240,14 @@ def bits(model: torch.nn.Module, test: Batch) -> Float[np.ndarray, " windows"]:
     return torch.cat(nats).numpy() / math.log(2)
 
 
-def compare(text: Text, schedule: Schedule, seeds: Sequence[int]) -> dict[str, list[Curve]]:
+def compare(
+    text: Text, schedule: Schedule, seeds: Sequence[int], windows: int = TEST_WINDOWS
+) -> dict[str, list[Curve]]:
     """Train a network of each kind with each seed, in two processes of one thread; a curve a seed for each kind.
 
     After the stop button, curves are shorter, and what had not begun is missing.
     """
-    jobs = {kind: partial(once, kind, text, schedule) for kind in KINDS}
+    jobs = {kind: partial(once, kind, text, schedule, windows=windows) for kind in KINDS}
     return train_all(jobs, seeds, len(jobs) * schedule.steps)
 
 
