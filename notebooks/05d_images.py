@@ -153,7 +153,8 @@ intervals["four routes, positions"] = interval("four routes, positions", "contro
 level = ("linear classifier", linear_level)
 assert round(np.sqrt(0.94 * 0.06 / len(pixels[n:])), 2) == 0.01  # one point
 title = "Against a control with as many parameters, the routes give about half of the gain"
-figures.against_control(accuracies, intervals, level, title=title)
+own = {"four routes, positions": "control, positions"}
+figures.against_control(accuracies, intervals, level, controls=own, title=title)
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -1,12 +1,13 @@
 """What trained networks have learned: by place, by size of the state, by steps and seconds, and beside a control."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from .costs import LOOKS
-from .picture import ATTENTION, NEUTRAL, OUTPUT, STATE, Picture, log2_axis, styled
+from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, log2_axis, styled
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -67,7 +68,10 @@ def copying_accuracy(
     what: str = "letters copied right",
     title: str,
 ) -> Picture:
-    """Accuracies (seeds, sizes) against numbers of state for each name, and levels that softmax attention reaches."""
+    """Accuracies (seeds, sizes) against numbers of state for each of two names: each seed hollow, and their mean.
+
+    `softmax` has levels that softmax attention reaches.
+    """
     picture = Picture(
         title,
         f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, mean of the "
@@ -79,9 +83,9 @@ def copying_accuracy(
         size=(9.0, 3.6),
     )
     ax = picture.subplots()
-    for (name, a), marker in zip(recurrent.items(), "os^", strict=False):
-        ax.fill_between(sizes, a.min(0), a.max(0), color=STATE, alpha=0.25, linewidth=0)
-        ax.plot(sizes, a.mean(0), marker + "-", color=STATE, label=f"state, {name}")
+    for (name, a), color, marker in zip(recurrent.items(), (STATE, DIAGONAL), "os", strict=True):
+        ax.plot(sizes, a.T, marker, color=color, fillstyle="none")
+        ax.plot(sizes, a.mean(0), marker + "-", color=color, label=f"state, {name}")
     for (name, value), style in zip(softmax.items(), ("--", ":"), strict=False):
         ax.axhline(value, color=ATTENTION, linestyle=style, label=f"softmax attention, {name}")
     log2_axis(ax, sizes)
@@ -129,12 +133,14 @@ def against_control(
     intervals: Mapping[str, tuple[float, float]],
     level: tuple[str, float],
     *,
+    controls: Mapping[str, str] = MappingProxyType({}),
     title: str,
 ) -> Picture:
     """For each name the accuracies of the seeds, and an interval for the mean difference to a control.
 
     intervals   (low, high) for those names that have one; the difference drawn is the interval's middle
     level       name and height of a reference line for the accuracies
+    controls    the names that are compared with a control of their own, and with which
     """
     picture = Picture(
         title,
@@ -142,6 +148,7 @@ def against_control(
         + "; ".join(
             f"{name}, {a.min():.3f} to {a.max():.3f}"
             + (f", difference {intervals[name][0]:+.3f} to {intervals[name][1]:+.3f}" if name in intervals else "")
+            + (f" (to {controls[name]})" if name in controls else "")
             for name, a in accuracies.items()
         )
         + f"; {level[0]}, {level[1]:.3f}.",
@@ -154,7 +161,10 @@ def against_control(
         if name in intervals:
             low, high = (100 * end for end in intervals[name])
             right.plot([low, high], [row, row], color=OUTPUT)
-            right.plot((low + high) / 2, row, "o", color=OUTPUT)
+            middle = (low + high) / 2
+            right.plot(middle, row, "o", color=OUTPUT, markerfacecolor="white" if name in controls else OUTPUT)
+            if name in controls:
+                right.annotate(f"to {controls[name]}", (middle, row), (0, 6), textcoords="offset points", ha="center")
     right.set(title="difference to the control", xlabel="points of accuracy, 95% interval over images")
     right.set_ylabel("the same")
     left.legend(loc="lower left", bbox_to_anchor=(0, 0))
