@@ -152,7 +152,7 @@ def against_control(
             for name, a in accuracies.items()
         )
         + f"; {level[0]}, {level[1]:.3f}.",
-        size=(9.6, 1.4 + 0.4 * len(accuracies)),
+        size=(9.6, 1.7 + 0.4 * len(accuracies)),
     )
     left, right = picture.subplots(1, 2, sharey=True, width_ratios=(1.3, 1))
     _seeds(left, accuracies, dict([level]))
@@ -167,7 +167,7 @@ def against_control(
                 right.annotate(f"to {controls[name]}", (middle, row), (0, 6), textcoords="offset points", ha="center")
     right.set(title="difference to the control", xlabel="points of accuracy, 95% interval over images")
     right.set_ylabel("the same")
-    left.legend(loc="lower left", bbox_to_anchor=(0, 0))
+    picture.legend(*left.get_legend_handles_labels(), loc="outside lower left")
     return picture
 
 
