@@ -51,7 +51,7 @@ def arguments(mixer: str, size: str, dtype: torch.dtype = torch.float32) -> tupl
     batch, heads, groups, N, d_k, d_v, chunk_size, decays = SIZES[size]
     if mixer != "ssd":  # whose heads alone share keys in groups
         heads, groups = heads // groups, 1
-    if mixer == "rwkv7" and size == "long":  # its tokens come one after another, and no tile is as wide as a chunk
+    if mixer == "rwkv7" and size == "long":  # which has no tile of tokens: they come one after another
         N, chunk_size = N // 2 + 1, chunk_size // 2
     rng = np.random.default_rng(0)
     args = in_type(MIXERS[mixer].draw(rng, batch, heads, groups, N, d_k, d_v, decays).args, dtype)
