@@ -29,11 +29,10 @@
 # %%
 import torch
 
-from lecture17 import compare, figures
+from lecture17 import compare, figures, triton_lab
 from lecture17.course import predict
 from lecture17.ops import ssd
-from lecture17.ops.kernels import apart
-from lecture17.ops.kernels.interpreted import tl, triton
+from lecture17.triton_lab.interpreter import tl, triton
 
 # %% [markdown]
 # ## 1 · A program and its block
@@ -76,8 +75,8 @@ figures.program_grid(heads=3, N=37, block=16, title=title)
 
 # %% [markdown]
 # Head 0's last program reads 11 numbers of head 1: **wrong numbers, no message.** Head 2's reads what is nobody's. To
-# see it without harm, `apart.interpret` runs a kernel in a process of its own that knows where each tensor begins and
-# ends.
+# see it without harm, `triton_lab.interpret` runs a kernel in a process of its own that knows where each tensor begins
+# and ends.
 
 # %%
 @triton.jit
@@ -92,11 +91,11 @@ def double(x, out, N, BLOCK: tl.constexpr, MASKED: tl.constexpr):
 
 x = torch.randn(3, 37)
 out = torch.empty_like(x)
-apart.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=True)
+triton_lab.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=True)
 compare.assert_same(kernel=out, torch=2 * x)
 try:
-    apart.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=False)
-except apart.Refused as refused:
+    triton_lab.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=False)
+except triton_lab.Refused as refused:
     message = str(refused)
 print(message)
 assert "program (2, 2) reads 11 places outside of x" in message
@@ -104,7 +103,7 @@ assert "program (2, 2) reads 11 places outside of x" in message
 # %% [markdown]
 # And what does a load give for the places that its mask leaves out? What `other` says; **without `other` it is
 # undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter makes it 0
-# and so hides the slip; `apart.interpret` makes it NaN.
+# and so hides the slip; `triton_lab.interpret` makes it NaN.
 
 # %%
 @triton.jit
@@ -115,7 +114,7 @@ def no_other(x, out):
 
 plain, watched = torch.empty(4), torch.empty(4)
 no_other[(1,)](x, plain)
-apart.interpret(no_other, (1,), x, watched)
+triton_lab.interpret(no_other, (1,), x, watched)
 assert plain[3] == 0
 assert watched[3].isnan()
 
@@ -190,7 +189,7 @@ a, b, out = torch.randn(32, 64), torch.randn(64, 32), torch.empty(32, 32)
 exact = a.double() @ b.double()
 tensor_core = {}
 for precision in ("ieee", "tf32", "tf32x3"):
-    row, _ = apart.compiled(product, a, b, out, M=32, D=64, PRECISION=precision)
+    row, _ = triton_lab.compiled(product, a, b, out, M=32, D=64, PRECISION=precision)
     tensor_core[precision] = row.mma
     product[(1,)](a, b, out, M=32, D=64, PRECISION=precision)
     assert torch.allclose(out, exact.float(), atol=1e-4)  # whatever the interpreter is asked for
@@ -231,8 +230,8 @@ assert (out - exact).abs().min() > 1e3
 product[(1,)](a[:, :8].contiguous(), b[:8], out, M=32, D=8, PRECISION="ieee")
 compare.assert_same(eight_in_the_interpreter=out, torch=a[:, :8] @ b[:8], tol=1e-5)
 try:
-    apart.compiled(product, a, b, out, M=32, D=8, PRECISION="ieee")
-except apart.Refused as refused:
+    triton_lab.compiled(product, a, b, out, M=32, D=8, PRECISION="ieee")
+except triton_lab.Refused as refused:
     message = str(refused)
 print(message)
 assert "K >= 16" in message
@@ -364,7 +363,7 @@ compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e
 # made.asm["ttir"], made.asm["ptx"], made.asm["cubin"]  # Triton's own language, NVIDIA's assembler, machine code
 # ```
 #
-# `apart.compiled` does that for the arguments of a launch and reads the machine code with the tools that come with
+# `triton_lab.compiled` does that for the arguments of a launch and reads the machine code with the tools that come with
 # Triton: *registers* of each thread (255 at most; what does not fit is *spilled* to slow memory), *shared memory* of a
 # program in bytes (163 KiB on A100, 227 KiB on H100), and *instructions for tensor cores*.
 
@@ -383,7 +382,7 @@ for sm in (80, 90):
             chunk_scan: (*tokens[:3], c, states, tokens[3], N, chunks),
         }
         for kernel, args in launches.items():
-            row, text = apart.compiled(kernel, *args, sm=sm, **sizes)
+            row, text = triton_lab.compiled(kernel, *args, sm=sm, **sizes)
             made[kernel.__name__, sm, dtype] = row, text["ptx"]
             numbers = f"{row.registers:<10} {row.spills:<7} {row.shared:<7} {row.mma}"
             lines.append(f"{kernel.__name__:<11}  {sm}  {row.dtype:<5}  {numbers}")
@@ -421,12 +420,12 @@ compare.assert_same(ours=final, package=state_package[0], tol=1e-5)
 # %% [markdown]
 # And all of them, forward and backward, as they are compiled for H100 in bfloat16 (keys and values of 128 numbers,
 # chunks of 64). Outside a notebook the same is `print(table(report(d_k=128, d_v=128)))` from
-# `lecture17.ops.kernels.report`, for float32 and A100 as well. The tests hold every kernel to what is asserted here,
-# for both chips and both types, but for SSD in float32 on A100: up to 96 bytes of a thread are spilled there.
+# `lecture17.triton_lab.compiler_report`, for float32 and A100 as well. The tests hold every kernel to what is asserted
+# here, for both chips and both types, but for SSD in float32 on A100: up to 96 bytes of a thread are spilled there.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-rows = apart.report(architectures=[90], dtypes=[torch.bfloat16], d_k=128, d_v=128)
+rows = triton_lab.report(architectures=[90], dtypes=[torch.bfloat16], d_k=128, d_v=128)
 print("kernel                       registers  spills  shared  products  instructions")
 for r in rows:
     print(f"{r.kernel:<29}{r.registers:<11}{r.spills:<8}{r.shared:<8}{r.dots:<10}{r.mma}")

@@ -66,9 +66,9 @@ assert chunkwise > loop
 # NBVAL_IGNORE_OUTPUT
 full = experiments.FULL  # True to measure as far as the stored results did
 lengths = {
-    "parallel": [256, 512, 1024, 2048, 4096] if full else [256, 512, 1024],
-    "recurrent": [256, 1024, 4096, 16384, 65536] if full else [256, 512, 1024],
-    "chunkwise": [256, 1024, 4096, 16384, 65536] if full else [256, 1024, 4096],
+    "parallel": [256, 512, 1024, 2048, 4096] if full else [128, 256, 512],
+    "recurrent": [256, 1024, 4096, 16384, 65536] if full else [64, 128, 256],
+    "chunkwise": [256, 1024, 4096, 16384, 65536] if full else [128, 512, 2048],
 }
 costs = measure.sweep(lengths)
 where = experiments.provenance(full, [0]).replace(", seed 0", "")

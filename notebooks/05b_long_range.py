@@ -24,7 +24,7 @@ import numpy as np
 
 from lecture17 import experiments, figures
 from lecture17.course import predict
-from lecture17.experiments import convolved, listops, recall, tasks
+from lecture17.experiments import tasks
 from lecture17.reference import linear_attention
 
 # %% [markdown]
@@ -51,7 +51,7 @@ from lecture17.reference import linear_attention
 # Try it with 64 keys at random.
 
 # %%
-facts = recall.Recall(n_keys=64, time=64)
+facts = experiments.Recall(n_keys=64, time=64)
 tokens, labels = facts.draw(batch=200, length=16, seed=0)
 asked = labels != tasks.IGNORE
 print("facts:    ", *(f"{k}→{v}" for k, v in tokens[0, :8].reshape(4, 2)), "…")
@@ -110,14 +110,14 @@ assert lead[2] < 1e-3 < 0.1 < lead[16]
 # %%
 full = experiments.FULL  # True to train as long as the stored results did
 seeds = (0, 1, 2) if full else (0,)
-task = recall.Recall(n_keys=64, time=48) if full else recall.Recall(n_keys=16, time=24)
+task = experiments.Recall(n_keys=64, time=48) if full else experiments.Recall(n_keys=16, time=24)
 pairs = [4, 8, 12, 16] if full else [2, 8]
 rows, d = (2, 4, 8, 16) if full else (2, 8), 64
 same = {"n_heads": 1, "d_state": 8}
 kinds = {
-    f"{r * d} numbers": (convolved.LinearAttention, {"n_heads": 1, "d_state": r}) for r in rows
+    f"{r * d} numbers": (experiments.LinearAttention, {"n_heads": 1, "d_state": r}) for r in rows
 }
-kinds["softmax"] = (convolved.Softmax, {"n_heads": 1})
+kinds["softmax"] = (experiments.Softmax, {"n_heads": 1})
 kinds["SSD, 512"] = (experiments.ScalarDecay, {"negative": False, "bias": 6.0, **same})
 kinds["delta rule, 512"] = (experiments.DeltaRule, {"beta_max": 1, **same})
 schedule = experiments.Schedule(
@@ -126,7 +126,7 @@ schedule = experiments.Schedule(
 trainings = []
 for name, (mixer, options) in kinds.items():
     shared = {"inner": mixer, "width": 2, "d_model": d, "mlp_ratio": 0}
-    made = experiments.network(task, convolved.Convolved, **shared, **options)
+    made = experiments.network(task, experiments.Convolved, **shared, **options)
     trainings.append(experiments.Training(name, task, made, schedule))
 
 # %%
@@ -182,14 +182,14 @@ predict("05b_long_range-listops-guess")
 
 # %%
 words = ["[SM", "9", "4", "[MAX", "2", "7", "]", "]"]
-print(*words, "=", listops.value(words))  # a sum, modulo 10
-assert listops.value(words) == (9 + 4 + 7) % 10
-expressions = listops.ListOps()
+print(*words, "=", tasks.listops_value(words))  # a sum, modulo 10
+assert tasks.listops_value(words) == (9 + 4 + 7) % 10
+expressions = experiments.ListOps()
 guesses = {}
 for length in (32, 200, 2000):
     tokens, labels = expressions.draw(batch=1000, length=length, seed=0)
     values, first = labels.max(axis=1), tokens[:, 0]
-    counts = np.zeros((len(listops.WORDS), 10))
+    counts = np.zeros((len(tasks.WORDS), 10))
     np.add.at(counts, (first, values), 1)
     majority, by_first = counts.sum(axis=0).max() / 1000, counts.max(axis=1).sum() / 1000
     guesses[length] = {"the majority": majority, "the first word": by_first}
@@ -212,16 +212,16 @@ predict("05b_long_range-listops-trained")
 # NBVAL_IGNORE_OUTPUT
 heads = {"width": 4, "n_heads": 4, "d_model": 32, "layers": 2}
 kinds = {
-    "softmax": {"inner": convolved.Softmax},
+    "softmax": {"inner": experiments.Softmax},
     "SSD": {"inner": experiments.ScalarDecay, "d_state": 16, "negative": False, "bias": 4.0},
     "delta rule": {"inner": experiments.DeltaRule, "d_state": 16, "beta_max": 2},
 }
 schedule = experiments.Schedule(steps=300 if full else 40, lengths=(16, 32), lr=5e-3)
 trainings = []
 for name, options in kinds.items():
-    made = experiments.network(expressions, convolved.Convolved, **heads, **options)
+    made = experiments.network(expressions, experiments.Convolved, **heads, **options)
     trainings.append(experiments.Training(name, expressions, made, schedule))
-scores = experiments.run(trainings, seeds, lengths=[32], sequences=1000)
+scores = experiments.run(trainings, seeds, lengths=[32], sequences=1000 if full else 200)
 print(scores.table())
 print(experiments.provenance(full, seeds))
 

@@ -119,7 +119,7 @@ seeds = (0, 1) if full else (0,)
 schedule = experiments.Schedule(
     500 if full else 20, (128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True
 )
-curves = language.compare(text, schedule, seeds)
+curves = language.compare(text, schedule, seeds, windows=200 if full else 20)
 print(experiments.provenance(full, seeds))
 
 # %%
@@ -193,7 +193,8 @@ heads = ["training", *(f"after {n:,}" for n in contexts)]
 print(f"{'bytes a second':15} {heads[0]:>9} {heads[1]:>16} {heads[2]:>16}")
 for kind, some in curves.items():
     model = some[0].model()
-    decoding[kind] = [language.decoding_rate(model, text.test, n) for n in contexts]
+    n_bytes = 200 if full else 20
+    decoding[kind] = [language.decoding_rate(model, text.test, n, n_bytes) for n in contexts]
     training = window * np.mean([c.steps[-1] / c.seconds[-1] for c in some])
     short, long = decoding[kind]
     print(f"{kind:15} {training:9,.0f} {short:16,.0f} {long:16,.0f}")

@@ -22,7 +22,7 @@
 import torch
 
 from lecture17.course import check, hint, progress
-from lecture17.ops.kernels.interpreted import tl, triton
+from lecture17.triton_lab.interpreter import tl, triton
 
 # %% [markdown]
 # ## A mask for the last chunk

@@ -46,6 +46,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     places = {
         "tests/browser": "NOT TRIED IN A BROWSER",
         "tests/ops/kernels": "KERNELS NOT ALL TRIED",
+        "tests/triton_lab": "KERNELS NOT ALL TRIED",
         "tests/test_gpu.py": "NOT TRIED ON A GPU",
         "04b_triton": "NOT TRIED IN TRITON",
     }

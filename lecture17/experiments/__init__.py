@@ -7,25 +7,29 @@ print(run([training], seeds=[0, 1, 2], lengths=[40, 64, 256]).table())
 """
 
 from ..layers import Attention
-from .mixers import DeltaRule, Rotation, ScalarDecay
-from .network import Network, network
+from .networks import Convolved, DeltaRule, LinearAttention, Network, Rotation, ScalarDecay, Softmax, network
 from .runs import Results, Training, run
 from .settings import FULL, provenance
-from .tasks import Copying, ModCounter, Permutations
-from .train import Schedule
+from .tasks import Copying, ListOps, ModCounter, Permutations, Recall
+from .training import Schedule
 
 __all__ = [
     "FULL",
     "Attention",
+    "Convolved",
     "Copying",
     "DeltaRule",
+    "LinearAttention",
+    "ListOps",
     "ModCounter",
     "Network",
     "Permutations",
+    "Recall",
     "Results",
     "Rotation",
     "ScalarDecay",
     "Schedule",
+    "Softmax",
     "Training",
     "network",
     "provenance",

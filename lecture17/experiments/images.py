@@ -5,7 +5,7 @@ kinds = {"one route, four mixers": {"orders": routes[[0] * 4]}, "four routes": {
 right = classify(kinds, schedule, seeds=[0, 1, 2])                             by name, (seeds, images of the test)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from ..layers._parts import ShortConv
 from ..models import Block
-from .mixers import ScalarDecay
-from .network import MLP_RATIO
-from .runs import in_processes
+from .networks import MLP_RATIO, ScalarDecay, seeded
 from .tasks import Batch, Seed
-from .train import Schedule, train
+from .training import OnStep, Schedule, train, train_all
 
 SIDE = 8  # pixels
 PATCH = 2
@@ -101,14 +99,10 @@ class DigitNetwork(nn.Module):
 
 def new_network(options: Options, seed: int) -> DigitNetwork:
     """`DigitNetwork(**options)` with the first values of this seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return DigitNetwork(**options)
+    return seeded(partial(DigitNetwork, **options), seed)
 
 
-def once(
-    options: Options, schedule: Schedule, seed: int, on_step: Callable[[int], bool | None] = lambda step: None
-) -> np.ndarray:
+def once(options: Options, schedule: Schedule, seed: int, on_step: OnStep = lambda step: None) -> np.ndarray:
     """Make a network and train it; returns whether it is right, (497,), for each image of the test."""
     model = new_network(options, seed)
     train(model, Digits(), schedule, seed, on_step)
@@ -123,7 +117,6 @@ def classify(kinds: Mapping[str, Options], schedule: Schedule, seeds: Sequence[i
 
     After the stop button, what had not begun is missing.
     """
-    jobs = {(name, seed): partial(once, options, schedule, seed) for name, options in kinds.items() for seed in seeds}
-    total = len(jobs) * schedule.steps
-    right = in_processes(jobs, total, f"{len(jobs)} trainings, {total:,} steps")
-    return {name: np.array([right[name, seed] for seed in seeds if (name, seed) in right]) for name in kinds}
+    jobs = {name: partial(once, options, schedule) for name, options in kinds.items()}
+    right = train_all(jobs, seeds, len(jobs) * schedule.steps)
+    return {name: np.array(some) for name, some in right.items()}

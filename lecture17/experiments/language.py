@@ -6,31 +6,134 @@ curves = compare(text, schedule, seeds=[0, 1])                  for each kind on
 curves["SSD"][0].bits_at(seconds=10)                            bits per byte in the test, as far as 10 s of training
 model = curves["SSD"][0].model()                                with what was learned
 print(*write(model, "def ", n_bytes=200, temperature=0.7))
+
+The blocks differ in the mixer alone. In each of them q, k and v are SiLU of a convolution of four tokens over W x, and
+what is read is normed per head:
+
+    SoftmaxBlock   y_t = Σ_j softmax_j(q_t·k_j / √head_dim) v_j,     q and k turned by position (RoPE)
+    SSDBlock       S_t = e^{log_a_t} S_{t-1} + k_t (Δ_t v_t)ᵀ,       Δ and log_a as in Mamba-2
+    GLABlock       S_t = diag(α_t) S_{t-1} + k_t v_tᵀ,               α as in GLA
+    RWKV7Block     S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + (a_t ∘ k_t) v_tᵀ,     w in RWKV-7's range
+    the last three y_t = q_t S_t
+
+These are the recurrences of the published models, not the models: Mamba-2 has a gate behind its scan, RWKV-7 a bonus, a
+shift instead of the convolution, and values that pass from layer to layer.
 """
 
 import codecs
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from torch import Tensor, nn
 
+from ..layers import attention
+from ..layers._mixer import ConvCache, Mixer, count_heads, over_time
+from ..layers._parts import ShortConv, init_log_rate, init_step_bias
 from ..models import LanguageModel
-from .byte_mixers import MIXERS
+from ..ops import gla, rwkv7, ssd
+from ..ops._validation import state_dtype
 from .data import Bytes, Text
-from .runs import in_processes
+from .networks import seeded
 from .tasks import Batch
-from .train import Schedule, train
+from .training import OnStep, Schedule, train, train_all
 
 KINDS = {"attention": "AA", "SSD": "SS", "GLA": "GG", "RWKV-7": "RR", "hybrid": "SA"}
 TESTS = 10  # how often a training is tested on its way
 TEST_WINDOWS = 200
 _AT_ONCE = 50  # windows of a test
+WIDTH = 4  # tokens that the convolution sees
+RANK = 16  # of the maps from x to gates that are as many as a head's keys
+
+
+class _Convolved(Mixer):
+    """What the blocks share: projections, convolution, heads, norm and the way out."""
+
+    def __init__(self, d_model: int, head_dim: int):
+        super().__init__(d_model)
+        self.n_heads, self.head_dim = count_heads(head_dim, d_model=d_model), head_dim
+        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.conv = ShortConv(3 * d_model, WIDTH, bias=False)
+        self.norm = nn.RMSNorm(head_dim, eps=1e-5)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def init_cache(self, batch: int) -> ConvCache:
+        return ConvCache(self.conv.init_window(batch), self.init_state(batch))
+
+    def init_state(self, batch: int) -> Any:
+        weight = self.out_proj.weight
+        return weight.new_zeros(batch, self.n_heads, self.head_dim, self.head_dim, dtype=state_dtype(weight.dtype))
+
+    def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
+        qkv, window = self.conv(self.in_proj(x), cache.window)
+        q, k, v = self.heads(qkv, 3).unbind(2)  # (b, t, h, p) each
+        y, state = self.read(q, k, v, x, cache.state)
+        return self.out_proj(self.norm(y).flatten(2)), ConvCache(window, state)
+
+    def heads(self, z: Tensor, parts: int) -> Tensor:
+        """(b, t, parts · d) as (b, t, parts, h, p)."""
+        return z.unflatten(-1, (parts, self.n_heads, self.head_dim))
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What q reads of all that k and v wrote, (b, t, h, p); returns (y, state)."""
+        raise NotImplementedError
+
+
+class SoftmaxBlock(_Convolved):
+    def init_state(self, batch: int) -> attention.Cache:
+        none = self.out_proj.weight.new_zeros(batch, self.n_heads, 0, self.head_dim)
+        return attention.Cache(none, none)
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        q, k, v = (z.transpose(1, 2) for z in (q, k, v))  # (b, h, t, p) each
+        y, state = attention.attend(q, k, v, state, rope=True)
+        return y.transpose(1, 2), state
+
+
+class SSDBlock(_Convolved):
+    def __init__(self, d_model: int, head_dim: int):
+        super().__init__(d_model, head_dim)
+        self.step_proj = nn.Linear(d_model, self.n_heads, bias=False)
+        self.dt_bias = init_step_bias(self.n_heads)
+        self.A_log = init_log_rate(self.n_heads)
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        delta = F.softplus(self.step_proj(x).to(state.dtype) + self.dt_bias)  # (b, t, h)
+        log_a = -self.A_log.to(delta.dtype).exp() * delta
+        return over_time(ssd, v * delta[..., None].to(v.dtype), log_a, k, q, state=state, chunk_size=64)
+
+
+class GLABlock(_Convolved):
+    def __init__(self, d_model: int, head_dim: int):
+        super().__init__(d_model, head_dim)
+        self.alpha_proj = nn.Sequential(nn.Linear(d_model, RANK, bias=False), nn.Linear(RANK, d_model))
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        log_alpha = F.logsigmoid(self.heads(self.alpha_proj(x).to(state.dtype), 1)[:, :, 0]) / 16
+        return over_time(gla, q, k, v, log_alpha, state=state, chunk_size=64)
+
+
+class RWKV7Block(_Convolved):
+    def __init__(self, d_model: int, head_dim: int):
+        super().__init__(d_model, head_dim)
+        self.gates_proj = nn.Sequential(nn.Linear(d_model, RANK, bias=False), nn.Linear(RANK, 2 * d_model))
+        from_slow_to_quick = torch.linspace(-6, 1, head_dim).repeat(self.n_heads)
+        self.gates_proj[1].bias.data = torch.cat([from_slow_to_quick, torch.zeros(d_model)])
+
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        w, a = torch.sigmoid(self.heads(self.gates_proj(x), 2)).unbind(2)
+        log_w = -math.exp(-0.5) * w.to(state.dtype)
+        return over_time(rwkv7, q, log_w, a * k, v, F.normalize(k, dim=-1), a, state=state, chunk_size=64)
+
+
+MIXERS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
 
 
 def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 107_000) -> LanguageModel:
@@ -96,15 +199,17 @@ class Curve:
 
 
 def once(
-    kind: str, text: Text, schedule: Schedule, seed: int, on_step: Callable[[int], bool | None] = lambda step: None
+    kind: str,
+    text: Text,
+    schedule: Schedule,
+    seed: int,
+    on_step: OnStep = lambda step: None,
+    windows: int = TEST_WINDOWS,
 ) -> Curve:
-    """Train a network of one kind, and test it on the way."""
-    with torch.random.fork_rng(devices=[]):
-        unseen = network(kind)  # for PyTorch's own first steps, which take seconds and are nobody's training
-        train(unseen, text.train, Schedule(1, schedule.lengths, schedule.batch), seed)
-        torch.manual_seed(seed)
-        model = network(kind)
-    test = text.test.spread(TEST_WINDOWS, schedule.lengths[1])
+    """Train a network of one kind, and test it on the way, each time on as many `windows` of the test text."""
+    model, unseen = (seeded(partial(network, kind), seed) for _ in range(2))
+    train(unseen, text.train, Schedule(1, schedule.lengths, schedule.batch), seed)  # PyTorch's first steps take seconds
+    test = text.test.spread(windows, schedule.lengths[1])
     tests = set(np.linspace(0, schedule.steps, TESTS + 1).astype(int)[1:].tolist())
     rows: list[tuple[int, float, np.ndarray]] = []
     spent = 0.0
@@ -135,15 +240,15 @@ def bits(model: torch.nn.Module, test: Batch) -> Float[np.ndarray, " windows"]:
     return torch.cat(nats).numpy() / math.log(2)
 
 
-def compare(text: Text, schedule: Schedule, seeds: Sequence[int]) -> dict[str, list[Curve]]:
+def compare(
+    text: Text, schedule: Schedule, seeds: Sequence[int], windows: int = TEST_WINDOWS
+) -> dict[str, list[Curve]]:
     """Train a network of each kind with each seed, in two processes of one thread; a curve a seed for each kind.
 
     After the stop button, curves are shorter, and what had not begun is missing.
     """
-    jobs = {(kind, seed): partial(once, kind, text, schedule, seed) for kind in KINDS for seed in seeds}
-    total = len(jobs) * schedule.steps
-    done = in_processes(jobs, total, f"{len(jobs)} trainings, {total:,} steps")
-    return {kind: [done[kind, seed] for seed in seeds if (kind, seed) in done] for kind in KINDS}
+    jobs = {kind: partial(once, kind, text, schedule, windows=windows) for kind in KINDS}
+    return train_all(jobs, seeds, len(jobs) * schedule.steps)
 
 
 def counted_bits(text: Text, order: int) -> float:

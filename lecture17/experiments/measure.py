@@ -16,7 +16,7 @@ import torch
 
 from .. import bench
 from ..flops import FORMS, carried, flops
-from .progress import Progress
+from .training import progress_bar
 
 HEADS = 1
 SLOW = 0.3  # seconds: a call that takes longer is made twice only
@@ -52,13 +52,13 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
             if hasattr(import_module(f"lecture17.ops.{mixer}"), form):
                 wanted += [(mixer, form, N) for N in lengths[form] if form != "parallel" or _fits(mixer, N)]
     found: dict[tuple[str, str], list[tuple[int, float, int]]] = {}
-    with Progress(len(wanted), f"{len(wanted)} measurements") as progress, torch.no_grad():
-        for done, (mixer, form, N) in enumerate(wanted):
+    with progress_bar(len(wanted), "measurements") as bar, torch.no_grad():
+        for mixer, form, N in wanted:
             call, args = bench.function(mixer, form), bench.inputs(mixer, N, heads=HEADS)
             d_k = 16 if mixer == "selective_scan" else bench.D
             counted = flops(mixer, form, N, d_k, bench.D, bench.CHUNK)
             found.setdefault((mixer, form), []).append((N, _seconds(partial(call, *args)), counted))
-            progress.show(done + 1)
+            bar.update()
     return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
 
 

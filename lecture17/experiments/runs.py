@@ -1,33 +1,19 @@
-"""Many trainings at once, each with several seeds, and their results as a table."""
+"""Many trainings, each with several seeds, and their results as a table."""
 
-import os
-import signal
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from .network import Recipe
-from .progress import Progress
-from .stopping import StopButton
+from .networks import Recipe, seeded
 from .tasks import Task
-from .train import Schedule, accuracy, train
+from .training import OnStep, Schedule, accuracy, train, train_all
 
 TEST_SEQUENCES = 128
 LAST = 8  # how many places at the end of a sequence are reported by themselves
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Result = TypeVar("_Result")
-OnStep = Callable[[int], bool | None]
-
-_steps_done: Any = None  # a counter and a flag that all processes share; set in each by _begin
-_stop: Any = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +27,7 @@ class Training:
 
     def new_network(self, seed: int) -> torch.nn.Module:
         """The network with the first values of this seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.network()
+        return seeded(self.network, seed)
 
 
 @dataclass(frozen=True)
@@ -60,11 +44,12 @@ def once(
     seed: int,
     lengths: Sequence[int],
     on_step: OnStep = lambda step: None,
-    checkpoint: Path | None = None,
+    checkpoints: Path | None = None,
     sequences: int = TEST_SEQUENCES,
 ) -> Outcome:
     """Make the network, train it and test it: the same bits for the same arguments on the same machine, one thread."""
     model = training.new_network(seed)
+    checkpoint = checkpoints and checkpoints / f"{training.name}-{seed}.pt"
     losses = train(model, training.task, training.schedule, seed, on_step, checkpoint)
     tested = {length: accuracy(model, training.task, length, sequences) for length in lengths}
     return Outcome(tested, losses, sum(p.numel() for p in model.parameters()))
@@ -82,71 +67,12 @@ def run(
 
     The stop button keeps what was learned so far; with a folder for `checkpoints`, calling again goes on from there.
     """
-    tested = partial(once, lengths=tuple(lengths), sequences=sequences)
-    jobs = {
-        (t.name, s): partial(tested, t, s, checkpoint=checkpoints and checkpoints / f"{t.name}-{s}.pt")
-        for t in trainings
-        for s in seeds
-    }
-    total = len(seeds) * sum(t.schedule.steps for t in trainings)
-    done = in_processes(jobs, total, f"{len(jobs)} trainings, {total:,} steps", processes)
-    outcomes = {t.name: [done[t.name, s] for s in seeds if (t.name, s) in done] for t in trainings}
+    tested = partial(once, lengths=tuple(lengths), checkpoints=checkpoints, sequences=sequences)
+    jobs = {t.name: partial(tested, t) for t in trainings}
+    outcomes = train_all(jobs, seeds, sum(t.schedule.steps for t in trainings), processes)
     return Results(
         {name: some for name, some in outcomes.items() if some}, {t.name: t.schedule.steps for t in trainings}
     )
-
-
-def in_processes(
-    jobs: Mapping[_Key, Callable[..., _Result]], total: int, what: str, processes: int = 2
-) -> dict[_Key, _Result]:
-    """Call every job as job(on_step=…) in processes of one thread each; `total` steps are what the bar counts to.
-
-    A job passes `on_step` on to `train`. When the stop button is pressed, on_step tells every running job to end, and
-    what has not begun is left out of the result.
-    """
-    context = get_context("spawn")
-    counter, stop = context.Value("q", 0), context.Value("b", 0)
-    workers = min(processes, os.cpu_count() or 1, len(jobs))
-    pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
-    with Progress(total, what) as progress, StopButton() as button:
-        try:
-            started = {key: pool.submit(_counted, job) for key, job in jobs.items()}
-            waiting: set[Future[_Result | None]] = set(started.values())
-            while waiting:
-                _, waiting = wait(waiting, timeout=0.2)
-                progress.show(counter.value)
-                if button.asked:
-                    stop.value = 1
-                    waiting = {future for future in waiting if not future.cancel()}
-            results = {key: future.result() for key, future in started.items() if not future.cancelled()}
-            return {key: result for key, result in results.items() if result is not None}
-        finally:
-            stop.value = 1
-            pool.shutdown(cancel_futures=True)
-
-
-def _begin(counter: Any, stop: Any) -> None:
-    """What each process does first."""
-    global _steps_done, _stop
-    _steps_done, _stop = counter, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter's ■ reaches all processes; the first one tells the others
-    torch.set_num_threads(1)
-
-
-def _counted(job: Callable[..., _Result]) -> _Result | None:
-    """The job's result, or None if it was to stop before it began."""
-    if _stop.value:
-        return None
-    seen = 0
-
-    def count(step: int) -> bool:
-        nonlocal seen
-        with _steps_done.get_lock():
-            _steps_done.value += step - seen  # more than one after a checkpoint
-        seen = step
-        return bool(_stop.value)
-
-    return job(on_step=count)
 
 
 @dataclass(frozen=True)

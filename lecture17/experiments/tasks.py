@@ -1,12 +1,15 @@
-"""Tasks that show what a state can keep: counting modulo k (parity), composing permutations, copying.
+"""Tasks that show what a state can keep: counting modulo k (parity), permutations, copying, recall and ListOps.
 
 A task draws sequences: `draw(batch, length, seed)` is a pure function, so the same arguments give the same sequences,
-in any order and on any machine. Labels are IGNORE where nothing is asked. Introduced in 03d_expressivity.
+in any order and on any machine. Labels are IGNORE where nothing is asked. Introduced in 03d_expressivity; `Recall` and
+`ListOps` in 05b_long_range.
 """
 
 import itertools
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -114,3 +117,131 @@ class Copying:
             np.concatenate([letters, sign, letters[:, :-1]], 1),
             np.concatenate([np.full_like(letters, IGNORE), letters], 1),
         )
+
+
+_EXPONENT = -0.99  # of the gaps between the facts and the questions
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Multi-query associative recall (MQAR): `pairs` facts k v k v …, then each key once more, whose value is asked.
+
+    A sequence has `time` tokens: the facts, then questions among blanks. Keys and values come from disjoint halves of
+    the vocabulary, each without replacement. Question i stands at a gap g after the facts with probability
+    proportional to g^-0.99, so that most are asked soon and some late. Only questions have labels. `draw` takes the
+    number of pairs as its length, so that trainings can begin with few and tests can vary it.
+    Source: Arora et al., arXiv 2312.04927, Section 3 and Appendix E.
+    """
+
+    n_keys: int = 64
+    time: int = 64
+
+    @property
+    def n_tokens(self) -> int:
+        return 2 * self.n_keys + 1  # keys, values, and the blank
+
+    @property
+    def n_classes(self) -> int:
+        return self.n_tokens
+
+    def draw(self, batch: int, length: int, seed: Seed) -> Batch:
+        gaps = self.time - 2 * length
+        if not 1 <= length <= min(gaps, self.n_keys):
+            most = min(self.time // 3, self.n_keys)
+            raise ValueError(f"length is {length} pairs: expected 1 to {most} for {self.n_keys} keys, time {self.time}")
+        rng = np.random.default_rng(seed)
+
+        def without_replacement(weights: np.ndarray) -> np.ndarray:
+            """`length` places in each row, drawn one after the other by weight (as the largest of Gumbel variables)."""
+            keys = np.log(weights) + rng.gumbel(size=(batch, len(weights)))
+            return keys.argsort(1)[:, ::-1][:, :length]
+
+        keys = without_replacement(np.ones(self.n_keys))
+        values = self.n_keys + without_replacement(np.ones(self.n_keys))
+        at = 2 * length + without_replacement(np.arange(1, gaps + 1) ** _EXPONENT)
+        tokens = np.full((batch, self.time), 2 * self.n_keys)
+        tokens[:, 0 : 2 * length : 2], tokens[:, 1 : 2 * length : 2] = keys, values
+        labels = np.full_like(tokens, IGNORE)
+        np.put_along_axis(tokens, at, keys, 1)
+        np.put_along_axis(labels, at, values, 1)
+        return Batch(tokens, labels)
+
+
+OPERATORS: dict[str, Callable[[Sequence[int]], int]] = {
+    "[MIN": min,
+    "[MAX": max,
+    "[MED": lambda digits: int(median(digits)),
+    "[SM": lambda digits: sum(digits) % 10,
+}
+WORDS = [*map(str, range(10)), *OPERATORS, "]"]
+_BLANK = len(WORDS)
+_P_OPERATOR, _MAX_ARGUMENTS, _MAX_DEPTH = 0.25, 10, 10
+
+
+def listops_value(words: Sequence[str]) -> int:
+    """The value of an expression, given as its words: digits, [MIN, [MAX, [MED, [SM (sum modulo 10) and ]."""
+    stack: list[list[int]] = [[]]
+    operators: list[str] = []
+    for word in words:
+        if word in OPERATORS:
+            operators.append(word)
+            stack.append([])
+        elif word == "]":
+            arguments = stack.pop()
+            stack[-1].append(OPERATORS[operators.pop()](arguments))
+        else:
+            stack[-1].append(int(word))
+    return stack[0][0]
+
+
+@dataclass(frozen=True)
+class ListOps:
+    """Say the value of an expression at its last bracket, by the rules of the Long Range Arena, at a length of choice.
+
+    A place in the tree is an operator with probability 1/4, else a digit; operators have 2 to 10 arguments, the tree at
+    most 10 levels. An expression is kept if it has more than length/4 and fewer than `length` words, which is the
+    benchmark's rule (500 < words < 2000) at length = 2000. Blanks fill the rest.
+    Sources: Nangia and Bowman, arXiv 1804.06028; Tay et al., arXiv 2011.04006, Section 2.2.1.
+    """
+
+    @property
+    def n_tokens(self) -> int:
+        return len(WORDS) + 1
+
+    @property
+    def n_classes(self) -> int:
+        return 10
+
+    def draw(self, batch: int, length: int, seed: Seed) -> Batch:
+        if length < 12:
+            raise ValueError(f"length is {length}: expected at least 12, room for [OP a b … ] with some arguments")
+        rng = random.Random(int(np.random.default_rng(seed).integers(2**63)))  # one number at a time: much quicker
+        tokens, labels = np.full((batch, length), _BLANK), np.full((batch, length), IGNORE)
+        number = {word: i for i, word in enumerate(WORDS)}
+        for row in range(batch):
+            words: list[str] = []
+            while not length / 4 < len(words) < length:
+                words = _expression(rng, length)
+            tokens[row, : len(words)] = [number[word] for word in words]
+            labels[row, len(words) - 1] = listops_value(words)
+        return Batch(tokens, labels)
+
+
+def _expression(rng: random.Random, longest: int) -> list[str]:
+    """The words of a random expression, given up when it is too long to be kept."""
+    names = list(OPERATORS)
+    words: list[str] = []
+
+    def grow(depth: int) -> None:
+        if len(words) >= longest:
+            return
+        if depth >= _MAX_DEPTH or rng.random() > _P_OPERATOR:
+            words.append(str(rng.randrange(10)))
+            return
+        words.append(rng.choice(names))
+        for _ in range(rng.randint(2, _MAX_ARGUMENTS)):
+            grow(depth + 1)
+        words.append("]")
+
+    grow(1)
+    return words

@@ -1,29 +1,20 @@
 """Pictures: functions that take data and return a `Picture`, which a notebook shows and a screen reader reads."""
 
-from .chunks import chunk_cost, chunk_grid
-from .control import above_levels, against_control
-from .cost import decoding_cost, time_against_length
-from .eigenvalues import eigenvalues
-from .features import random_feature_error
-from .growth import growth
-from .handwriting import image_rows
-from .inverse import sparse_and_dense
-from .language import learning_curves
-from .learned import accuracy_by_place, copying_accuracy
-from .locality import locality
-from .matrices import mask_times_gram, matrix_state_output, state_in_two_bases
-from .mirrors import mirrors
-from .orbits import orbits
-from .portrait import family_portrait
-from .precision import error_growth, generator_range
-from .programs import program_grid
-from .rank_map import rank_map
-from .ranks import block_ranks
-from .recall import recall_error
-from .receptive import receptive_fields
-from .routes import reading_orders
+from .chunks import chunk_grid, program_grid
+from .costs import block_ranks, chunk_cost, decoding_cost, growth, time_against_length
+from .learning import above_levels, accuracy_by_place, against_control, copying_accuracy, learning_curves
+from .matrices import (
+    family_portrait,
+    mask_times_gram,
+    matrix_state_output,
+    rank_map,
+    sparse_and_dense,
+    state_in_two_bases,
+)
+from .precision import error_growth, generator_range, random_feature_error, recall_error
+from .states import Play, eigenvalues, mirrors, orbits, plateau_and_spike
 from .timeline import timeline
-from .tour import Play, plateau_and_spike
+from .vision import image_rows, locality, reading_orders, receptive_fields
 
 __all__ = [
     "Play",

@@ -1,14 +1,10 @@
-"""The chunkwise algorithm: which step computes which block, and what the chunk size costs."""
-
-from collections.abc import Mapping
+"""How a sequence is cut up: the blocks of the chunkwise algorithm, and the programs of a kernel."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import LogLocator, NullLocator
 
-from ._picture import Picture
-from ._style import DIAGONAL, OFF_DIAGONAL, OUTPUT, STATE, styled
+from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, OUTPUT, STATE, Picture, styled
 
 
 def _block(ax: Axes, x: float, y: float, color: str, text: str, text_color: str = "black") -> None:
@@ -57,27 +53,37 @@ def chunk_grid(n_chunks: int, *, title: str) -> Picture:
 
 
 @styled
-def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, title: str) -> Picture:
-    """Each of the named costs against the chunk size, its minimum marked."""
-    best = {name: chunk_sizes[np.argmin(cost)] for name, cost in costs.items()}
+def program_grid(heads: int, N: int, block: int, *, title: str) -> Picture:
+    """A program for each head and each block of `block` of its N tokens; what a mask leaves out is hatched."""
+    blocks = -(-N // block)
+    masked = blocks * block - N
     picture = Picture(
         title,
-        f"Costs against the chunk size from {chunk_sizes[0]} to {chunk_sizes[-1]}, both axes logarithmic: "
-        + "; ".join(
-            f"{name} go from {cost[0]:,.0f} down to {cost.min():,.0f} at chunk size {best[name]} and up to "
-            f"{cost[-1]:,.0f}"
-            for name, cost in costs.items()
-        )
-        + ".",
+        f"A grid of {heads} × {blocks} programs over {heads} heads of {N} tokens. Each program addresses {block} "
+        f"places of one head; of those of the last in each row, {masked} lie beyond the {N} tokens and are masked out. "
+        "Without a mask they are the first tokens of the next head, or for the last head nobody's.",
+        size=(9.0, 1.6 + 0.55 * heads),
     )
-    for ax, (name, cost) in zip(picture.subplots(1, len(costs), squeeze=False)[0], costs.items(), strict=True):
-        ax.plot(chunk_sizes, cost, color=DIAGONAL)
-        ax.plot(best[name], cost.min(), "o", color=OFF_DIAGONAL, markersize=9)
-        ax.set_xscale("log", base=2)
-        ax.set_yscale("log")
-        ax.set(title=f"fewest at chunk size {best[name]}", xlabel="chunk size (1: recurrent, N: parallel)", ylabel=name)
-        ax.xaxis.set_major_formatter("{x:.0f}")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter("{x:,.0f}")
-        ax.yaxis.set_minor_locator(NullLocator())
+    ax = picture.subplots()
+    for head in range(heads):
+        for b in range(blocks):
+            inside = min(block, N - b * block)
+            ax.add_patch(Rectangle((b * block, head + 0.1), inside, 0.8, facecolor=DIAGONAL, edgecolor="white"))
+            ax.text(b * block + inside / 2, head + 0.5, f"({head}, {b})", ha="center", va="center", color="white")
+        ax.add_patch(
+            Rectangle((N, head + 0.1), masked, 0.8, facecolor="white", edgecolor=NEUTRAL, hatch="///", linewidth=0.5)
+        )
+    ax.set(xlim=(-0.5, blocks * block + 0.5), ylim=(heads, 0), xlabel="token", ylabel="head")
+    ax.set_xticks([*range(0, N, block), N])
+    ax.set_yticks([h + 0.5 for h in range(heads)], [str(h) for h in range(heads)])
+    ax.tick_params(axis="y", length=0)
+    ax.spines[:].set_visible(False)
+    picture.legend(
+        handles=[
+            Patch(color=DIAGONAL, label="program (head, block)"),
+            Patch(facecolor="white", edgecolor=NEUTRAL, hatch="///", label="masked out"),
+        ],
+        loc="outside lower center",
+        ncols=2,
+    )
     return picture

@@ -1,13 +1,12 @@
 """Sequence mixers as matrices: one token a row, one token a column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from ._picture import Picture
-from ._style import MAGNITUDES, OUTPUT, SIGNED, STATE, styled
+from .picture import MAGNITUDES, OFF_DIAGONAL, OUTPUT, SIGNED, STATE, Picture, styled
 
 
 def lower_triangle(M: np.ndarray) -> np.ndarray:
@@ -109,4 +108,75 @@ def mask_times_gram(L: np.ndarray, gram: np.ndarray, *, title: str) -> Picture:
         picture.subplots(1, 3), (L, gram, M), ("decay mask L", "∘   scores C Bᵀ", "=   matrix M"), strict=True
     ):
         draw_matrix(ax, matrix, name)
+    return picture
+
+
+@styled
+def sparse_and_dense(sparse: np.ndarray, dense: np.ndarray, *, title: str) -> Picture:
+    """A lower-triangular matrix (N, N) and its inverse, in one scale, with the entries that are zero left white."""
+    filled = [int(np.count_nonzero(M)) for M in (sparse, dense)]
+    picture = Picture(
+        title,
+        f"Left, a {len(sparse)} × {len(sparse)} matrix with {filled[0]} entries that are not zero, from "
+        f"{sparse.min():.2f} to {sparse.max():.2f}, on the diagonal and just below it; right, its inverse, with "
+        f"{filled[1]}, from {dense.min():.2f} to {dense.max():.2f}.",
+        size=(8.5, 3.8),
+    )
+    panels = picture.subplots(1, 2)
+    largest = max(np.abs(sparse).max(), np.abs(dense).max())
+    for ax, M, count, name in zip(panels, (sparse, dense), filled, ("I − diag(a) Z", "its inverse L"), strict=True):
+        image = ax.imshow(M, cmap=SIGNED, vmin=-largest, vmax=largest)
+        ax.set(title=f"{name}: {count} numbers", xlabel="written at token j", ylabel="read at token i")
+    picture.colorbar(image, ax=panels, shrink=0.8, label="entry")
+    return picture
+
+
+@styled
+def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
+    """For each named matrix the ranks (N, N) of its blocks: entry (i, j) for the rows from i on, columns up to j."""
+    largest = max(int(np.tril(r).max()) for r in ranks.values())
+    picture = Picture(
+        title,
+        "Rank of the block with upper right corner (i, j), as an image for each matrix: "
+        + "; ".join(
+            f"{name}, at most {np.tril(r).max()} where it lies on or below the diagonal and up to {r.max()} elsewhere"
+            for name, r in ranks.items()
+        )
+        + ".",
+        size=(9.0, 4.2),
+    )
+    panels = picture.in_rows(len(ranks))
+    for ax, (name, r) in zip(panels, ranks.items(), strict=True):
+        image = ax.imshow(r, cmap=MAGNITUDES, vmin=0, vmax=largest)
+        corners = np.arange(len(r) + 1) - 0.5
+        below = "below this line the block lies on or below the diagonal"
+        ax.step(corners, corners, where="pre", color=OFF_DIAGONAL, label=below)
+        ax.set(title=name, xlabel="last column j", ylabel="first row i")
+        ax.set(xlim=(-0.5, len(r) - 0.5), ylim=(len(r) - 0.5, -0.5))
+    picture.colorbar(image, ax=panels, label="rank of M[i:, :j+1]", shrink=0.8, extend="max")
+    handles, labels = panels[0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside lower center")
+    return picture
+
+
+@styled
+def family_portrait(kernels: Mapping[str, np.ndarray], *, title: str) -> Picture:
+    """The matrices (N, N) of several mixers on the same tokens, all in one scale of signed values."""
+    largest = max(np.abs(M).max() for M in kernels.values())
+    columns = 4
+    picture = Picture(
+        title,
+        "Matrices of several mixers on the same tokens, rows read and columns written: "
+        + "; ".join(
+            f"{name}, {(np.abs(M) > 0.01).sum()} entries above 0.01, from {M.min():z.2f} to {M.max():z.2f}"
+            for name, M in kernels.items()
+        )
+        + ".",
+        size=(9.6, 2.7 * -(-len(kernels) // columns)),
+    )
+    axes = picture.in_rows(len(kernels), columns)
+    for ax, (name, M) in zip(axes, kernels.items(), strict=True):
+        image = ax.imshow(np.where(np.tri(len(M)) > 0, M, np.nan), cmap=SIGNED, vmin=-largest, vmax=largest)
+        ax.set(title=name, xlabel="written at j", ylabel="read at i")
+    picture.colorbar(image, ax=axes, shrink=0.6, label="entry of M")
     return picture

@@ -1,11 +1,10 @@
-"""What floating point does to a decay: generators that leave its range, differences that lose its digits."""
+"""Errors: what floating point does to a decay, random features to softmax, and an overfull memory to recall."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ._picture import Picture
-from ._style import DIAGONAL, NEUTRAL, STATE, styled
+from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, ends, lines_over_sizes, log2_axis, styled
 
 
 @styled
@@ -41,17 +40,58 @@ def error_growth(lengths: Sequence[int], errors: Mapping[str, Sequence[float]], 
     """Largest errors against the number of tokens, a line for each of two ways to compute the same."""
     picture = Picture(
         title,
-        f"Largest error of the decay mask against the number of tokens from {lengths[0]} to {lengths[-1]}, both axes "
-        "logarithmic: " + "; ".join(f"{name}, from {e[0]:.0e} to {e[-1]:.0e}" for name, e in errors.items()) + ".",
+        f"Largest error of the decay mask against the number of tokens {ends(lengths)}, both axes logarithmic: "
+        + "; ".join(f"{name}, {ends(e, '.0e')}" for name, e in errors.items())
+        + ".",
         size=(7.5, 3.8),
     )
     ax = picture.subplots()
-    for (name, error), color, marker in zip(errors.items(), (NEUTRAL, DIAGONAL), "os", strict=True):
-        ax.plot(lengths, error, marker + "-", color=color, label=name)
+    lines_over_sizes(ax, lengths, errors, (NEUTRAL, DIAGONAL))
     ax.axhline(float(np.finfo(np.float32).eps), linestyle=":", color="black", label="spacing of float32 numbers at 1")
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
-    ax.set(xlabel="tokens N", ylabel="largest error of L")
-    ax.set_xticks(lengths, [str(N) for N in lengths])
+    ax.set(xlabel="tokens N", ylabel="largest error of L", yscale="log")
     ax.legend()
+    return picture
+
+
+@styled
+def random_feature_error(n_features: np.ndarray, errors: Mapping[str, np.ndarray], *, title: str) -> Picture:
+    """Relative errors against the number of features, a line and its fitted slope for each of two names."""
+    slopes = {name: np.polyfit(np.log(n_features), np.log(error), 1)[0] for name, error in errors.items()}
+    picture = Picture(
+        title,
+        f"Relative error against the number of random features {ends(n_features)}, both axes logarithmic: "
+        + "; ".join(f"{name}, {ends(e, '.2f')}, slope {slopes[name]:.2f}" for name, e in errors.items())
+        + ".",
+        size=(7.5, 3.8),
+    )
+    ax = picture.subplots()
+    for (name, error), marker in zip(errors.items(), "os", strict=True):
+        ax.plot(n_features, error, marker + "-", color=STATE, label=f"{name}: slope {slopes[name]:.2f}")
+        ax.plot(n_features, error[0] * np.sqrt(n_features[0] / n_features), ":", color=NEUTRAL)
+    ax.plot([], ":", color=NEUTRAL, label="slope −1/2")
+    log2_axis(ax, n_features.tolist())
+    ax.set(xlabel="random features", ylabel="relative error of the weights", yscale="log")
+    ax.legend()
+    return picture
+
+
+@styled
+def recall_error(n_keys: Sequence[int], d_k: int, errors: Mapping[str, np.ndarray], *, title: str) -> Picture:
+    """Relative errors of recall against the number of keys in use, a line for each of three names."""
+    picture = Picture(
+        title,
+        f"Relative error of the recalled values against the number of keys in use, {ends(n_keys)}, "
+        f"with keys of {d_k} numbers: "
+        + "; ".join(f"{name} goes {ends(error, '.2f')}" for name, error in errors.items())
+        + ". An error of 1 is as bad as recalling nothing.",
+        size=(7.5, 3.8),
+    )
+    ax = picture.subplots()
+    for (name, error), color, marker in zip(errors.items(), (NEUTRAL, OFF_DIAGONAL, STATE), "^so", strict=True):
+        ax.plot(n_keys, error, marker + "-", color=color, label=name)
+    ax.axhline(1, linestyle=":", color="black", linewidth=1)
+    ax.axvline(d_k, linestyle=":", color="black", linewidth=1)
+    ax.text(d_k, ax.get_ylim()[1], " numbers in a key", va="top")
+    ax.set(xlabel="keys in use (each written twice)", ylabel="error / size of the values", ylim=(0, None))
+    ax.legend(loc="upper left")
     return picture

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ._picture import Picture
-from ._style import ATTENTION, DIAGONAL, OFF_DIAGONAL, OUTPUT, STATE, styled
+from .picture import ATTENTION, DIAGONAL, OFF_DIAGONAL, OUTPUT, STATE, Picture, styled
 
 COLORS = (DIAGONAL, STATE, OFF_DIAGONAL, OUTPUT, ATTENTION)
 
@@ -30,7 +29,7 @@ def timeline(lines: Mapping[str, Sequence[tuple[str, str]]], *, title: str) -> P
         title,
         f"{len(everything)} architectures by the month of their first arXiv paper, from {everything[0][1]} to "
         f"{everything[-1][1]}. {told}.",
-        size=(9.6, 1.1 + 0.95 * len(lines)),
+        size=(9.6, 1.1 + 0.68 * len(lines)),
     )
     ax = picture.subplots()
     for row, ((_, papers), color) in enumerate(zip(lines.items(), COLORS, strict=False)):
@@ -48,9 +47,9 @@ def timeline(lines: Mapping[str, Sequence[tuple[str, str]]], *, title: str) -> P
                 va="top" if k % 2 else "bottom",
             )
     ax.set_yticks(range(len(lines)), list(lines))
-    first, last = int(everything[0][0]), int(everything[-1][0]) + 1
-    ax.set(xlim=(first - 0.1, last + 0.1), ylim=(len(lines) - 0.4, -0.6), xlabel="year", ylabel="line of descent")
-    ax.set_xticks(range(first, last + 1))
+    first, last = everything[0][0], everything[-1][0]
+    ax.set(xlim=(first - 0.6, last + 0.6), ylim=(len(lines) - 0.4, -0.6), xlabel="year", ylabel="line of descent")
+    ax.set_xticks(range(int(first), int(last) + 1))
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     return picture

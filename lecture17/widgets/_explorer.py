@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import traitlets
 
-from lecture17.figures._live import LivePicture
+from lecture17.figures.picture import LivePicture
 
 from ._front import Front
 

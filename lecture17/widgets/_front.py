@@ -10,7 +10,7 @@ import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
-from lecture17.figures._picture import CSS_DPI, Picture
+from lecture17.figures.picture import CSS_DPI, Picture
 
 # A cell shows a widget as two outputs: a still, and the widget itself. The page shows the widget while it is alive, and
 # otherwise the still: after a night without a kernel the widget alone would be "Error displaying widget".

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from lecture17.figures._style import NEUTRAL, OFF_DIAGONAL, STATE, styled
+from lecture17.figures.picture import NEUTRAL, OFF_DIAGONAL, STATE, styled
 from lecture17.flops import FLOPS, carried, flops, held
 
 from ._explorer import Control, Explorer, Scene

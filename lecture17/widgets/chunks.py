@@ -15,7 +15,7 @@ import traitlets
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lecture17.figures._style import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, styled
+from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, styled
 from lecture17.flops import flops, held
 
 from ._explorer import Control, Explorer, Scene

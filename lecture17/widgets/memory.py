@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from matplotlib.axes import Axes
 
-from lecture17.figures._style import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, styled
+from lecture17.figures.picture import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, styled
 
 from ._explorer import Control, Explorer, Scene
 

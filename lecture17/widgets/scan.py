@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from matplotlib.axes import Axes
 
-from lecture17.figures._style import DIAGONAL, MAGNITUDES, OFF_DIAGONAL, OUTPUT, styled
+from lecture17.figures.picture import DIAGONAL, MAGNITUDES, OFF_DIAGONAL, OUTPUT, styled
 from lecture17.reference import scan2d
 
 from ._explorer import Control, Explorer, Scene

@@ -14,7 +14,7 @@ import traitlets
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch, Rectangle
 
-from lecture17.figures._style import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, SIGNED, STATE, styled
+from lecture17.figures.picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, SIGNED, STATE, styled
 from lecture17.reference import attention
 
 from ._explorer import Control, Explorer, Scene

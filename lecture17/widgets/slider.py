@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lecture17.figures.tour import Play, plateau_and_spike
+from lecture17.figures.states import Play, plateau_and_spike
 
 from ._front import Front
 

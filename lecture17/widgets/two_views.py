@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from lecture17.figures._style import DIAGONAL, NEUTRAL, OUTPUT, SIGNED, STATE, styled
+from lecture17.figures.picture import DIAGONAL, NEUTRAL, OUTPUT, SIGNED, STATE, styled
 
 from ._explorer import Control, Explorer, Scene
 from ._mixers import MIXERS, Sequence

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lecture17.experiments.data import cifar10, lra_listops, standard_library, wikitext103
-from lecture17.experiments.listops import value
+from lecture17.experiments.tasks import listops_value
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_arenas_listops_files_hold_expressions_and_their_values(tmp_path: Pa
     path.write_text("Source\tTarget\n( ( ( [MAX ( ( ( [MIN 3 ) 8 ) ] ) ) 5 ) ] )\t5\n( ( ( [SM 7 ) 8 ) ] )\t5\n")
     rows = lra_listops(path)
     assert rows[0] == (["[MAX", "[MIN", "3", "8", "]", "5", "]"], 5)
-    assert all(value(words) == target for words, target in rows)
+    assert all(listops_value(words) == target for words, target in rows)
     path.write_text("a\tb\n1\t2\n")
     with pytest.raises(ValueError, match="expected columns Source and Target"):
         lra_listops(path)

@@ -14,13 +14,11 @@ import psutil
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from lecture17 import experiments
-from lecture17.experiments.progress import Progress
-from lecture17.experiments.runs import in_processes
-from lecture17.experiments.stopping import StopButton
 from lecture17.experiments.tasks import Batch
-from lecture17.experiments.train import Schedule, train
+from lecture17.experiments.training import Schedule, StopButton, in_processes, train
 
 TASK = experiments.ModCounter(3)
 STEPS = 120
@@ -225,7 +223,7 @@ def test_the_stop_button_ends_all_trainings_and_they_can_be_resumed(
     schedule = Schedule(steps=150, lengths=(4, 8), batch=4)
     trainings = [experiments.Training(name, task, made, schedule) for name in ("a", "b")]
 
-    def press(progress: Progress, done: int) -> None:
+    def press(bar: tqdm, done: int) -> None:
         if done > 20:
             for process in psutil.Process().children():  # Jupyter's button reaches them all
                 process.send_signal(signal.SIGINT)
@@ -234,7 +232,7 @@ def test_the_stop_button_ends_all_trainings_and_they_can_be_resumed(
 
     whole = experiments.run(trainings, [0, 1], [8])
     assert "stopped" not in whole.table()
-    monkeypatch.setattr(Progress, "show", press)
+    monkeypatch.setattr(tqdm, "update", press)
     stopped = experiments.run(trainings, [0, 1], [8], checkpoints=tmp_path)
     done = [len(o.losses) for o in stopped.outcomes["a"]]
     assert len(done) == 2

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from lecture17.course.notebooks import read
 from lecture17.experiments import Schedule, language
-from lecture17.experiments.byte_mixers import MIXERS, RWKV7Block
 from lecture17.experiments.data import Bytes, Text
-from lecture17.experiments.language import KINDS, Curve
+from lecture17.experiments.language import KINDS, MIXERS, Curve, RWKV7Block
 from lecture17.layers._mixer import Mixer
 from lecture17.ops import rwkv7
 from tests.conftest import ROOT

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lecture17.experiments.mixers import DeltaRule, Rotation, ScalarDecay, delta_rule, rotation, scalar_decay
+from lecture17.experiments.networks import DeltaRule, Rotation, ScalarDecay, delta_rule, rotation, scalar_decay
 from lecture17.reference import delta_rule as reference_delta
 from lecture17.reference import mamba3 as reference_mamba3
 from lecture17.reference import ssd as reference_ssd
@@ -134,7 +134,7 @@ def test_every_parameter_has_a_gradient(name: str) -> None:
 
 def test_gates_keep_to_the_range_they_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     """What reaches the recurrences, for inputs large enough to saturate."""
-    from lecture17.experiments import mixers
+    from lecture17.experiments import networks
 
     seen: dict[str, Tensor] = {}
     for function in ("scalar_decay", "rotation", "delta_rule"):
@@ -143,7 +143,7 @@ def test_gates_keep_to_the_range_they_promise(monkeypatch: pytest.MonkeyPatch) -
             seen[name], seen["k"] = gate, k
             return q.new_zeros(*q.shape[:3], v.shape[-1])
 
-        monkeypatch.setattr(mixers, function, record)
+        monkeypatch.setattr(networks, function, record)
     x = 3 * torch.randn(4, 50, 8, generator=torch.Generator().manual_seed(0))
     expected = {
         "scalar in (0, 1)": ("scalar_decay", 0, 1),

@@ -1,6 +1,8 @@
 """Training: the same bits for the same seed, in any process; schedules; a short run learns; results and their table."""
 
+import re
 import runpy
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,9 @@ import torch
 from lecture17 import experiments
 from lecture17.course.notebooks import read
 from lecture17.experiments import settings
-from lecture17.experiments.progress import Progress
 from lecture17.experiments.runs import LAST, Outcome, Results, once
 from lecture17.experiments.tasks import IGNORE
-from lecture17.experiments.train import accuracy
+from lecture17.experiments.training import accuracy, progress_bar
 from tests.conftest import ROOT
 
 PARITY = experiments.ModCounter(2)
@@ -139,20 +140,20 @@ def test_the_table_gives_mean_lowest_and_highest_over_the_seeds() -> None:
 
 
 def test_a_bar_says_how_far_it_is_and_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("lecture17.experiments.progress.time.monotonic", lambda: now[0])
-    bar = Progress(200, "200 steps")
     lines: list[str] = []
-    monkeypatch.setattr(bar, "_write", lines.append)
-    with bar:
+    notebook = types.SimpleNamespace(update=lambda data, raw: lines.append(data["text/plain"]))
+    monkeypatch.setattr("IPython.get_ipython", lambda: types.SimpleNamespace(kernel=None))
+    monkeypatch.setattr("IPython.display.display", lambda *args, **options: notebook)
+    now = [100.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    with progress_bar(200, "200 steps") as bar:
         now[0] += 60
-        bar.show(50)
-        bar.show(60)  # too soon
-    assert lines == [
-        "200 steps  " + 30 * "░" + "   0%, starting",
-        "200 steps  " + 8 * "█" + 22 * "░" + "  25%, 3:00 left",
-        "200 steps: done",
-    ]
+        bar.update(50)
+        bar.update(10)  # too soon
+    assert len(lines) == 3
+    assert re.fullmatch(r"200 steps:   0%\|\s+\| 0/200 .*", lines[0])
+    assert re.fullmatch(r"200 steps:  25%\|█+.?\s+\| 50/200 \[01:00<03:00,.*", lines[1])
+    assert re.fullmatch(r"200 steps:  30%\|█+.?\s+\| 60/200 \[01:00<.*", lines[2]), "what it leaves: how far it came"
 
 
 @pytest.mark.parametrize(("value", "full"), [("1", True), ("0", False), (None, False)])

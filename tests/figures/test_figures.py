@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from lecture17 import figures
-from lecture17.figures._picture import Picture
+from lecture17.figures.picture import Picture
 from lecture17.reference import ssd
 
 TITLE = "A title that says the message of this picture in one whole sentence"
@@ -199,7 +199,8 @@ def receptive_fields(seed: int) -> Picture:
 def against_control(seed: int) -> Picture:
     accuracies = {f"kind number {i}": np.array([0.9, 0.92, 0.93 + seed / 100]) - i / 50 for i in range(5)}
     intervals = {"kind number 0": (0.01, 0.05), "kind number 4": (-0.06, 0.01)}
-    return figures.against_control(accuracies, intervals, ("a linear classifier", 0.88), title=TITLE)
+    controls = {"kind number 4": "kind number 1"}
+    return figures.against_control(accuracies, intervals, ("a linear classifier", 0.88), controls=controls, title=TITLE)
 
 
 def above_levels(seed: int) -> Picture:

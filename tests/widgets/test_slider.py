@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from lecture17.figures.tour import Play, plateau_and_spike
+from lecture17.figures.states import Play, plateau_and_spike
 from lecture17.reference import retention
 from lecture17.widgets import _front
 from lecture17.widgets._front import somebody_watches

@@ -33,25 +33,25 @@ def slip(right: str, *changes: tuple[str, str]) -> Text:
 
 
 def launched(answer: Function, grid: tuple[int, ...], *args: Any, **constants: int) -> None:
-    """Run a kernel apart from this process. Raises NotImplementedError for an empty one, WrongForm where it fails."""
-    from lecture17.ops.kernels import apart
+    """Run a kernel outside this process. Raises NotImplementedError for an empty one, WrongForm where it fails."""
+    from lecture17 import triton_lab
 
     if not isinstance(answer, Text) and "raise NotImplementedError" in inspect.getsource(getattr(answer, "fn", answer)):
         raise NotImplementedError
     try:
-        apart.interpret(answer, grid, *args, **constants)
-    except apart.Refused as refused:
+        triton_lab.interpret(answer, grid, *args, **constants)
+    except triton_lab.Refused as refused:
         raise WrongForm(str(refused)) from None
 
 
 def compile_for_gpus(answer: Function, *args: Any, dots: int, **constants: int) -> None:
     """Raises WrongForm for a kernel that computes what it should and yet is not what a GPU needs."""
-    from lecture17.ops.kernels import apart
+    from lecture17 import triton_lab
 
     for sm in ARCHITECTURES:
         try:
-            row, texts = apart.compiled(answer, *args, sm=sm, **constants)
-        except apart.Refused as refused:
+            row, texts = triton_lab.compiled(answer, *args, sm=sm, **constants)
+        except triton_lab.Refused as refused:
             raise WrongForm(f"the numbers are right in the interpreter, but {refused}") from None
         if row.dots < dots:
             raise WrongForm("the numbers are right, but no tl.dot is in it: a GPU's tensor cores would stand idle")

@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ._tools import (
+from .tools import (
     contiguous,
     differentiable,
     dot,

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._tools import contiguous, differentiable, launch, load_row, load_state, store_row, store_state, tile
+from .tools import contiguous, differentiable, launch, load_row, load_state, store_row, store_state, tile
 
 
 @triton.jit

@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._tools import (
+from .tools import (
     contiguous,
     differentiable,
     dot,

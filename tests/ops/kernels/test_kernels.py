@@ -38,24 +38,26 @@ def test_on_a_gpu_kernels_compute_what_ops_do() -> None:
     + [(80, "float32", 64), (90, "bfloat16", 64)],
 )
 def test_every_kernel_fits_the_registers_and_the_chip(sm: int, dtype: str, d: int) -> None:
-    from lecture17.ops.kernels import report
+    from lecture17.triton_lab import compiler_report
 
-    rows = list(report.report(architectures=[sm], dtypes=[getattr(torch, dtype)], d_k=d, d_v=d))
+    rows = list(compiler_report.report(architectures=[sm], dtypes=[getattr(torch, dtype)], d_k=d, d_v=d))
     for row in rows:
         assert row.code > 1000, row
         # A100's products of float32 hold their factors in registers, where H100's read them from shared memory.
         assert row.spills <= (96 if (sm, dtype, row.kernel[:3]) == (80, "float32", "ssd") else 0), row
         assert 16 <= row.registers <= 255, row
-        assert row.shared <= report.SHARED_LIMIT[sm], row
+        assert row.shared <= compiler_report.SHARED_LIMIT[sm], row
         if row.dots and row.dtype == "bf16":
             assert row.mma > 0, row
     # RWKV-7's tokens come one after another: it has no matrix product that tensor cores could take.
-    products = {mixer: any(r.dots for r in rows if r.kernel.startswith(f"{mixer}.")) for mixer in report.MIXERS}
+    products = {
+        mixer: any(r.dots for r in rows if r.kernel.startswith(f"{mixer}.")) for mixer in compiler_report.MIXERS
+    }
     assert products == {"ssd": True, "gla": True, "rwkv7": False}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tensors on this machine's GPU run")
-def test_on_a_cpu_auto_is_torch_and_triton_names_the_mend() -> None:
+def test_on_a_cpu_auto_is_torch_and_triton_says_what_it_needs() -> None:
     x, B, C = torch.randn(3, 1, 20, 2, 16)
     args = (x, -torch.rand(1, 20, 2), B, C)
     for got, want in zip(ssd.chunkwise(*args), ssd.chunkwise(*args, backend="torch"), strict=True):

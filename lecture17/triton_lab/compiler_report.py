@@ -1,6 +1,6 @@
 """What the compiler makes of every kernel, for chips that need not be there: registers, spills, memory, products.
 
-    from lecture17.ops.kernels.report import report, table
+    from lecture17.triton_lab.compiler_report import report, table
     print(table(report()))
 
 The launches of a forward and a backward pass are noted instead of made, and each is compiled with Triton's own ptxas
@@ -22,7 +22,7 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ._tools import INTERPRETED, Launch, noted_launches
+from ..ops.kernels.tools import INTERPRETED, Launch, noted_launches
 
 MIXERS = ("ssd", "gla", "rwkv7")
 SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may have on A100 and H100
@@ -58,7 +58,7 @@ def _numbers(mixer: str, d_k: int, d_v: int, dtype: torch.dtype) -> tuple[list[T
 
 def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype) -> list[Launch]:
     """All that a forward and a backward pass of the mixer would launch."""
-    kernels = import_module(f"{__package__}.{mixer}")
+    kernels = import_module(f"lecture17.ops.kernels.{mixer}")
     args, state = _numbers(mixer, d_k, d_v, dtype)
     with noted_launches() as noted:
         y, _ = kernels.chunkwise(*args, state, chunk_size)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from lecture17.ops.kernels import MISSING, apart
+from lecture17.triton_lab import processes
+from lecture17.triton_lab.processes import MISSING
 
 pytest.importorskip("triton", reason="Triton is not installed: it is made for Linux")
 import triton
@@ -94,16 +95,16 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
 
 def test_arrays_and_tensors_are_changed_in_place_and_helpers_travel_along() -> None:
     x, y = arrays()
-    apart.interpret(halve, (3,), x, y, L=16)
+    processes.interpret(halve, (3,), x, y, L=16)
     assert np.array_equal(y, x / 2)
     given, result = torch.arange(37.0), torch.empty(37)
-    apart.interpret(halve, (3,), given, result, L=16)
+    processes.interpret(halve, (3,), given, result, L=16)
     assert torch.equal(result, given / 2)
 
 
 def test_what_a_mask_leaves_out_without_other_is_nan() -> None:
     x, y = arrays()
-    apart.interpret(undefined, (1,), x, y, L=16)
+    processes.interpret(undefined, (1,), x, y, L=16)
     assert np.array_equal(y[:3], x[:3])
     assert np.isnan(y[3:]).all()
 
@@ -119,22 +120,22 @@ def test_what_a_mask_leaves_out_without_other_is_nan() -> None:
     ids=["store", "load", "tile", "no kernel"],
 )
 def test_the_interpreter_refuses_with_a_reason(kernel: Any, message: str) -> None:
-    with pytest.raises(apart.Refused, match=message):
-        apart.interpret(kernel, (3,), *arrays(), L=16)
+    with pytest.raises(processes.Refused, match=message):
+        processes.interpret(kernel, (3,), *arrays(), L=16)
 
 
 @pytest.mark.parametrize(("kernel", "what"), [(endless, "did not end within 1 seconds"), (crash, "ended its process")])
 def test_a_kernel_that_costs_its_process_is_told_and_not_tried_again(
     kernel: Any, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(apart.SECONDS, "interpreter", 1.0)
+    monkeypatch.setitem(processes.SECONDS, "interpreter", 1.0)
     for _ in range(2):
-        with pytest.raises(apart.Refused, match=what):
-            apart.interpret(kernel, (1,), *arrays(), L=16)
-        monkeypatch.setattr(apart, "_ask", lambda *_: pytest.fail("asked again"))
+        with pytest.raises(processes.Refused, match=what):
+            processes.interpret(kernel, (1,), *arrays(), L=16)
+        monkeypatch.setattr(processes, "_ask", lambda *_: pytest.fail("asked again"))
     monkeypatch.undo()
     x, y = arrays()
-    apart.interpret(halve, (3,), x, y, L=16)
+    processes.interpret(halve, (3,), x, y, L=16)
     assert np.array_equal(y, x / 2)
 
 
@@ -149,13 +150,13 @@ def test_a_kernel_that_costs_its_process_is_told_and_not_tried_again(
     ids=["tile", "break", "dot", "python"],
 )
 def test_the_compiler_refuses_with_its_reason_in_plain_words(kernel: Any, message: str) -> None:
-    with pytest.raises(apart.Refused, match=rf"a GPU's compiler refuses the kernel.*{message}"):
-        apart.compiled(kernel, *arrays(), L=16)
+    with pytest.raises(processes.Refused, match=rf"a GPU's compiler refuses the kernel.*{message}"):
+        processes.compiled(kernel, *arrays(), L=16)
 
 
 @pytest.mark.parametrize("sm", [80, 90])
 def test_a_kernel_is_compiled_for_the_chip_that_was_asked_for(sm: int) -> None:
-    row, text = apart.compiled(halve, *arrays(), sm=sm, L=16)
+    row, text = processes.compiled(halve, *arrays(), sm=sm, L=16)
     assert (row.sm, row.spills, row.dots) == (sm, 0, 0)
     assert row.registers > 0
     assert f".target sm_{sm}" in text["ptx"]
@@ -165,13 +166,13 @@ def test_a_kernel_is_compiled_for_the_chip_that_was_asked_for(sm: int) -> None:
 def test_a_home_that_cannot_be_written_to_does_not_stop_the_compiler(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(apart, "_running", {})
+    monkeypatch.setattr(processes, "_running", {})
     monkeypatch.setenv("TRITON_CACHE_DIR", "/proc/1/cache")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    row, _ = apart.compiled(halve, *arrays(), L=64)
+    row, _ = processes.compiled(halve, *arrays(), L=64)
     assert row.code > 0
     assert list((tmp_path / "triton").iterdir())
-    for process in apart._running.values():
+    for process in processes._running.values():
         process.end()
 
 
@@ -182,7 +183,7 @@ def in_a_notebook(code: str, **environment: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
-IMPORT = "from lecture17.ops.kernels.interpreted import tl, triton\n"
+IMPORT = "from lecture17.triton_lab.interpreter import tl, triton\n"
 
 
 def test_in_a_notebook_triton_is_an_interpreter() -> None:
@@ -203,7 +204,7 @@ def test_without_triton_the_first_cell_says_how_to_get_it() -> None:
 
 def test_without_triton_a_check_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     find: Callable[[str], Any] = lambda name: None  # noqa: E731
-    monkeypatch.setattr(apart, "find_spec", find)
-    monkeypatch.setattr(apart, "_running", {})
-    with pytest.raises(apart.Refused, match="Triton is not installed"):
-        apart.interpret(halve, (1,), *arrays(), L=32)
+    monkeypatch.setattr(processes, "find_spec", find)
+    monkeypatch.setattr(processes, "_running", {})
+    with pytest.raises(processes.Refused, match="Triton is not installed"):
+        processes.interpret(halve, (1,), *arrays(), L=32)

@@ -1,4 +1,4 @@
-"""The other end of `apart`: `python -m lecture17.ops.kernels._worker DESCRIPTOR` answers requests until nobody asks.
+"""The other end of `processes`: `python -m lecture17.triton_lab._worker DESCRIPTOR` answers requests until nobody asks.
 
 A request is pickled: (source, grid, args, constants) in an interpreter, (source, sm, args, constants) or the options of
 `report` in a compiler. The answer is what came of it, or a str that says why nothing did.
@@ -22,8 +22,8 @@ import triton.language as tl
 from torch import Tensor
 from triton.compiler.errors import CompilationError
 
-from . import report
-from ._tools import INTERPRETED
+from ..ops.kernels.tools import INTERPRETED
+from . import compiler_report
 
 FILE = "<kernel>"
 GAP = 1 << 16  # bytes between two arguments, so that a wrong address does not happen to be a right one of another
@@ -144,8 +144,8 @@ def compile_kernel(source: str, sm: int, args: tuple[Any, ...], constants: dict[
         kernel = define(source)
         tensors = tuple(torch.as_tensor(a) if isinstance(a, np.ndarray) else a for a in args)
         launch = kernel, tensors, constants
-        made = report.machine_code(launch, sm)
-        return report.measured(launch, made, sm), {stage: made.asm[stage] for stage in ("ttir", "ptx")}
+        made = compiler_report.machine_code(launch, sm)
+        return compiler_report.measured(launch, made, sm), {stage: made.asm[stage] for stage in ("ttir", "ptx")}
     except Exception as error:
         return refusal(error)
 
@@ -182,7 +182,7 @@ def main() -> None:
             return
         signal.alarm(600 if isinstance(request, dict) else 60)  # the last resort, if nobody is left to end it
         if isinstance(request, dict):
-            answer: Any = list(report.report(**request))
+            answer: Any = list(compiler_report.report(**request))
         else:
             answer = (interpret if INTERPRETED else compile_kernel)(*request)
         signal.alarm(0)

@@ -1,16 +1,16 @@
 """Triton as an interpreter, for a notebook on any machine. Introduced in 04b_triton.
 
-    from lecture17.ops.kernels.interpreted import tl, triton
+    from lecture17.triton_lab.interpreter import tl, triton
 
 must come before Triton is loaded in another way: whether `@triton.jit` makes something that is interpreted or compiled
-is settled then. Raises ImportError, with the mend, where Triton is not installed.
+is settled then. Raises ImportError, with the fix, where Triton is not installed.
 """
 
 import importlib
 import os
 import sys
 
-from . import MISSING
+from .processes import MISSING
 
 if "triton" not in sys.modules:
     os.environ["TRITON_INTERPRET"] = "1"

@@ -16,7 +16,11 @@ from importlib.util import find_spec
 from multiprocessing import Pipe
 from typing import Any
 
-from . import MISSING
+MISSING = (
+    "Triton is not installed. It is made for Linux: there, run `make lab` again, or `pip install -c constraints.txt "
+    "-e .` in the course's folder. On macOS and Windows, open the folder in its development container (.devcontainer, "
+    "with Docker), or on Windows in WSL. Without it, read on with the stored outputs; all other parts run as they are."
+)
 
 SECONDS = {"interpreter": 5.0, "compiler": 30.0}  # that one launch, or one compilation, may take
 STARTING = 120.0  # that a process may take to load Triton
@@ -83,14 +87,15 @@ def interpret(kernel: Any, grid: tuple[int, ...], *args: Any, **constants: Any) 
 def compiled(kernel: Any, *args: Any, sm: int = 90, **constants: Any) -> tuple[Any, dict[str, str]]:
     """What a GPU of architecture `sm` (80 is A100, 90 H100) would be given for a launch with these arguments.
 
-    Returns a `report.Row` and the kernel as text by stage: "ttir" and "ptx". Raises Refused where the compiler does.
+    Returns a `compiler_report.Row` and the kernel as text by stage: "ttir" and "ptx". Raises Refused where the compiler
+    refuses.
     """
     source = source_of(kernel)
     return _answer("compiler", source, pickle.dumps((source, sm, args, constants)))
 
 
 def report(seconds: float = 600.0, **options: Any) -> list[Any]:
-    """The rows of `lecture17.ops.kernels.report.report`, from a process that compiles."""
+    """The rows of `compiler_report.report`, from a process that compiles."""
     return pickle.loads(_ask("compiler", pickle.dumps(options), seconds))
 
 

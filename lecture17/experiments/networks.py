@@ -1,29 +1,42 @@
-"""Small mixers that differ in one thing only: the transition of their state. Introduced in 03d_expressivity.
+"""Small networks whose mixers differ in one thing only: the transition of their state. Introduced in 03d_expressivity.
 
-Each is trained in its parallel form, a matrix over all pairs of tokens. There is no convolution, which would let a
-layer see more than one token at once, and nothing decays unless it says so.
+Each mixer is trained in its parallel form, a matrix over all pairs of tokens. Nothing decays unless it says so, and
+there is no convolution, which would let a layer see more than one token at once, except where `Convolved` adds one.
 
-    ScalarDecay    S_t = a_t S_{t-1} + k_t v_tᵀ,    a_t in (0, 1) or (-1, 1)
-    Rotation       S_t = R(θ_t) S_{t-1} + k_t v_tᵀ,    every pair of the state's rows turned by its own angle
-    DeltaRule      S_t = (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    once or several times a token
-    all:           y_t = W_o RMSNorm(q_t S_t),    per head; the modules map x: (batch, time, d_model) to the same shape
+    LinearAttention    S_t = S_{t-1} + k_t v_tᵀ
+    ScalarDecay        S_t = a_t S_{t-1} + k_t v_tᵀ,    a_t in (0, 1) or (-1, 1)
+    Rotation           S_t = R(θ_t) S_{t-1} + k_t v_tᵀ,    every pair of the state's rows turned by its own angle
+    DeltaRule          S_t = (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    once or several times a token
+    all                y_t = W_o RMSNorm(q_t S_t),    per head, from x: (batch, time, d_model) to the same shape
+    Convolved(d_model, ScalarDecay, width=2, …)    its own convolution on each of the queries, keys and values
 
-The functions below take q, k: (batch, heads, time, d_state) and v: (batch, heads, time, d_v).
+A recall task needs the convolution: a fact is two tokens, and a layer that writes one token at a time cannot bind the
+value to its key unless something shows it both. The functions below take q, k: (batch, heads, time, d_state) and v:
+(batch, heads, time, d_v).
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..layers._mixer import rotate
+from ..models import Block
 from ..ops._validation import shapes_checked
+from .tasks import Task
 
 Keys = Float[Tensor, "batch heads time d_state"]
 Values = Float[Tensor, "batch heads time d_v"]
 
+Recipe = Callable[[], nn.Module]
+Model = TypeVar("Model", bound=nn.Module)
+
+MLP_RATIO = 2
 GATE_STD = 0.5  # first weights of the gates: large, so that some head tells the tokens apart from the start
 
 
@@ -131,3 +144,103 @@ class DeltaRule(_Heads):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
         return delta_rule(q, F.normalize(k, dim=-1), v, self.beta_max * torch.sigmoid(gate[..., 0]))
+
+
+class CausalConv(nn.Conv1d):
+    """y_t = b + w_0 ∘ x_t + w_1 ∘ x_{t-1} + … over the last `width` tokens, (batch, time, channels) to the same."""
+
+    def __init__(self, channels: int, width: int):
+        super().__init__(channels, channels, width, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x.transpose(1, 2), (self.kernel_size[0] - 1, 0))).transpose(1, 2)
+
+
+class Softmax(_Heads):
+    """Causal softmax attention with the projections, heads and norm that the other small mixers have."""
+
+    def __init__(self, d_model: int, n_heads: int):
+        super().__init__(d_model, n_heads, d_model // n_heads, gates=1)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
+class LinearAttention(_Heads):
+    """Causal linear attention, S_t = S_{t-1} + k_t v_tᵀ: nothing decays and nothing is removed."""
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int):
+        super().__init__(d_model, n_heads, d_state, gates=1)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        return (q @ k.mT).tril() @ v
+
+
+class Convolved(nn.Module):
+    """A mixer whose queries, keys and values each pass a convolution of `width` tokens first."""
+
+    def __init__(self, d_model: int, inner: Callable[..., _Heads], width: int, **options: Any):
+        super().__init__()
+        self.mixer = inner(d_model, **options)
+        for name in ("q", "k", "v"):
+            linear = getattr(self.mixer, name)
+            setattr(self.mixer, name, nn.Sequential(linear, CausalConv(linear.out_features, width)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mixer(x)
+
+
+class Network(nn.Module):
+    """An embedding, blocks of mixer and MLP, a norm and a linear map to the classes.
+
+    positions: how many places have a learned vector of their own, which is added to the token's; 0 for none.
+    """
+
+    def __init__(
+        self,
+        n_tokens: int,
+        n_classes: int,
+        d_model: int,
+        mixer: Callable[[int], nn.Module],
+        layers: int,
+        positions: int,
+        mlp_ratio: int = MLP_RATIO,
+    ):
+        super().__init__()
+        self.embedding = nn.Embedding(n_tokens, d_model)
+        self.position = nn.Parameter(torch.randn(positions, d_model)) if positions else None
+        self.blocks = nn.Sequential(*(Block(mixer(d_model), d_model, mlp_ratio) for _ in range(layers)))
+        self.norm = nn.RMSNorm(d_model)
+        self.head = nn.Linear(d_model, n_classes)
+
+    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time n_classes"]:
+        x = self.embedding(tokens)
+        if self.position is not None:
+            x = x + self.position[: tokens.shape[1]]
+        return self.head(self.norm(self.blocks(x)))
+
+
+def network(
+    task: Task,
+    mixer: Callable[..., nn.Module],
+    *,
+    d_model: int = 16,
+    layers: int = 1,
+    positions: int = 0,
+    mlp_ratio: int = MLP_RATIO,
+    **options: Any,
+) -> Recipe:
+    """A recipe for a `Network` for `task`: call it to make one. `options` are the mixer's.
+
+    A recipe and not a network, so that each training makes its own from its own seed, in its own process.
+    """
+    made = partial(mixer, **options)
+    sizes = {"layers": layers, "positions": positions, "mlp_ratio": mlp_ratio}
+    return partial(Network, task.n_tokens, task.n_classes, d_model, made, **sizes)
+
+
+def seeded(recipe: Callable[[], Model], seed: int) -> Model:
+    """`recipe()` with the initial values of this seed; the caller's random numbers are left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return recipe()

@@ -7,21 +7,36 @@ resumed ends with the same bits as one that was not.
 """
 
 import os
-from collections.abc import Callable
+import signal
+import sys
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import tqdm
 
-from .stopping import StopButton
 from .tasks import IGNORE, Batch, Task
 
 _TRAIN, _TEST = 0, 1  # first entry of a seed, so that no test sequence is one that was trained on
 _PAIRS = 2**20  # tokens × tokens × batch that a test holds in memory at once
 _SAVE_EVERY = 50  # steps
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Result = TypeVar("_Result")
+OnStep = Callable[[int], bool | None]
+
+_steps_done: Any = None  # a counter and a flag that all processes share; set in each by _begin
+_stop: Any = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +69,44 @@ class Schedule:
         return self.lr * min((step + 1) / self.warmup, 1.0) * decay
 
 
+class StopButton:
+    """Jupyter's ■ (Interrupt) or Ctrl-C, heard between two steps: `asked` becomes True, and what was learned is kept.
+
+    with StopButton() as button:
+        while not button.asked: ...
+
+    A second one raises KeyboardInterrupt at once, as it would without this. Where interrupts do not arrive (another
+    thread than the main one) or somebody else already listens to them, `asked` stays False.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> "StopButton":
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
 def train(
     model: nn.Module,
     task: Task,
     schedule: Schedule,
     seed: int,
-    on_step: Callable[[int], bool | None] = lambda step: None,
+    on_step: OnStep = lambda step: None,
     checkpoint: Path | None = None,
 ) -> np.ndarray:
     """Train `model` in place; returns the loss of each step done, fewer than `schedule.steps` if it was stopped.
@@ -145,3 +192,101 @@ def accuracy(model: nn.Module, task: Task, length: int, sequences: int) -> np.nd
     guesses = [model(part).argmax(-1) for part in torch.from_numpy(tokens).split(size)]
     right = torch.cat(guesses).numpy() == labels
     return right[labels != IGNORE].reshape(sequences, -1).mean(0)
+
+
+class _NotebookLine:
+    """A file that shows what tqdm writes to it as one line of a notebook's output, rewritten in place.
+
+    tqdm's own bar for notebooks is a widget, of which a notebook opened the next day shows an error alone.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self.output = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            self.output.update({"text/plain": line}, raw=True)
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool:
+        return True
+
+
+def progress_bar(total: int, what: str) -> tqdm:
+    """tqdm's bar in a notebook's output or a terminal; silent elsewhere."""
+    ipython = sys.modules.get("IPython")
+    in_notebook = hasattr(ipython and ipython.get_ipython(), "kernel")
+    return tqdm(total=total, desc=what, file=_NotebookLine() if in_notebook else None, disable=None, ncols=100)
+
+
+def train_all(
+    jobs: Mapping[str, Callable[..., _Result]], seeds: Sequence[int], steps: int, processes: int = 2
+) -> dict[str, list[_Result]]:
+    """Call every job with every seed, as job(seed=…, on_step=…), by `in_processes`; a result a seed for each name.
+
+    steps    of all jobs with one seed
+
+    After the stop button, what had not begun is missing.
+    """
+    every = {(name, seed): partial(job, seed=seed) for name, job in jobs.items() for seed in seeds}
+    total = len(seeds) * steps
+    done = in_processes(every, total, f"{len(every)} trainings, {total:,} steps", processes)
+    return {name: [done[name, seed] for seed in seeds if (name, seed) in done] for name in jobs}
+
+
+def in_processes(
+    jobs: Mapping[_Key, Callable[..., _Result]], total: int, what: str, processes: int = 2
+) -> dict[_Key, _Result]:
+    """Call every job as job(on_step=…) in processes of one thread each, with a bar that counts to `total` steps.
+
+    A job passes `on_step` on to `train`. When the stop button is pressed, on_step tells every running job to end, and
+    what has not begun is left out of the result.
+    """
+    context = get_context("spawn")
+    counter, stop = context.Value("q", 0), context.Value("b", 0)
+    workers = min(processes, os.cpu_count() or 1, len(jobs))
+    pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
+    with progress_bar(total, what) as bar, StopButton() as button:
+        try:
+            started = {key: pool.submit(_counted, job) for key, job in jobs.items()}
+            waiting: set[Future[_Result | None]] = set(started.values())
+            while waiting:
+                _, waiting = wait(waiting, timeout=0.2)
+                bar.update(counter.value - bar.n)
+                if button.asked:
+                    stop.value = 1
+                    waiting = {future for future in waiting if not future.cancel()}
+            results = {key: future.result() for key, future in started.items() if not future.cancelled()}
+            return {key: result for key, result in results.items() if result is not None}
+        finally:
+            stop.value = 1
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(counter: Any, stop: Any) -> None:
+    """What each process does first."""
+    global _steps_done, _stop
+    _steps_done, _stop = counter, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter's ■ reaches all processes; the first one tells the others
+    torch.set_num_threads(1)
+
+
+def _counted(job: Callable[..., _Result]) -> _Result | None:
+    """The job's result, or None if it was to stop before it began."""
+    if _stop.value:
+        return None
+    seen = 0
+
+    def count(step: int) -> bool:
+        nonlocal seen
+        with _steps_done.get_lock():
+            _steps_done.value += step - seen  # more than one after a checkpoint
+        seen = step
+        return bool(_stop.value)
+
+    return job(on_step=count)

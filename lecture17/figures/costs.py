@@ -1,0 +1,136 @@
+"""What mixers cost: FLOPs against the chunk size, time against length, and what grows with the context."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
+
+from .picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, ends, lines_over_sizes, styled
+
+# Okabe and Ito's colors without ATTENTION's, each twice with another marker and line.
+LOOKS = [
+    {"color": color, "marker": marker, "linestyle": style}
+    for marker, style in (("o", "-"), ("^", "--"))
+    for color in ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+]
+_SOFTMAX = {"color": ATTENTION, "marker": "s", "linestyle": "-", "linewidth": 2.6}
+
+Line = tuple[np.ndarray, np.ndarray]
+
+
+def _looks(names: list[str]) -> dict[str, dict]:
+    others = [name for name in names if name != "softmax"]
+    return {"softmax": _SOFTMAX} | dict(zip(others, LOOKS, strict=False))
+
+
+@styled
+def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, title: str) -> Picture:
+    """Each of the named costs against the chunk size, its minimum marked."""
+    best = {name: chunk_sizes[np.argmin(cost)] for name, cost in costs.items()}
+    picture = Picture(
+        title,
+        f"Costs against the chunk size {ends(chunk_sizes)}, both axes logarithmic: "
+        + "; ".join(
+            f"{name} go from {cost[0]:,.0f} down to {cost.min():,.0f} at chunk size {best[name]} and up to "
+            f"{cost[-1]:,.0f}"
+            for name, cost in costs.items()
+        )
+        + ".",
+    )
+    for ax, (name, cost) in zip(picture.in_rows(len(costs)), costs.items(), strict=True):
+        ax.plot(chunk_sizes, cost, color=DIAGONAL)
+        ax.plot(best[name], cost.min(), "o", color=OFF_DIAGONAL, markersize=9)
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ax.set(title=f"fewest at chunk size {best[name]}", xlabel="chunk size (1: recurrent, N: parallel)", ylabel=name)
+        ax.xaxis.set_major_formatter("{x:.0f}")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:,.0f}")
+        ax.yaxis.set_minor_locator(NullLocator())
+    return picture
+
+
+@styled
+def growth(tokens: Sequence[int], held: Mapping[str, Sequence[float]], unit: str, *, title: str) -> Picture:
+    """Two or three named quantities against the number of tokens, both axes logarithmic.
+
+    The colors are those of the state, of what lies between and of attention: name the quantities in this order.
+    """
+    told = "; ".join(f"{name} {ends(values, ',.0f')}" for name, values in held.items())
+    picture = Picture(title, f"{unit} against tokens {ends(tokens, ',')}, logarithmic: {told}.")
+    ax = picture.subplots()
+    lines_over_sizes(ax, tokens, held, (STATE, ATTENTION) if len(held) == 2 else (STATE, OFF_DIAGONAL, ATTENTION))
+    ax.set(xlabel="tokens", ylabel=unit, yscale="log")
+    ax.yaxis.set_major_formatter("{x:,.0f}")
+    picture.legend(loc="outside right center")
+    return picture
+
+
+@styled
+def block_ranks(
+    lengths: Sequence[int], softmax: Sequence[int], power_law: Sequence[int], ssd: Sequence[int], *, title: str
+) -> Picture:
+    """Numerical ranks of the lower left block at each length N: softmax attention, a power-law mask, an SSD matrix."""
+    picture = Picture(
+        title,
+        f"Rank of the lower left block against the number of tokens N {ends(lengths)}: softmax attention grows "
+        f"{ends(softmax)}, the power-law mask {ends(power_law)}, SSD goes {ends(ssd)}.",
+        size=(7.5, 3.8),
+    )
+    ax = picture.subplots()
+    lines = {"softmax attention": softmax, "mask 1 / (1 + i − j)": power_law, "SSD": ssd}
+    lines_over_sizes(ax, lengths, lines, (ATTENTION, NEUTRAL, STATE))
+    ax.set_yscale("log", base=2)
+    ax.set(xlabel="tokens N", ylabel="rank of M[N/2:, :N/2]")
+    ax.yaxis.set_major_formatter("{x:.0f}")
+    ax.legend()
+    return picture
+
+
+@styled
+def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping[str, int], *, title: str) -> Picture:
+    """For each form and mixer (lengths, seconds), a panel a form; a gray line of the slope in `powers` in each."""
+    said = []
+    for form, lines in forms.items():
+        lengths, seconds = lines["softmax"]
+        ahead = sum(t[-1] < np.interp(n[-1], lengths, seconds) for n, t in lines.values())
+        longest = max(n[-1] for name, (n, _) in lines.items() if name != "softmax")
+        said.append(f"{form} up to N = {longest:,.0f}, {ahead} of {len(lines) - 1} quicker than attention at their end")
+    picture = Picture(title, f"Seconds against length on logarithmic axes: {'; '.join(said)}.", size=(9.8, 4.2))
+    panels = picture.subplots(1, len(forms), sharey=True)
+    looks = _looks(list(dict.fromkeys(name for lines in forms.values() for name in lines)))
+    for ax, (form, lines) in zip(panels, forms.items(), strict=True):
+        for name, (lengths, seconds) in lines.items():
+            ax.loglog(lengths, seconds, label=name, **looks[name])
+        span = np.array([min(n[0] for n, _ in lines.values()), max(n[-1] for n, _ in lines.values())])
+        lowest = min(t[0] for _, t in lines.values())
+        ax.loglog(span, lowest / 2 * (span / span[0]) ** powers[form], color=NEUTRAL, linestyle=":", label="gray")
+        ax.set(title=f"{form}; dotted: N{'²' if powers[form] == 2 else ''}", xlabel="N, tokens", ylabel="seconds")
+    handles = {label: h for ax in panels for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    handles.pop("gray")
+    picture.legend(handles.values(), handles.keys(), loc="outside right center")
+    return picture
+
+
+@styled
+def decoding_cost(latency: Mapping[str, Line], carried: Mapping[str, Line], *, title: str) -> Picture:
+    """For each mixer (contexts, seconds a token) and (contexts, bytes kept)."""
+    picture = Picture(
+        title,
+        "One step of decoding against the tokens before it, from the shortest context to the longest: "
+        + "; ".join(
+            f"{name}, {1e3 * latency[name][1][0]:.2g} to {1e3 * latency[name][1][-1]:.2g} ms and "
+            f"{carried[name][1][0] / 1024:,.0f} to {carried[name][1][-1] / 1024:,.0f} KiB"
+            for name in latency
+        )
+        + ".",
+        size=(9.6, 3.6),
+    )
+    panels = picture.subplots(1, 2)
+    looks = _looks(list(latency))
+    for ax, lines, unit, label in zip(panels, (latency, carried), (1e3, 1 / 1024), ("ms", "KiB kept"), strict=True):
+        for name, (contexts, values) in lines.items():
+            ax.loglog(contexts, values * unit, label=name, **looks[name])
+        ax.set(xlabel="tokens before this one", ylabel=f"{label} for each token" if label == "ms" else label)
+    picture.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+    return picture

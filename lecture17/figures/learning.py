@@ -1,0 +1,203 @@
+"""What trained networks have learned: by place, by size of the state, by steps and seconds, and beside a control."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .costs import LOOKS
+from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, log2_axis, styled
+
+Run = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+_WINDOW = 8  # places that are averaged, so that single ones do not make a line of noise
+
+
+@styled
+def accuracy_by_place(
+    accuracies: Mapping[str, np.ndarray],
+    trained: int,
+    levels: Mapping[str, float],
+    *,
+    softmax: Sequence[str] = (),
+    title: str,
+) -> Picture:
+    """For each name accuracies (seeds, places): their mean, and the range of the seeds as a band.
+
+    `trained` is the longest sequence in training, `levels` are reference lines, `softmax` names what is attention.
+    """
+    smooth = {name: _smoothed(a) for name, a in accuracies.items()}
+    picture = Picture(
+        title,
+        f"Accuracy against place for networks trained on lengths up to {trained}, mean of the seeds: "
+        + "; ".join(
+            f"{name}, {a[:, : trained - _WINDOW + 1].mean():.2f} up to place {trained} and "
+            f"{a[:, -_WINDOW:].mean():.2f} at the end"
+            for name, a in smooth.items()
+        )
+        + ".",
+        size=(9.6, 2.5 + 1.9 * ((len(accuracies) - 1) // 3)),
+    )
+    panels = picture.in_rows(len(accuracies), min(3, len(accuracies)), sharex=True, sharey=True)
+    for ax, (name, a) in zip(panels, smooth.items(), strict=True):
+        color = ATTENTION if name in softmax else STATE
+        places = np.arange(a.shape[1]) + _WINDOW
+        ax.fill_between(places, a.min(0), a.max(0), color=color, alpha=0.25, linewidth=0)
+        ax.plot(places, a.mean(0), color=color)
+        for style, (level, value) in zip(":-.", levels.items(), strict=False):
+            ax.axhline(value, color=NEUTRAL, linestyle=style, linewidth=1.2, label=level)
+        ax.axvline(trained, color=NEUTRAL, linestyle="--", linewidth=1.2, label="longest in training")
+        ax.set(title=name, xlabel="place in the sequence", ylabel="accuracy", ylim=(-0.04, 1.04))
+    handles, labels = panels[0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return picture
+
+
+def _smoothed(a: np.ndarray) -> np.ndarray:
+    """Means over each run of `_WINDOW` places, (seeds, places - _WINDOW + 1)."""
+    return np.lib.stride_tricks.sliding_window_view(a, _WINDOW, axis=1).mean(-1)
+
+
+@styled
+def copying_accuracy(
+    sizes: Sequence[int],
+    recurrent: Mapping[str, np.ndarray],
+    softmax: Mapping[str, float],
+    *,
+    what: str = "letters copied right",
+    title: str,
+) -> Picture:
+    """Accuracies (seeds, sizes) against numbers of state for each of two names: each seed hollow, and their mean.
+
+    `softmax` has levels that softmax attention reaches.
+    """
+    picture = Picture(
+        title,
+        f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, mean of the "
+        "seeds: "
+        + "; ".join(f"{name}, {', '.join(f'{x:.2f}' for x in a.mean(0))}" for name, a in recurrent.items())
+        + "; softmax attention "
+        + ", ".join(f"{value:.2f} ({name})" for name, value in softmax.items())
+        + ".",
+        size=(9.0, 3.6),
+    )
+    ax = picture.subplots()
+    for (name, a), color, marker in zip(recurrent.items(), (STATE, DIAGONAL), "os", strict=True):
+        ax.plot(sizes, a.T, marker, color=color, fillstyle="none")
+        ax.plot(sizes, a.mean(0), marker + "-", color=color, label=f"state, {name}")
+    for (name, value), style in zip(softmax.items(), ("--", ":"), strict=False):
+        ax.axhline(value, color=ATTENTION, linestyle=style, label=f"softmax attention, {name}")
+    log2_axis(ax, sizes)
+    ax.set(xlabel="numbers in the state", ylabel=what, ylim=(-0.04, 1.06))
+    picture.legend(loc="outside right center")
+    return picture
+
+
+@styled
+def learning_curves(runs: Mapping[str, Sequence[Run]], levels: Mapping[str, float], *, title: str) -> Picture:
+    """For each name and seed (steps, seconds, bits per byte in the test); `levels` are reference lines."""
+    lines = {name: np.mean(some, axis=0) for name, some in runs.items()}
+    picture = Picture(
+        title,
+        "Bits per byte in the test, mean of the seeds: "
+        + "; ".join(
+            f"{name}, {bits[0]:.2f} after {steps[0]:,.0f} steps to {bits[-1]:.2f} after {steps[-1]:,.0f} steps and "
+            f"{seconds[-1]:.0f} seconds"
+            for name, (steps, seconds, bits) in lines.items()
+        )
+        + f"; for comparison {', '.join(f'{name}, {level:.2f}' for name, level in levels.items())}.",
+        size=(9.6, 4.4),
+    )
+    panels = picture.subplots(1, 2, sharey=True)
+    for ax, x, label in zip(panels, (0, 1), ("steps", "seconds of one core"), strict=True):
+        for look, (name, some) in zip(LOOKS, runs.items(), strict=False):
+            look = look | {"color": ATTENTION, "marker": "s"} if name == "attention" else look
+            for run in some:
+                ax.plot(run[x], run[2], alpha=0.35, linewidth=1, color=look["color"])
+            ax.plot(lines[name][x], lines[name][2], label=name, **look)
+        for level, style in zip(levels.values(), ("-.", ":", "--", (0, (1, 4))), strict=False):
+            ax.axhline(level, color=NEUTRAL, linestyle=style, linewidth=1.2)
+        ax.set(title=f"the same number of {label.split()[0]}", xlabel=label, ylabel="bits per byte in the test")
+    for name, level in levels.items():
+        panels[1].annotate(
+            f" {name}", (1, level), xycoords=("axes fraction", "data"), va="center", color=NEUTRAL, fontsize=9
+        )
+    picture.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs))
+    return picture
+
+
+@styled
+def against_control(
+    accuracies: Mapping[str, np.ndarray],
+    intervals: Mapping[str, tuple[float, float]],
+    level: tuple[str, float],
+    *,
+    controls: Mapping[str, str] = MappingProxyType({}),
+    title: str,
+) -> Picture:
+    """For each name the accuracies of the seeds, and an interval for the mean difference to a control.
+
+    intervals   (low, high) for those names that have one; the difference drawn is the interval's middle
+    level       name and height of a reference line for the accuracies
+    controls    the names that are compared with a control of their own, and with which
+    """
+    picture = Picture(
+        title,
+        "Accuracy of each seed, and 95% interval of the difference to the control: "
+        + "; ".join(
+            f"{name}, {a.min():.3f} to {a.max():.3f}"
+            + (f", difference {intervals[name][0]:+.3f} to {intervals[name][1]:+.3f}" if name in intervals else "")
+            + (f" (to {controls[name]})" if name in controls else "")
+            for name, a in accuracies.items()
+        )
+        + f"; {level[0]}, {level[1]:.3f}.",
+        size=(9.6, 1.7 + 0.4 * len(accuracies)),
+    )
+    left, right = picture.subplots(1, 2, sharey=True, width_ratios=(1.3, 1))
+    _seeds(left, accuracies, dict([level]))
+    right.axvline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
+    for row, name in enumerate(accuracies):
+        if name in intervals:
+            low, high = (100 * end for end in intervals[name])
+            right.plot([low, high], [row, row], color=OUTPUT)
+            middle = (low + high) / 2
+            right.plot(middle, row, "o", color=OUTPUT, markerfacecolor="white" if name in controls else OUTPUT)
+            if name in controls:
+                right.annotate(f"to {controls[name]}", (middle, row), (0, 6), textcoords="offset points", ha="center")
+    right.set(title="difference to the control", xlabel="points of accuracy, 95% interval over images")
+    right.set_ylabel("the same")
+    picture.legend(*left.get_legend_handles_labels(), loc="outside lower left")
+    return picture
+
+
+@styled
+def above_levels(accuracies: Mapping[str, np.ndarray], levels: Mapping[str, float], *, title: str) -> Picture:
+    """For each name the accuracies of the seeds, and levels that are reached without learning the task."""
+    picture = Picture(
+        title,
+        "Accuracy of each seed: "
+        + "; ".join(f"{name}, {a.min():.2f} to {a.max():.2f}" for name, a in accuracies.items())
+        + "; reference lines: "
+        + ", ".join(f"{name}, {value:.2f}" for name, value in levels.items())
+        + ".",
+        size=(7.5, 1.8 + 0.4 * len(accuracies)),
+    )
+    ax = picture.subplots()
+    _seeds(ax, accuracies, levels)
+    ax.set(xlim=(0, None), ylim=(len(accuracies) - 0.5, -0.5))
+    picture.legend(loc="outside lower center", ncols=len(levels))
+    return picture
+
+
+def _seeds(ax: Axes, accuracies: Mapping[str, np.ndarray], levels: Mapping[str, float]) -> None:
+    """A row for each name: a dot for each seed, their range and their mean; upright lines at the levels."""
+    for (name, value), style in zip(levels.items(), ("--", ":"), strict=False):
+        ax.axvline(value, color=NEUTRAL, linestyle=style, linewidth=1.2, label=name)
+    for row, a in enumerate(accuracies.values()):
+        ax.plot([a.min(), a.max()], [row, row], color=STATE, alpha=0.4, linewidth=4)
+        ax.plot(a, np.full(len(a), row), "o", color=STATE, markeredgecolor="white")
+        ax.plot(a.mean(), row, "|", color="black", markersize=14)
+    ax.set_yticks(range(len(accuracies)), list(accuracies))
+    ax.set(title="each seed, and the mean", xlabel="accuracy in the test", ylabel="what is trained")
+    ax.invert_yaxis()

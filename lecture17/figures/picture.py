@@ -1,0 +1,163 @@
+"""What every picture of the course shares: palette and font sizes, the figure that describes itself, axes and lines.
+
+The palette is safe for color-blind readers: the named colors are Okabe and Ito's, magnitudes use a perceptually even
+map, signed values a diverging one centered at zero, and nothing sets red against green. Pictures are made without
+pyplot: nothing to close, nothing kept alive, no backend to choose.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import NullLocator
+
+MAGNITUDES = "viridis"
+SIGNED = "PuOr_r"  # orange above zero, purple below, white at zero
+
+# The course's recurring quantities: one color each, in every notebook.
+DIAGONAL = "#0072B2"  # blocks on the diagonal: inside a chunk
+OFF_DIAGONAL = "#E69F00"  # blocks below the diagonal: between chunks
+STATE = "#009E73"
+OUTPUT = "#CC79A7"
+ATTENTION = "#D55E00"  # softmax, the one that is not an SSM
+NEUTRAL = "#555555"  # reference lines, what came before
+
+RENDERED_DPI = 144
+CSS_DPI = 96  # a point of text in the figure is a point of text on the page
+
+# Decorates every figure function, so that what it draws has the course's look.
+styled = mpl.rc_context(
+    {
+        "figure.facecolor": "white",
+        "axes.facecolor": "white",
+        "text.color": "black",
+        "axes.edgecolor": "black",
+        "axes.labelcolor": "black",
+        "xtick.color": "black",
+        "ytick.color": "black",
+        "font.family": "DejaVu Sans",  # comes with Matplotlib, so pictures look alike on every machine
+        "font.size": 10,
+        "figure.titlesize": 12,
+        "axes.titlesize": 11,
+        "axes.labelsize": 10,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "image.cmap": MAGNITUDES,
+        "image.interpolation": "nearest",
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5,
+    }
+)
+
+
+class Picture(Figure):
+    """A figure with a title that says its message and a one-sentence `description` for those who cannot see it.
+
+    In a notebook the last expression of a cell shows itself: as an image with the description as alternative
+    text, and as the description alone where there are no images. Save it with `savefig` like any other figure.
+    """
+
+    def __init__(self, title: str, description: str, size: tuple[float, float] = (9.0, 3.6)) -> None:
+        super().__init__(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+        self.suptitle(title, wrap=True)
+        self.description = description
+
+    @styled  # ticks are made while drawing, in the style of that moment
+    def draw(self, renderer: RendererBase) -> None:
+        super().draw(renderer)
+
+    def in_rows(self, number: int, columns: int | None = None, **shared: Any) -> np.ndarray:
+        """So many axes, in rows of `columns` (all in one row unless given)."""
+        columns = columns or number
+        axes = self.subplots(-(-number // columns), columns, squeeze=False, **shared).ravel()
+        for ax in axes[number:]:
+            ax.remove()
+        return axes[:number]
+
+    def png(self) -> bytes:
+        """The picture as a PNG file, sharp on screens of up to one and a half times the usual resolution."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=RENDERED_DPI, facecolor="white")
+        return file.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        data = base64.b64encode(self.png()).decode("ascii")
+        width = round(self.get_figwidth() * CSS_DPI)
+        image = (
+            f'<img alt="{html.escape(self.description)}" style="max-width:100%" width="{width}" '
+            f'src="data:image/png;base64,{data}">'
+        )
+        return {"text/html": image, "text/plain": self.description}
+
+
+class LivePicture(Picture):
+    """A picture that follows a slider: only its `moving` artists may change between one `png()` and the next.
+
+    Laying out and drawing all text of a figure takes a few tenths of a second, drawing a few images and lines a few
+    hundredths. The first `png()` does the former; from then on the layout is fixed and `moving` alone is drawn, in
+    its order, over what does not change.
+    """
+
+    def __init__(self, title: str, description: str, size: tuple[float, float]) -> None:
+        super().__init__(title, description, size)
+        self.set_dpi(RENDERED_DPI)
+        self.agg = FigureCanvasAgg(self)
+        self.moving: list[Artist] = []
+
+    @styled
+    def png(self) -> bytes:
+        if not hasattr(self, "_background"):
+            self._background = self._draw_background()
+        self.agg.restore_region(self._background)
+        for artist in self.moving:
+            artist.draw(self.agg.get_renderer())
+        file = io.BytesIO()
+        # Fastest compression: the file goes no farther than from the kernel to the browser.
+        imsave(file, np.asarray(self.agg.buffer_rgba()), format="png", pil_kwargs={"compress_level": 1})
+        return file.getvalue()
+
+    def _draw_background(self) -> object:
+        """Lay everything out, then draw all that does not move."""
+        self.agg.draw()
+        self.set_layout_engine("none")
+        shown = [artist for artist in self.moving if artist.get_visible()]
+        for artist in shown:
+            artist.set_visible(False)
+        self.agg.draw()
+        for artist in shown:
+            artist.set_visible(True)
+        return self.agg.copy_from_bbox(self.bbox)
+
+
+def lines_over_sizes(ax: Axes, sizes: Sequence[int], lines: Mapping[str, Any], colors: Iterable[str]) -> None:
+    """Named lines over sizes on a logarithmic axis that has a tick for each size."""
+    for (name, values), color, marker in zip(lines.items(), colors, "os^D", strict=False):
+        ax.plot(sizes, values, marker + "-", color=color, label=name)
+    log2_axis(ax, sizes)
+
+
+def log2_axis(ax: Axes, sizes: Sequence[int]) -> None:
+    """The horizontal axis to the base 2, with a tick for each size."""
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def ends(values: Sequence[Any] | np.ndarray, form: str = "") -> str:
+    """The first and the last of some values in words."""
+    return f"from {values[0]:{form}} to {values[-1]:{form}}"
