@@ -65,6 +65,15 @@ styled = mpl.rc_context(
 )
 
 
+def image_html(png: bytes, width: int, description: str) -> str:
+    """A picture for a page that stands alone: `width` CSS pixels wide, its description as alternative text."""
+    data = base64.b64encode(png).decode("ascii")
+    return (
+        f'<img alt="{html.escape(description)}" style="max-width:100%" width="{width}" '
+        f'src="data:image/png;base64,{data}">'
+    )
+
+
 class Picture(Figure):
     """A figure with a title that says its message and a one-sentence `description` for those who cannot see it.
 
@@ -96,12 +105,7 @@ class Picture(Figure):
         return file.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        data = base64.b64encode(self.png()).decode("ascii")
-        width = round(self.get_figwidth() * CSS_DPI)
-        image = (
-            f'<img alt="{html.escape(self.description)}" style="max-width:100%" width="{width}" '
-            f'src="data:image/png;base64,{data}">'
-        )
+        image = image_html(self.png(), round(self.get_figwidth() * CSS_DPI), self.description)
         return {"text/html": image, "text/plain": self.description}
 
 

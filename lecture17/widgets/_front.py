@@ -1,6 +1,5 @@
 """Between kernel and browser: the state that `explorer.js` shows, and what stays when the kernel has gone."""
 
-import base64
 import html
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
-from lecture17.figures.picture import CSS_DPI, Picture
+from lecture17.figures.picture import CSS_DPI, Picture, image_html
 
 # A cell shows a widget as two outputs: a still, and the widget itself. The page shows the widget while it is alive, and
 # otherwise the still: after a night without a kernel the widget alone would be "Error displaying widget".
@@ -92,11 +91,7 @@ class Front(anywidget.AnyWidget):
 
     def still(self) -> dict[str, str]:
         """The picture as it is now, and the line that says how to move it."""
-        data = base64.b64encode(self.picture).decode("ascii")
-        image = (
-            f'<img alt="{html.escape(self.words)}" style="max-width:100%" width="{self.size[0]}" '
-            f'src="data:image/png;base64,{data}">'
-        )
+        image = image_html(self.picture, self.size[0], self.words)
         return {"text/html": f"{image}<p>{html.escape(self.asleep)}</p>", "text/plain": self.words}
 
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
