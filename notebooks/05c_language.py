@@ -77,10 +77,10 @@ assert levels["counts, order 2"] - levels["LZMA"] > 0.5
 # | attention | all $k_j, v_j$; softmax, rotated by position | none |
 # | SSD | $S_t = a_t S_{t-1} + k_t (\Delta_t v_t)^\top$ | $\Delta_t$, $a_t$: one number a head, as in Mamba-2 |
 # | GLA | $S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top$ | $\alpha_t$: one a key dimension |
-# | RWKV-7 | $S_t = A_t S_{t-1} + (a_t \odot k_t) v_t^\top$ | $w_t$, $a_t$: one a key dimension |
+# | RWKV-7 | $S_t = A_t S_{t-1} + (a_t \circ k_t) v_t^\top$ | $w_t$, $a_t$: one a key dimension |
 # | hybrid | the first block is SSD, the second attention | |
 #
-# (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$ with
+# (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top$ with
 # $\hat\kappa_t = k_t / |k_t|$.)
 #
 # These are the *recurrences* of the published models in one and the same block, not the published models, which differ

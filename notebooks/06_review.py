@@ -29,7 +29,7 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # %% [markdown]
 # ## 1 · Three ideas
 #
-# **One map, two readings.** A causal mixer is $y = M x$. With one decay a token, $M = L \odot (C B^\top)$: by rows it
+# **One map, two readings.** A causal mixer is $y = M x$. With one decay a token, $M = L \circ (C B^\top)$: by rows it
 # is masked attention without softmax, token by token a state-space model ([03b](03b_duality.ipynb)).
 #
 # **What passes from past to future has low rank.** Every block of $M$ below the diagonal has at most the rank of the
