@@ -56,7 +56,7 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 # | $\mathrm{diag}(\alpha_t)$ | GLA, RWKV-6 | each row of $S$, a key dimension, fades by itself |
 # | a decay for each entry of $S$ | Mamba-1 | each entry fades by itself |
 # | $a_t (I - \beta_t k_t k_t^\top)$ | (gated) DeltaNet | everything fades, and what $k_t$ recalls is removed |
-# | $\mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top$ | RWKV-7 | each row fades, and what $\hat\kappa_t$ recalled *before* fading is removed |
+# | $\mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top$ | RWKV-7 | rows fade; $\hat\kappa_t$ removes |
 # | $a_t \times$ rotations | Mamba-3 | everything fades and turns |
 #
 # **Who comes from whom:** each arrow frees one thing, and names it.
