@@ -361,7 +361,7 @@ assert np.linalg.matrix_rank(block_to_block) == 1
 #
 # **(5.2)** In particular an *autoregressive* mask of order $p$,
 # $y_t = \mu_t x_t + \sum_{k=1}^{p} \ell_{tk}\, y_{t-k}$, has as its state the last $p$ outputs, so its blocks have
-# rank at most $p$ (Dao and Gu, Section 5). **(5.3)** Masked attention with it has block rank at most $p\,r$: the
+# rank at most $p$ (Dao and Gu, Section 5). **(5.3)** Masked attention with it has strict rank at most $p\,r$: the
 # rank of an entrywise product is at most the product of the ranks. And if $L \circ C B^\top$ is to have bounded
 # state for *every* $B$ and $C$, take all ones: $L$ itself must.
 
@@ -381,9 +381,9 @@ for t in range(N):  # row t of the mask is the answer of y_t to every unit vecto
 
 distance = np.abs(np.subtract.outer(np.arange(N), np.arange(N)))
 L_power = np.tril(1 / (1 + distance))  # fades as a power, not as a product of decays
-print(f"block rank of the autoregressive mask of order {p}: {block_rank(L_ar)}")
-print(f"block rank of its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
-print(f"block rank of the power-law mask: {block_rank(L_power)}, of {N // 2} possible")
+print(f"rank from half to half, autoregressive mask of order {p}: {block_rank(L_ar)}")
+print(f"  its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
+print(f"  power-law mask: {block_rank(L_power)}, of {N // 2} possible")
 assert block_rank(L_ar) == p
 assert block_rank(L_ar * (C @ B.T)) <= p * r < block_rank(L_power)
 
@@ -786,7 +786,7 @@ assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_at_
 # | SSM, one number $a_t$ per token ⇔ 1-semiseparable mask (4) | proved here; 2405.21060 |
 # | bounded linear state forces bounded strict ranks (5) | proved here; autoregressive masks: 2405.21060, Section 5 |
 # | no finite feature map for $e^{q \cdot k}$; softmax attention has no finite linear state (6) | proved here |
-# | block rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, to rounding |
+# | ε-rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, ε: rounding |
 # | random features are unbiased, error of a score $\propto m^{-1/2}$ (6) | proved here; 2009.14794 |
 # | the same rate for the normalized attention weights | measured |
 # | FLOPs, numbers held, best chunk sizes (7) | derived, and counted; seconds are another matter |

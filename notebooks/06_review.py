@@ -168,7 +168,7 @@ figures.timeline(history, title="Eight of these nineteen are of one year, 2024")
 #
 # | term | meaning |
 # | --- | --- |
-# | <a id="block-rank"></a>block rank | largest rank of a block on or below the diagonal: size of the least SSS form |
+# | <a id="block-rank"></a>block rank | largest rank of a block on or below the diagonal: the size that SSS needs |
 # | <a id="chunk"></a>chunk | a run of tokens worked on at once; only states pass between chunks |
 # | <a id="decay"></a>decay | the factor in [0, 1] by which a token shrinks the state: one a head, a key, or an entry |
 # | <a id="delta-rule"></a>delta rule | remove what a key recalls, then write: one gradient step |
