@@ -267,9 +267,9 @@ assert max(len(b) for b in B_conv) == semiseparable.rank(convolution) == len(ker
 #
 # **State after or before the input.** The state of an SSS form, $h_t$, is the one *after* token $t$ has written: it
 # holds $x_t$ as well. What token $t$ receives from the past is the state *before*, $h_{t-1}$. Count it by the blocks
-# *strictly* below the diagonal, $M_{[s:,\,:s]}$; their largest rank is the **strict rank** of $M$. Let a token also see
-# its own input directly, $y_t = C_t^\top A_t h_{t-1} + D_t x_t$, and the diagonal is free: then the strict rank is the
-# number of entries that the smallest state must pass on. **(3.4)** The two differ by at most one,
+# *strictly* below the diagonal, $M_{[s:,\,:s]}$; their largest rank is the **strict rank** of $M$. If a token may also
+# see its own input directly, $y_t = C_t^\top A_t h_{t-1} + D_t x_t$, the diagonal is free, and the strict rank is what
+# the smallest state must pass on. **(3.4)** The two differ by at most one,
 #
 # $$\text{strict rank} \;\le\; \text{block rank} \;\le\; \text{strict rank} + 1 ,$$
 #

@@ -709,7 +709,7 @@ figures.chunk_cost(sizes, costs, title=title)
 # %% [markdown]
 # **Learned:** by FLOPs alone the best chunk is about six tokens. Up to 64 they grow by less than a factor of two,
 # which buys matrix multiplications in place of a chain of $N$ steps, and the least memory that the chunkwise form can
-# have. (The least of all has the recurrence, which holds $rd$ numbers in all. The curve at $c = 1$ is not the
+# have. (The recurrence needs the least of all: $rd$ numbers in total. The curve at $c = 1$ is not the
 # recurrence, but the chunkwise form with chunks of one token, all of whose states are kept.) What a machine really
 # gains is not a matter of counting: part [05a](05a_cost.ipynb) measures it.
 #

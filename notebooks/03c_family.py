@@ -42,7 +42,7 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 # The proof is that of part [03b](03b_duality.ipynb): unroll, and nothing was used but that $A_t$ multiplies from the
 # left. **So every member
 # of the family but Mamba-1 is a choice of $A_t$, an $r \times r$ matrix, and its kernel $M$ has strict rank at most
-# $r$:** so much for the blocks strictly below the diagonal ([03a](03a_semiseparable.ipynb#which-rank)). Mamba-1 has
+# $r$:** no block strictly below the diagonal has more ([03a](03a_semiseparable.ipynb#which-rank)). Mamba-1 has
 # another $A_t$, and another kernel, for each feature. Two members treat the present token apart, so that a block with
 # diagonal entries can have rank $r + 1$: RWKV-4 gives it a bonus (and divides one such $y$ by another), Mamba-3 writes
 # it in two parts, the second one token late. The structure of $A_t$ decides whether $M$ can be built with matrix

@@ -66,7 +66,7 @@ figures.reading_orders(steps, title=title)
 # >
 # > **In truth** reversing each row (`img[:, ::-1]`) or the order of the rows (`img[::-1]`) gives other sequences
 # > than reversing *the sequence*, and with them part of the image stays unseen: with each row reversed, all that
-# > comes later but the rest of the pixel's own row; with the order of the rows reversed, only that rest. The four
+# > comes later except the rest of the pixel's own row; with the order of the rows reversed, only that rest. The four
 # > routes are row-major, column-major and both reversed. And "row first" is said of indices, not of memory: an array
 # > stored column by column is still read row by row by `ravel()`, but its *memory* runs column by column, and so
 # > does `ravel(order="K")`.

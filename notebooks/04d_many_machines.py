@@ -47,7 +47,7 @@ from lecture17.ops import ssd
 # sent. What the state before contributes is added afterwards, because the outputs are linear in it: $y_t =
 # y_t^{\text{from zero}} + (a_1 \cdots a_t)\, C_t S$.
 #
-# (So it is for one decay per token. With the matrix transitions of the delta rule and RWKV-7 a segment is $(A, U)$,
+# (That is for one decay per token. With the matrix transitions of the delta rule and RWKV-7 a segment is $(A, U)$,
 # where $A$ is the product of its $r \times r$ transitions, $I - K^\top W$ in part [03c](03c_family.ipynb). These pairs
 # compose in the same way, and a message that carries one has $r^2$ numbers more.)
 #

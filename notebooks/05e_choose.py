@@ -64,7 +64,7 @@ assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes 
 # **The gist.** What is kept must depend on the token; Mamba calls this *selective* (arXiv 2312.00752). **(2.1)**
 # RetNet's mask depends on age alone, linear attention forgets nothing; a gate of 0 drops the past *because of a token*.
 #
-# **The last value of a key.** **(2.2)** Write two values under one key. Whoever only adds reads their sum. A decay
+# **The last value of a key.** **(2.2)** Write two values under one key. A mixer that only adds reads their sum. A decay
 # shifts the balance to the later value but keeps a part of the first. Softmax without positions cannot tell which came
 # later, and reads the mean. The delta rule, with $\beta = 1$, reads the second, whatever came before.
 #
@@ -251,8 +251,8 @@ assert chosen == {
 }
 
 # %% [markdown]
-# Twice the answer is Mamba-1, by the count of (3.2) that seconds may overturn: with times measured on your machine the
-# chooser above may well say another.
+# Two of the answers are Mamba-1, by the FLOP count that (3.2) warns about. With the times measured on your machine the
+# chooser above may answer differently.
 #
 # **What no rule here says.** How *well* a mixer that may do it will do it. Two that pass all rules can differ in what
 # they learn in the time you have, and no count of FLOPs tells. Nor does the chooser know what must be *tracked*
