@@ -67,8 +67,8 @@ figures.orbits(states, title="A decay settles, a sign alternates, a turn comes r
 # $\lambda_i$. **(1.2)** Such a sum of $n$ terms has at most $n - 1$ zeros over all real $t$, unless it is zero
 # throughout. The constant counts even when it is 0: $2^t - 4t$ has three terms and two zeros. Differentiate: the
 # constant goes, and $c_1$, if there, is the new one. If it is not, only powers are left; divide by one $\lambda_i^t$,
-# which makes its term the constant. Either way there is one term fewer, counted in the same way, and by Rolle's theorem at
-# most one zero is lost. A single constant has none. ∎
+# which makes its term the constant. Either way there is one term fewer, counted in the same way, and by Rolle's
+# theorem at most one zero is lost. A single constant has none. ∎
 #
 # **(1.3)** A ReLU network with $m$ hidden units as readout does not help: each unit switches at most $r$ times, and
 # between two switches the readout is linear again. Its answer changes finitely often, and parity of $1, 1, 1, \dots$

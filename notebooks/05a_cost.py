@@ -86,11 +86,11 @@ title = "Parallel forms grow like N², recurrent and chunkwise ones like N"
 figures.time_against_length(lines, powers, title=title)
 
 # %% [markdown]
-# **Learned:** as counted, the parallel forms of these mixers grow about like $N^2$ and the other two about like $N$; the
-# heights are another matter. The slopes themselves are rough. At short lengths lines flatten, because the time goes into
-# calling functions: some chunkwise forms have slopes below 0.8 even at the longest lengths. Parallel forms come out
-# steeper than 2 where their matrix outgrows the cache; GLA's is the exception, with a slope near 1 at the lengths that
-# fit here. Slopes are fitted to the three longest lengths only.
+# **Learned:** as counted, the parallel forms of these mixers grow about like $N^2$ and the other two about like $N$;
+# the heights are another matter. The slopes themselves are rough. At short lengths lines flatten, because the time
+# goes into calling functions: some chunkwise forms have slopes below 0.8 even at the longest lengths. Parallel forms
+# come out steeper than 2 where their matrix outgrows the cache; GLA's is the exception, with a slope near 1 at the
+# lengths that fit here. Slopes are fitted to the three longest lengths only.
 #
 # The next cell holds the slopes to what was counted, with a generous margin, because a laptop that does other things
 # meanwhile bends its lines. Mixers whose channels decay differently (selective scan, RWKV-4) have no matrix products
