@@ -89,7 +89,7 @@ figures.matrix_state_output(
     np.array(states),
     y_attention,
     np.array(y_state),
-    title="A matrix of N² numbers acts through a state of six: attention and recurrence agree",
+    title="A matrix of N² numbers acts through a state of r × d = 6: attention and recurrence agree",
 )
 
 # %% [markdown]
@@ -138,8 +138,8 @@ figures.matrix_state_output(
 # ## What this says, and what it does not
 #
 # **A causal linear attention with decays and a state-space model with one decay per token are the same map: one
-# matrix, whose blocks below the diagonal have rank at most the size of the state.** This is Mamba-2's state-space
-# duality (Dao and Gu, arXiv 2405.21060).
+# matrix, whose blocks below the diagonal have rank at most $r$, the number of state entries for each feature.** This
+# is Mamba-2's state-space duality (Dao and Gu, arXiv 2405.21060).
 #
 # It is *not* a statement about softmax attention. Softmax weights $e^{q_i \cdot k_j}$ come from no finite state: that
 # is proved, and measured, in [03b · Duality](03b_duality.ipynb). Here is a glimpse.
@@ -177,8 +177,9 @@ predict("00_quickstart-explorer")
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** whatever the mixer and its decay, at most as many numbers pass from block to block as the state has;
-# softmax attention alone exceeds it.
+# **Learned:** whatever the mixer and its decay, at most $r$ numbers for each feature pass from block to block. Softmax
+# attention alone needs more, as you see wherever a chunk has more than $r$ tokens: a block of $c$ tokens has rank at
+# most $c$ anyway.
 #
 # ## Recap
 #

@@ -359,8 +359,9 @@ print(f"at -1 and -3: ReLU + 1 = {np.maximum(at, 0) + 1}, ELU + 1 = {np.exp(at).
 # $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
 #   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
 #
-# Its state is two numbers for each channel, the sums above and below the line before token $t$. Written as it stands
-# this overflows at $k = 800$, although adding one number to all $k$ changes no mean. Make it stable:
+# Its state is the two sums of each channel, above and below the line, before token $t$. Written as it stands
+# this overflows at $k = 800$, although adding one number to all $k$ changes no mean. The usable form keeps both sums
+# relative to a common exponent, so it carries **three numbers** for each channel. Write it:
 # [exercise](../exercises/01_tour.ipynb) `01_tour-wkv`.
 
 
@@ -383,7 +384,9 @@ y, _ = wkv_loop(w, u, k, x)
 assert_same(loop=y, matrices=np.einsum("cij,jc->ic", wkv4.matrix(w, u, k, x), x))
 assert_same(rows_sum_to=wkv4.matrix(w, u, k, x).sum(axis=2), one=np.ones((2, N)))
 
-assert_same(loop=y, stable_form_with_800_added=wkv4.recurrent(w, u, k + 800, x)[0])
+stable, carried = wkv4.recurrent(w, u, k + 800, x)
+assert_same(loop=y, stable_form_with_800_added=stable)
+assert sum(part.size for part in carried) == 3 * x.shape[1]  # two sums and their exponent
 with np.errstate(all="ignore"):
     assert np.isnan(wkv_loop(w, u, k + 800, x)[0]).any()
 
@@ -406,11 +409,23 @@ def play_wkv(decay: float):
 Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
 
 # %% [markdown]
-# **Learned:** every row of the matrix sums to 1, so the output stays between the smallest and the largest input;
-# it is the quotient of the two green curves. Without decay it comes down only as fast as new tokens dilute it. And
-# nothing can be looked up: some tokens are loud (bright columns), but none has an address.
+# **Learned:** every row of the matrix sums to 1, so the output stays between the smallest and the largest input.
+# Without decay it comes down only as fast as new tokens dilute it. And nothing can be looked up: some tokens are loud
+# (bright columns), but none has an address.
 #
-# **RWKV-7** has them. Its state is a matrix, and a token first **looks up** what is stored under its direction
+# The green curves are the two sums *after* each token. The output is not quite their quotient: it reads the sums
+# *before* the token and gives the token itself the weight $e^{u + k_t}$. Only at $u = -w$ do the two agree.
+
+# %%
+y, sums = wkv_loop(w, u, k, x)
+quotient = sums[:, 0] / sums[:, 1]
+print(f"token 20: output {y[20, 1]:.2f}, quotient of the curves {quotient[20, 1]:.2f}")
+assert abs(y[20, 1] - quotient[20, 1]) > 0.05
+without_bonus, sums = wkv_loop(w, -w, k, x)
+assert_same(without_bonus=without_bonus, quotient_of_sums=sums[:, 0] / sums[:, 1])
+
+# %% [markdown]
+# **RWKV-7** has addresses. Its state is a matrix, and a token first **looks up** what is stored under its direction
 # $\hat\kappa_t$ (length 1), **removes** a share $a_t$ of it, and then writes (Peng et al., arXiv 2503.14456):
 #
 # $$S_t = \mathrm{diag}(w_t)\, S_{t-1} - (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1}) + k_t v_t^\top,
@@ -468,8 +483,9 @@ Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)
 
 # %% [markdown]
 # **Learned:** the output follows the input instead of piling it up, and silence *erases*: zeros under a known
-# address replace what was there. For that the matrix needs negative entries (purple), which no decay makes out of
-# positive keys and queries.
+# address replace what was there. Where addresses overlap without being equal, as here, that takes negative entries
+# (purple), which no decay makes out of positive keys and queries. Where all tokens share one address, each value
+# simply replaces the one before: the matrix is the identity.
 
 # %%
 kept, _ = retnet_loop(Q, K, x, gamma=1.0)  # nothing fades, in either
@@ -477,7 +493,10 @@ erased, _ = rwkv7_loop(Q, np.zeros((N, d_k)), rate * K, x, K, rate)
 print(f"the plateau after token 20: RetNet gives at least {kept[20:, 0].min():.2f}")
 print(f"                            RWKV-7 at most {np.abs(erased[20:, 0]).max():.2f} in size")
 assert np.abs(erased[20:, 0]).max() < 0.5 < 1 < kept[12:, 0].min()
-assert (rwkv7_loop(Q, log_w, rate * K, impulses, K, rate)[0] < 0).any()
+assert (rwkv7_loop(Q, 0 * log_w, rate * K, impulses, K, rate)[0] < 0).any()  # addresses overlap
+one_address = np.tile(K[:1], (N, 1))
+same, _ = rwkv7_loop(one_address, 0 * ones, one_address, impulses, one_address, ones)
+assert_same(one_address=same, identity=np.eye(N))
 
 # %% [markdown]
 # <a id="correction-9"></a>
@@ -591,13 +610,15 @@ assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 # | RetNet, Mamba-2 | $N^2 (d_k + d_v)$ | $N d_k d_v$ | $N c\,(d_k + d_v) + N d_k d_v$ | $d_k d_v$ |
 # | GLA | same order; $d_k$ masks in place of one | $N d_k d_v$ | same order | $d_k d_v$ |
 # | RWKV-7 | same order; with a triangular solve | $N d_k d_v$ | same order; with a solve a chunk | $d_k d_v$ |
-# | RWKV-4, $d$ channels | $N^2 d$ | $N d$ | not used | $2 d$ |
-# | softmax attention | $N^2 (d_k + d_v)$ | $N^2 (d_k + d_v)$ | nothing to gain | $N (d_k + d_v)$, growing |
+# | RWKV-4, $d$ channels | $N^2 d$ | $N d$ | not used | $3 d$ |
+# | softmax attention | $N^2 (d_k + d_v)$ | $N^2 (d_k + d_v)$ | no fewer operations | $N (d_k + d_v)$, growing |
 #
 # *Why.* $QK^\top$ is $N^2$ products of $d_k$ numbers each, and times $V$ another $N^2 d_v$. A step of the loop
 # touches each number of the state a fixed number of times. Chunks are $N/c$ squares of $c^2$, and $N/c$
-# hand-overs, each of $c\, d_k d_v$. **Parallel** holds $N^2$ numbers and is all matrix products, **recurrent**
-# holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of both. The
+# hand-overs, each of $c\, d_k d_v$. **Parallel**, written as here, holds $N^2$ numbers and is all matrix products,
+# **recurrent** holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of
+# both. (Softmax attention gains from blocks too: FlashAttention, arXiv 2205.14135, goes through them one by one with a
+# running maximum and sum, so it never holds the $N^2$ scores. The operations stay $N^2$.) The
 # cells below check that the three agree, that the state does not grow, and how the work grows (all but the solve);
 # part [03b](03b_duality.ipynb) derives the factors, and part [05a](05a_cost.ipynb) measures seconds.
 

@@ -163,7 +163,7 @@ assert np.count_nonzero(L) == 15 * 16 / 2 + 9 * 10 / 2  # two triangles
 # | $x_j$ | the **value** | the **input** |
 # | $C_i \cdot B_j$ | the **score** | what is read of what was written |
 # | $a_i \cdots a_{j+1}$ | a **mask** that fades | what **forgetting** has left in between |
-# | $r$ | size of a key | size of the **state** |
+# | $r$ | size of a key | entries of the **state** for each feature |
 #
 # Softmax attention has the same parts, and two more, an exponential and a **row normalizer** $Z$: **(3.1)**
 # $P = \mathrm{diag}(1/Z)\,\big(\text{mask} \circ \exp(Q K^\top)\big)$.
@@ -216,7 +216,8 @@ widgets.TwoViews()
 #
 # **Given up:** several time scales inside one head. **(4.3)** With fixed $B$ and $C$, a diagonal $A$ fades as a sum
 # of $r$ exponentials, a scalar one as a single exponential, block rank 1. Mamba-2 makes up for it with many heads,
-# each with a decay of its own, with a larger state, and with $B_t$ and $C_t$ that follow the text.
+# each with a decay of its own, and with a larger state. ($B_t$ and $C_t$ that follow the text are no difference:
+# Mamba-1 has them too.)
 #
 # **Predict.** How many $N \times N$ masks does one layer of Mamba-1 with $d = 3$ and $r = 4$ have? And one of Mamba-2?
 
@@ -256,14 +257,16 @@ assert (semiseparable.rank(diagonal), semiseparable.rank(scalar)) == (r, 1)  # (
 # > because its $\bar A$ is an outer product $u v^\top$.
 # >
 # > **In truth** Mamba-1's $A_t$ is already *diagonal*, $O(N\, d_{state})$ for each channel; $d_{state}^2$ would be a
-# > dense one. Mamba-2's is a number times the identity, $A_t = a_t I$, which is not an outer product. It does *not*
-# > save operations: it does more of them, as matrix multiplications, and these are so fast that larger states become
-# > affordable.
+# > dense one. Mamba-2's is a number times the identity, $A_t = a_t I$, which is not an outer product. Operations are
+# > not where it wins: at the chunk sizes in use (64 to 256) it does *more* of them than either recurrence, as matrix
+# > multiplications, and these are so fast that larger states become affordable.
 #
 # **(4.4)** An outer product would be a poor transition. After $A_t = u_t v_t^\top$ the state points along $u_t$, and
 # one number is all that is left of the past: however large the state, the blocks below the diagonal have rank 1.
-# **(4.5)** Operations per token of one head, as [03b](03b_duality.ipynb) counts them (step 7): the recurrence takes
-# $5\, r d$, the chunkwise form with chunks of $c$ tokens $c\,(2r + 2d + 1) + 4rd + 2rd/c + 2r + d$.
+# **(4.5)** Operations per token of one head, as [03b](03b_duality.ipynb) counts them (step 7): Mamba-1's recurrence
+# takes $6\, r d + d$, Mamba-2's $5\, r d$, and the chunkwise form with chunks of $c$ tokens
+# $c\,(2r + 2d + 1) + 4rd + 2rd/c + 2r + d$. For $r = d = 64$ the chunkwise form has fewest at chunks of six tokens;
+# only from 3 to 12 tokens has it fewer than the recurrence.
 
 # %%
 T, wide = 40, 16  # tokens, d_state
@@ -292,16 +295,20 @@ print(f"numbers that pass from past to future, of {wide}:", ranks)
 assert list(ranks.values()) == [wide, wide, 1]  # (4.4)
 
 # %%
-c = r = d = 64
-recurrent, chunkwise = 5 * r * d, c * (2 * r + 2 * d + 1) + 4 * r * d + 2 * r * d / c + 2 * r + d
-print(f"operations per token: recurrent {recurrent:,}, chunkwise {chunkwise:,.0f}")
-assert chunkwise > recurrent  # (4.5)
+r = d = 64
+mamba_1, recurrent = 6 * r * d + d, 5 * r * d
+chunkwise = {
+    c: c * (2 * r + 2 * d + 1) + 4 * r * d + 2 * r * d / c + 2 * r + d for c in range(1, 257)
+}
+print(f"operations per token: Mamba-1 {mamba_1:,}, Mamba-2 recurrent {recurrent:,}, ", end="")
+print(", ".join(f"chunks of {c}: {chunkwise[c]:,.0f}" for c in (6, 64, 256)))
+assert [c for c, cost in chunkwise.items() if cost < recurrent] == list(range(3, 13))  # (4.5)
+assert min(chunkwise[c] for c in range(64, 257)) > mamba_1
 
 # %% [markdown]
-# More operations and still faster: Dao and Gu measure 2 to 8 times against Mamba's own fused scan (arXiv 2405.21060,
-# abstract; part [05a](05a_cost.ipynb) lets you measure on your machine). The state grew with it: the published
-# code's default is 16
-# numbers per channel for Mamba-1 and 128 for Mamba-2.
+# More operations and still faster: Dao and Gu report a core layer 2 to 8 times as fast as Mamba's own fused scan (arXiv
+# 2405.21060, abstract; part [05a](05a_cost.ipynb) lets you measure on your machine). The state grew with it: the
+# published code's default is 16 numbers per channel for Mamba-1 and 128 for Mamba-2.
 #
 # ## 5 · One function name, many architectures
 #
@@ -310,7 +317,9 @@ assert chunkwise > recurrent  # (4.5)
 # is built in this way: one module per mixer, the same names in each.
 #
 # - **S4** (Gu, Goel and Ré, arXiv 2111.00396): the same $A, B, C$ at every token, so $M_{ij}$ depends on $i - j$ alone,
-#   a convolution. Fast, but it cannot choose by content.
+#   a convolution. Fast, but it cannot choose by content. The code has the simplest member of that family, *S4D-Real*
+#   (Gu et al., arXiv 2206.11893): a real diagonal $A$, here with Euler's rule for $B$ as in Mamba. The paper's own S4
+#   starts from a HiPPO matrix and keeps it as diagonal plus low rank, with complex numbers.
 # - **Mamba-1** (Gu and Dao, arXiv 2312.00752): *selective*, $\Delta_t, B_t, C_t$ follow the input.
 # - **Mamba-2** (Dao and Gu, arXiv 2405.21060): selective, with one decay per head.
 # - **Attention**: no recurrence at all.
@@ -325,8 +334,8 @@ class Mamba1:  # one channel
     C: np.ndarray
 
 
-class S4(Mamba1):
-    """The same as Mamba-1, with the same delta, B and C at every token."""
+class S4D(Mamba1):
+    """S4D-Real: Mamba-1 with the same delta, B and C at every token."""
 
 
 @dataclass
@@ -349,7 +358,7 @@ def matrix(mixer: object) -> np.ndarray:
 
 
 @matrix.register
-def _(mixer: Mamba1) -> np.ndarray:  # and S4, which is one
+def _(mixer: Mamba1) -> np.ndarray:  # and S4D, which is one
     x = np.zeros((len(mixer.delta), 1))
     return selective_scan.matrix(x, mixer.delta[:, None], mixer.rates[None], mixer.B, mixer.C)[0]
 
@@ -377,7 +386,7 @@ def architectures(N: int) -> dict[str, object]:
     rates, delta = -np.array([0.1, 0.3, 1.0, 2.0]), rng.uniform(0.1, 1, size=N)
     always = np.ones((N, 1))
     return {
-        "S4": S4(np.full(N, 0.5), rates, always * B[0], always * C[0]),
+        "S4D": S4D(np.full(N, 0.5), rates, always * B[0], always * C[0]),
         "Mamba-1, a channel": Mamba1(delta, rates, B, C),
         "Mamba-2": Mamba2(-0.3 * delta, B, C),
         "softmax attention": Attention(C, B),
@@ -397,7 +406,7 @@ for name in architectures(16):
 kernels = {name: matrix(mixer) for name, mixer in architectures(24).items()}
 kernels = {name: M / np.abs(M).max() for name, M in kernels.items()}  # the largest entry is 1
 for name, (convolution, ranks) in found.items():
-    assert convolution == (name == "S4")
+    assert convolution == (name == "S4D")
     assert ranks == ([8, 16, 32] if name == "softmax attention" else [4, 4, 4])
 title = "Four architectures on the same tokens"
 figures.family_portrait(kernels, title=title)
@@ -415,7 +424,8 @@ predict("02_intuition-removing")
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** no. Whatever a mixer does to its state, below the diagonal the rank is at most the state's size.
+# **Learned:** no. Whatever a mixer does to its state, below the diagonal the rank is at most $r$, the number of state
+# entries for each feature.
 #
 # **Hybrids** take both: many SSM layers that carry the gist at a fixed cost, and a few attention layers that can look
 # up any token exactly. Jamba, for one, has one attention layer in eight (Lieber et al., arXiv 2403.19887). They
@@ -430,7 +440,7 @@ widgets.SemiseparableExplorer()
 # - The dense matrix is poor in information: only $r$ numbers pass from past to future.
 # - Query and read, key and write, mask and forgetting are two names for one thing. **The exponential of softmax is
 #   not in that dictionary.**
-# - Mamba-2 gave up one decay per number of the state, and got matrix multiplications, hence larger states.
+# - Mamba-2 gave up one decay per state entry, and got matrix multiplications, hence larger states.
 #
 # **Where next:** the [exercises](../exercises/02_intuition.ipynb) (8 points), then
 # [03a · Semiseparable matrices](03a_semiseparable.ipynb), which makes "poor in information" exact.

@@ -72,8 +72,9 @@ from lecture17.reference import semiseparable
 # **(1.1) Then so has every block on or below the diagonal.** If its last column is $s$, its first row is at least
 # $s$, so it is a part of $M_{[s:,\,:s+1]}$, and a part has no more rank than the whole.
 #
-# (Dao and Gu, arXiv 2405.21060, Definition 3.1. Names differ between books: *quasiseparable* means that only the
-# blocks *strictly* below the diagonal need low rank. The difference matters in step 5.)
+# The largest rank of these blocks is called the **block rank** of $M$. (Dao and Gu, arXiv 2405.21060, Definition 3.1.
+# Names differ between books: *quasiseparable* means that only the blocks *strictly* below the diagonal need low rank.
+# Step 3 says what the difference is.)
 #
 # <a id="correction-5"></a>
 #
@@ -105,13 +106,13 @@ assert semiseparable.rank(special) == 3 < semiseparable.rank(arbitrary) == N // 
 # $p$-semiseparable and $\mathrm{triu}(M)^\top$ is $q$-semiseparable. Such matrices read both ways in time, as vision
 # models do (part [04c](04c_vision.ipynb)); causal ones need Definition 1 only.
 #
-# The standard example fades on both sides, $M_{ij} = a^{\lvert i - j \rvert}$. **(1.2)** It is
-# {1, 1}-semiseparable, as $a^{i-j} = a^i \cdot a^{-j}$ in one triangle and the mirror image in the other, and its
-# inverse is **tridiagonal**: to undo the fading, look at two neighbors. *Proof:* let $T$ have $1 + a^2$ on its
-# diagonal (1 in both corners) and $-a$ beside it. Inside, entry $ij$ of $TM$ is
-# $a^{j-i}\,(-a^2 + 1 + a^2 - 1) = 0$ for $j > i$, likewise for $j < i$, and $-a^2 + 1 + a^2 - a^2 = 1 - a^2$ for
-# $j = i$. In the first row it is $a^j - a \cdot a^{j-1} = 0$, and $1 - a \cdot a$ on the diagonal; the last row is
-# the same. So $T / (1 - a^2)$ is the inverse. ∎
+# The standard example fades on both sides, $M_{ij} = a^{\lvert i - j \rvert}$ with $a \ne 0$ and $a^2 \ne 1$.
+# **(1.2)** It is {1, 1}-semiseparable, as $a^{i-j} = a^i \cdot a^{-j}$ in one triangle and the mirror image in the
+# other, and its inverse is **tridiagonal**: to undo the fading, look at two neighbors. *Proof:* let $T$ have $1 + a^2$
+# on its diagonal (1 in both corners) and $-a$ beside it. Inside, entry $ij$ of $TM$ is $a^{j-i}\,(-a^2 + 1 + a^2 - 1)
+# = 0$ for $j > i$, likewise for $j < i$, and $-a^2 + 1 + a^2 - a^2 = 1 - a^2$ for $j = i$. In the first row it is $a^j
+# - a \cdot a^{j-1} = 0$, and $1 - a \cdot a$ on the diagonal; the last row is the same. So $T / (1 - a^2)$ is the
+# inverse. ∎
 
 # %%
 a = 0.8
@@ -173,7 +174,7 @@ v = np.array([np.linalg.solve(P[j], B[j]) for j in range(N)])
 assert_same(sss=M, generators=semiseparable.from_generators(u, v))  # (2.2)
 
 # %% [markdown]
-# ## 3 · State and rank are the same number
+# ## 3 · State and rank
 #
 # **Claim 3a. An SSS form with a state of $r$ numbers is $r$-semiseparable.**
 #
@@ -215,11 +216,11 @@ title = "The rank of the block with upper right corner (i, j)"
 figures.rank_map(ranks, title=title)
 
 # %% [markdown]
-# **Learned:** on and below the diagonal the rank never exceeds the size of the state, and it grows once the
+# **Learned:** on and below the diagonal the rank never exceeds $r$, the numbers of the state, and it grows once the
 # corner has crossed the diagonal; nothing of the kind holds for an arbitrary triangular matrix.
 #
-# **Claim 3b. Every $r$-semiseparable matrix has an SSS form with a state of at most $r$ numbers.** So the largest
-# block rank is the size of the smallest state.
+# **Claim 3b. Every $r$-semiseparable matrix has an SSS form with a state of at most $r$ numbers.** So the block rank
+# is the size of the smallest SSS form.
 #
 # *Proof, and an algorithm.* Factor each block by an SVD, $M_{[s:,\,:s+1]} = O_s W_s$, with as many columns in $O_s$
 # as the block has rank. Set $B_s$ = last column of $W_s$, $C_s$ = first row of $O_s$. **(3.2)** The block
@@ -259,8 +260,47 @@ print("numbers of state after each token:", *[len(b) for b in B_conv])
 assert max(len(b) for b in B_conv) == semiseparable.rank(convolution) == len(kernel)
 
 # %% [markdown]
-# The algorithm has found what an engineer would build: a buffer with the last four inputs.
+# The algorithm has found what an engineer would build: a buffer with the last four inputs, the present one included.
 #
+# <a id="which-rank"></a>
+#
+# ### Which state, which rank
+#
+# Three conventions are easily mixed up. This course keeps them apart as follows.
+#
+# **State after or before the input.** The state of an SSS form, $h_t$, is the one *after* token $t$ has written: it
+# holds $x_t$ as well. What token $t$ receives from the past is the state *before*, $h_{t-1}$. Count it by the blocks
+# *strictly* below the diagonal, $M_{[s:,\,:s]}$; their largest rank is the **strict rank** of $M$. If a token may also
+# see its own input directly, $y_t = C_t^\top A_t h_{t-1} + D_t x_t$, the diagonal is free, and the strict rank is what
+# the smallest state must pass on. **(3.4)** The two differ by at most one,
+#
+# $$\text{strict rank} \;\le\; \text{block rank} \;\le\; \text{strict rank} + 1 ,$$
+#
+# since $M_{[s:,\,:s+1]}$ is $M_{[s:,\,:s]}$ and one more column. The identity matrix is the extreme case: it passes
+# nothing on (strict rank 0), but its SSS form needs one number to hold $x_t$ (block rank 1).
+#
+# **$r$ or $r d$.** All these ranks count numbers *for each feature* of $x$. With $d$ features the same matrix acts on
+# each, and the state has $r d$ numbers.
+#
+# **Exact rank or ε-rank.** The *ε-rank* of a block is the number of its singular values above
+# $\varepsilon \lVert M \rVert_2$: how many numbers suffice up to an error of that size. A computer measures no other;
+# unless something else is said, $\varepsilon$ is the rounding of float64, times $N$. Claims and proofs are about exact
+# ranks. The two can be far apart: step 4 has an example, and 03b another, the power law of its step 6.
+
+
+# %%
+def strict_rank(M: np.ndarray) -> int:
+    """The largest rank of the blocks M[s:, :s]."""
+    return semiseparable.rank(np.tril(M, -1)[1:, :-1])
+
+
+for name, M_any in {"SSS form": M, "convolution": convolution, "identity": np.eye(N)}.items():
+    strict, block = strict_rank(M_any), semiseparable.rank(M_any)
+    print(f"{name:12} strict rank {strict}, block rank {block}")
+    assert strict <= block <= strict + 1  # (3.4)
+assert (strict_rank(np.eye(N)), semiseparable.rank(np.eye(N))) == (0, 1)
+
+# %% [markdown]
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-block-rank`: measure the ranks yourself.
 #
 # The explorer starts with a mixer whose $A_t$ is a matrix, the delta rule, and a state of size 2.
@@ -299,8 +339,15 @@ widgets.SemiseparableExplorer(mixer="delta rule", d_state=2)
 # The second arrow: **(4.2)** a convolution of width 4 is 4-semiseparable, but with *scalar* decays it needs
 # $r \ge N - 3$. All $M_{t,t-1} \ne 0$, so no $a_t$ is zero, and by (2.2) there would be $r$ generators. Their
 # completion, without its first 3 rows and last 3 columns, is upper triangular with the last weight of the kernel on
-# its diagonal: rank $N - 3$. ∎ So the small convolution in a Mamba-2 block is no ornament: the SSM behind it, with
-# its scalar decays and a small state, could not do the same.
+# its diagonal: rank $N - 3$. ∎
+#
+# **That is a statement about exact ranks.** **(4.3)** Let the decay be small, $a_t = a$, let token $t$ write under
+# address $t \bmod 4$, and let it read with $C_t[(t - l) \bmod 4] = w_l\, a^{-l}$ for the four weights $w_l$. The decay
+# cancels for the last four tokens, and older ones are smaller by $a^4$ and more: with a state of *four* numbers SSD
+# comes within $10^{-8}$ of the convolution. The limit $a \to 0$ of such matrices is the convolution itself, which is
+# not one of them. (Ranks of blocks cannot jump up in a limit. The number of generators can.) So the small convolution
+# in a Mamba-2 block does exactly, and without using up state, what the SSM behind it could only imitate: with keys
+# that count modulo four, and queries up to a million times as large as the weights.
 
 # %%
 zeros = np.full(N, -np.inf)  # log of the decay 0
@@ -316,6 +363,14 @@ for _ in range(100):  # whatever stands above the diagonal
     assert np.allclose(np.diag(corner), kernel[-1])  # (4.2)
 print(f"identity: a state of 1, or {N} generators; convolution: a state of 4, or at least {N - 3}")
 
+# %%
+a_small, t, address = 0.01, np.arange(N), np.eye(4)
+reads = sum(w * a_small**-lag * address[(t - lag) % 4] for lag, w in enumerate(kernel))
+nearly = semiseparable.from_sss(np.full(N, np.log(a_small)), address[t % 4], reads)
+error = np.abs(nearly - convolution).max()
+print(f"SSD with four numbers of state: off by {error:.0e}; largest number in a query {reads.max():.0e}")
+assert error < 1e-8  # (4.3)
+
 # %% [markdown]
 # ## 5 · Arithmetic: what happens to the ranks
 #
@@ -327,10 +382,10 @@ print(f"identity: a state of 1, or {N} generators; convolution: a state of 4, or
 # | **(5.1)** sum $M_1 + M_2$ | $r_1 + r_2$ | $(M_1 + M_2)^{[s]} = M_1^{[s]} + M_2^{[s]}$ |
 # | **(5.2)** product $M_1 M_2$ | $r_1 + r_2$ | two terms: see below |
 # | **(5.3)** entrywise $M_1 \circ M_2$ | $r_1 r_2$ | each pair of terms gives one: see below |
-# | **(5.4)** inverse $M_1^{-1}$ | $r_1 + 1$ | the rank of $M_1$ strictly below the diagonal, and a column: see below |
+# | **(5.4)** inverse $M_1^{-1}$ | $r_1 + 1$ | the strict rank of $M_1$, and a column: see below |
 #
-# **(5.2)** Both are triangular, so
-# $(M_1 M_2)^{[s]} = (M_1)_{[s:,\,:s]}\,(M_2)_{[:s,\,:s+1]} + (M_1)_{[s:,\,s:]}\, M_2^{[s]}$: the first term has rank
+# **(5.2)** Cut the sum over the middle index at $s$; this holds for any two matrices:
+# $(M_1 M_2)^{[s]} = (M_1)_{[s:,\,:s]}\,(M_2)_{[:s,\,:s+1]} + (M_1)_{[s:,\,s:]}\, M_2^{[s]}$. The first term has rank
 # at most $r_1$, the second at most $r_2$. **Ranks add; they do not multiply.** Layers in a row carry their states
 # side by side as well.
 #
@@ -340,7 +395,7 @@ print(f"identity: a state of 1, or {N} generators; convolution: a state of 4, or
 #
 # **(5.4)** Let no diagonal entry be zero. Invert by blocks:
 # $(M^{-1})_{[s:,\,:s]} = -\,(M_{[s:,\,s:]})^{-1}\, M_{[s:,\,:s]}\, (M_{[:s,\,:s]})^{-1}$. The outer factors are
-# invertible, so the ranks *strictly* below the diagonal are **the same**. The column $s$ can add one more.
+# invertible, so the strict rank is **the same**. The column $s$ can add one more (3.4).
 #
 # Try it with $r_1 = 2$ and $r_2 = 3$.
 
@@ -355,20 +410,15 @@ def random_sss(r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return 0.5 * np.linalg.qr(rng.normal(size=(N, r, r)))[0], B, C
 
 
-def rank_strictly_below(M: np.ndarray) -> int:
-    """The largest rank of the blocks M[s:, :s]."""
-    return semiseparable.rank(np.tril(M, -1)[1:, :-1])
-
-
 M1, M2 = sss(*random_sss(2)), sss(*random_sss(3))
 inverse = np.linalg.inv(M1)
 results = {"sum": M1 + M2, "product": M1 @ M2, "entrywise": M1 * M2, "inverse": inverse}
 ranks = {name: semiseparable.rank(result) for name, result in results.items()}
-print(ranks, "inverse, strictly below:", rank_strictly_below(inverse))
+print(ranks, "strict rank of the inverse:", strict_rank(inverse))
 
 # %%
 assert ranks == {"sum": 2 + 3, "product": 2 + 3, "entrywise": 2 * 3, "inverse": 2 + 1}
-assert rank_strictly_below(inverse) == rank_strictly_below(M1) == 2
+assert strict_rank(inverse) == strict_rank(M1) == 2
 
 # %% [markdown]
 # All bounds are reached. What each means for a machine: a **product** is one SSM feeding the next (5.5),
@@ -379,12 +429,13 @@ assert rank_strictly_below(inverse) == rank_strictly_below(M1) == 2
 #   \begin{pmatrix} B\, C'^\top\! B' \\ B' \end{pmatrix} x_t , \qquad y_t = C^\top h_t ,$$
 #
 # where $M_2$ is primed (put $z_t = C'^\top h'_t$ into $h_t = A h_{t-1} + B z_t$). An **inverse** is the same SSM
-# solved for its input, with the same state (5.6):
+# solved for its input, with the same state passed on (5.6):
 #
 # $$x_t = \frac{y_t - C_t^\top A_t h_{t-1}}{C_t^\top B_t}, \qquad h_t = A_t h_{t-1} + B_t x_t .$$
 #
-# A machine that undoes a mixer needs no more state than the mixer: what it has to know of the past is $h_{t-1}$,
-# which is why the blocks strictly below the diagonal keep their rank. (The **entrywise** product is the
+# A machine that undoes a mixer passes on no more than the mixer: what it has to know of the past is $h_{t-1}$,
+# which is why the strict rank stays $r$. Its block rank is $r + 1$, because $x_t$ depends on $y_t$ directly, beside
+# the state. (The **entrywise** product is the
 # one of 03b: a mask of rank 1 over scores of rank $r$ stays at rank $1 \cdot r$.)
 
 # %%
@@ -501,8 +552,10 @@ def errors(log_a: np.ndarray, last: int = 64) -> list[float]:
     """Largest error of the mask between the last tokens, by differences and by segments."""
     c, tail = np.cumsum(log_a)[-last:].astype(float), log_a[-last:]  # c: added up in float32
     exact = np.exp(semiseparable.segsum(tail.astype(float)))
+    terms = np.tril(np.repeat(tail[:, None], last, axis=1), -1)
+    segments = np.cumsum(terms, axis=0)  # as segsum does it, but in float32 throughout
     with np.errstate(all="ignore"):
-        masks = [np.exp(c[:, None] - c), np.exp(semiseparable.segsum(tail).astype(float))]
+        masks = [np.exp(c[:, None] - c), np.exp(segments.astype(float))]
     return [float(np.abs(np.where(np.tri(last), mask, 0) - exact).max()) for mask in masks]
 
 
@@ -535,26 +588,28 @@ by_length = np.array([np.max([errors(log_decays(N)) for _ in range(8)], axis=0) 
 by_differences, by_segments = by_length.T
 assert by_differences[-1] > 1000 * by_segments[-1]  # at 4096 tokens
 assert by_differences[-1] > 10 * by_differences[0]  # it grows with the length
-assert by_segments.max() < 1e-7
+assert by_segments.max() < 1e-6
 figures.error_growth(
     lengths,
-    {"differences of one cumulative sum": by_differences, "segsum": by_segments},
+    {"differences of one cumulative sum": by_differences, "segment sums in float32": by_segments},
     title="Differences lose digits with every token before them; segment sums do not",
 )
 
 # %% [markdown]
 # **Learned:** three to four digits are lost at 4096 tokens; after a decay written as $-10^9$ all of them are (float32
 # cannot tell $10^9$ from $10^9 + 10$, so nothing seems to decay any more), and after a true zero
-# $\infty - \infty$ makes NaN. Segment sums stay at the precision of one rounding.
+# $\infty - \infty$ makes NaN. Segment sums, in the same float32, stay at the precision of a few roundings.
 #
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-segsum`: write it, safe for $-\infty$.
 #
 # ## Recap
 #
 # - **Semiseparable** means: the *blocks* on or below the diagonal have low rank; rows and columns say nothing.
-# - The largest block rank **is** the size of the smallest state; an SVD of each block finds that state.
+# - The block rank **is** the size of the smallest SSS form; an SVD of each block finds it. What must be passed on from
+#   token to token is the strict rank, the same or one less.
 # - SSS is the general form. Generators are the case without zero decays, and they overflow.
-# - Ranks add in sums *and* products, multiply in entrywise products, and survive inversion (plus one).
+# - Ranks add in sums *and* products, multiply in entrywise products, and survive inversion (the block rank plus one).
+# - Low block rank survives limits. Few generators do not: SSD comes as near to a convolution as you like.
 # - Hand decays over as logs, and sum each segment by itself.
 #
 # **Where next:** the [exercises](../exercises/03a_semiseparable.ipynb) (12 points), then the theorem in

@@ -32,7 +32,7 @@ import numpy as np
 from lecture17 import counting, figures, flops, widgets
 from lecture17.compare import assert_same
 from lecture17.course import predict
-from lecture17.reference import attention, linear_attention, semiseparable, ssd
+from lecture17.reference import attention, delta_rule, linear_attention, semiseparable, ssd
 
 # %% [markdown]
 # ## 1 · Causal linear attention is a recurrence
@@ -70,7 +70,7 @@ assert_same(definition=definition, query_pulled_out=pulled_out)
 y, (S_last, z_last) = linear_attention.recurrent(Q, K, V, normalize=True)
 assert_same(definition=definition, recurrence=y)
 assert_same(sum_of_all_writes=S[-1], last_state=S_last)
-assert_same(sum_of_all_keys=z[-1], last_normaliser=z_last)
+assert_same(sum_of_all_keys=z[-1], last_normalizer=z_last)
 
 # %% [markdown]
 # <a id="correction-3"></a>
@@ -137,9 +137,10 @@ assert_same(recurrence=(C * h).sum(axis=1), matrix=M @ x)  # (2.2)
 #   \qquad M_{[s:,\,:s]} = O_s W_s ,$$
 #
 # where $O_s$ has $r$ columns and $W_s$ has $r$ rows. So the block has rank at most $r$, and $W_s x_{[:s]}$ is the
-# state $h_{s-1}$ itself. **The rank of a block below the diagonal is how much state it takes to compute it.** The
-# same split one column farther right holds for the blocks that touch the diagonal; when all those blocks have rank
-# at most $r$, the matrix is called *$r$-semiseparable*.
+# state $h_{s-1}$ itself. **The rank of a block below the diagonal is how many numbers, for each feature, must be passed
+# on to compute it.** The same split one column farther right holds for the blocks that touch the diagonal; when all
+# those blocks have rank at most $r$, the matrix is called *$r$-semiseparable*. (Which blocks count what:
+# [03a](03a_semiseparable.ipynb#which-rank).)
 
 # %%
 s = 20
@@ -234,9 +235,9 @@ figures.mask_times_gram(L, C @ B.T, title=title)
 # **(⇒)** The SSM $S_t = a_t S_{t-1} + B_t x_t^\top,\; y_t = C_t S_t$ is the masked attention
 # $y = (L \circ C B^\top)\, x$ with $L_{ij} = a_i \cdots a_{j+1}$, and this mask is 1-semiseparable.
 #
-# **(⇐)** If $L$ is lower triangular and 1-semiseparable, with no zero on its diagonal, then
-# $y = (L \circ C B^\top)\, x$ is such an SSM: it has the decays $a_t = L_{t,t-1} / L_{tt}$, writes with $B_t$ and
-# reads with $L_{tt} C_t$.
+# **(⇐)** If $L$ is lower triangular and 1-semiseparable, then $y = (L \circ C B^\top)\, x$ is an SSM with one real
+# number $a_t$ per token, of either sign and any size. With no zero on the diagonal of $L$ it has
+# $a_t = L_{t,t-1} / L_{tt}$, writes with $B_t$ and reads with $L_{tt} C_t$.
 #
 # *Proof of (⇒).* The formula is (3.1). **(4.1)** For $i \ge s \ge j$ the product $a_i \cdots a_{j+1}$ splits at
 # $s$: $L_{ij} = L_{is} L_{sj}$. So the block is a column times a row,
@@ -249,7 +250,7 @@ print(f"(4.1) holds at each of the {N} cuts; largest rank of a block: {semisepar
 assert semiseparable.rank(L) == 1
 
 # %% [markdown]
-# *Proof of (⇐).* Forget the decays: all we know of $L$ is its ranks.
+# *Proof of (⇐).* Forget the decays: all we know of $L$ is its ranks. First let no diagonal entry be zero.
 #
 # **(4.2) Rank 1 means that every 2 × 2 minor vanishes.** In the block $L_{[s:,\,:s+1]}$ take the rows $s, i$ and the
 # columns $j, s$, for $i \ge s \ge j$:
@@ -294,11 +295,14 @@ assert a_found[20] == 0  # the cut
 # %% [markdown]
 # **(4.4) What was divided out goes to the reader.**
 # $L_{ij}\,(C_i \cdot B_j) = L'_{ij}\,(L_{ii} C_i) \cdot B_j = a_i \cdots a_{j+1}\,(L_{ii} C_i) \cdot B_j$, which by
-# (3.1) is the matrix of the SSM with decays $a_t$, writing $B_t$ and reading $L_{tt} C_t$. ∎
+# (3.1) is the matrix of the SSM with decays $a_t$, writing $B_t$ and reading $L_{tt} C_t$.
 #
-# **One matrix, two ways to multiply by it: that is the duality.** (With a zero on the diagonal the minors say less;
-# the general factorization of Dao and Gu, Section 3, covers that case too.) The theorem says nothing of softmax, and
-# nothing of one decay per number of the state, which needs $r$ masks (3.2).
+# **(4.5) A zero on the diagonal.** Then the minors say less, but Claim 3b of [03a](03a_semiseparable.ipynb) gives an
+# SSS form of $L$ with a state of one number, $L_{ij} = c_i\, a_i \cdots a_{j+1}\, b_j$. So $L_{ij}\,(C_i \cdot B_j) =
+# a_i \cdots a_{j+1}\,(c_i C_i) \cdot (b_j B_j)$: the SSM writes $b_t B_t$ and reads $c_t C_t$. ∎
+#
+# **One matrix, two ways to multiply by it: that is the duality.** The theorem says nothing of softmax, and
+# nothing of one decay per state entry, which needs $r$ masks (3.2).
 #
 # The explorer below the next cell builds the matrix of any mixer of the course, cuts it into chunks, and gives the rank
 # of each block (the colors are the four steps of step 7). Move the controls, click on blocks, and compare with softmax.
@@ -317,28 +321,52 @@ for t in range(N):
 
 assert_same(masked_attention=(L_given * (C @ B.T)) @ X, ssm=y_ssm)
 
+c, b = rng.normal(size=(2, N, 1))
+c[5] = b[9] = 0.0  # two zeros on the diagonal
+a_cut = np.where(np.arange(N) == 20, -np.inf, 0.0)  # logs: a is 1, and 0 at token 20
+L_zero = semiseparable.from_sss(a_cut, b, c)
+assert semiseparable.rank(L_zero) == 1
+by_ssm, _ = ssd.recurrent(X, a_cut, b * B, c * C)
+assert_same(masked_attention=(L_zero * (C @ B.T)) @ X, ssm=by_ssm)  # (4.5)
+
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** every mixer but softmax keeps to the size of its state, also where one mask does not suffice; ranks fall
-# below it only where decays have faded a block into rounding.
-#
+# **Learned:** every mixer but softmax keeps to $r$ numbers for each feature, also where one mask does not suffice. A
+# rank falls below $r$ for three reasons: decays have faded the block into rounding, the chunk has fewer than $r$
+# tokens, or *removals* have emptied the state. With $\beta = 1$ the delta rule removes all that a key recalls, so one
+# direction of the state does not survive the token:
+
+# %%
+unit = rng.normal(size=(128, 2))
+unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+no_values, all_of_it = np.zeros((128, 1)), np.ones(128)
+M_delta = delta_rule.matrix(rng.normal(size=(128, 2)), unit, no_values, all_of_it)  # no decay
+block_to_block = M_delta[64:96, 32:64]
+print("delta rule, state of 2 × d, rank from chunk to chunk:", np.linalg.matrix_rank(block_to_block))
+assert np.linalg.matrix_rank(block_to_block) == 1
+
+# %% [markdown]
 # ## 5 · The converse limit: bounded state forces semiseparable
 #
-# Could some other mask be computed with a small state, by a cleverer algorithm? **No.**
+# Could some other mask be computed with a small *state*? **No.**
 #
 # **Claim 5.** If a causal $y = M x$ can be computed by carrying $p$ numbers from token to token, linear in the
 # inputs so far, then every block $M_{[s:,\,:s]}$ has rank at most $p$.
 #
 # *Proof.* **(5.1)** Before token $s$ the state is $W x_{[:s]}$, where $W$ has $p$ rows, and from there on the past
-# acts only through it. Feed zeros from $s$ on: inputs with $W x_{[:s]} = 0$ have the state of no input at all,
-# hence the output 0. So $M_{[s:,\,:s]}$ vanishes wherever $W$ does, which means $M_{[s:,\,:s]} = O W$ for some $O$:
-# rank at most $p$. ∎ (Linearity matters: one real number of unlimited precision could hide all inputs in its
-# digits.)
+# acts only through it. Feed zeros from $s$ on: inputs with $W x_{[:s]} = 0$ have the state of no input at all, hence
+# the output 0. So $M_{[s:,\,:s]}$ vanishes wherever $W$ does, which means $M_{[s:,\,:s]} = O W$ for some $O$: rank at
+# most $p$. ∎ So the strict rank of $M$ is at most $p$, and by Definition 1, which counts one column more, $M$ is $(p +
+# 1)$-semiseparable. (Linearity matters: one real number of unlimited precision could hide all inputs in its digits.)
+#
+# A mask without a small state may still have a *fast algorithm*. **(5.4)** The power law below depends on $i - j$
+# alone, so it is a Toeplitz matrix, and by (2.2) of [part 02](02_intuition.ipynb) masked attention with it is $r$
+# convolutions for each feature: $O(N \log N)$ by FFT, with the whole sequence at hand. What fails is *bounded state*.
 #
 # **(5.2)** In particular an *autoregressive* mask of order $p$,
 # $y_t = \mu_t x_t + \sum_{k=1}^{p} \ell_{tk}\, y_{t-k}$, has as its state the last $p$ outputs, so its blocks have
-# rank at most $p$ (Dao and Gu, Section 5). **(5.3)** Masked attention with it has block rank at most $p\,r$: the
+# rank at most $p$ (Dao and Gu, Section 5). **(5.3)** Masked attention with it has strict rank at most $p\,r$: the
 # rank of an entrywise product is at most the product of the ranks. And if $L \circ C B^\top$ is to have bounded
 # state for *every* $B$ and $C$, take all ones: $L$ itself must.
 
@@ -358,11 +386,17 @@ for t in range(N):  # row t of the mask is the answer of y_t to every unit vecto
 
 distance = np.abs(np.subtract.outer(np.arange(N), np.arange(N)))
 L_power = np.tril(1 / (1 + distance))  # fades as a power, not as a product of decays
-print(f"block rank of the autoregressive mask of order {p}: {block_rank(L_ar)}")
-print(f"block rank of its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
-print(f"block rank of the power-law mask: {block_rank(L_power)}, of {N // 2} possible")
+print(f"rank from half to half, autoregressive mask of order {p}: {block_rank(L_ar)}")
+print(f"  its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
+print(f"  power-law mask: {block_rank(L_power)}, of {N // 2} possible")
 assert block_rank(L_ar) == p
 assert block_rank(L_ar * (C @ B.T)) <= p * r < block_rank(L_power)
+
+# %%
+first_column = np.fft.rfft(L_power[:, 0], n=2 * N)  # of the Toeplitz matrix, padded
+columns = np.fft.rfft(B[:, :, None] * X[:, None, :], n=2 * N, axis=0)  # scale by B, (freq, r, d)
+convolved = np.fft.irfft(first_column[:, None, None] * columns, axis=0)[:N]
+assert_same(matrix=(L_power * (C @ B.T)) @ X, by_fft=(C[:, :, None] * convolved).sum(axis=1))  # (5.4)
 
 # %% [markdown]
 # ## 6 · Softmax attention is outside
@@ -405,8 +439,8 @@ assert (np.abs(left / right - 1) > 1e-9).all()
 # and $G$ is positive definite. ∎
 #
 # **(6.4)** Give attention $n$ tokens with the keys $x_1, \dots, x_n$, then $n$ tokens with these as queries. The
-# block between them is $G$ with row $i$ divided by $Z_i$: rank $n$. By Claim 5 a linear state needs $n$ numbers,
-# for every $n$. **Softmax attention is not a finite-state SSM.**
+# block between them is $G$ with row $i$ divided by $Z_i$: rank $n$. By Claim 5 a linear state needs $n$ numbers for
+# each feature, for every $n$. **Softmax attention is not a finite-state SSM.**
 
 # %%
 n = 6
@@ -470,9 +504,37 @@ figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 
 # %% [markdown]
 # **Learned:** the rank of softmax attention is as large as the block, that of SSD is `d_state`; the power-law mask
-# lies between, needing a few numbers more each time $N$ doubles (to rounding; its exact rank is full, it is a
-# Cauchy matrix).
+# lies between, needing a few numbers more each time $N$ doubles. (These are ε-ranks, to rounding. The exact rank of
+# the power law is full: its blocks are Cauchy matrices.)
 #
+# <a id="mask-before-exp"></a>
+#
+# > **The lecture also** zeroes the scores above the diagonal with `tril` and then takes the softmax; and it takes a
+# > softmax of SSM scores.
+# >
+# > **In truth** the first leaks the future: $e^0 = 1$, so every later token keeps a weight. The mask belongs in the
+# > exponent, as $-\infty$. And the scores of an SSM are used as they are: a softmax over them would be attention again,
+# > with no finite state.
+
+# %%
+q, k, v = rng.normal(size=(3, 8, 4))
+changed = v.copy()
+changed[-1] += 1.0  # only the last token
+
+
+def row_softmax(scores: np.ndarray) -> np.ndarray:
+    weights = np.exp(scores)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+leaky = row_softmax(np.tril(q @ k.T))
+causal = row_softmax(np.where(np.tri(8, dtype=bool), q @ k.T, -np.inf))
+assert_same(masked_in_the_exponent=causal, attention=attention.softmax_matrix(q, k))
+print(f"token 0 gives {1 - leaky[0, 0]:.0%} of its weight to later tokens")
+assert np.abs(leaky @ changed - leaky @ v)[0].max() > 0.05  # token 0 has seen token 7
+assert_same(causal_before=(causal @ v)[:-1], causal_after=(causal @ changed)[:-1])
+
+# %% [markdown]
 # **What a finite state can do: approximate.** Take $w \sim \mathcal N(0, I)$ and
 # $\phi_w(x) = e^{w \cdot x - |x|^2/2}$. Then **(6.5)**
 # $\mathbb E\, \phi_w(q)\, \phi_w(k) = e^{|q+k|^2/2 - |q|^2/2 - |k|^2/2} = e^{q \cdot k}$, because
@@ -574,7 +636,7 @@ figures.chunk_grid(4, title=title)
 # | --- | --- | --- |
 # | 1 inside | $Y = (L \circ C B^\top)\, X$ in each chunk | diagonal |
 # | 2 write | $U = (e \circ B)^\top X$ | right factor |
-# | 3 hand on | $S \leftarrow g\, S + U$ | the number between |
+# | 3 pass on | $S \leftarrow g\, S + U$ | the number between |
 # | 4 read | $Y \leftarrow Y + (f \circ C)\, S$ with the state before the chunk | left factor |
 #
 # Then write it for lengths that are no multiple of $c$: [exercise](../exercises/03b_duality.ipynb)
@@ -592,7 +654,7 @@ def four_steps(x, log_a, B, C, c: int) -> tuple[np.ndarray, np.ndarray]:
     U = (e * B_c).mT @ x_c  # 2 write, (chunks, r, d)
     S = np.zeros((len(U) + 1, *U.shape[1:]))  # the state before each chunk, and after the last
     for i in range(len(U)):
-        S[i + 1] = f[i, -1] * S[i] + U[i]  # 3 hand on: f at the last token is g
+        S[i + 1] = f[i, -1] * S[i] + U[i]  # 3 pass on: f at the last token is g
     y += (f * C_c) @ S[:-1]  # 4 read
     return y.reshape(x.shape), S[-1]
 
@@ -616,7 +678,7 @@ for chunk_size in (1, 4, 8, 32):
 # (A masked square counts whole. The decays themselves, of the order of $c$ per token, are left out.) The next cell
 # counts what NumPy really does, and compares.
 #
-# **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So FLOPs are fewest at
+# **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So of all chunk sizes FLOPs are fewest at
 # $c = \sqrt{2rd / (2r + 2d + 1)}$, and numbers held at $c = \sqrt{rd}$.
 #
 # Mamba-2 is usually run with chunks of 64 to 256 tokens. You should care, because `chunk_size` is a number you will
@@ -655,13 +717,16 @@ held = np.array([flops.held("chunkwise", long, wide, wide, c) for c in sizes])
 costs = {"FLOPs per token": done / long, "numbers held per token": held / long}
 fewest = [sizes[np.argmin(cost)] for cost in costs.values()]
 assert fewest == [round(np.sqrt(2 * wide**2 / (4 * wide + 1))), wide]  # (7.3)
+assert held[0] / long == wide**2 + 1  # the recurrence needs wide², whatever the length
 title = "What a token costs, against the size of the chunk"
 figures.chunk_cost(sizes, costs, title=title)
 
 # %% [markdown]
-# **Learned:** FLOPs alone would choose hardly more than the recurrence; up to 64 they grow by less than a factor of
-# two, and that buys the least memory and matrix multiplications in place of a chain of $N$ steps. What a machine
-# really gains from them is not a matter of counting: part [05a](05a_cost.ipynb) measures it.
+# **Learned:** by FLOPs alone the best chunk is about six tokens. Up to 64 they grow by less than a factor of two,
+# which buys matrix multiplications in place of a chain of $N$ steps, and the least memory that the chunkwise form can
+# have. (The recurrence needs the least of all: $rd$ numbers in total. The curve at $c = 1$ is not the
+# recurrence, but the chunkwise form with chunks of one token, all of whose states are kept.) What a machine really
+# gains is not a matter of counting: part [05a](05a_cost.ipynb) measures it.
 #
 # ## 8 · Geometry: one space of functions, two coordinate systems
 #
@@ -703,7 +768,7 @@ title = "The state and the output, in two bases"
 figures.state_in_two_bases(S, S_mixed, y, y_mixed, title=title)
 
 # %% [markdown]
-# **Learned:** no number of the state means anything by itself; only $M$ does, and both views compute it.
+# **Learned:** no state entry means anything by itself; only $M$ does, and both views compute it.
 #
 # <a id="correction-17"></a>
 #
@@ -736,10 +801,10 @@ assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_at_
 # | statement | standing |
 # | --- | --- |
 # | linear attention is a recurrence (1) | proved here; 2006.16236 |
-# | SSM, one decay per token ⇔ 1-semiseparable mask (4) | proved here, no zero on the diagonal; 2405.21060 |
-# | bounded linear state forces bounded block ranks (5) | proved here; autoregressive masks: 2405.21060, Section 5 |
+# | SSM, one number $a_t$ per token ⇔ 1-semiseparable mask (4) | proved here; 2405.21060 |
+# | bounded linear state forces bounded strict ranks (5) | proved here; autoregressive masks: 2405.21060, Section 5 |
 # | no finite feature map for $e^{q \cdot k}$; softmax attention has no finite linear state (6) | proved here |
-# | block rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, to rounding |
+# | ε-rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, ε: rounding |
 # | random features are unbiased, error of a score $\propto m^{-1/2}$ (6) | proved here; 2009.14794 |
 # | the same rate for the normalized attention weights | measured |
 # | FLOPs, numbers held, best chunk sizes (7) | derived, and counted; seconds are another matter |
@@ -748,7 +813,8 @@ assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_at_
 #
 # - $M = L \circ (C B^\top)$: read by rows it is masked attention, token by token an SSM, block by block the
 #   chunkwise algorithm.
-# - The duality holds for masks of block rank 1; any mask with bounded state is semiseparable.
+# - The duality holds for masks of block rank 1. Any mask that $p$ numbers of state can compute is
+#   $(p + 1)$-semiseparable.
 # - **Softmax attention is not a finite-state SSM**; random features approach it, at a price exponential in the
 #   score's scale.
 # - The state is a choice of basis; the matrix is the map.

@@ -22,7 +22,7 @@
 #
 # **Letters.** $N$ tokens, the rows. The state $S_t$ is keys × values. $q_t, k_t \in \mathbb R^{r}$ read and write,
 # $v_t \in \mathbb R^{d}$ is what is written; Mamba calls them $C_t, B_t, x_t$ and RWKV calls $q$ the receptance. $L$
-# is the decay mask of part [03b](03b_duality.ipynb), $\odot$ the product entry by entry. All letters: the
+# is the decay mask of part [03b](03b_duality.ipynb), $\circ$ the product entry by entry. All letters: the
 # [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).
 
 # %%
@@ -42,20 +42,23 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 #
 # The proof is that of part [03b](03b_duality.ipynb): unroll, and nothing was used but that $A_t$ multiplies from the
 # left. **So every member
-# of the family is a choice of $A_t$, an $r \times r$ matrix, and its kernel $M$ has block rank at most $r$.** (Two add
-# a detail: RWKV-4 divides one such $y$ by another, Mamba-3 writes twice.) The structure of $A_t$ decides whether $M$
-# can be built with matrix multiplications:
+# of the family but Mamba-1 is a choice of $A_t$, an $r \times r$ matrix, and its kernel $M$ has strict rank at most
+# $r$:** no block strictly below the diagonal has more ([03a](03a_semiseparable.ipynb#which-rank)). Mamba-1 has
+# another $A_t$, and another kernel, for each feature. Two members treat the present token apart, so that a block with
+# diagonal entries can have rank $r + 1$: RWKV-4 gives it a bonus (and divides one such $y$ by another), Mamba-3 writes
+# it in two parts, the second one token late. The structure of $A_t$ decides whether $M$ can be built with matrix
+# multiplications:
 #
-# | transition $A_t$ | member | what decays together |
+# | transition $A_t$ | member | what a token does to the state |
 # | --- | --- | --- |
-# | $I$ | linear attention | nothing decays |
-# | $\gamma I$ | RetNet | everything, always alike |
-# | $a_t I$ | Mamba-2 | everything, as the token says |
-# | $\mathrm{diag}(\alpha_t)$ | GLA, RWKV-6 | one row of $S$: a key dimension |
-# | a decay for each entry of $S$ | Mamba-1 | nothing together |
-# | $a_t (I - \beta_t k_t k_t^\top)$ | (gated) DeltaNet | everything, and what $k_t$ recalls is removed |
-# | $\mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top$ | RWKV-7 | as GLA, then as DeltaNet |
-# | $a_t \times$ rotations | Mamba-3 | everything, and it turns |
+# | $I$ | linear attention | nothing fades |
+# | $\gamma I$ | RetNet | everything fades, always alike |
+# | $a_t I$ | Mamba-2 | everything fades, as the token says |
+# | $\mathrm{diag}(\alpha_t)$ | GLA, RWKV-6 | each row of $S$, a key dimension, fades by itself |
+# | a decay for each entry of $S$ | Mamba-1 | each entry fades by itself |
+# | $a_t (I - \beta_t k_t k_t^\top)$ | (gated) DeltaNet | everything fades, and what $k_t$ recalls is removed |
+# | $\mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top$ | RWKV-7 | rows fade; $\hat\kappa_t$ removes |
+# | $a_t \times$ rotations | Mamba-3 | everything fades and turns |
 #
 # **Who comes from whom:** each arrow frees one thing, and names it.
 #
@@ -71,7 +74,7 @@ from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selec
 #   LA -- "replace, not add" --> DN["DeltaNet: I − β k kᵀ"]
 #   DN -- "and all decays" --> GD["gated DeltaNet: a (I − β k kᵀ)"]
 #   M2 --> GD
-#   DN --> R7["RWKV-7: diag(w) − (a ⊙ κ) κᵀ"]
+#   DN --> R7["RWKV-7: diag(w) − (a ∘ κ) κᵀ"]
 #   GLA -- "and remove along κ" --> R7
 # ```
 #
@@ -117,7 +120,7 @@ assert_same(recurrence=y, kernel=kernel(A, K, Q) @ V)
 # $1 + \Delta A / 2 + \dots$ **"Selective" means that $\Delta_t, B_t, C_t$ are computed from the token.** Every channel
 # $c$ has its own $\Delta_{tc}$ and its own row of $A$:
 #
-# $$h_{t} = e^{\Delta_{tc} A_c} \odot h_{t-1} + \Delta_{tc} B_t\, x_{tc}, \qquad y_{tc} = C_t \cdot h_t .$$
+# $$h_{t} = e^{\Delta_{tc} A_c} \circ h_{t-1} + \Delta_{tc} B_t\, x_{tc}, \qquad y_{tc} = C_t \cdot h_t .$$
 #
 # (Gu and Dao, arXiv 2312.00752, Section 3.) In our line: $A_t = \mathrm{diag}(e^{\Delta_{tc} A_c})$, *another one for
 # every channel*, so there are $d$ kernels instead of one.
@@ -185,7 +188,7 @@ assert chunked.in_matmul > 0.9 * chunked.flops
 # $$\log a_t = -e^{\texttt{A\_log}}\, \Delta_t, \qquad S_t = a_t S_{t-1} + B_t\, (\Delta_t x_t)^\top, \qquad
 #   y_t = C_t S_t + D\, x_t ,$$
 #
-# then $\mathrm{RMSNorm}(y \odot \mathrm{SiLU}(z))$ and a projection out.
+# then $\mathrm{RMSNorm}(y \circ \mathrm{SiLU}(z))$ and a projection out.
 #
 # **(3.1) This decay is a sigmoid gate.** $\mathrm{softplus}(z) = \log(1 + e^z)$, so with $A = e^{\texttt{A\_log}}$
 #
@@ -194,7 +197,7 @@ assert chunked.in_matmul > 0.9 * chunked.flops
 # **(3.2)** $\Delta$ ties forgetting to writing: $\Delta \to 0$ skips the token ($a \to 1$, nothing written), a large
 # $\Delta$ forgets and writes.
 #
-# **(3.3)** As a kernel, head by head: $M = L \odot (C B^\top)\, \mathrm{diag}(\Delta) + D I$.
+# **(3.3)** As a kernel, head by head: $M = L \circ (C B^\top)\, \mathrm{diag}(\Delta) + D I$.
 #
 # First the block. Then the check: a sequence at once, and token by token with what the block hands on, must be the
 # same; and what the published first values mean ($A \sim U(1, 16)$, $\Delta$ log-uniform in $[0.001, 0.1]$).
@@ -257,10 +260,11 @@ print(f"at first, half of the state is left after {shortest:.1f} to {longest:.0f
 # RetNet (Sun et al., arXiv 2307.08621, Section 2.1) starts from *one* $A$ for all tokens and diagonalizes it. Its
 # eigenvalues $\gamma e^{i\theta}$ then stand between query $t$ and key $j$ as $\gamma^{t-j} e^{i(t-j)\theta}$, and the
 # turn splits: $e^{it\theta}$ goes to the query, $e^{-ij\theta}$ to the key. **So rotating $q$ and $k$ by their position
-# (xPos) *is* a complex state, kept in real numbers.** What is left is $S_t = \gamma S_{t-1} + k_t v_t^\top$, with three
+# *is* a complex state, kept in real numbers.** (The rotation alone is RoPE; rotation and decay together are xPos, arXiv
+# 2212.10554.) What is left is $S_t = \gamma S_{t-1} + k_t v_t^\top$, with three
 # faces:
 #
-# - parallel $\;(D \odot Q K^\top)\, V$ with $D_{ij} = \gamma^{i-j}$ for $i \ge j$;
+# - parallel $\;(D \circ Q K^\top)\, V$ with $D_{ij} = \gamma^{i-j}$ for $i \ge j$;
 # - recurrent, the line itself;
 # - chunkwise: for chunks of $c$ tokens, counted from 0 inside a chunk,
 #   $y_t = (\text{parallel inside})_t + \gamma^{t+1} q_t S$ and
@@ -298,7 +302,7 @@ print("tokens until half is left, head by head:", *half.round().astype(int))
 
 # %% [markdown]
 # **GroupNorm, and why the score normalizations cancel.** RetNet divides its scores three times (Section 2.2): by
-# $\sqrt r$; row $i$ of $D$ by $\sqrt{\sum_j D_{ij}}$; row $i$ of $R = D \odot QK^\top$ by
+# $\sqrt r$; row $i$ of $D$ by $\sqrt{\sum_j D_{ij}}$; row $i$ of $R = D \circ QK^\top$ by
 # $\max(|\sum_j R_{ij}|, 1)$. **(4.1)** Each multiplies *row* $i$ by a positive number, so all together multiply
 # $y_i$ by some $s_i > 0$. **(4.2)** Then each head of each token is normalized by itself, with
 # $\mathrm{norm}_\epsilon(y) = (y - \bar y) / \sqrt{\mathrm{var}(y) + \epsilon}$, and
@@ -344,13 +348,13 @@ assert difference > 0.1
 # ([correction 12](01_tour.ipynb#correction-12)).
 #
 # **(5.1)** $\alpha$ on the *key* side stays inside the scores, $M_{ij} = \sum_c q_{ic}\, k_{jc}\, b_{ic} / b_{jc}$ with
-# $b_t = \alpha_1 \odot \cdots \odot \alpha_t$: still one $M$ for all values. **(5.2)** On the *value* side every value
+# $b_t = \alpha_1 \circ \cdots \circ \alpha_t$: still one $M$ for all values. **(5.2)** On the *value* side every value
 # channel would need an $M$ of its own: Mamba-1's trouble.
 #
 # The layer has $\alpha = \sigma(x W_1 W_2 + b)^{1/16}$, $W_1$ of rank 16: by (3.1) a Mamba-2 decay with $A = 1/16$, for
 # each key dimension. With the gate half open ($\sigma = \tfrac12$) half is left after 16 tokens, not after one.
 #
-# **(5.3) In log space.** $(Q \odot b)(K / b)^\top$ is one matrix product, but $b$ underflows: $K / b$ overflows, and a
+# **(5.3) In log space.** $(Q \circ b)(K / b)^\top$ is one matrix product, but $b$ underflows: $K / b$ overflows, and a
 # gate of exactly 0 divides by 0. Sum logs over each segment instead,
 # $M_{ij} = \sum_c q_{ic}\, k_{jc}\, e^{\log \alpha_{j+1,c} + \dots + \log \alpha_{ic}}$: all exponents are $\le 0$. It
 # cannot be one matrix product over the whole sequence, so GLA does it inside small chunks, where it is cheap, and
@@ -464,13 +468,15 @@ errors = {
 }
 assert errors["delta rule, β = 1"][0] < 1e-12
 assert errors["linear attention"].min() > 0.9
+assert errors["RetNet, γ = 0.97"][-1] < errors["delta rule, β = 1"][-1]  # 64 keys
 title = "Asked for the last value of each key: how wrong is the answer?"
 figures.recall_error(n_keys, d_key, errors, title=title)
 
 # %% [markdown]
 # **Learned:** a sum cannot forget one thing; it is wrong from the first rewrite on. The delta rule is limited by room:
 # its error grows as the keys fill their 32 dimensions, because keys that are not orthogonal disturb each other. Beyond
-# that none of the three recalls.
+# 32 keys none of the three recalls, and RetNet, which lets old writes fade, is then less wrong than the delta rule,
+# which does not. (Gated DeltaNet does both.)
 #
 # **(6.4) The WY form: chunks without a loop.** Write $d_t = \beta_t (v_t - S_{t-1}^\top k_t)$ for what token $t$ really
 # adds. Then $S_t = S_0 + \sum_{j \le t} k_j d_j^\top$, and put into itself
@@ -484,7 +490,7 @@ figures.recall_error(n_keys, d_key, errors, title=title)
 # $$D = U - W S_0, \qquad Y = Q S_0 + \mathrm{tril}(Q K^\top)\, D, \qquad S_N = S_0 + K^\top D .$$
 #
 # The product of all transitions is $I - K^\top W$, the *WY* form of a product of reflections (Yang et al., arXiv
-# 2406.06484, Section 3). **(6.5)** With decays nothing changes but masks: $L \odot$ before both products, and what
+# 2406.06484, Section 3). **(6.5)** With decays nothing changes but masks: $L \circ$ before both products, and what
 # comes from $S_0$ has decayed since the start.
 
 # %%
@@ -520,8 +526,8 @@ assert_same(last_state=S_last, gated_wy=since[-1] * S0 + (L[-1][:, None] * keys)
 # vanishes; with $k_j$ in place of $e^{k_j}$ it can ([correction 9](01_tour.ipynb#correction-9)). The state is a
 # vector.
 #
-# **RWKV-5 and 6** give each head a *matrix* state and a query; 6 lets the token set $w_t$: GLA with a bonus (arXiv
-# 2404.05892).
+# **RWKV-5 and 6** give each head a *matrix* state and a query; 6 lets the token set $w_t$. That is GLA with a bonus for
+# the present token, and read earlier: $y_t$ reads $S_{t-1}$, before the token's own decay (arXiv 2404.05892).
 
 # %%
 w, bonus = -rng.uniform(0.1, 1, size=d), rng.normal(size=d)
@@ -533,21 +539,31 @@ for c in range(d):
     means.append(weights_c / weights_c.sum(axis=1, keepdims=True))
 assert_same(published=wkv4.matrix(w, bonus, k, V), normalized_kernel=np.array(means))  # (7.1)
 
+
+def strict_and_block_rank(M: np.ndarray) -> tuple[int, int]:
+    strict = max(np.linalg.matrix_rank(M[s:, :s]) for s in range(1, len(M)))
+    return int(strict), int(max(np.linalg.matrix_rank(M[s:, : s + 1]) for s in range(len(M))))
+
+
+assert strict_and_block_rank(means[0]) == (1, 2)  # the bonus is on the diagonal
+
 # %% [markdown]
 # **RWKV-7** (Peng et al., arXiv 2503.14456) takes the delta rule and frees its three parts: decay by a vector $w_t$,
 # remove along $\hat\kappa_t$ (length 1) at the rates $a_t$, write with another key $\tilde k_t$:
 #
-# $$S_t = \big(\mathrm{diag}(w_t) - (a_t \odot \hat\kappa_t)\, \hat\kappa_t^\top\big) S_{t-1} + \tilde k_t v_t^\top .$$
+# $$S_t = \big(\mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top\big) S_{t-1} + \tilde k_t v_t^\top .$$
 #
 # The layer computes, with $\sigma$ of projections of the token: $w = \exp(-e^{-1/2} \sigma(\cdot))$,
-# $a = \sigma(\cdot)$, $\hat\kappa = k \odot k_k$ to length 1, $\tilde k = k \odot (1 + (a - 1) \odot k_a)$. **(7.2)**
+# $a = \sigma(\cdot)$, $\hat\kappa = k \circ k_k$ to length 1, $\tilde k = k \circ (1 + (a - 1) \circ k_a)$. **(7.2)**
 # With $w = 1$, $\hat\kappa = k$, $a = \beta$ and $\tilde k = \beta k$ it is DeltaNet. **(7.3)** The state is a matrix
-# per head, not a few numbers per channel ([correction 10](01_tour.ipynb#correction-10)).
+# per head, not a few numbers per channel ([correction 10](01_tour.ipynb#correction-10)). What is removed is what
+# $\hat\kappa_t$ recalls of the state *before* it decays. (Decay first and remove then, and you have another model, Kimi
+# Delta Attention: $(I - \beta_t k_t k_t^\top)\,\mathrm{diag}(\alpha_t)$, arXiv 2510.26692.)
 #
 # **(7.4) Its eigenvalues are real and lie in $(-0.455, 1)$.** *Proof.* Let $P = \mathrm{diag}(\sqrt{a_t})$. Diagonal
 # matrices commute, so
 #
-# $$P^{-1} A_t P = \mathrm{diag}(w_t) - p\, p^\top, \qquad p = \sqrt{a_t} \odot \hat\kappa_t ,$$
+# $$P^{-1} A_t P = \mathrm{diag}(w_t) - p\, p^\top, \qquad p = \sqrt{a_t} \circ \hat\kappa_t ,$$
 #
 # is symmetric, with the same eigenvalues: they are real. By $x^\top (\cdot)\, x$ for unit $x$ they lie between
 # $\min w - |p|^2$ and $\max w$. Now $e^{-e^{-1/2}} = 0.545\ldots < w < 1$ and $|p|^2 = \sum a \hat\kappa^2 < 1$, so
@@ -567,6 +583,8 @@ def rwkv7_transitions(decay_logit, rate_logit, kappa) -> tuple[np.ndarray, np.nd
 
 A, log_w, rate = rwkv7_transitions(*rng.normal(size=(2, N, r)), keys)
 assert_same(kernel=kernel(A, K, Q), published=rwkv7.matrix(Q, log_w, K, V, keys, rate))
+decay_first = (eye - (rate * keys)[:, :, None] * keys[:, None, :]) * np.exp(log_w)[:, None, :]
+assert not np.allclose(A, decay_first, atol=0.01)
 still, rates = np.zeros((N, r)), np.repeat(beta[:, None], r, axis=1)
 as_delta = rwkv7.matrix(Q, still, beta[:, None] * keys, V, keys, rates)
 assert_same(delta_rule=delta_rule.matrix(Q, keys, V, beta), rwkv7=as_delta)  # (7.2)
@@ -585,14 +603,18 @@ assert np.linalg.norm(A, 2, axis=(1, 2)).max() > 1.05  # (7.5)
 # %% [markdown]
 # ## 8 · Mamba-3: a better rule, and a state that turns
 #
-# Lahoti et al., arXiv 2603.15569, Section 3, change three things in Mamba-2.
+# Lahoti et al., arXiv 2603.15569, Section 3, change three things in Mamba-2's recurrence. (And some in the block
+# around it: the short convolution goes, $B$ and $C$ get a norm and a learned bias, and the rate $A$ is computed from
+# the token.)
 #
 # **(8.1) Trapezoid.** The input's part of $h' = Ah + Bx$ over a step is an integral. Euler's rule takes its value at
 # one end; a weight $\lambda$ takes both ends, the earlier one decayed:
 #
 # $$S_t = a_t S_{t-1} + (1 - \lambda_t)\, \Delta_t\, a_t\, B_{t-1} x_{t-1}^\top + \lambda_t \Delta_t\, B_t x_t^\top .$$
 #
-# $\lambda = 1$ is Mamba-2, with an error of order $\Delta$ at the end; $\lambda = \tfrac12$ has order $\Delta^2$.
+# $\lambda = 1$ is Mamba-2, with an error of order $\Delta$ at the end; $\lambda = \tfrac12$ has order $\Delta^2$. The
+# layer computes $\lambda_t = \sigma(\cdot)$ from the token, so it may use the better rule but is not held to it: any
+# fixed $\lambda$ other than $\tfrac12$ has order $\Delta$ again.
 #
 # **(8.2)** Both writes decay alike, so below the diagonal $M$ is SSD's with the weight
 # $\lambda_j \Delta_j + (1 - \lambda_{j+1}) \Delta_{j+1}$ in place of $\Delta_j$: the *next* token has a say in how
@@ -600,8 +622,8 @@ assert np.linalg.norm(A, 2, axis=(1, 2)).max() > 1.05  # (7.5)
 #
 # **(8.3) Complex.** Let the eigenvalue be $a_t e^{i \theta_t}$ with $\theta_t$ *from the token*. As in section 4 the
 # turn splits, now by the running sum $\phi_t = \theta_0 + \dots + \theta_t$: rotate $B_t$ and $C_t$ by $\phi_t$, and
-# SSD does the rest. RetNet's xPos is the special case $\theta_t = \theta$: these are rotary embeddings whose angle the
-# data choose.
+# SSD does the rest. RetNet's rotation is the special case $\theta_t = \theta$: these are rotary embeddings whose angle
+# the data choose.
 #
 # **MIMO, in words.** One token's decode step does few FLOPs for each byte of state that it moves. Let each token write
 # $m$ pairs, $B_t X_t^\top$ with $B_t: r \times m$ and $X_t: d \times m$, and read with $m$ queries: $m$ times the FLOPs
@@ -618,10 +640,10 @@ def end_state(n: int, lam: float) -> float:
 
 
 exact = (np.cos(6) + 3 * np.sin(6)) / 10 - np.exp(-2) / 10
-for lam in (1.0, 0.5):
+for lam in (1.0, 0.75, 0.5):
     coarse, fine = (abs(end_state(n, lam) - exact) for n in (64, 128))
     print(f"λ = {lam}: half the step divides the error by {coarse / fine:.1f}")
-    assert round(coarse / fine) == round(2 / lam)  # (8.1)
+    assert round(coarse / fine) == (4 if lam == 0.5 else 2)  # (8.1)
 
 delta, lam = rng.uniform(0.1, 1, size=N), rng.uniform(size=N)
 turns, a = rng.uniform(-np.pi, np.pi, size=(N, r // 2)), np.exp(log_a)
@@ -631,6 +653,7 @@ weight = lam * delta + np.r_[(1 - lam[1:]) * delta[1:], 0]
 M = ssd.matrix(V, log_a, turned(K, phi), turned(Q, phi)) * weight
 np.fill_diagonal(M, lam * delta * (Q * K).sum(axis=1))
 assert_same(published=published, ssd_with_other_weights=M)  # (8.2)
+assert strict_and_block_rank(published) == (r, r + 1)
 
 # %%
 S, y = np.zeros((r // 2, d), complex), np.empty((N, d))
@@ -684,7 +707,9 @@ figures.family_portrait(portrait, title=title)
 # Mamba-3's sign is the parity of the 3s in between.
 #
 # **What can one token do?** The eigenvalues of $A_t$ say: in $(0, 1)$ it fades, at 0 it erases, below 0 it flips, off
-# the real line it turns. Drawn below as each layer's parametrization gives them, for random tokens.
+# the real line it turns. Drawn below for random tokens over the range that each parametrization allows. How densely
+# they fill it is not the layers' own: GLA's sixteenth root is left out, and so are Mamba-3's step $\Delta_t$, which
+# scales decay and angle, and its choice to turn only half of the pairs unless told otherwise.
 #
 # For each, is it a segment (from where to where?), single points, or a disk? For RetNet count its rotation too.
 
@@ -715,12 +740,18 @@ transitions = {
     "RWKV-7": rwkv7_transitions(*logits, unit)[0],
     "Mamba-3": gate[:, :1, None] * rotations(half_turn),
 }
+below_0 = {name for name, A in transitions.items() if np.linalg.eigvals(A).real.min() < -0.1}
+off_the_line = {n for n, A in transitions.items() if np.abs(np.linalg.eigvals(A).imag).max() > 0.1}
+assert off_the_line == {"RetNet", "Mamba-3"}
+assert below_0 - off_the_line == {"DeltaNet, β < 2", "RWKV-7"}
+assert np.allclose(np.linalg.eigvalsh(transitions["DeltaNet, β < 1"])[:, 1:], 1)
 title = "Eigenvalues of the transitions of random tokens, with the unit circle"
 figures.eigenvalues(transitions, title=title)
 
 # %% [markdown]
-# **Learned:** all pure decays fill $(0, 1)$; only DeltaNet with $\beta$ up to 2, RWKV-7 (in part) and Mamba-3 leave
-# it. RetNet turns too, but by fixed angles, whatever the token says.
+# **Learned:** all pure decays fill $(0, 1)$. DeltaNet has the eigenvalue 1 as well, across its key. Only DeltaNet with
+# $\beta$ up to 2 and RWKV-7 (down to $-0.455$) go below zero, and only Mamba-3 and RetNet leave the real line: RetNet
+# by fixed angles, whatever the token says.
 #
 # ## 10 · The family on one screen, and what it costs
 #
@@ -858,16 +889,16 @@ assert chunkwise < 2.1
 words = """
 softmax attention | keeps every k, v | k, v | weighted mean | softmax(QKᵀ) V | never
 linear attention | I | k vᵀ | q S | tril(QKᵀ) V | never
-RetNet | γ · fixed turn | k vᵀ | q S | (D ⊙ Q̃K̃ᵀ) V | by age
+RetNet | γ · fixed turn | k vᵀ | q S | (D ∘ Q̃K̃ᵀ) V | by age
 RWKV-4 | e^w, fixed | e^k v and e^k | ratio | positive rows of sum 1 | by age
-Mamba-1 | e^(ΔA), entrywise | k (Δ⊙v)ᵀ | q S | one per channel | entries, by token
-Mamba-2 | a | k (Δv)ᵀ | q S | (L ⊙ QKᵀ) V | all, by token
-GLA | diag(α) | k vᵀ | q S | Σ_c L_c ⊙ (q_c k_cᵀ) V | key dimensions, by token
+Mamba-1 | e^(ΔA), entrywise | k (Δ∘v)ᵀ | q S | one per channel | entries, by token
+Mamba-2 | a | k (Δv)ᵀ | q S | (L ∘ QKᵀ) V | all, by token
+GLA | diag(α) | k vᵀ | q S | Σ_c L_c ∘ (q_c k_cᵀ) V | key dimensions, by token
 DeltaNet, β < 1 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | under k
 DeltaNet, β < 2 | I − βkkᵀ | β k vᵀ | q S | tril(QKᵀ) T V | under k
-gated DeltaNet, β < 2 | a(I − βkkᵀ) | β k vᵀ | q S | (L ⊙ QKᵀ) T V | all; under k
-RWKV-7 | diag(w) − (a⊙κ)κᵀ | k vᵀ | q S | solve, GLA twice | dimensions; under κ
-Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ⊙ Q̃K̃ᵀ) V | all, by token
+gated DeltaNet, β < 2 | a(I − βkkᵀ) | β k vᵀ | q S | (L ∘ QKᵀ) T V | all; under k
+RWKV-7 | diag(w) − (a∘κ)κᵀ | k vᵀ | q S | one solve, two GLA passes | dimensions; under κ
+Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ∘ Q̃K̃ᵀ) V | all, by token
 """  # name, transition, input, readout, parallel form, what it forgets and when
 
 # %%
@@ -894,7 +925,8 @@ Markdown("\n".join(lines))
 # *Parity:* with real eigenvalues that are never negative, no stack of such layers computes it for all lengths at finite
 # precision (arXiv 2411.12537, Theorem 1). RetNet's are complex, but the same for every token; rotation by position
 # alone was measured at chance (arXiv 2603.15569). A flip that keeps everything does it with one state; one that keeps
-# less than half, as in RWKV-7, fades with every 1.
+# less than half, as in RWKV-7, fades with every 1. (What RWKV-7's paper claims, and under which assumptions, is in part
+# [03d](03d_expressivity.ipynb#rwkv-7).)
 #
 # *Order:* transitions that all commute keep a model in $\mathsf{TC}^0$ (at logarithmic precision), so
 # it cannot follow the composition of permutations of five things ($S_5$) unless $\mathsf{TC}^0 = \mathsf{NC}^1$
@@ -909,8 +941,8 @@ Markdown("\n".join(lines))
 #
 # ## Recap
 #
-# - One line, $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t S_t$; each member is a choice of $A_t$, each kernel has
-#   block rank at most $r$.
+# - One line, $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t S_t$; each member is a choice of $A_t$ (Mamba-1: one for
+#   each feature), each kernel has strict rank at most $r$.
 # - What decays together can share one matrix: one number a head is fast, one for each entry is not.
 # - The delta rule is one gradient step on $\tfrac12 |v_t - S^\top k_t|^2$; a triangular solve makes it parallel.
 # - Rotating queries and keys is a complex state; let the token choose the angle and the state can count turns.

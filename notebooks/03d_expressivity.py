@@ -55,20 +55,23 @@ states = {"A = 0.8": 0.8**t, "A = −1": (-1.0) ** t, "A turns by 120°": turn}
 figures.orbits(states, title="The states that one token, repeated, leads to")
 
 # %% [markdown]
-# **Learned:** what comes round can be counted; what settles forgets where it was.
+# **Learned:** what comes round can be counted; what settles forgets where it was. (Mamba-2 and GLA have decays only.
+# Published RetNet has $\gamma e^{i \theta}$ and does turn, but by the same angle at every token: it counts positions,
+# not ones.)
 #
 # **Claim 1 (proved here). Let $A$ have $r$ real eigenvalues, none negative, and a basis of eigenvectors. Then any
 # linear readout $w \cdot h_t + c$ changes its sign at most $r$ times, for ever.** So a threshold on it says parity
 # right for at most $r + 1$ lengths in a row.
 #
-# *Proof.* **(1.1)** In the basis of eigenvectors a number of the state with eigenvalue $\lambda$ is
-# $\alpha \lambda^t + \beta$, or $\alpha + \beta t$ if $\lambda = 1$, or constant from $t = 1$ on if $\lambda = 0$. So
-# the readout is $f(t) = c_0 + c_1 t + \sum_i \alpha_i \lambda_i^t$ with distinct positive $\lambda_i \ne 1$. These are
-# at most $r + 1$ terms, for $c_1 t$ is there only if an eigenvalue is 1, which then is none of the $\lambda_i$.
-# **(1.2)** Such a sum of $n$ terms has at most $n - 1$ zeros over all real $t$, unless it is zero throughout.
-# Differentiate: the constant goes, and $c_1 t$ becomes the new constant. Once only powers are left, divide by one
-# $\lambda_i^t$, which makes its term the constant, and go on. Each differentiation takes away one term and, by Rolle's
-# theorem, at most one zero; the last term has none. ∎
+# *Proof.* **(1.1)** In the basis of eigenvectors a number of the state with eigenvalue $\lambda$ is $\alpha \lambda^t
+# + \beta$, or $\alpha + \beta t$ if $\lambda = 1$, or constant from $t = 1$ on if $\lambda = 0$. So the readout is
+# $f(t) = c_0 + c_1 t + \sum_i \alpha_i \lambda_i^t$ with distinct positive $\lambda_i \ne 1$. These are at most $r +
+# 1$ terms, the constant always counted, for $c_1 t$ is there only if an eigenvalue is 1, which then is none of the
+# $\lambda_i$. **(1.2)** Such a sum of $n$ terms has at most $n - 1$ zeros over all real $t$, unless it is zero
+# throughout. The constant counts even when it is 0: $2^t - 4t$ has three terms and two zeros. Differentiate: the
+# constant goes, and $c_1$, if there, is the new one. If it is not, only powers are left; divide by one $\lambda_i^t$,
+# which makes its term the constant. Either way there is one term fewer, counted in the same way, and by Rolle's
+# theorem at most one zero is lost. A single constant has none. ∎
 #
 # **(1.3)** A ReLU network with $m$ hidden units as readout does not help: each unit switches at most $r$ times, and
 # between two switches the readout is linear again. Its answer changes finitely often, and parity of $1, 1, 1, \dots$
@@ -97,6 +100,8 @@ for r in (1, 2, 4, 8):
     print(f"r = {r}: at most {max(changes)} sign changes in 500 random systems, {r} allowed")
     assert max(changes) <= r
 assert sign_changes((-1.0) ** np.arange(300)) == 299  # parity needs one at every step
+t = np.linspace(-1.0, 6.0, 1000)
+assert sign_changes(2**t - 4 * t) == 2  # (1.2): three terms, one of them the constant 0
 
 # %% [markdown]
 # **What the proof does not say.** It speaks of *one* layer and of readouts with finitely many pieces. A readout with
@@ -158,9 +163,10 @@ assert_same(parity=parity, delta_rule_with_beta_2=y[:, 0])
 # %% [markdown]
 # ## 3 · Counting modulo $k$ by hand: one turn
 #
-# **By Claim 2 a counter modulo $k > 2$ needs complex eigenvalues: a rotation.** Let a complex number be the state and
-# each token turn it, $h_t = e^{2 \pi i\, x_t / k}\, h_{t-1}$. Its direction is the count. To read it, compare with the
-# $k$ directions it can have; the largest of $k$ linear scores is the answer, as in any classifier.
+# **By Claim 2 one layer that counts modulo $k > 2$ needs complex eigenvalues: a rotation.** (Two layers may do with
+# signs: $\pm 1$ twice counts modulo 4, as the next cell shows.) Let a complex number be the state and each token turn
+# it, $h_t = e^{2 \pi i\, x_t / k}\, h_{t-1}$. Its direction is the count. To read it, compare with the $k$ directions
+# it can have; the largest of $k$ linear scores is the answer, as in any classifier.
 #
 # In real numbers the turn is a $2 \times 2$ block, and rotating what is written and read instead of the state gives
 # the same outputs. That is how Mamba-3 has it (part [03c](03c_family.ipynb); Lahoti et al., arXiv 2603.15569,
@@ -180,6 +186,11 @@ for increment in x:
 scores = np.real(np.outer(turned, np.exp(-2j * np.pi * np.arange(k) / k)))  # (N, k)
 assert_same(count=count, largest_score=scores.argmax(axis=1))
 
+bits = rng.integers(2, size=1000)  # two layers of signs count ones modulo 4
+low = np.cumprod(1 - 2 * bits)  # layer 1: parity, the low digit
+high = np.cumprod(1 - 2 * (bits * (low == 1)))  # layer 2: it flips when the low digit carries
+assert_same(modulo_4=np.cumsum(bits) % 4, two_signs=(1 - low) // 2 + (1 - high))
+
 N = len(x) + 1  # Mamba-3 starts from zero: a first token writes the start
 first, ones, e_0 = np.eye(N)[:, :1], np.ones(N), np.tile([1.0, 0.0], (N, 1))
 theta = np.append(0.0, 2 * np.pi * x / k)[:, None]
@@ -189,9 +200,9 @@ assert_same(real_part=np.real(turned), mamba3=y[1:, 0])
 # %% [markdown]
 # **A turn can drift, a sign cannot.** A learned angle is never exact. If a one turns by $\pi(1 + \varepsilon)$ instead
 # of $\pi$, the errors add up, and after more than $1 / 2\varepsilon$ ones the state has crossed into the other half
-# plane: from there on the answers are not random but *inverted*, until the error has gone on to a full turn. If
-# instead a sign is $-(1 - \varepsilon)$, the state shrinks but never crosses zero, and a norm before the readout makes
-# up for the size. Keep this in mind for step 6.
+# plane: from there on the answers are not random but *inverted*. They stay so while the error lies between a quarter
+# of a turn and three quarters. If instead a sign is $-(1 - \varepsilon)$, the state shrinks but never crosses zero,
+# and a norm before the readout makes up for the size. Keep this in mind for step 6.
 
 # %%
 epsilon, ones_so_far = 0.011, np.arange(1, 161)
@@ -202,6 +213,8 @@ first_wrong, last_wrong = ones_so_far[~from_turn][[0, -1]]
 print(f"an angle 1.1% too large: wrong from {first_wrong} to {last_wrong} ones, then right again")
 assert first_wrong - 1 < 1 / (2 * epsilon) < first_wrong
 assert not from_turn[first_wrong - 1 : last_wrong].any()  # inverted throughout
+turns = epsilon * np.array([first_wrong, last_wrong]) / 2  # the error, in turns
+assert np.allclose(turns, [1 / 4, 3 / 4], atol=epsilon)
 assert from_sign.all()
 
 # %% [markdown]
@@ -292,9 +305,10 @@ for _ in range(100):
 # %% [markdown]
 # ## 5 · What is proved, by whom, and under which assumptions
 #
-# $\mathsf{TC}^0$: constant-depth circuits with threshold gates, as *parallel* as it gets. $\mathsf{NC}^1$: logarithmic
-# depth; it holds $\mathsf{TC}^0$, and most believe strictly. Composing permutations of five things is complete for
-# $\mathsf{NC}^1$ (Barrington, 1989).
+# $\mathsf{TC}^0$: circuits of constant depth and polynomial size with threshold gates, that is, a fixed number of
+# parallel steps. $\mathsf{NC}^1$: logarithmic depth, with gates of two inputs; it holds $\mathsf{TC}^0$, and most
+# believe strictly. Composing permutations of five things is complete for $\mathsf{NC}^1$ (Barrington, 1989).
+# $\mathsf{PNC}^1$: the sign of what an arithmetic circuit of logarithmic depth computes; it holds $\mathsf{NC}^1$.
 #
 # | proved | assumes | source |
 # | --- | --- | --- |
@@ -306,6 +320,9 @@ for _ in range(100):
 # | no parity with eigenvalues $\ge 0$, any depth | finite precision, all lengths | 2405.17394, 2411.12537 |
 # | these do model all star-free languages | finite precision | Sarrof et al., 2405.17394 |
 # | Householder products do all regular languages | eigenvalues in $[-1, 1]$, enough layers | 2411.12537 |
+# | diagonal-plus-low-rank RNNs (DeltaNet, RWKV-7): up to $\mathsf{PNC}^1$ | rationals, fixed depth | 2603.03612 |
+# | permutation-times-diagonal RNNs: up to $\mathsf{NC}^1$ | the same | Merrill et al., 2603.03612 |
+# | *nonlinear* RNNs solve $\mathsf{L}$-complete problems | for $\mathsf{P}$: polynomial precision | 2603.03612 |
 # | one input moves soft attention by $O(1/N)$ | fixed size, bounded weights | Hahn, 1906.06755 |
 # | copying needs a state as large as the string | any fixed-size state | 2402.01032; step 8 |
 #
@@ -319,6 +336,54 @@ for _ in range(100):
 # > networks as well. "No free lunch" is the name of theorems about learning and search, averaged over all problems;
 # > what holds here is a trade-off, namely the lines of this table, each with its assumptions.
 #
+# <a id="parity-tc0"></a>
+#
+# > **The lecture also** says that Mamba-3 "breaks $\mathsf{TC}^0$" because it solves parity, and that standard
+# > recurrent networks are limited to $\mathsf{TC}^0$.
+# >
+# > **In truth** parity *is* in $\mathsf{TC}^0$: a fixed number of threshold layers does it, as the next cell shows for
+# > every input of 12 bits. Mamba-3's rotations commute, so with them it stays in $\mathsf{TC}^0$ (at $O(\log N)$ bits).
+# > And a *nonlinear* recurrent network simulates any finite automaton, hence recognizes all regular languages, some of
+# > which are complete for $\mathsf{NC}^1$.
+
+# %%
+bits = np.array(list(np.ndindex(*[2] * 12)))  # all 4,096 inputs
+at_least = bits.sum(axis=1, keepdims=True) >= np.arange(1, 13)  # layer 1: 12 threshold gates
+alternating = at_least @ (-1) ** np.arange(12)  # 1 - 1 + 1 …, as many terms as there are ones
+assert_same(parity=bits.sum(axis=1) % 2, two_threshold_layers=alternating >= 1)
+
+turn = rng.uniform(0, 2 * np.pi, size=2)  # two tokens of Mamba-3, one pair of the state
+rotations = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in turn]
+assert np.allclose(rotations[0] @ rotations[1], rotations[1] @ rotations[0])
+
+# %% [markdown]
+# <a id="rwkv-7"></a>
+#
+# **What of RWKV-7?** Its paper (arXiv 2503.14456) shows that RWKV-7 recognizes all regular languages with a fixed
+# number of layers, which Transformers cannot unless $\mathsf{TC}^0 = \mathsf{NC}^1$. Part [03c](03c_family.ipynb) says
+# that in RWKV-7 a flip fades. Both hold, for different parameters. The *form* of the transition, $\mathrm{diag}(w) -
+# (a \circ \hat\kappa)\, \hat\kappa^\top$, holds every reflection if its numbers are free: with $w = 1$, $a = 2$ and
+# $\hat\kappa = (e_i - e_j)/\sqrt 2$ it swaps two entries of the state. The layer *as shipped* has $a < 1$ and $0.545 <
+# w < 1$. **(5.1)** All eigenvalues of its transition lie in $(-0.455, 1)$, so every transition shrinks volumes,
+# $\lvert \det A_t \rvert < 1$, and so does every product of them. A permutation keeps volumes: no product of shipped
+# transitions is one. What is tracked in that way fades with every token; how long it can still be read is a matter of
+# precision and of what the layers around it restore.
+
+# %%
+width, kappa = 4, np.array([1.0, -1.0, 0, 0]) / np.sqrt(2)
+swap_01 = np.eye(width) - 2 * np.outer(kappa, kappa)  # w = 1, a = 2
+assert_same(swap=swap_01, permutation=np.eye(width)[[1, 0, 2, 3]])
+
+volumes = []
+for _ in range(1000):
+    key = rng.normal(size=width)
+    w, a = np.exp(-np.exp(-0.5) * rng.uniform(size=width)), rng.uniform(size=width)
+    shipped = np.diag(w) - np.outer(a * key, key) / (key @ key)
+    volumes.append(abs(np.linalg.det(shipped)))
+print(f"|det| of RWKV-7's transition as shipped: at most {max(volumes):.2f}; of a swap: 1")
+assert max(volumes) < 1  # (5.1)
+
+# %% [markdown]
 # Unlimited precision alone is enough to make one number a whole memory: $h_t = (h_{t-1} + x_t) / 2$, a plain SSM with
 # $a = \frac12$, keeps every bit it has seen as a binary digit. How many can be read back?
 
@@ -423,10 +488,11 @@ title = "Accuracy at each place; training ended at length 40"
 figures.accuracy_by_place(by_place, 40, {"chance": 0.5}, softmax=["causal softmax"], title=title)
 
 # %% [markdown]
-# **Learned:** what the transition cannot do is not learned. What it can do is learned here by every seed at the lengths
-# of training, and how far it holds beyond depends on *how* it is done: a scalar sign holds, a phase does not. (Where
-# the rotation's last eight places look good at 256, it has merely gone on to a full turn.) The delta rule's reflection
-# could be as exact as the sign (step 2); as learned it holds at 64 in every seed, and at 256 less well than the scalar.
+# **Learned:** what the transition cannot do is not learned. What it can do is learned here by every seed at the
+# lengths of training, and how far it holds beyond depends on *how* it is done: a scalar sign holds, a phase does not.
+# (Where the rotation's last eight places look good at 256, its error has merely passed three quarters of a turn.) The
+# delta rule's reflection could be as exact as the sign (step 2); as learned it holds at 64 in every seed, and at 256
+# less well than the scalar.
 #
 # <a id="correction-14"></a>
 #
@@ -492,10 +558,14 @@ if full:
     assert late["one step a token"].min() > 0.25
     assert permutation_runs.mean("two steps a token", 20, last=8).min() > 0.98
     assert late["two steps a token"].min() > 0.9
+    far = permutation_runs.mean("two steps a token", 256, last=8)
+    assert 1 / 3 < far.min() < far.mean() < 0.95
 
 # %% [markdown]
-# **Learned:** one reflection a token gets a third, what odd or even alone gives; a second one solves the task. That one
-# step fails in the long run is *proved* for one layer (Claim 3); that it falls to a third so soon is *observed*.
+# **Learned:** one reflection a token gets a third, what odd or even alone gives. A second one follows the permutations
+# at the lengths of training and at 64, in every seed; at 256 its last places have fallen off, by how much depends on
+# the seed. That one step fails in the long run is *proved* for one layer (Claim 3); that it falls to a third so soon
+# is *observed*.
 #
 # ## 8 · Copying: how large a state must be
 #
@@ -658,11 +728,15 @@ assert month[given] < month[true]
 #
 # | statement | standing |
 # | --- | --- |
-# | one layer, real eigenvalues $\ge 0$: no parity at all lengths, for linear or ReLU readouts | proved here (1) |
+# | one layer, real eigenvalues $\ge 0$, a basis of eigenvectors: no parity, linear or ReLU readout | proved here (1) |
 # | the same for several layers, at finite precision | proved: 2405.17394, 2411.12537 |
-# | one layer, real eigenvalues: no counting modulo $k > 2$; one reflection a token: not $S_3$ | proved here (1, 4) |
+# | one layer, real eigenvalues, such a basis: no counting modulo $k > 2$; one mirror: not $S_3$ | proved here (1, 4) |
+# | two layers of signs count modulo 4 | built here (3) |
 # | $-1$ tracks parity, a turn counts modulo $k$, two reflections follow $S_3$ | built here (2 to 4) |
-# | Transformers and diagonal SSMs, in one pass, are in $\mathsf{TC}^0$ | proved: 2207.00729, 2404.08819 |
+# | Transformers and diagonal SSMs, one pass, $O(\log N)$ bits: in $\mathsf{TC}^0$ | proved: 2207.00729, 2404.08819 |
+# | diagonal-plus-low-rank ones: up to $\mathsf{PNC}^1$, over the rationals | proved: 2603.03612 |
+# | RWKV-7's form of transition does all regular languages | proved: 2503.14456 |
+# | no product of its transitions as shipped is a permutation | proved here (5) |
 # | copying needs $L \log_2 \lvert\mathcal A\rvert$ bits of state | proved here (8) |
 # | gradient descent finds the sign, the turn and the two reflections | observed, at these sizes and seeds |
 # | a scalar sign holds to length 256, the rotation drifts, softmax does not learn length 40 | observed |
@@ -673,7 +747,8 @@ assert month[given] < month[true]
 #
 # - **Repeat one token: what the state does then is what it can count.** Decays settle, signs alternate, turns come
 #   round.
-# - Parity needs an eigenvalue that is not real and non-negative; counting modulo $k > 2$ a complex one.
+# - In one layer parity needs an eigenvalue that is not real and non-negative, and counting modulo $k > 2$ a complex
+#   one.
 # - One delta step with $\beta = 2$ is a mirror; two make a turn, and all of $S_3$.
 # - Circuit classes put Transformers and SSMs side by side; completeness assumes what no machine has.
 # - Look at late places, at several lengths and at every seed, before you believe a table.

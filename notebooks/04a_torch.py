@@ -37,8 +37,9 @@ from lecture17.reference import ssd as one_head
 #
 # The reference computes one head of one sequence. A network has thousands of both, and none knows of the others: they
 # are axes that every operation carries along. **Heads may share $B$ and $C$: with fewer *groups* than heads, head $h$
-# uses group $h \,//\, (\text{heads} \,//\, \text{groups})$**, so neighbors share. (As in grouped-query attention; it
-# saves projections, not arithmetic.)
+# uses group $h \,//\, (\text{heads} \,//\, \text{groups})$**, so neighbors share. (Grouped-query attention shares keys
+# and values, while each head has queries and scores of its own. Here $B$ *and* $C$ are shared, so the scores
+# $C B^\top$ are the same for all heads of a group, and need to be computed only once; the masks differ.)
 #
 # The other map that comes to mind, $h \bmod \text{groups}$, is what `repeat` gives instead of `repeat_interleave`. Its
 # shapes are right too. That is why the cell also checks that the two differ.
@@ -69,6 +70,12 @@ compare.assert_same(reference=right, batched=y)
 wrong = [h for h in range(heads) if not torch.allclose(y[:, :, h], in_turn[:, :, h])]
 print(f"state {tuple(state.shape)}; with h % groups the heads {wrong} are wrong")
 assert wrong == [1, 2]
+
+scores = (C[0, :, 0] @ B[0, :, 0].T).numpy()  # group 0: heads 0 and 1
+for h in (0, 1):
+    M = one_head.matrix(*(a.numpy() for a in (x[0, :, h], log_a[0, :, h], B[0, :, 0], C[0, :, 0])))
+    mask = one_head.matrix(x[0, :, h].numpy(), log_a[0, :, h].numpy(), *torch.ones(2, N, 1).numpy())
+    compare.assert_same(head=M, own_mask_times_shared_scores=mask * scores)
 
 # %% [markdown]
 # ## 2 · Gradients: mask, then exp

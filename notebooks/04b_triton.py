@@ -397,14 +397,16 @@ for (name, sm, _), (row, _) in made.items():
 for name in ("chunk_state", "chunk_scan"):
     for sm in (80, 90):
         full, half = made[name, sm, torch.float32][0], made[name, sm, torch.bfloat16][0]
-        assert full.mma > half.mma
+        assert full.mma == 3 * 2 * half.mma  # three products, each with half the depth
         assert full.registers > half.registers
 lines = made["chunk_scan", 80, torch.bfloat16][1].splitlines()
 print("one of them:", next(line for line in lines if "mma.sync" in line).split()[0])
 
 # %% [markdown]
-# **Learned:** float32 costs three products and more registers; bfloat16 is what tensor cores are for. The
-# instruction's name says what it does: 16 × 16 numbers times 16 × 8, both in bfloat16, summed in float32.
+# **Learned:** float32 costs six times the instructions and more registers; bfloat16 is what tensor cores are for. Six,
+# because each of the three products of `tf32x3` takes twice the instructions of a bfloat16 one: a TF32 instruction sums
+# over 8 numbers, a bfloat16 instruction over 16. The name says what it does: 16 × 16 numbers times 16 × 8, both in
+# bfloat16, summed in float32.
 #
 # ## 10 · The package's kernels
 #
@@ -499,9 +501,9 @@ assert noise > 1e-7
 # It waits for *answers*. A sum over keys that is spread over four warps needs shared memory and a barrier, twice a
 # token; in one warp it needs neither. And a load takes about half a microsecond to answer, however small it is: with
 # `tl.range(…, num_stages=5)` the rows of later tokens are under way while one is computed. The same option and
-# smaller tiles took the kernel that hands on the states of SSD from 0.5 ms to 0.2. (Measured with PyTorch 2.11 and
-# Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values; [measured
-# performance](../docs/performance.md) has the whole mixers beside PyTorch's.)
+# smaller tiles took the kernel that passes on the states of SSD from 0.5 ms to 0.2. (Measured with PyTorch 2.11 and
+# Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values, by editing the kernel between runs: no script in the
+# repository repeats this table. [Measured performance](../docs/performance.md) has the whole mixers beside PyTorch's.)
 #
 # </details>
 #

@@ -48,6 +48,10 @@ from lecture17.ops import ssd
 # sent. What the state before contributes is added afterwards, because the outputs are linear in it: $y_t =
 # y_t^{\text{from zero}} + (a_1 \cdots a_t)\, C_t S$.
 #
+# (That is for one decay per token. With the matrix transitions of the delta rule and RWKV-7 a segment is $(A, U)$,
+# where $A$ is the product of its $r \times r$ transitions, $I - K^\top W$ in part [03c](03c_family.ipynb). These pairs
+# compose in the same way, and a message that carries one has $r^2$ numbers more.)
+#
 # First in one process, with four segments of different lengths:
 
 # %%
@@ -175,9 +179,10 @@ assert "Timed out" not in why  # it did not wait for the 60 s
 #
 # When the *model and one sequence* fit and only the time is too long, there is a simpler cut: each process holds all
 # weights and a share of each batch, and the gradients are averaged during the backward pass
-# (`DistributedDataParallel`). The mean over the batch is the mean of the shares' means, so the steps are those of one
-# process. **The script does not know how many it is**: `torchrun` sets rank and number in the environment, and without
-# it the script is one process.
+# (`DistributedDataParallel`). All start from equal weights, since rank 0 sends out its own first, and the mean over
+# the batch is the mean of the shares' means (if the shares are equally large). So the steps are those of one process.
+# **The script does not know how many it is**: `torchrun` sets rank and number in the environment, and without it the
+# script is one process.
 #
 # ```
 # python -m lecture17.experiments.data_parallel
@@ -200,14 +205,14 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 
 # %% [markdown]
 # **Learned:** equal to rounding, not to the bit: sums in another order round otherwise, and training lets such
-# differences grow slowly. The replicas stay together because each adds the same averaged gradient.
+# differences grow slowly. The replicas stay together because they start alike and each adds the same averaged gradient.
 #
 # **What was not tried here.** Two processes on one machine talk through Gloo, over the loopback. On GPUs the same code
 # takes NCCL (`init_process_group("nccl")`), with one GPU for each process: that was not run, and no speed is claimed.
 #
 # ## Recap
 #
-# - A segment of a sequence acts on the state as a decay and a state; such pairs compose, in any grouping.
+# - A segment of SSD acts on the state as a decay and a state; such pairs compose, in any grouping.
 # - Long work first, then one small message a border each way: exact outputs, states and gradients.
 # - The bytes do not depend on $N$; ring attention's do.
 # - A wait without an end is a hang: every receive has a time-out and an error that names the rank.

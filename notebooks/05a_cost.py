@@ -29,7 +29,7 @@ from lecture17.experiments import measure
 # %% [markdown]
 # ## 1 · Three forms, counted
 #
-# Every mixer of this course has up to three forms that give the same numbers (part [03b](03b_duality.ipynb)). Their
+# The mixers of this course have up to three forms that give the same numbers (part [03b](03b_duality.ipynb)). Their
 # FLOPs, for one head
 # with $d_k = d_v = 64$ and chunks of $c = 64$ tokens, grow like
 #
@@ -51,9 +51,10 @@ assert chunkwise > loop
 # %% [markdown]
 # ## 2 · Three forms, measured
 #
-# The chunkwise form has *more* FLOPs than the recurrent one, and both grow like $N$. A FLOP is not a second, though:
-# the recurrent form does its work in $N$ small steps, one after the other; the chunkwise form in $N / 64$ matrix
-# products, which are what processors are built for.
+# With chunks of 64 the chunkwise form has *more* FLOPs than the recurrent one, and both grow like $N$. (Between 3 and
+# 12 tokens it would have fewer: [correction 7](02_intuition.ipynb#correction-7).) A FLOP is not a second, though: the
+# recurrent form does its work in $N$ small steps, one after the other; the chunkwise form in $N / 64$ matrix products,
+# which are what processors are built for.
 #
 # **Predict.** Sketch time against $N$ for the three forms on logarithmic axes. Which slopes? Which of recurrent and
 # chunkwise lies lower? Where does the parallel form of a state-space model cross softmax attention?
@@ -86,8 +87,11 @@ title = "Seconds against length, on logarithmic axes"
 figures.time_against_length(lines, powers, title=title)
 
 # %% [markdown]
-# **Learned:** the slopes are about those that were counted; the *heights* are not. At short lengths lines flatten: what
-# takes the time there is calling functions, not arithmetic. So the slope is fitted to the three longest lengths only.
+# **Learned:** as counted, the parallel forms of these mixers grow about like $N^2$ and the other two about like $N$;
+# the heights are another matter. The slopes themselves are rough. At short lengths lines flatten, because the time
+# goes into calling functions: some chunkwise forms have slopes below 0.8 even at the longest lengths. Parallel forms
+# come out steeper than 2 where their matrix outgrows the cache; GLA's is the exception, with a slope near 1 at the
+# lengths that fit here. Slopes are fitted to the three longest lengths only.
 #
 # The next cell holds the slopes to what was counted, with a generous margin, because a laptop that does other things
 # meanwhile bends its lines. Mixers whose channels decay differently (selective scan, RWKV-4) have no matrix products
@@ -124,7 +128,7 @@ if full:  # on lengths long enough for a clock
 # attention wins on short sequences, and loses for ever beyond some length, since $N^2$ outgrows $N$. **Where that
 # is depends on the machine and on the code, not on the mathematics**: on other hardware, with other kernels, the
 # crossing lies elsewhere. (The published comparison, on an A100 GPU with fused kernels, has SSD level with
-# FlashAttention-2 near 2K and six times quicker at 16K; arXiv 2405.21060, Section 9.3. Those are not measurements
+# FlashAttention-2 near 2K and six times quicker at 16K; arXiv 2405.21060, Section 1. Those are not measurements
 # of this course.) The cell after the next asserts the crossing for the three mixers that are plain matrix products.
 # For the others it is *fragile*, so it is printed and not asserted: in one run, on a machine busy with other
 # programs, RWKV-7 had not crossed at 65,536.
@@ -147,6 +151,26 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
     assert attention.seconds[-1] / series.seconds[-1] > 2, mixer
 
 # %% [markdown]
+# <a id="expected-times"></a>
+#
+# > **The lecture also** gives "expected" times by which RetNet's recurrent form is faster than attention at 1,024
+# > tokens, and says that Mamba-2 is 2 to 8 times faster.
+# >
+# > **In truth** over a whole sequence the recurrent form is the slow one: it takes a step for each token, one after
+# > another, and uses no matrix products. It is made for decoding. And "2 to 8 times" compares Mamba-2's core layer with
+# > *Mamba's own fused scan* on a GPU (arXiv 2405.21060, abstract), not a model with a Transformer. The Mamba-1 of this
+# > page has no fused kernel, so the ratio printed below is not that one.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+loop, at = costs["retention", "recurrent"], 1024
+slower = loop.seconds[list(loop.N).index(at)] / attention.seconds[list(attention.N).index(at)]
+print(f"{at:,} tokens: RetNet's recurrent form takes {slower:.0f} times as long as attention")
+scan, ssd = (costs[mixer, "chunkwise"].seconds[-1] for mixer in ("selective_scan", "ssd"))
+print(f"{longest:,} tokens: Mamba-1's scan, not fused, takes {scan / ssd:.0f} times as long as SSD")
+assert slower > 2
+
+# %% [markdown]
 # ## 4 · Decoding: one token at a time
 #
 # Writing text is another task: one step for each token, and the step needs what the tokens before have left.
@@ -154,7 +178,8 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
 # recurrent mixer keeps $d_k d_v$ numbers, however many tokens there were.
 #
 # Draw latency and memory against the context for attention and for a state. (Eight heads; the states of `ssd`, `gla`
-# and `rwkv7` have the same size, so their lines of memory are one.)
+# and `rwkv7` have the same size, so their lines of memory are one. The cache is read here as views with gaps between
+# the rows of a head; in one block for each head, attention's step takes a half to a third of the time.)
 
 # %%
 predict("05a_cost-level")
@@ -218,7 +243,7 @@ for mixer, name in (names | {"selective_scan": "Mamba-1"}).items():
 # ## Recap
 #
 # - On logarithmic axes a power law is a line and its exponent the slope: 2 for parallel forms, 1 for the others.
-# - Chunkwise has more FLOPs than recurrent and takes less time: matrix products.
+# - With chunks of 64, chunkwise has more FLOPs than recurrent and takes less time: matrix products.
 # - From some length on a linear form beats attention; where is a matter of machine and code, so measure.
 # - In decoding a state costs the same at every context, a KV cache grows with it.
 #

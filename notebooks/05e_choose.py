@@ -26,19 +26,21 @@ import torch
 
 from lecture17 import bench, experiments, flops, widgets
 from lecture17.course import predict
-from lecture17.reference import delta_rule, gla, retention, scan2d, ssd
+from lecture17.reference import attention, delta_rule, gla, retention, scan2d, ssd
 from lecture17.widgets import chooser
 
 # %% [markdown]
 # ## 1 · Rule: does the memory suffice?
 #
 # Decoding, each head carries a state of $r d$ numbers, or for softmax every key and value so far, $N (r + d)$ numbers.
+# (With grouped queries several heads share one cache, which divides it by their number.)
 # **(1.1)** With $r = d$ the cache is the larger from $N > r / 2$ on: with heads of 64, after 32 tokens. **(1.2)** A
 # hybrid with one attention layer in eight (Jamba, arXiv 2403.19887) divides the cache by eight, and no more: it still
 # grows.
 #
-# Training, softmax is the frugal one. A fused kernel keeps one number for each token for the way back; a chunkwise one
-# keeps a state for each chunk, which is $r d / c$ numbers a token, 64 for chunks of 64.
+# Training, softmax is the frugal one. A fused kernel keeps one number for each token for the way back. A chunkwise one
+# that keeps the state before each chunk, as the package does on a CPU, holds $r d / c$ numbers a token, 64 for chunks
+# of 64; Triton's kernels of part [04b](04b_triton.ipynb) compute these states again instead.
 
 # %%
 r = d = 64  # numbers in a key, in a value
@@ -63,8 +65,9 @@ assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes 
 # **The gist.** What is kept must depend on the token; Mamba calls this *selective* (arXiv 2312.00752). **(2.1)**
 # RetNet's mask depends on age alone, linear attention forgets nothing; a gate of 0 drops the past *because of a token*.
 #
-# **The last value of a key.** **(2.2)** Write two values under one key. Whoever only adds reads their sum; the delta
-# rule, with $\beta = 1$, reads the second.
+# **The last value of a key.** **(2.2)** Write two values under one key. A mixer that only adds reads their sum. A decay
+# shifts the balance to the later value but keeps a part of the first. Softmax without positions cannot tell which came
+# later, and reads the mean. The delta rule, with $\beta = 1$, reads the second, whatever came before.
 #
 # **Any token, exactly.** **(2.3)** To repeat any text of $N$ tokens takes $N \log_2 |\mathcal A|$ bits (arXiv
 # 2402.01032; proved in part [03d](03d_expressivity.ipynb)). A state of $s$ numbers in float32 has $32\, s$. This is
@@ -88,6 +91,10 @@ replaced, _ = delta_rule.recurrent(key, key, values, np.ones(2))
 read = added[1, 0], replaced[1, 0]
 print("values 1 and 5 under one key: adding reads {:g}, the delta rule {:g}".format(*read))
 assert np.allclose((added[1], replaced[1]), ([6], [5]))  # (2.2)
+faded, _ = ssd.recurrent(values, np.log([0.9, 0.9]), key, key)
+by_softmax = attention.softmax_matrix(key, key) @ values
+print(f"adding with a decay of 0.9 reads {faded[1, 0]:g}, softmax without positions {by_softmax[1, 0]:g}")
+assert np.allclose((faded[1], by_softmax[1]), ([5.9], [3]))
 
 numbers = 8 * flops.carried("delta_rule", 1, r, d)  # of a layer of 8 heads
 bits_a_token = np.log2(32_768)  # a vocabulary of this size
@@ -99,10 +106,12 @@ assert longest == 69_905  # (2.3)
 # %% [markdown]
 # ## 3 · Rule: what does it cost?
 #
-# **(3.1)** By FLOPs, softmax is cheaper than SSD in training up to a few hundred tokens, and dearer beyond in
-# proportion to $N$. **(3.2)** By FLOPs Mamba-1, with its 16 numbers of state a channel, beats everybody that has a
-# gate. Seconds are another matter: its FLOPs are not matrix products (correction 7,
-# [part 02](02_intuition.ipynb#correction-7)). So measure.
+# These are the FLOPs of the mixing itself, for all heads of a layer; projections come on top. Each count is of what is
+# really computed: softmax's kernel skips the masked half, SSD's products take their small squares whole. **(3.1)** By
+# FLOPs, softmax is cheaper than SSD in training up to a few hundred tokens, and dearer beyond in proportion to $N$.
+# **(3.2)** By FLOPs Mamba-1, with its 16 numbers of state a channel, beats everybody that has a gate. Seconds are
+# another matter: its FLOPs are not matrix products (correction 7, [part 02](02_intuition.ipynb#correction-7)). So
+# measure.
 
 # %%
 lengths = np.arange(64, 2049)
@@ -251,6 +260,9 @@ assert chosen == {
 }
 
 # %% [markdown]
+# Two of the answers are Mamba-1, by the FLOP count that (3.2) warns about. With the times measured on your machine the
+# chooser above may answer differently.
+#
 # **What no rule here says.** How *well* a mixer that may do it will do it. Two that pass all rules can differ in what
 # they learn in the time you have, and no count of FLOPs tells. Nor does the chooser know what must be *tracked*
 # (parity, order: part [03d](03d_expressivity.ipynb)), what your GPU does to the ratios, or what a fused kernel

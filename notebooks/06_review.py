@@ -30,12 +30,12 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # %% [markdown]
 # ## 1 · Three ideas
 #
-# **One map, two readings.** A causal mixer is $y = M x$. With one decay a token, $M = L \odot (C B^\top)$: by rows it
+# **One map, two readings.** A causal mixer is $y = M x$. With one decay a token, $M = L \circ (C B^\top)$: by rows it
 # is masked attention without softmax, token by token a state-space model ([03b](03b_duality.ipynb)).
 #
-# **What passes from past to future has low rank.** Every block of $M$ below the diagonal has at most the rank of the
-# state. So cut $M$ into chunks: quadratic inside, a state between them ([03a](03a_semiseparable.ipynb),
-# [03b](03b_duality.ipynb)). Softmax has no such rank, hence no such state.
+# **What passes from past to future has low rank.** Every block of $M$ below the diagonal has rank at most $r$, the
+# state entries for each feature. So cut $M$ into chunks: quadratic inside, a state between them
+# ([03a](03a_semiseparable.ipynb), [03b](03b_duality.ipynb)). Softmax has no such rank, hence no such state.
 #
 # **The transition is the architecture.** $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t^\top S_t$. Decays fade, the
 # delta rule replaces, $-1$ flips, rotations turn ([03c](03c_family.ipynb)); the size of $S$ says what can be copied
@@ -174,39 +174,42 @@ assert (years.count("24"), len(years)) == (8, 19)
 #
 # | term | meaning |
 # | --- | --- |
-# | <a id="block-rank"></a>block rank | rank of a block below the diagonal; bounded by the state |
+# | <a id="block-rank"></a>block rank | largest rank of a block on or below the diagonal: the size that SSS needs |
 # | <a id="chunk"></a>chunk | a run of tokens worked on at once; only states pass between chunks |
-# | <a id="decay"></a>decay | the factor in (0, 1) by which a token shrinks the state: one a head, a key, or an entry |
+# | <a id="decay"></a>decay | the factor in [0, 1] by which a token shrinks the state: one a head, a key, or an entry |
 # | <a id="delta-rule"></a>delta rule | remove what a key recalls, then write: one gradient step |
+# | <a id="eps-rank"></a>ε-rank | number of singular values above ε times the largest; what a computer can measure |
 # | <a id="gate"></a>gate | a decay computed from the token |
-# | <a id="generators"></a>generators | $u, v$ with $M_{ij} = u_i \cdot v_j$ ; they need decays that are not zero |
+# | <a id="generators"></a>generators | $u, v$ with $M_{ij} = u_i \cdot v_j$ ; few suffice only if no decay is zero |
 # | <a id="hybrid"></a>hybrid | a stack with layers of both kinds, fixed states and caches |
 # | <a id="cache"></a>KV cache | every key and value so far; the memory of softmax attention |
 # | <a id="mask"></a>mask L | $L_{ij} = a_i \cdots a_{j+1}$: what is left at token $i$ of what token $j$ wrote |
 # | <a id="segsum"></a>segsum | the sums of log decays over all segments, made without subtracting large numbers |
 # | <a id="selective"></a>selective | with $A, B$ or $C$ that depend on the token |
-# | <a id="semiseparable"></a>semiseparable | triangular, with all blocks below the diagonal of rank at most $r$ |
+# | <a id="semiseparable"></a>semiseparable | triangular, blocks on or below the diagonal of rank at most $r$ |
 # | <a id="ssd"></a>SSD | state-space duality, and its four-step chunkwise algorithm |
-# | <a id="state"></a>state | what is carried from token to token, keys × values |
+# | <a id="state"></a>state | what is carried from token to token, keys × values: $r$ numbers for each of $d$ features |
+# | <a id="strict-rank"></a>strict rank | largest rank of a block strictly below the diagonal; what must be passed on |
 # | <a id="transition"></a>transition | $A_t$, what a token does to the state before it writes |
 #
 # ## 6 · Questions that come up
 #
-# **Is Mamba a Transformer, then?** No. It is masked attention *without* softmax, and softmax is what makes ranks grow.
+# **Is Mamba-2 a Transformer, then?** No. Its core is masked attention *without* softmax, and softmax is what makes
+# ranks grow. (Mamba-1 has a mask for each state entry, so it is not even one masked attention.)
 #
 # **Why do state-space models run faster if they take as many FLOPs?** Over long texts they take fewer, since the cost
 # is linear. Among themselves, those whose work is matrix products win, whatever the count says.
 #
-# **Does a larger state solve parity?** No; the sign of an eigenvalue does. **And copying?** Yes, up to its size
-# ([03d](03d_expressivity.ipynb)).
+# **Does a larger state solve parity?** No; an eigenvalue that is not real and non-negative does. **And copying?** Yes,
+# up to its size ([03d](03d_expressivity.ipynb)).
 #
-# **Which chunk size?** 64 to 256, as memory and matrix units like it. FLOPs alone would want about six.
+# **Which chunk size?** 64 to 256, as memory and matrix units like it. By FLOPs alone the best is about six.
 #
 # **How do I decode with one?** Keep the state and the last tokens of the convolution: a cache of fixed size
 # ([04a](04a_torch.ipynb)). **And on many machines?** Only states travel ([04d](04d_many_machines.ipynb)).
 #
-# **Does it work on images?** Yes, read along several routes ([04c](04c_vision.ipynb)); about half of what these gain is
-# the parameters they bring ([05d](05d_images.ipynb)).
+# **Does it work on images?** Yes, read along several routes ([04c](04c_vision.ipynb)). How much of the gain is the
+# parameters that routes bring along, only a control can tell ([05d](05d_images.ipynb)).
 #
 # **Which is best?** For a task, at a size, on a machine: rule out by memory and recall, then measure
 # ([05a](05a_cost.ipynb) times, [05c](05c_language.ipynb) language, [05e](05e_choose.ipynb) choice). At equal steps and
@@ -221,8 +224,8 @@ assert (years.count("24"), len(years)) == (8, 19)
 # | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2½ |
 # | 4 | [03c](03c_family.ipynb) | the gates in log space, RWKV-7's step | 2½ |
 # | 5 | [03d](03d_expressivity.ipynb) | parity, counters and permutations by hand | 2 |
-# | 6 | [04a](04a_torch.ipynb), [04c](04c_vision.ipynb), [04d](04d_many_machines.ipynb) | batches, caches, images | 2 |
-# | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 1 |
+# | 6 | [04a](04a_torch.ipynb) to [04d](04d_many_machines.ipynb) | batches, caches, a kernel, images | 3 |
+# | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 2½ |
 #
 # ## 8 · Ten questions
 #

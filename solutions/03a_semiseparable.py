@@ -27,8 +27,8 @@ from lecture17.course import check, hint, progress
 #
 # For a lower-triangular `M`, $(N, N)$, return an integer array `ranks` of length $N$: `ranks[s]` is the numerical rank
 # of the block `M[s:, :s+1]`, the number of its singular values larger than $10^{-8}$ times the largest singular value
-# of $M$ (which is `np.linalg.norm(M, 2)`). Its maximum is the $r$ of "$r$-semiseparable". Stuck? Type
-# `hint("03a_semiseparable-block-rank")` in a new cell.
+# of $M$ (which is `np.linalg.norm(M, 2)`). Its maximum is the block rank, the $r$ of "$r$-semiseparable", up to that
+# threshold. Stuck? Type `hint("03a_semiseparable-block-rank")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03a_semiseparable-block-rank", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -49,21 +49,21 @@ def exp_counterexample(q1):
 check("03b_duality-exp-counterexample", exp_counterexample)
 
 # %% [markdown]
-# ## A normaliser that runs
+# ## A normalizer that runs
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
 # | `03b_duality-running-normaliser` | ★★☆ | 10 min | 3 | you can turn causal linear attention into a recurrence |
 #
-# Causal linear attention with a normaliser divides each row of $\mathrm{tril}(QK^\top)$ by its sum. Compute it **token by
-# token**: carry the state $S_t = \sum_{j\le t} k_j v_j^\top$ and the normaliser $z_t = \sum_{j \le t} k_j$, and return
+# Causal linear attention with a normalizer divides each row of $\mathrm{tril}(QK^\top)$ by its sum. Compute it **token by
+# token**: carry the state $S_t = \sum_{j\le t} k_j v_j^\top$ and the normalizer $z_t = \sum_{j \le t} k_j$, and return
 # the outputs $y_t = q_t S_t / (q_t \cdot z_t)$ together with the last $S$ and $z$. `Q` and `K` hold positive features,
 # $(N, d_k)$; `V` is $(N, d_v)$. Stuck? Type `hint("03b_duality-running-normaliser")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03b_duality-running-normaliser", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def normalized_linear_attention(Q, K, V):
-    """Outputs y (N, d_v), the state S (d_k, d_v) and the normaliser z (d_k,) after the last token."""
+    """Outputs y (N, d_v), the state S (d_k, d_v) and the normalizer z (d_k,) after the last token."""
     ### BEGIN SOLUTION
     S, z = np.zeros((K.shape[1], V.shape[1])), np.zeros(K.shape[1])
     y = np.empty_like(V)

@@ -137,12 +137,12 @@ check("03c_family-delta-online-sgd", delta_online_sgd)
 # One head, one token. The projections have given the receptance `r`, the decay logits `d`, the rates `a` in $(0, 1)$ and
 # the key `k`, all $(d_k,)$, and the value `v`, $(d_v,)$. Two more vectors are learned: `k_k` and `k_a`. Make
 #
-# $$w = e^{-e^{-1/2} \sigma(d)}, \qquad \hat\kappa = \frac{k \odot k_k}{|k \odot k_k|}, \qquad
-#   \tilde k = k \odot (1 + (a - 1) \odot k_a),$$
+# $$w = e^{-e^{-1/2} \sigma(d)}, \qquad \hat\kappa = \frac{k \circ k_k}{|k \circ k_k|}, \qquad
+#   \tilde k = k \circ (1 + (a - 1) \circ k_a),$$
 #
 # and with them, from the state `S` $(d_k, d_v)$ before the token,
 #
-# $$S \leftarrow \mathrm{diag}(w)\, S - (a \odot \hat\kappa)\,(\hat\kappa^\top S) + \tilde k\, v^\top, \qquad y = r^\top S .$$
+# $$S \leftarrow \mathrm{diag}(w)\, S - (a \circ \hat\kappa)\,(\hat\kappa^\top S) + \tilde k\, v^\top, \qquad y = r^\top S .$$
 #
 # Return `y` and the new state. Stuck? Type `hint("03c_family-rwkv7-step")` in a new cell.
 

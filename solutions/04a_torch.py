@@ -62,7 +62,7 @@ check("04a_torch-batched-ssd", batched_ssd)
 # `(window, state)`: the last $width - 1$ tokens *before* the convolution, $(batch, width - 1, heads, d)$, and
 # $S$, $(batch, heads, d_{state}, d)$.
 #
-# 1. **convolve** $x_t = \sum_i weight_i \odot u_{t - width + 1 + i}$: `weight` is $(width, heads, d)$, its last row meets
+# 1. **convolve** $x_t = \sum_i weight_i \circ u_{t - width + 1 + i}$: `weight` is $(width, heads, d)$, its last row meets
 #    the token itself, as in `nn.Conv1d`;
 # 2. **update** $S_t = e^{\log a_t} S_{t-1} + B_t x_t^\top$;
 # 3. **read** $y_t = C_t S_t$.

@@ -42,7 +42,7 @@ def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, titl
         ax.plot(best[name], cost.min(), "o", color=OFF_DIAGONAL, markersize=9)
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-        ax.set(title=f"fewest at chunk size {best[name]}", xlabel="chunk size (1: recurrent, N: parallel)", ylabel=name)
+        ax.set(title=f"fewest at chunk size {best[name]}", xlabel="chunk size of the chunkwise form", ylabel=name)
         ax.xaxis.set_major_formatter("{x:.0f}")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:,.0f}")

@@ -24,7 +24,8 @@ class Mamba3(Mixer):
     The rule that looks one token back takes the place of Mamba-2's convolution, the rotation makes the decay complex.
     All pairs of the state rotate (the published code rotates half of them unless told otherwise).
     u, out: (batch, time, d_model); inside, expand · d_model = heads · head_dim.
-    Source: Lahoti et al., arXiv 2603.15569, Section 3; biases, floor and first values as in the published code.
+    Source: Lahoti et al., arXiv 2603.15569, Section 3; biases, floor and initial values as in the code of March 2026
+    (mamba_ssm). Since June 2026 that code has 1 + a for a ≥ 0 and 1 / (1 - a) below, in place of softplus(a).
     """
 
     def __init__(self, d_model: int, d_state: int = 128, head_dim: int = 64, expand: int = 2, chunk_size: int = 64):

@@ -28,7 +28,8 @@ class Retention(Mixer):
     Head h forgets at γ_h = 1 - 2^{-5-h}, so that later heads remember longer; its values are twice as wide as its keys.
     The rotation by θ = 10000^{-linspace(0, 1, head_dim/2)} and the decay are the two parts of xPos. GroupNorm takes
     each head by itself. x, out: (batch, time, d_model) with d_model = heads · head_dim.
-    Source: Sun et al., arXiv 2307.08621, Section 2.2; θ and first values as in the published code (torchscale).
+    Source: Sun et al., arXiv 2307.08621, Section 2.2; θ and initial values as in the published code (torchscale) before
+    November 24, 2023, when W_o got half the size it has here (gain 2⁻¹).
     """
 
     def __init__(self, d_model: int, head_dim: int = 64):

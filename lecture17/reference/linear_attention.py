@@ -1,7 +1,7 @@
 """Causal linear attention: nothing is forgotten. Introduced in 00_quickstart and 03b_duality.
 
     S_t = S_{t-1} + k_t v_tᵀ,   z_t = z_{t-1} + k_t           (S: d_k × d_v, keys × values; z: d_k)
-    y_t = q_t S_t,              normalised: y_t = q_t S_t / (q_t·z_t)
+    y_t = q_t S_t,              normalized: y_t = q_t S_t / (q_t·z_t)
 
 Feature maps are the caller's: Q and K are used as they come. Source: Katharopoulos et al., arXiv 2006.16236,
 equations (16) to (20). Arguments, all functions alike:
@@ -12,7 +12,7 @@ equations (16) to (20). Arguments, all functions alike:
     state               (d_k, d_v), or with normalize the pair (S, z); zero if not given
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a number that
-is not finite, chunk_size < 1, or a normaliser q_t·z_t that is zero raises ValueError naming the argument.
+is not finite, chunk_size < 1, or a normalizer q_t·z_t that is zero raises ValueError naming the argument.
 """
 
 import numpy as np
@@ -40,13 +40,13 @@ def _start(K: np.ndarray, V: np.ndarray, normalize: bool, state: State | None) -
     return S, z
 
 
-def _divide(y: np.ndarray, normaliser: np.ndarray) -> np.ndarray:
-    if (normaliser == 0).any():
+def _divide(y: np.ndarray, normalizer: np.ndarray) -> np.ndarray:
+    if (normalizer == 0).any():
         raise ValueError(
-            f"normalize=True divides by q_t·z_t, which is 0 at t = {int(np.argmax(normaliser == 0))}: "
+            f"normalize=True divides by q_t·z_t, which is 0 at t = {int(np.argmax(normalizer == 0))}: "
             "expected Q and K from a positive feature map"
         )
-    return y / normaliser[..., None]
+    return y / normalizer[..., None]
 
 
 @shapes_checked
@@ -76,11 +76,11 @@ def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State
     """The SSM view, O(N): S_t = S_{t-1} + k_t v_tᵀ, z_t = z_{t-1} + k_t. Source: arXiv 2006.16236, (18) to (20)."""
     check_finite(Q=Q, K=K, V=V)
     S, z = _start(K, V, normalize, state)
-    y, normaliser = np.empty_like(V), np.empty(len(V))
+    y, normalizer = np.empty_like(V), np.empty(len(V))
     for t in range(len(V)):
         S, z = S + np.outer(K[t], V[t]), z + K[t]
-        y[t], normaliser[t] = Q[t] @ S, Q[t] @ z
-    return (_divide(y, normaliser), (S, z)) if normalize else (y, S)
+        y[t], normalizer[t] = Q[t] @ S, Q[t] @ z
+    return (_divide(y, normalizer), (S, z)) if normalize else (y, S)
 
 
 @shapes_checked

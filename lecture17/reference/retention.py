@@ -3,7 +3,7 @@
     S_t = γ S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t                    (S: d_k × d_v, keys × values)
     y = M V  with  M = D ∘ (Q Kᵀ),  D[i, j] = γ^{i-j} for i ≥ j
 
-Nothing is normalised here; xPos, the scale of k and GroupNorm belong to the layer. Source: Sun et al.,
+Nothing is normalized here; the rotation, the scale of k and GroupNorm belong to the layer. Source: Sun et al.,
 arXiv 2307.08621, Section 2.1. Arguments, all functions alike:
 
     Q, K: (N, d_k)      queries and keys

@@ -1,4 +1,4 @@
-"""Images as sequences: routes over the pixels, curves that keep neighbours near, and an SSM in two dimensions.
+"""Images as sequences: routes over the pixels, curves that keep neighbors near, and an SSM in two dimensions.
 
 Introduced in 04c_vision. An order of the H × W pixels is an array of H·W flat indices: position t of the sequence is
 pixel `order[t]` of the image read row by row, so `img.reshape(H * W, d)[order]` is the image along that order.
@@ -47,7 +47,7 @@ def cross_merge(seqs: Num[np.ndarray, "4 {H*W} d"], H: int, W: int) -> Num[np.nd
 def hilbert(H: int, W: int) -> Int[np.ndarray, "{H*W}"]:
     """A Hilbert curve over any H × W: from the top left corner along the longer side to its other end.
 
-    Squares whose side is a power of 2 give Hilbert's own curve. Each step goes to one of the four neighbours, but for
+    Squares whose side is a power of 2 give Hilbert's own curve. Each step goes to one of the four neighbors, but for
     at most one diagonal step where the longer side is odd and the other even: on a chessboard of that size the two
     corners have the same color, and no path of an even number of pixels joins squares of the same color.
     Source: Hilbert (1891); for rectangles the construction of J. Červený's "gilbert".

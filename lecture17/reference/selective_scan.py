@@ -6,7 +6,7 @@ Per channel c, with a state h of d_state numbers:
 
 This is gated linear attention once per channel, with queries C, keys δ_c ∘ B, values x_c and log gates δ_c A_c: one
 matrix per channel, and no matrix multiplication that serves them all. Source: Gu and Dao, arXiv 2312.00752, Section
-3.2, with B discretised by Euler's rule as in the published code. Arguments, all functions alike:
+3.2, with B discretized by Euler's rule as in the published code. Arguments, all functions alike:
 
     x: (N, d)           what goes in; y has the same shape
     delta: (N, d)       step size of each token and channel, at least 0

@@ -69,6 +69,7 @@ class Mixer:
     mask: Callable[[Sequence], np.ndarray]
     queries_keys: Callable[[Sequence], tuple[np.ndarray, np.ndarray]] = lambda s: (s.Q, s.K)
     letters: str = "Q Kᵀ"  # how its paper writes the scores
+    mask_name: str = "decay mask L"
     decays: bool = True
     finite_state: bool = True
 
@@ -78,6 +79,7 @@ class Mixer:
         return M
 
 
+MEAN_MASK = "mean of r masks L"  # of a mixer with a decay for each key dimension
 MIXERS = {
     "softmax attention": Mixer(
         SimpleNamespace(matrix=attention.softmax_matrix),
@@ -112,6 +114,7 @@ MIXERS = {
         lambda s: (s.Q, s.K, s.V, s.log_alpha),
         "M = sum of L ∘ q kᵀ",
         lambda s: s.masks,
+        mask_name=MEAN_MASK,
     ),
     "delta rule": Mixer(
         delta_rule,
@@ -126,6 +129,7 @@ MIXERS = {
         "M = writes − removals",
         lambda s: s.masks,
         letters="R Kᵀ",
+        mask_name=MEAN_MASK,
     ),
     "Mamba-3": Mixer(
         mamba3,

@@ -46,7 +46,8 @@ QUESTIONS = (
         (
             (
                 "The rank of every block below the diagonal: at most r.",
-                "All that such a block carries from its columns to its rows passes through the r numbers of the state.",
+                "All that such a block carries from its columns to its rows passes through r numbers of state for each "
+                "feature.",
             ),
             (
                 "The rank of the whole matrix: at most r.",
@@ -69,7 +70,8 @@ QUESTIONS = (
             ),
             (
                 "They lower the number of FLOPs below that of the recurrence.",
-                "They raise it a little. FLOPs are not the point: those of the recurrence cannot be matrix products.",
+                "At the sizes in use, 64 tokens and more, they raise it. What counts is that the FLOPs of the "
+                "recurrence cannot be matrix products.",
             ),
             (
                 "They make most of the work matrix products and leave N / c steps in a row, at a cost linear in N.",
@@ -107,9 +109,9 @@ QUESTIONS = (
                 "Mamba-1 is diagonal and costs O(N·d_state) a channel already.",
             ),
             (
-                "One decay a head instead of one for each number of the state, so that the work is matrix products.",
-                "One mask then serves all channels of a head. FLOPs hardly fall, but they run faster, and larger "
-                "states become affordable.",
+                "One decay a head instead of one for each entry of the state, so that the work is matrix products.",
+                "One mask then serves all channels of a head. In chunks there are more FLOPs, not fewer, but they run "
+                "much faster, and larger states become affordable.",
             ),
             (
                 "It dropped the decay, so that it became linear attention.",
@@ -144,7 +146,7 @@ QUESTIONS = (
         (
             (
                 "In (0.545, 1): those of the decay.",
-                "The transition is diag(w) − (a ⊙ κ̂) κ̂ᵀ. The removal moves eigenvalues down, below zero even.",
+                "The transition is diag(w) − (a ∘ κ̂) κ̂ᵀ. The removal moves eigenvalues down, below zero even.",
             ),
             (
                 "In (−1, 1), so that a flip can be kept forever.",
@@ -163,15 +165,17 @@ QUESTIONS = (
         (
             (
                 "A larger state.",
-                "One bit is enough for parity. With real eigenvalues that are not negative, no size of state helps.",
+                "One bit is enough for parity. With real eigenvalues that are not negative, no size of state helps at "
+                "finite precision.",
             ),
             (
                 "Parity: an eigenvalue like −1. Permutations of three: transitions that do not commute.",
-                "−1 flips at every 1. A product of two reflections is a turn; two delta steps a token make them all.",
+                "−1 flips at every 1. A product of two reflections is a turn; in one layer two delta steps a token "
+                "make them all.",
             ),
             (
                 "Softmax, which does both perfectly.",
-                "Softmax learns parity poorly even at the lengths of training, and worse beyond.",
+                "The softmax networks of part 03d do not learn parity, even at the lengths of training.",
             ),
         ),
         1,

@@ -2,7 +2,9 @@
 
     M = L ∘ (C Bᵀ)   for the mixers with one decay a token; the others are written in the title of the picture
 
-A block strictly below the diagonal passes through the state, so its rank is at most the state's size (03b_duality).
+A block strictly below the diagonal passes through the state, so its rank is at most r = d_state, the state entries for
+each feature (03b_duality). Ranks are to rounding. Where every key dimension has a decay of its own there are r masks:
+shown is their mean, and M is not that mean times the scores.
 """
 
 from dataclasses import dataclass
@@ -46,7 +48,7 @@ def controls(params: Params) -> tuple[Control, ...]:
     return (
         Control("mixer", "mixer", tuple(MIXERS), "choice"),
         Control("N", "tokens N", (16, 32, 64, 128)),
-        Control("d_state", "state size", (2, 4, 8, 16)),
+        Control("d_state", "state size r", (2, 4, 8, 16)),
         Control("decay", "mean decay", DECAYS if MIXERS[params.mixer].decays else (1.0,), text="{:g}".format),
         Control("chunk_size", "chunk size", tuple(params.N // n for n in (8, 4, 2, 1))),
         Control("row", "block row", tuple(range(n_chunks))),
@@ -134,7 +136,7 @@ def describe(params: Params) -> str:
         ranks = f"{below.min()}" if below.min() == below.max() else f"{below.min()} to {below.max()}"
         words += f" Below the diagonal, the blocks have rank {ranks}."
     decay = f", decays around {params.decay:g}" if MIXERS[params.mixer].decays else ""
-    settings = f"{params.N} tokens, state size {params.d_state}{decay}, chunks of {c}, seed {params.seed}"
+    settings = f"{params.N} tokens, state size r = {params.d_state}{decay}, chunks of {c}, seed {params.seed}"
     return f"{words} ({params.mixer}, {settings}.)"
 
 
@@ -142,7 +144,7 @@ def _title(params: Params) -> str:
     if params.chunk_size == params.N:
         return f"{params.mixer}: a single chunk is the parallel form, one block and no state"
     if MIXERS[params.mixer].finite_state:
-        return f"{params.mixer}: what passes from chunk to chunk fits into a state of size {params.d_state}"
+        return f"{params.mixer}: at most {params.d_state} numbers for each feature pass from chunk to chunk"
     r = compute(params)
     return f"Softmax attention: blocks below the diagonal have rank up to {r.below(r.ranks).max()}"
 
@@ -211,7 +213,7 @@ class SemiseparableScene(Scene):
     def follow(self, params: Params) -> None:
         r, mixer = compute(params), MIXERS[params.mixer]
         self.headline.set_text(_title(params))
-        mask_name = "softmax attention" if params.compare else "decay mask L" if mixer.decays else "causal mask L"
+        mask_name = "softmax attention" if params.compare else mixer.mask_name if mixer.decays else "causal mask L"
         names = (mask_name, f"scores {mixer.letters}", mixer.formula)
         matrices = (r.softmax if params.compare else r.mask, r.scores, r.M)
         for ax, image, name, X in zip(self.matrices, self.pictures, names, matrices, strict=True):

@@ -46,7 +46,7 @@ def controls(params: Params) -> tuple[Control, ...]:
     return (
         Control("t", "token t", tuple(range(N)), "play"),
         Control("mixer", "mixer", tuple(DECAYS_PER_SCORE), "choice"),
-        Control("d_state", "state size", (2, 4, 8)),
+        Control("d_state", "state size r", (2, 4, 8)),
         Control("decay", "mean decay", decays, text="{:g}".format),
         Control("seed", "seed", tuple(range(20))),
     )
@@ -131,7 +131,7 @@ def describe(params: Params) -> str:
         f"Token {t}: row {t} of the matrix weighs {t + 1} input{'s' if t else ''}; the state writes one and is read. "
         f"Both give y = ({numbers}){'' if same else ', but other tokens differ'}. {forgot} So far the matrix view did "
         f"{r.matrix_operations[t]:,} operations and holds {r.matrix_numbers[t]:,} numbers, the state view did "
-        f"{r.state_operations[t]:,} and holds {r.state_numbers[t]:,}. ({params.mixer}, state size {params.d_state}"
+        f"{r.state_operations[t]:,} and holds {r.state_numbers[t]:,}. ({params.mixer}, state size r = {params.d_state}"
         f"{f', decays around {params.decay:g}' if MIXERS[params.mixer].decays else ''}, seed {params.seed}.)"
     )
 

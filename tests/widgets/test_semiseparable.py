@@ -106,3 +106,14 @@ def test_a_click_on_a_block_chooses_it_and_above_the_diagonal_nothing(panel: str
 
 def test_the_issue_s_example_is_what_it_says() -> None:
     assert SemiseparableExplorer().words.startswith("Block rows 32–47, columns 0–15: rank 4 of at most 4;")
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_the_mean_of_several_masks_is_called_so(mixer: str) -> None:
+    """Its product with the scores is not the matrix, which one mask would give."""
+    r, name = compute(Params(mixer=mixer)), MIXERS[mixer].mask_name
+    if mixer in ("GLA", "RWKV-7"):
+        assert name.startswith("mean of r masks")
+        assert not np.allclose(r.M, r.mask * r.scores, atol=1e-3)
+    else:
+        assert name == "decay mask L"

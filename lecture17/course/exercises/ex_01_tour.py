@@ -96,7 +96,7 @@ MAMBA2_MICRO = Exercise(
         ),
         Misconception(
             "the decay is 1 + dt·A",
-            "that is the first term of a series and turns negative for long steps: use np.exp(dt[t] * A)",
+            "those are the first two terms of the series of exp(dt·A), negative for long steps: use np.exp(dt[t] * A)",
             mamba2_with("euler"),
         ),
         Misconception(

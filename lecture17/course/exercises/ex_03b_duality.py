@@ -83,7 +83,7 @@ EXP_COUNTEREXAMPLE = Exercise(
     ),
 )
 
-# --- running-normaliser -------------------------------------------------------------------------------------------
+# --- running-normalizer -------------------------------------------------------------------------------------------
 
 
 def draw_positive(rng: np.random.Generator) -> Inputs:
@@ -121,14 +121,14 @@ def read_before_write(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[np.n
 RUNNING_NORMALISER = Exercise(
     id="03b_duality-running-normaliser",
     points=3,
-    unfilled="Walk through the tokens with a state S and a normaliser z; return y, and both as they are at the end.",
+    unfilled="Walk through the tokens with a state S and a normalizer z; return y, and both as they are at the end.",
     draw=draw_positive,
     returns=("y", "S", "z"),
     verified="with different N, d_k and d_v",
     expected=normalized,
     misconceptions=(
         Misconception(
-            "the normaliser is missing",
+            "the normalizer is missing",
             "divide q_t S_t by the number q_t·z_t",
             lambda Q, K, V: (np.tril(Q @ K.T) @ V, *normalized(Q, K, V)[1:]),
         ),
@@ -138,7 +138,7 @@ RUNNING_NORMALISER = Exercise(
             normalizer_of_all_keys,
         ),
         Misconception(
-            "the normaliser is one token late",
+            "the normalizer is one token late",
             "add k_t to z before you divide: token t counts itself",
             normalizer_one_late,
         ),
