@@ -1,6 +1,7 @@
 """What makes notebooks a course. In a notebook: `from lecture17.course import check, hint, progress`."""
 
 from .checking import CheckFailed, check
+from .progress import progress
 
 __all__ = ["CheckFailed", "check", "hint", "progress"]
 
@@ -10,10 +11,3 @@ def hint(exercise_id: str, number: int | None = None) -> None:
     from .hints import hint_text
 
     print(hint_text(exercise_id, number))
-
-
-def progress() -> None:
-    """Print what is passed and what is next."""
-    from .passed import summary
-
-    print(summary())

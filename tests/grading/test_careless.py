@@ -15,8 +15,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from lecture17.course.grade import PASSED, grade
+from lecture17.course.checking import PASSED
 from lecture17.course.notebooks import is_answer, read, write
+from lecture17.grading.grade import grade
 from tests.conftest import ROOT
 
 from .attacks import Attack

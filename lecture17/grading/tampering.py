@@ -1,11 +1,16 @@
-"""In the kernel while grading: what checks stand on is kept, and put back where a learner's code has changed it.
+"""In the kernel while grading: runs checks on what they stand on, and puts back what a learner's code has changed.
 
-A cell's output is thrown away, and too much of it is a fault. None of this can stop code that means to deceive: it
-runs in the same process. It stops what happens by accident, and the usual tricks, and names them.
+What counts as changed is what was there and is replaced or deleted: attributes of modules and classes, the code and the
+defaults of functions. New attributes, filled caches and submodules that are loaded late do not.
+
+Records travel in the reply to the very cell that ran the check, so that neither tracebacks nor output, nor what shows
+them, has a say. None of this can stop code that means to deceive: it runs in the same process. It stops what happens by
+accident, and the usual tricks, and names them. A cell's output is thrown away, and too much of it is a fault.
 """
 
 import dataclasses
 import io
+import json
 import mmap
 import os
 import sys
@@ -15,8 +20,11 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import psutil
+from IPython import get_ipython
 
-from . import exercises
+from lecture17.course import checking, exercises
+
+from . import SOURCE
 
 PACKAGES = ("numpy", "lecture17")  # what checks stand on, besides the builtins
 FORKS = 200  # processes that a kernel may fork in all
@@ -26,15 +34,12 @@ FILE = 2**30  # bytes of the largest file that a cell may write
 OUTPUT = 10_000_000  # characters that one cell may print
 
 
-class Changed(BaseException):
-    """A learner's code has changed what checks stand on."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]
-
-
 class TooMuchOutput(BaseException):
     """A cell has printed more than anybody reads. Not an Exception, which an answer or its check may catch."""
+
+
+class TooManyThreads(BaseException):
+    """A cell has started more threads than an answer can need."""
 
 
 class Sink(io.TextIOWrapper):
@@ -57,8 +62,9 @@ class Sink(io.TextIOWrapper):
 
 def _parts(value: Any) -> dict[str, Any]:
     """What of a module, function, class or dataclass a learner's code could change."""
-    if isinstance(value, FunctionType):
-        return {n: getattr(value, n) for n in ("__code__", "__defaults__", "__kwdefaults__")} | vars(value)
+    if isinstance(value, FunctionType):  # what else a function holds are caches
+        names = ("__code__", "__defaults__", "__kwdefaults__", "__wrapped__")
+        return {n: getattr(value, n) for n in names if hasattr(value, n)}
     if isinstance(value, (ModuleType, type)) or dataclasses.is_dataclass(value):
         return dict(vars(value))
     return dict(enumerate(value)) if isinstance(value, tuple) else {}  # type: ignore[arg-type]
@@ -72,10 +78,11 @@ def _belongs(value: Any) -> bool:
     return isinstance(of, str) and of.split(".")[0] in PACKAGES and bool(_parts(value))
 
 
-class Seal:
-    """What checks stand on, as it is now. `with seal:` runs a check on just that, and its output goes nowhere."""
+class Guard:
+    """What checks stand on, as it is now: looked after between cells, and while a check runs."""
 
     def __init__(self) -> None:
+        self.send = get_ipython().payload_manager.write_payload
         self.kept: dict[int, tuple[str, Any, dict[str, Any]]] = {}
         self.modules = {
             name: m for name, m in sorted(sys.modules.items()) if name.split(".")[0] in ("builtins", *PACKAGES)
@@ -113,21 +120,25 @@ class Seal:
             setattr(sys, name, stream)
         return names
 
-    def __enter__(self) -> None:
+    def examine(self, *_: object) -> None:
+        """After each cell: put back what it has changed, and report it."""
+        if names := self.mend():
+            self.send({"source": SOURCE, "changed": names[:3]}, single=False)
+
+    def check(self, token: str, source: str) -> None:
+        """Run the text of a check; what it found is sent with `token`, which only this run of this cell knows."""
+        found: list[checking.Record] = []
         self.mend()
-
-    def __exit__(self, *_: object) -> None:
-        """Raise Changed if what the check stands on was changed while it ran."""
-        if names := self.mend():
-            raise Changed(f"this changed {', '.join(names[:3])} while it was checked")
-
-    def examine(self) -> None:
-        """Raise Changed if a cell has changed something; it is put back."""
-        if names := self.mend():
-            raise Changed(f"this changed {', '.join(names[:3])}; it is undone before checks run.")
+        try:
+            names = {**get_ipython().user_ns, "check": lambda *words: found.append(checking.judge(*words))}
+            exec(source, names)
+        finally:
+            self.examine()
+            record = json.dumps(dataclasses.asdict(found[-1])) if found else None
+            self.send({"source": SOURCE, "token": token, "record": record}, single=False)
 
 
-seal: Seal
+guard: Guard
 
 
 def limit_forks() -> None:
@@ -150,7 +161,7 @@ def limit_threads() -> None:
 
     def limited(self: threading.Thread) -> None:
         if threading.active_count() > THREADS:
-            raise RuntimeError("can't start new thread")
+            raise TooManyThreads
         start(self)
 
     threading.Thread.start = limited  # type: ignore[method-assign]
@@ -164,14 +175,14 @@ def _own(process: psutil.Process) -> bool:
 
 def begin(stem: str, memory: int) -> None:
     """Before any of the learner's code runs: keep what checks stand on, and limit what the kernel may take."""
-    global seal
-    from IPython import get_ipython
-
+    global guard
     exercises.of_notebook(stem)  # loads what the checks need
-    seal = Seal()
-    seal.mend()
+    guard = Guard()
+    guard.mend()
     limit_threads()
     shell = get_ipython()
+    shell.events.register("pre_run_cell", lambda _: setattr(shell, "_last_traceback", None))  # not of an earlier cell
+    shell.events.register("post_run_cell", guard.examine)
     shell.ast_node_interactivity = "none"  # nobody looks at what a cell ends with
     shell.ask_exit = lambda: None  # exit() would end the kernel a moment later, in the midst of another cell
     shell.display_pub.publish = lambda *_, **__: None

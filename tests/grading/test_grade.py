@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from lecture17.__main__ import app
 from lecture17.course import exercises
-from lecture17.course.grade import Grade, grade, to_markdown
 from lecture17.course.notebooks import grade_id, is_answer, read, write
+from lecture17.grading.grade import Grade, grade
+from lecture17.grading.report import to_markdown
 
 TOTAL = sum(e.points for e in exercises.all_exercises())
 

@@ -1,4 +1,4 @@
-"""Runs pytest for `grade` where a learner's code can do little harm: `python -P confined.py SCRATCH ARGUMENT…`.
+"""Runs pytest for `grade` where a learner's code can do little harm: `python -P sandbox.py SCRATCH ARGUMENT…`.
 
 On Linux, where users may make namespaces: without a network, with every file read-only outside SCRATCH, and with
 processes that all end when pytest does. Elsewhere pytest runs as it is. The first line of the report says which.

@@ -10,10 +10,11 @@ import psutil
 import pytest
 from nbformat import NotebookNode
 
-from lecture17.course import running
-from lecture17.course.confined import OPEN
-from lecture17.course.grade import PASSED, Grade, grade
+from lecture17.course.checking import PASSED
 from lecture17.course.notebooks import is_answer, read, write
+from lecture17.grading import runner
+from lecture17.grading.grade import Grade, grade
+from lecture17.grading.sandbox import OPEN
 from tests.conftest import ROOT, copied
 
 from .attacks import ALL, ALWAYS, DEADLY, HARMLESS, LEFT_BEHIND, Attack
@@ -45,7 +46,7 @@ def left_behind() -> list[str]:
     for process in psutil.process_iter():
         try:
             words, environment = process.cmdline(), process.environ()
-            graded_here = running.MARK in environment and environment.get(TRACE) == TOKEN
+            graded_here = runner.MARK in environment and environment.get(TRACE) == TOKEN
             if graded_here or any(LEFT_BEHIND in word for word in words):
                 found.append(" ".join(words))
         except psutil.Error:
@@ -80,7 +81,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
     """What each attack got."""
     with pytest.MonkeyPatch.context() as patch:
         clone = copied(tmp_path_factory.mktemp("clone"), patch)
-        patch.setattr(running, "MEMORY", 3 * 2**29)
+        patch.setattr(runner, "MEMORY", 3 * 2**29)
         return verdicts(HARMLESS, clone) | verdicts(DEADLY, clone)
 
 

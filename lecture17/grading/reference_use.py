@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
-from .notebooks import grade_id, is_answer, is_check
-from .paths import SOLUTIONS
+from lecture17.course.notebooks import grade_id, is_answer, is_check
+from lecture17.course.paths import SOLUTIONS
 
 HELPERS = {"check", "hint", "progress", "CheckFailed"}  # of lecture17.course, for learners
 HOLDERS = {"reference", "ops", "layers", "models", "course"}  # modules of lecture17 in which answers are found
