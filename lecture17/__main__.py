@@ -45,7 +45,10 @@ def grade(
     from .grading import report
 
     console = Console()
-    grades = grading.grade(paths or [home() / EXERCISES], timeout, lambda text: console.print(text, highlight=False))
+    notes: list[str] = []
+    grades = grading.grade(paths or [home() / EXERCISES], timeout, notes.append)
+    for note in notes:
+        console.print(note, highlight=False)
     table = Table(box=None, pad_edge=False)
     for column in ("exercise", "points", "verdict"):
         table.add_column(column, no_wrap=True)
@@ -56,10 +59,11 @@ def grade(
     console.print(table)
     earned, points = report.total(grades)
     console.print(f"{earned} of {points} points", highlight=False)
-    for path, text in ((json, report.to_json), (junit, report.to_junit), (markdown, report.to_markdown)):
+    texts = report.to_json(grades, notes), report.to_junit(grades), report.to_markdown(grades)
+    for path, text in zip((json, junit, markdown), texts, strict=True):
         if path is not None:
             try:
-                write_atomically(path, text(grades))
+                write_atomically(path, text)
             except OSError as error:
                 raise _fail(OSError(f"{path} could not be written: {error}")) from None
     if any(g.verdict == grading.INTERRUPTED for g in grades):

@@ -7,7 +7,7 @@ others are run again without it.
 import os
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,17 +69,18 @@ def grade(
     for path in paths:
         files += sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
     room = Room(timeout)
-    kept = {p: p.read_bytes() for folder in {f.parent for f in files} for p in _readable(folder)}
+    beside = {p for folder in {f.parent for f in files} for p in folder.glob("*.ipynb")}
+    kept = {p: p.read_bytes() for p in beside if p.is_file() and os.access(p, os.R_OK)}
     with ThreadPoolExecutor(max_workers=2) as pool:
         futures: list[Future[list[Grade]]] = []
         try:
             futures += [pool.submit(grade_file, file, room) for file in files]
-            grades = [g for future in futures for g in future.result()]
+            wait(futures)
         except KeyboardInterrupt:
             room.stop.set()
             if not futures:
                 raise
-            grades = [g for future in futures for g in future.result()]
+    grades = [g for future in futures for g in future.result()]
     if room.unconfined:
         say(f"(network and files were in reach of what was graded: {room.unconfined})")
         for path, content in kept.items():
@@ -88,10 +89,6 @@ def grade(
                 path.write_bytes(content)
                 say(f"{path} was deleted while grading; it is back")
     return grades
-
-
-def _readable(folder: Path) -> list[Path]:
-    return [p for p in folder.glob("*.ipynb") if p.is_file() and os.access(p, os.R_OK)]
 
 
 def grade_file(path: Path, room: Room) -> list[Grade]:
@@ -189,31 +186,30 @@ def _verdict(
 ) -> Grade:
     """What running an exercise's cells, and the state they were found in, come to."""
 
-    def ran(role: str) -> list[CellRun]:
-        return [runs[i] for i, c in enumerate(cells) if (c.role, c.owner) == (role, exercise.id) and i in runs]
-
-    def graded(earned: int, verdict: str, reason: str, misconception: str = "") -> Grade:
-        return Grade(file, exercise.id, exercise.points, earned, verdict, reason, misconception)
-
-    if not ran("check"):
-        return graded(0, INTERRUPTED, "grading was interrupted before its verdict")
-    [check] = ran("check")
-    record = check.record if check.status == "ran" and not check.changed else None
-    if record is not None and record.exercise == exercise.id:
+    mine = {
+        role: [runs[i] for i, c in enumerate(cells) if (c.role, c.owner) == (role, exercise.id) and i in runs]
+        for role in ("answer", "check")
+    }
+    if not mine["check"]:
+        reason = "grading was interrupted before its verdict"
+        return Grade(file, exercise.id, exercise.points, 0, INTERRUPTED, reason)
+    [check] = mine["check"]
+    record = check.record if check.record and check.record.exercise == exercise.id and not check.changed else None
+    if record:
         verdict, reason = record.status, "" if record.status == PASSED else "\n".join([record.summary, *record.details])
     elif check.changed:
         verdict, reason = DISTURBS, f"this changed {', '.join(check.changed)} while it was checked"
     else:
-        verdict, reason = _cause([*ran("answer"), check])
+        verdict, reason = _cause([*mine["answer"], check])
     passed = verdict == PASSED
-    changed = next(filter(lambda run: run.changed, ran("answer")), None)
-    state = state or (DISTURBS if changed else "")
-    if state and not (state == "answer missing" and passed):
-        found = _undone(changed) if changed and state == DISTURBS else STATES[state].format(exercise.id)
-        verdict, reason = state, found if passed or state == "answer missing" else f"{found} {reason}"
+    found = STATES[state].format(exercise.id) if state else "".join(_undone(r) for r in mine["answer"] if r.changed)
+    if found and not (state == "answer missing" and passed):
+        verdict = state or DISTURBS
+        reason = found if passed or state == "answer missing" else f"{found} {reason}"
     if uses and passed:
         reason = f"uses the reference: {uses}{f'. {reason}' if reason else ''}"
-    return graded(exercise.points if passed else 0, verdict, reason, record.misconception if record else "")
+    earned, misconception = exercise.points if passed else 0, record.misconception if record else ""
+    return Grade(file, exercise.id, exercise.points, earned, verdict, reason, misconception)
 
 
 def _cause(runs: list[CellRun]) -> tuple[str, str]:

@@ -60,9 +60,9 @@ def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | Non
     deadline = time.monotonic() + (timeout or float("inf"))
     memory = float(os.environ.get(MEMORY, "inf"))
     while True:
+        replied = True
         try:
             _await_reply(self, msg_id, timeout=max(0.0, min(TICK, deadline - time.monotonic())))
-            replied = True
         except Empty:
             replied = False
         if trouble := excess(memory):

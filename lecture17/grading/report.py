@@ -17,10 +17,11 @@ def total(grades: list[Grade]) -> tuple[int, int]:
     return sum(g.earned for g in grades), sum(g.points for g in grades)
 
 
-def to_json(grades: list[Grade]) -> str:
-    """The grades as JSON: total, and a record each with the whole reason."""
+def to_json(grades: list[Grade], notes: Sequence[str] = ()) -> str:
+    """The grades as JSON: total, what is to be said of the grading as a whole, and each with the whole reason."""
     earned, points = total(grades)
-    return json.dumps({"earned": earned, "points": points, "exercises": [asdict(g) for g in grades]}, indent=1) + "\n"
+    found = {"earned": earned, "points": points, "notes": list(notes), "exercises": [asdict(g) for g in grades]}
+    return json.dumps(found, indent=1) + "\n"
 
 
 def to_junit(grades: list[Grade]) -> str:

@@ -30,22 +30,13 @@ STARTUP = 120  # seconds that a kernel may take to start
 
 @dataclass(frozen=True)
 class CellRun:
-    """What came of running one cell.
+    """What came of running one cell."""
 
-    Attributes
-    ----------
-    status: "not run", "begun", "ran", "timed out" or "died": the kernel ended, or was ended
-    cause: where it ran, the name of the exception that it raised; where it died, the verdict, if it is known
-    reason: words for that
-    changed: names of what checks stand on that the cell changed; they are put back
-    record: what the check of an exercise found; there is one only if that check ran to its end in this cell
-    """
-
-    status: str
-    cause: str = ""
+    status: str  # "not run", "begun", "ran", "timed out", or "died": the kernel ended, or was ended
+    cause: str = ""  # the exception that the cell raised, by name; the verdict of a death, where it is known
     reason: str = ""
-    changed: Sequence[str] = ()
-    record: Record | None = None
+    changed: Sequence[str] = ()  # what checks stand on and this cell changed
+    record: Record | None = None  # of the check that ran to its end in this cell
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -84,9 +84,8 @@ class Guard:
     def __init__(self) -> None:
         self.send = get_ipython().payload_manager.write_payload
         self.kept: dict[int, tuple[str, Any, dict[str, Any]]] = {}
-        self.modules = {
-            name: m for name, m in sorted(sys.modules.items()) if name.split(".")[0] in ("builtins", *PACKAGES)
-        }
+        packages = ("builtins", *PACKAGES)
+        self.modules = {name: m for name, m in sorted(sys.modules.items()) if name.split(".")[0] in packages}
         self.streams = {name: Sink(io.FileIO(os.devnull, "w"), encoding="utf-8") for name in ("stdout", "stderr")}
         for name, module in self.modules.items():
             self._keep(name, module)
@@ -99,21 +98,16 @@ class Guard:
             if _belongs(found):
                 self._keep(f"{name}.{part}", found)
 
-    def changes(self) -> Iterator[tuple[str, Any, str, Any]]:
-        """Each part that is another now: its full name, whose it is, its own name, and what it was."""
-        for name, value, parts in self.kept.values():
-            now = _parts(value)
-            for part, was in parts.items():
-                if now.get(part, self) is not was and name + part != "builtinsinput":  # which Jupyter replaces
-                    yield f"{name}.{part}", value, part, was
-
     def mend(self) -> list[str]:
         """Put everything back, and empty the streams; returns the names of what was changed."""
-        found = list(self.changes())
-        for _, value, part, was in found:
+        names = [name for name, module in self.modules.items() if sys.modules.get(name) is not module]
+        for name, value, parts in self.kept.values():
+            now = _parts(value)
             frozen = dataclasses.is_dataclass(value) and not isinstance(value, type)
-            (object.__setattr__ if frozen else setattr)(value, part, was)
-        names = [name for name, *_ in found] + [n for n, m in self.modules.items() if sys.modules.get(n) is not m]
+            for part, was in parts.items():
+                if now.get(part, self) is not was and name + part != "builtinsinput":  # which Jupyter replaces
+                    (object.__setattr__ if frozen else setattr)(value, part, was)
+                    names.append(f"{name}.{part}")
         sys.modules.update(self.modules)
         for name, stream in self.streams.items():
             stream.left = OUTPUT
@@ -130,12 +124,12 @@ class Guard:
         found: list[checking.Record] = []
         self.mend()
         try:
-            names = {**get_ipython().user_ns, "check": lambda *words: found.append(checking.judge(*words))}
-            exec(source, names)
+            exec(source, {**get_ipython().user_ns, "check": lambda *words: found.append(checking.judge(*words))})
         finally:
             self.examine()
-            record = json.dumps(dataclasses.asdict(found[-1])) if found else None
-            self.send({"source": SOURCE, "token": token, "record": record}, single=False)
+            for record in found:
+                text = json.dumps(dataclasses.asdict(record))
+                self.send({"source": SOURCE, "token": token, "record": text}, single=False)
 
 
 guard: Guard
@@ -167,12 +161,6 @@ def limit_threads() -> None:
     threading.Thread.start = limited  # type: ignore[method-assign]
 
 
-def _own(process: psutil.Process) -> bool:
-    """Whether a process is one of this user's, and still there."""
-    uids = process.info["uids"]
-    return uids is not None and uids.real == os.getuid() and process.info["num_threads"] is not None
-
-
 def begin(stem: str, memory: int) -> None:
     """Before any of the learner's code runs: keep what checks stand on, and limit what the kernel may take."""
     global guard
@@ -192,13 +180,12 @@ def begin(stem: str, memory: int) -> None:
         limit_forks()
         limits = {resource.RLIMIT_DATA: 2 * memory + 2**31, resource.RLIMIT_FSIZE: FILE}
         if os.getuid():  # root has no such limit
-            mine = [p.info["num_threads"] for p in psutil.process_iter(["uids", "num_threads"]) if _own(p)]
+            found = [p.info for p in psutil.process_iter(["uids", "num_threads"])]
+            mine = [p["num_threads"] or 0 for p in found if p["uids"] and p["uids"].real == os.getuid()]
             limits[resource.RLIMIT_NPROC] = sum(mine) + TASKS
-
         for limit, value in limits.items():
             allowed = resource.getrlimit(limit)[1]
             value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
             resource.setrlimit(limit, (value, value))
     if sys.platform == "linux":
-        with open("/proc/self/oom_score_adj", "w") as score:  # where memory ends, this process goes first
-            score.write("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process goes first

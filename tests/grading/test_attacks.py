@@ -54,16 +54,16 @@ def left_behind() -> list[str]:
     return found
 
 
-def verdicts(attacks: tuple[Attack, ...], clone: Path) -> Verdicts:
-    """Grade solved notebooks with an attack in each answer but the last."""
+def verdicts(clone: Path, *attacks: tuple[Attack, ...]) -> Verdicts:
+    """Grade solved notebooks with an attack in each answer but the last, all in one run."""
     made: list[tuple[Path, tuple[Attack, ...]]] = []
-    for start in range(0, len(attacks), ANSWERS - 1):
-        group = attacks[start : start + ANSWERS - 1]
-        nb = read(clone / "solutions" / f"{STEM}.ipynb")
-        for cell, attack in zip([c for c in nb.cells if is_answer(c)], group, strict=False):
-            attacked(cell, attack)
-        made.append((clone / "exercises" / f"group-{start}.ipynb", group))
-        write(nb, made[-1][0])
+    for kind in attacks:
+        for group in (kind[i : i + ANSWERS - 1] for i in range(0, len(kind), ANSWERS - 1)):
+            nb = read(clone / "solutions" / f"{STEM}.ipynb")
+            for cell, attack in zip([c for c in nb.cells if is_answer(c)], group, strict=False):
+                attacked(cell, attack)
+            made.append((clone / "exercises" / f"group-{len(made)}.ipynb", group))
+            write(nb, made[-1][0])
     before = files(clone)
     grades = grade([path for path, _ in made], timeout=10)
     assert files(clone) == before
@@ -82,7 +82,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
     with pytest.MonkeyPatch.context() as patch:
         clone = copied(tmp_path_factory.mktemp("clone"), patch)
         patch.setattr(runner, "MEMORY", 3 * 2**29)
-        return verdicts(HARMLESS, clone) | verdicts(DEADLY, clone)
+        return verdicts(clone, DEADLY, HARMLESS)
 
 
 def judge(attack: Attack, graded: Verdicts) -> None:
@@ -101,7 +101,7 @@ def test_where_namespaces_are_not_allowed_attacks_end_the_same(clone: Path, monk
     monkeypatch.setenv(OPEN, "1")
     itself = f"import os; os.remove({str(clone / 'exercises' / 'group-0.ipynb')!r})"
     attacks = (*ALWAYS, Attack("its own notebook deleted", PASSED, cell=itself, earns=True))
-    graded = verdicts(attacks, clone)
+    graded = verdicts(clone, attacks)
     for attack in attacks:
         judge(attack, graded)
 

@@ -81,7 +81,9 @@ def test_every_kind_of_trouble_has_its_verdict_and_costs_only_its_own_exercise(c
         "random-features": "passed",
     }
     assert "SyntaxError: expected ':'" in grades["exp-counterexample"].headline
-    assert grades["softmax-rank"].headline.endswith("you get this when the rank of the whole matrix is taken")
+    mistake = grades["softmax-rank"].misconception
+    assert mistake in {m.name for m in exercises.get("03b_duality-softmax-rank").misconceptions}
+    assert grades["softmax-rank"].headline.endswith(f"; you get this when {mistake}")
     assert sum(g.earned for g in grades.values()) == 9
     assert path.read_bytes() == before
 
