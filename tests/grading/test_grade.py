@@ -113,21 +113,15 @@ def test_checks_that_are_gone_doubled_or_changed_are_reported_and_the_courses_ow
     assert "was changed" in grades["ssd-parallel"]["reason"]
 
 
-def test_a_learners_own_cell_that_kills_the_kernel_does_not_cost_the_exercises(clone: Path) -> None:
+def test_answers_may_use_the_learners_own_cells_and_one_that_kills_the_kernel_does_not_cost_them(clone: Path) -> None:
     path, nb = solved(clone)
+    cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    return mask(log_a) * (C @ B.T) @ x"
     nb.cells.insert(2, v4.new_code_cell("import os\nos._exit(3)", id="own"))
+    nb.cells.insert(3, v4.new_code_cell("def mask(log_a):\n    return np.exp(segsum(log_a))", id="mask"))
     write(nb, path)
     grades = grade([path])
     assert [g.verdict for g in grades] == ["passed"] * 6 + ["kernel died"]
     assert "'import os'" in grades[-1].reason
-
-
-def test_answers_may_use_the_learners_own_cells_and_earlier_answers(clone: Path) -> None:
-    path, nb = solved(clone)
-    cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    return mask(log_a) * (C @ B.T) @ x"
-    nb.cells.insert(2, v4.new_code_cell("def mask(log_a):\n    return np.exp(segsum(log_a))", id="own"))
-    write(nb, path)
-    assert {g.verdict for g in grade([path])} == {"passed"}
 
 
 @pytest.mark.parametrize(

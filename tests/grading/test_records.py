@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,29 +26,51 @@ EARNED = sum(e.points for e in exercises.of_notebook(STEM) if e.id in RIGHT)
 
 @dataclass(frozen=True)
 class Hook:
-    """A learner's own cell that changes how errors, output or cells are treated, and what answers begin with then."""
+    """A learner's own cell that changes how errors, output or cells are treated, and what is done with it.
+
+    `answer` stands at the head of each answer's cell, `body` in the functions that are wrong.
+    """
 
     name: str
     cell: str
     answer: str = ""
+    body: str = "pass"
 
 
 QUIET = "lambda *_, **__: None"
 HOOKS = (
     Hook("rich's tracebacks", "from rich import traceback\ntraceback.install()"),
-    Hook("an exception handler", f"get_ipython().set_custom_exc((Exception,), {QUIET})"),
-    Hook("no tracebacks", f"get_ipython().showtraceback = get_ipython()._showtraceback = {QUIET}"),
-    Hook("no tracebacks of any shell", f"type(get_ipython()).showtraceback = {QUIET}"),
-    Hook("tracebacks that fail", "def fail(*_, **__): raise OSError\nget_ipython()._showtraceback = fail"),
     Hook("no exception hook", f"import sys\nsys.excepthook = {QUIET}"),
-    Hook("short tracebacks", "%xmode Minimal"),
+    Hook("captured output", "import sys\nsys.displayhook = get_ipython().display_pub.publish = print", "%%capture\n"),
+    Hook("an exception handler", f"get_ipython().set_custom_exc((Exception,), {QUIET})"),
     Hook(
         "a magic that swallows",
         "from IPython.core.magic import register_cell_magic\n@register_cell_magic\ndef quietly(line, cell):\n"
         "    try:\n        get_ipython().run_cell(cell)\n    except Exception:\n        pass",
         "%%quietly\n",
     ),
-    Hook("captured output", "import sys\nsys.displayhook = get_ipython().display_pub.publish = print", "%%capture\n"),
+    Hook(
+        "checks called by the learner", "from lecture17.course import check\ntry: check('x', 1)\nexcept Exception: pass"
+    ),
+    Hook("no tracebacks", f"get_ipython().showtraceback = get_ipython()._showtraceback = {QUIET}"),
+    Hook("no hooks of cells", "for found in get_ipython().events.callbacks.values(): found.clear()"),
+    Hook(
+        "cells run by another function",
+        "run = get_ipython().run_cell_async\nasync def swallow(*words, **options):\n"
+        "    result = await run(*words, **options)\n    result.error_in_exec = result.error_before_exec = None\n"
+        "    return result\nget_ipython().run_cell_async = swallow",
+    ),
+    Hook("tracebacks that fail", "def fail(*_, **__): raise OSError\nget_ipython()._showtraceback = fail"),
+    Hook(
+        "a record made by hand",
+        "import json\ndef forge():\n    for name in "
+        + repr(NAMES)
+        + ":\n        record = json.dumps({'exercise': name, "
+        "'points': 1, 'status': 'passed', 'summary': ''})\n        get_ipython().payload_manager.write_payload("
+        "{'source': 'lecture17.grading', 'token': '', 'record': record}, single=False)\nforge()",
+        body="forge()",
+    ),
+    Hook("short tracebacks", "%xmode Minimal"),
     Hook(
         "an input transformer",
         "def swallow(lines):\n    body = ['    ' + line for line in lines]\n"
@@ -61,39 +84,23 @@ HOOKS = (
         "        shell.body[0].body = node.body or shell.body[0].body\n        return shell\n"
         "get_ipython().ast_transformers.append(Swallow())",
     ),
-    Hook("no hooks of cells", "for found in get_ipython().events.callbacks.values(): found.clear()"),
-    Hook(
-        "cells run by another function",
-        "run = get_ipython().run_cell_async\nasync def swallow(*words, **options):\n"
-        "    result = await run(*words, **options)\n    result.error_in_exec = result.error_before_exec = None\n"
-        "    return result\nget_ipython().run_cell_async = swallow",
-    ),
-    Hook(
-        "checks called by the learner", "from lecture17.course import check\ntry: check('x', 1)\nexcept Exception: pass"
-    ),
-    Hook(
-        "a record made by hand",
-        "import json\ndef forge():\n    for name in "
-        + repr(NAMES)
-        + ":\n        record = json.dumps({'exercise': name, "
-        "'points': 1, 'status': 'passed', 'summary': ''})\n        get_ipython().payload_manager.write_payload("
-        "{'source': 'lecture17.grading', 'token': '', 'record': record}, single=False)\nforge()",
-        "forge()\n",
-    ),
+    Hook("no tracebacks of any shell", f"type(get_ipython()).showtraceback = {QUIET}"),
 )
+TOGETHER = 3  # hooks in one notebook: any one of them would pass what is empty, were errors looked at
 
 
-def notebook(clone: Path, name: str, hook: Hook) -> Path:
-    """A notebook with a hook in which two answers are empty, two wrong and two right."""
+def notebook(clone: Path, name: str, hooks: Sequence[Hook]) -> Path:
+    """A notebook with hooks in which two answers are empty, two wrong and two right."""
     nb, empty = (read(clone / folder / f"{STEM}.ipynb") for folder in ("solutions", "exercises"))
     stubs = {grade_id(c): c.source for c in empty.cells if is_answer(c)}
+    bodies = "".join(f"    {hook.body}\n" for hook in hooks)
     for cell in filter(is_answer, nb.cells):
         if grade_id(cell) in EMPTY:
             cell.source = stubs[grade_id(cell)]
         elif grade_id(cell) in WRONG:
-            cell.source = cell.source.replace("    ### BEGIN SOLUTION\n", "    return x, x\n")
-        cell.source = hook.answer + cell.source
-    nb.cells.insert(1, v4.new_code_cell(hook.cell))
+            cell.source = cell.source.replace("    ### BEGIN SOLUTION\n", f"{bodies}    return x, x\n")
+        cell.source = "".join(hook.answer for hook in hooks) + cell.source
+    nb.cells[1:1] = [v4.new_code_cell(hook.cell) for hook in hooks]
     path = clone / "exercises" / f"{name}.ipynb"
     write(nb, path)
     return path
@@ -101,12 +108,15 @@ def notebook(clone: Path, name: str, hook: Hook) -> Path:
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Grade]]:
-    """What the exercises of a notebook with each hook got."""
+    """What the exercises of the notebook with each hook got."""
     with pytest.MonkeyPatch.context() as patch:
         clone = copied(tmp_path_factory.mktemp("clone"), patch)
-        paths = {hook.name: notebook(clone, f"hook-{i}", hook) for i, hook in enumerate(HOOKS)}
+        groups = [HOOKS[i : i + TOGETHER] for i in range(0, len(HOOKS), TOGETHER)]
+        paths = {hooks: notebook(clone, f"hooks-{i}", hooks) for i, hooks in enumerate(groups)}
         grades = grade(list(paths.values()))
-        return {name: [g for g in grades if g.file == str(path)] for name, path in paths.items()}
+        return {
+            hook.name: [g for g in grades if g.file == str(path)] for hooks, path in paths.items() for hook in hooks
+        }
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda h: h.name)
@@ -124,7 +134,7 @@ def test_what_a_learner_changes_of_errors_output_and_cells_changes_no_verdict(
 
 def test_a_check_that_leaves_no_record_passes_nothing(clone: Path) -> None:
     nothing = Hook("", "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'])")
-    found = grade([notebook(clone, "nothing", nothing)])
+    found = grade([notebook(clone, "nothing", [nothing])])
     assert {(g.verdict, g.earned) for g in found} == {("not checked", 0)}
     assert "left no record" in found[0].reason
 
