@@ -29,6 +29,7 @@ FULL = {  # what a kernel was full of before it was seen, by how the exception's
 }
 PROCESSES, THREADS = 24, 200 + 4 * (os.cpu_count() or 1)
 TICK = 0.25  # seconds
+LONGEST = 20_000  # characters of a message, and of a traceback
 _await_reply, _get_message = RunningKernel.await_reply, RunningKernel.get_message
 
 
@@ -101,7 +102,8 @@ RunningKernel.await_reply, RunningKernel.get_message = _watchful_await_reply, _w
 
 
 def _say(**entry: object) -> None:
-    os.write(int(os.environ[REPORT]), (json.dumps(entry) + "\n").encode())
+    text = json.dumps(entry, ensure_ascii=False) + "\n"
+    os.write(int(os.environ[REPORT]), text.encode(errors="replace"))  # no lone surrogates, which no file can hold
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -147,12 +149,12 @@ def _came_to(item: IPyNbCell, error: BaseException | None) -> dict[str, Any]:
     if full := next((FULL[end] for end in FULL if name.endswith(end)), None):
         end_children()  # what fills the kernel is still there
         return _died(*full)
-    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(reply.get("traceback", [])))[-20_000:]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(reply.get("traceback", [])))[-LONGEST:]
     sent = [p for p in reply.get("payload", []) if p.get("source") == SOURCE]
     return {
         "status": "ran",
         "cause": name,
-        "reason": "\n".join(filter(None, [f"{name}: {reply['evalue']}", text])) if name else "",
+        "reason": "\n".join(filter(None, [f"{name}: {reply['evalue'][:LONGEST]}", text])) if name else "",
         "changed": [name for p in sent for name in p.get("changed", [])],
-        "record": next((p["record"] for p in sent if p.get("token") == item.token), None),
+        "record": next((json.loads(p["record"]) for p in sent if p.get("token") == item.token), None),
     }

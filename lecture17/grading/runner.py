@@ -172,7 +172,7 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
             room.unconfined = entry["unconfined"]
         else:
             cell, record = entry.pop("cell"), entry.pop("record", None)
-            runs[cell] = CellRun(**entry, record=Record(**json.loads(record)) if record else None)
+            runs[cell] = CellRun(**entry, record=Record(**record) if record else None)
             patience = room.timeout + 30
     if room.stop.is_set():
         process.terminate()

@@ -3,6 +3,10 @@
 On Linux, where users may make namespaces: without a network, with every file read-only outside SCRATCH, and with
 processes that all end when pytest does. Elsewhere pytest runs as it is. The first line of the report says which.
 
+Not covered: reading files, those of the user included; sockets that lie in the file system, such as Docker's or an
+SSH agent's; a GPU; a scratch folder filled to the end of its disk; load on the processor until a cell's time is up. And
+where there are no namespaces, only processes are ended, and lost notebooks put back.
+
 The report is what this process had as standard output; pytest and the kernel get another, so that nobody else holds
 it. This is a script, run by its path, because only a process without threads may enter namespaces: importing the
 package would start NumPy's.

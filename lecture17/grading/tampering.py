@@ -128,7 +128,7 @@ class Guard:
         finally:
             self.examine()
             for record in found:
-                text = json.dumps(dataclasses.asdict(record))
+                text = json.dumps(dataclasses.asdict(record))  # in ASCII: a lone surrogate would lose the whole reply
                 self.send({"source": SOURCE, "token": token, "record": text}, single=False)
 
 
