@@ -65,7 +65,7 @@ def verdicts(clone: Path, *attacks: tuple[Attack, ...]) -> Verdicts:
             made.append((clone / "exercises" / f"group-{len(made)}.ipynb", group))
             write(nb, made[-1][0])
     before = files(clone)
-    grades = grade([path for path, _ in made])
+    grades = grade([path for path, _ in made], timeout=20)
     assert files(clone) == before
     assert left_behind() == []
     found: Verdicts = {}
