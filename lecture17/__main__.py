@@ -39,36 +39,42 @@ def grade(
     from rich.table import Table
     from rich.text import Text
 
-    from .course import grade as grading
+    from .course.checking import PASSED
     from .course.paths import EXERCISES, home, write_atomically
+    from .grading import grade as grading
+    from .grading import report
 
     console = Console()
-    grades = grading.grade(paths or [home() / EXERCISES], timeout, lambda text: console.print(text, highlight=False))
+    notes: list[str] = []
+    grades = grading.grade(paths or [home() / EXERCISES], timeout, notes.append)
+    for note in notes:
+        console.print(note, highlight=False)
     table = Table(box=None, pad_edge=False)
     for column in ("exercise", "points", "verdict"):
         table.add_column(column, no_wrap=True)
     table.add_column("reason", overflow="fold")
     for g in grades:
-        verdict = Text(g.verdict, "green" if g.verdict == grading.PASSED else "")
+        verdict = Text(g.verdict, "green" if g.verdict == PASSED else "")
         table.add_row(g.exercise, f"{g.earned} of {g.points}", verdict, Text(g.headline))
     console.print(table)
-    earned, points = grading.total(grades)
+    earned, points = report.total(grades)
     console.print(f"{earned} of {points} points", highlight=False)
-    for path, text in ((json, grading.to_json), (junit, grading.to_junit), (markdown, grading.to_markdown)):
+    texts = report.to_json(grades, notes), report.to_junit(grades), report.to_markdown(grades)
+    for path, text in zip((json, junit, markdown), texts, strict=True):
         if path is not None:
             try:
-                write_atomically(path, text(grades))
+                write_atomically(path, text)
             except OSError as error:
                 raise _fail(OSError(f"{path} could not be written: {error}")) from None
     if any(g.verdict == grading.INTERRUPTED for g in grades):
         raise typer.Exit(130)
-    raise typer.Exit(0 if grades and all(g.verdict == grading.PASSED for g in grades) else 1)
+    raise typer.Exit(0 if grades and all(g.verdict == PASSED for g in grades) else 1)
 
 
 @app.command()
 def progress() -> None:
     """Show which exercises you have passed, and which is next."""
-    from .course.passed import summary
+    from .course.progress import summary
 
     typer.echo(summary())
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .checking import CheckFailed, check
+from .progress import progress
 
 if TYPE_CHECKING:
     from .predicting import Prediction
@@ -23,10 +24,3 @@ def predict(question_id: str) -> "Prediction":
     from .predictions import get
 
     return Prediction(get(question_id))
-
-
-def progress() -> None:
-    """Print what is passed and what is next."""
-    from .passed import summary
-
-    print(summary())

@@ -5,7 +5,7 @@ from typing import Any
 from lecture17.widgets._form import Form
 
 from .assessment import ITEMS, keep, ticked, words
-from .passed import summary
+from .progress import summary
 
 
 class ProgressBoard(Form):

@@ -1,4 +1,7 @@
-"""`check`: run a learner's answer on fresh random inputs, and name the mistake it made."""
+"""`check`: run a learner's answer on fresh random inputs, and name the mistake it made.
+
+`judge` gives a `Record`. Its fields are for programs, grading among them; its text is for people, and free to change.
+"""
 
 import copy
 import sys
@@ -10,26 +13,60 @@ from typing import Any
 
 import numpy as np
 
-from . import passed
-from .exercise import Exercise, Function, Inputs, WrongForm
-from .exercises import get
+from . import exercises
+from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
+from .progress import keep
 
 SEEDS = range(12)  # the same for everybody
 WIDTH = 86  # columns of a message: what JupyterLab shows of a line on a small screen
-UNFILLED = "not filled in yet. "
 N_UNSEEDED = 12  # and as many that nobody has seen
+PASSED, UNFILLED, WRONG, NO_MEMORY = "passed", "not filled in", "wrong", "out of memory"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a check found of an answer; `str` gives the words that the learner reads.
+
+    Attributes
+    ----------
+    exercise, points: the exercise's id and what it is worth
+    status: PASSED, UNFILLED, WRONG or NO_MEMORY
+    summary: in one line what was verified, what is wrong, or what there is to do
+    misconception: the name of the mistake that gives exactly this answer, "" if none is known to
+    where: the first wrong entry and its values, or the line of the cell that raised, "" if there is none
+    details: the lines below the first: what was tried, where it differs, why, and how to go on
+    """
+
+    exercise: str
+    points: int
+    status: str
+    summary: str
+    misconception: str = ""
+    where: str = ""
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.status == UNFILLED:
+            return f"✗ {self.exercise}: not filled in yet. {self.summary}"
+        points = "1 point" if self.points == 1 else f"{self.points} points"
+        head = f"✓ {self.exercise} ({points})" if self.status == PASSED else f"✗ {self.exercise}"
+        return "\n".join([_wrap(f"{head}: {self.summary}"), *self.details])
 
 
 class CheckFailed(AssertionError):
-    """An answer that is not right (yet). IPython shows its message alone, without a traceback."""
+    """An answer that is not right (yet), with its `record`. IPython shows the message alone, without a traceback."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(str(record))
+        self.record = record
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
 @dataclass
-class Outcome:
-    """What came of calling an answer on one case: outputs by name, or the exception, or a fault of form."""
+class Returned:
+    """What calling an answer on one case gave: outputs by name, or the exception, or a fault of form."""
 
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
@@ -54,26 +91,34 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
 
     Raises KeyError for an unknown exercise, CheckFailed for an answer that is not right.
     """
-    exercise = get(exercise_id)
+    record = judge(exercise_id, answer, seed=seed)
+    if record.status != PASSED:
+        raise CheckFailed(record)
+    keep(record.exercise)
+    print(record)
+
+
+def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Record:
+    """What `check` says of an answer, as a record. Raises KeyError for an unknown exercise."""
+    exercise = exercises.get(exercise_id)
     if not callable(answer):
-        raise _failed(exercise, f"expected a function, got {type(answer).__name__}", [])
+        return _record(exercise, WRONG, f"expected a function, got {type(answer).__name__}")
     seeds = [*SEEDS, *fresh_seeds()] if seed is None else [seed]
     for s in seeds:
         inputs = exercise.draw(np.random.default_rng(s))
-        outcome = call(exercise, answer, inputs)
-        failure = compare(exercise, inputs, outcome)
+        returned = call(exercise, answer, inputs)
+        failure = compare(exercise, inputs, returned)
         if failure is not None:
-            raise _failed(exercise, failure.what, _explain(exercise, answer, s, inputs, outcome, failure))
+            return _explain(exercise, answer, s, inputs, returned.error, failure)
     if exercise.at_last is not None:
         try:
             exercise.at_last(answer)
         except WrongForm as fault:
-            raise _failed(exercise, str(fault), [f'next:  hint("{exercise.id}") helps']) from None
-    passed.record(exercise)
+            return _record(exercise, WRONG, str(fault), lines=[f'next:  hint("{exercise.id}") helps'])
     names = " and ".join(exercise.returns)
     tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
     claim = f"{names} {'matches' if len(exercise.returns) == 1 else 'match'} the definition{tolerance}"
-    print(_wrap(f"✓ {exercise.id} ({_points(exercise)}): {claim} on {len(seeds)} random cases, {exercise.verified}"))
+    return _record(exercise, PASSED, f"{claim} on {len(seeds)} random cases, {exercise.verified}")
 
 
 def fresh_seeds() -> list[int]:
@@ -81,42 +126,42 @@ def fresh_seeds() -> list[int]:
     return np.random.default_rng().integers(1_000_000, 10_000_000, N_UNSEEDED).tolist()
 
 
-def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Outcome:
+def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
     """Call `answer` on copies of `inputs` and see that what comes back has the right form."""
     given = copy.deepcopy(inputs)
     try:
         with np.errstate(all="ignore"):
             result = exercise.run(answer, given) if exercise.run else answer(*given.values())
     except WrongForm as fault:
-        return Outcome(fault=str(fault))
+        return Returned(fault=str(fault))
     except Exception as error:
-        return Outcome(error=error)
+        return Returned(error=error)
     changed = [n for n in inputs if not _identical(inputs[n], given[n])]
     if changed:
-        return Outcome(fault=f"the answer changed its argument {changed[0]} in place: work on a copy")
+        return Returned(fault=f"the answer changed its argument {changed[0]} in place: work on a copy")
     if result is None:
-        return Outcome(fault="the answer returned None: is a `return` missing?")
+        return Returned(fault="the answer returned None: is a `return` missing?")
     n = len(exercise.returns)
     if n > 1 and not (isinstance(result, tuple) and len(result) == n):
         got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
-        return Outcome(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
-    return Outcome(outputs=dict(zip(exercise.returns, result if n > 1 else (result,), strict=True)))
+        return Returned(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
+    return Returned(outputs=dict(zip(exercise.returns, result if n > 1 else (result,), strict=True)))
 
 
-def compare(exercise: Exercise, inputs: Inputs, outcome: Outcome) -> Failure | None:
-    """What is wrong with an outcome, None if nothing."""
-    if outcome.error is not None:
-        return Failure(f"raised {type(outcome.error).__name__}: {_first_line(outcome.error)}", _place(outcome.error))
-    if outcome.fault is not None:
-        return Failure(outcome.fault)
+def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure | None:
+    """What is wrong with what an answer returned, None if nothing."""
+    if returned.error is not None:
+        return Failure(f"raised {type(returned.error).__name__}: {_first_line(returned.error)}", _place(returned.error))
+    if returned.fault is not None:
+        return Failure(returned.fault)
     if exercise.verify is not None:
-        complaint = exercise.verify(inputs, outcome.outputs)
+        complaint = exercise.verify(inputs, returned.outputs)
         return None if complaint is None else Failure(complaint)
     assert exercise.expected is not None
     right = exercise.expected(*copy.deepcopy(inputs).values())
     rights = dict(zip(exercise.returns, right if len(exercise.returns) > 1 else (right,), strict=True))
     for name, expected in rights.items():
-        failure = _difference(exercise, inputs, name, outcome.outputs[name], np.asarray(expected))
+        failure = _difference(exercise, inputs, name, returned.outputs[name], np.asarray(expected))
         if failure is not None:
             return failure
     return None
@@ -151,34 +196,40 @@ def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right
     return Failure(what, where, value, right)
 
 
-def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> str | None:
-    """The misconception whose code gives what `answer` gives on each of `seeds`, in words; None if there is none.
+def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misconception | None:
+    """The misconception whose code gives what `answer` gives on each of `seeds`, None if there is none.
 
     One of the seeds must be a case that the answer fails: then so does the misconception.
     """
     candidates = list(exercise.misconceptions)
     for s in seeds:
         inputs = exercise.draw(np.random.default_rng(s))
-        outcome = call(exercise, answer, inputs)
-        candidates = [m for m in candidates if _same(exercise, outcome, call(exercise, m.wrong, inputs), m.of)]
+        returned = call(exercise, answer, inputs)
+        candidates = [m for m in candidates if _same(exercise, returned, call(exercise, m.wrong, inputs), m.of)]
         if not candidates:
             return None
-    return f"this is what you get when {candidates[0].name}: {candidates[0].advice}"
+    return candidates[0]
 
 
 def _explain(
-    exercise: Exercise, answer: Function, seed: int, inputs: Inputs, outcome: Outcome, failure: Failure
-) -> list[str]:
-    """The lines below the first: what was tried, where it differs, why, and how to go on."""
-    if isinstance(outcome.error, NotImplementedError):
-        return []
-    lines = [f"tried: {describe(inputs)}"]
-    if failure.where:
-        lines.append(f"where: {failure.where}")
-    why = diagnose(exercise, answer, [*SEEDS, seed]) or _guess(failure)
-    lines.append(f"why:   {why or 'none of the usual mistakes gives exactly this answer'}")
-    lines.append(f'next:  hint("{exercise.id}") helps; check(…, seed={seed}) repeats this case')
-    return lines
+    exercise: Exercise, answer: Function, seed: int, inputs: Inputs, error: BaseException | None, failure: Failure
+) -> Record:
+    """The record of an answer that fails a case: what was tried, where it differs, why, and how to go on."""
+    if isinstance(error, NotImplementedError):
+        return _record(exercise, UNFILLED, exercise.unfilled)
+    mistake = diagnose(exercise, answer, [*SEEDS, seed])
+    if mistake is not None:
+        why = f"this is what you get when {mistake.name}: {mistake.advice}"
+    else:
+        why = _guess(failure) or "none of the usual mistakes gives exactly this answer"
+    lines = [
+        f"tried: {describe(inputs)}",
+        *([f"where: {failure.where}"] if failure.where else []),
+        f"why:   {why}",
+        f'next:  hint("{exercise.id}") helps; check(…, seed={seed}) repeats this case',
+    ]
+    status = NO_MEMORY if type(error).__name__.endswith("MemoryError") else WRONG
+    return _record(exercise, status, failure.what, mistake.name if mistake else "", failure.where, lines)
 
 
 def _guess(failure: Failure) -> str | None:
@@ -200,11 +251,12 @@ def _guess(failure: Failure) -> str | None:
     return None
 
 
-def _failed(exercise: Exercise, what: str, lines: list[str]) -> CheckFailed:
-    if what.startswith("raised NotImplementedError"):
-        return CheckFailed(f"✗ {exercise.id}: {UNFILLED}{exercise.unfilled}")
-    first = _wrap(f"✗ {exercise.id}: {what}")
-    return CheckFailed("\n".join([first, *(_wrap(text, first="  ", then=" " * 9) for text in lines)]))
+def _record(
+    exercise: Exercise, status: str, summary: str, misconception: str = "", where: str = "", lines: Iterable[str] = ()
+) -> Record:
+    details = tuple(_wrap(text, first="  ", then=" " * 9) for text in lines)
+    summary = " ".join(summary.split())
+    return Record(exercise.id, exercise.points, status, summary, misconception, where, details)
 
 
 def _wrap(text: str, first: str = "", then: str = "  ") -> str:
@@ -224,7 +276,7 @@ def describe(inputs: Inputs) -> str:
     return ", ".join(words) + "".join(f"; {n}" for n in notes)
 
 
-def _same(exercise: Exercise, a: Outcome, b: Outcome, names: tuple[str, ...]) -> bool:
+def _same(exercise: Exercise, a: Returned, b: Returned, names: tuple[str, ...]) -> bool:
     if a.error is not None or b.error is not None:
         return type(a.error) is type(b.error)
     if a.fault is not None or b.fault is not None:
@@ -257,7 +309,3 @@ def _place(error: BaseException) -> str:
     if not frames and error.__traceback__ is not None:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if sys.prefix not in f.filename][1:]
     return f"line {frames[-1].lineno} of your cell: {frames[-1].line}" if frames else ""
-
-
-def _points(exercise: Exercise) -> str:
-    return "1 point" if exercise.points == 1 else f"{exercise.points} points"

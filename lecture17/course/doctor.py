@@ -2,6 +2,8 @@
 
 import errno
 import importlib.metadata
+import json
+import os
 import re
 import subprocess
 import sys
@@ -15,9 +17,9 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
 from jupyterlab_server.config import get_federated_extensions, get_page_config
 
-from . import grade as grading
 from . import learner
 from .build import exercise_from
+from .checking import PASSED, UNFILLED
 from .notebooks import NotANotebook, grade_id, is_answer, read, write
 from .paths import SOLUTIONS, home, private
 
@@ -153,23 +155,31 @@ def exercise() -> str:
         what = f"{SOLUTIONS}/{stem}.ipynb cannot be used: {error or 'an answer is gone'}"
         raise Ailment(what, f"run `git checkout -- {SOLUTIONS}`") from None
     empty = exercise_from(solution)
-    notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="lecture17-doctor-") as scratch:
-        path = Path(scratch) / f"{stem}.ipynb"
-        verdicts = []
-        for filled in (False, True):
-            cell = next(c for c in empty.cells if is_answer(c) and grade_id(c) == SOLVED)
-            assert not learner.is_filled(cell) or filled
-            cell.source = answer if filled else cell.source
-            write(empty, path)
-            grade = grading.grade([path], say=notes.append)[0]
-            verdicts.append(grade.verdict)
-    if verdicts != ["not filled in", grading.PASSED]:
+        paths = [Path(scratch) / state / f"{stem}.ipynb" for state in ("empty", "solved")]
+        cell = next(c for c in empty.cells if is_answer(c) and grade_id(c) == SOLVED)
+        assert not learner.is_filled(cell)
+        write(empty, paths[0])
+        cell.source = answer
+        write(empty, paths[1])
+        grades, note = _graded(paths, Path(scratch) / "grades.json")
+    verdicts = [grade["verdict"] for grade in grades]
+    if verdicts != [UNFILLED, PASSED]:
         raise Ailment(
-            f"{SOLVED} was graded {verdicts[0]!r} when empty and {verdicts[1]!r} when solved: {grade.headline}",
+            f"{SOLVED} was graded {verdicts[0]!r} when empty and {verdicts[1]!r} when solved: {grades[1]['reason']}",
             "mend what failed above, then run the doctor again",
         )
-    return " ".join([f"{SOLVED} fails when empty and passes when solved", *notes[-1:]])
+    return f"{SOLVED} fails when empty and passes when solved {note}".rstrip()
+
+
+def _graded(paths: list[Path], report: Path) -> tuple[list[dict], str]:
+    """What a learner's `grade` command reports of each path, and its note where grading was not confined."""
+    command = [sys.executable, "-m", "lecture17", "grade", *map(str, paths), "--json", str(report)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONUTF8": "1"}, encoding="utf-8")
+    if not report.exists():
+        raise RuntimeError((done.stderr.strip().splitlines() or ["`grade` reported nothing"])[-1])
+    found = json.loads(report.read_text(encoding="utf-8"))
+    return found["exercises"], " ".join(found["notes"])
 
 
 EXAMINATIONS: dict[str, Callable[[], str]] = {

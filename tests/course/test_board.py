@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lecture17.course import assessment, passed, paths
+from lecture17.course import assessment, paths
 from lecture17.course.assessment import ITEMS
 from lecture17.course.board import ProgressBoard
+from lecture17.course.progress import summary
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_what_is_passed_and_what_is_next_are_shown(home: Path) -> None:
     kept = json.dumps({"passed": {"00_quickstart-matrix": "2026-01-01T00:00:00"}})
     (home / ".lecture17" / "progress.json").write_text(kept)
     board = ProgressBoard()
-    assert board.above == passed.summary()
+    assert board.above == summary()
     assert "3 of 3 points" in board.above
     assert "next: 01_tour-" in board.above
     board.marked = [[0]]
@@ -74,5 +75,5 @@ def test_where_nobody_can_tick_the_items_are_a_list(home: Path) -> None:
     data = ProgressBoard()._repr_mimebundle_()
     assert data["text/markdown"].count("☐") == 7
     assert f"- ☑ {ITEMS['chunks']}" in data["text/markdown"]
-    assert passed.summary() in data["text/markdown"]
+    assert summary() in data["text/markdown"]
     assert data["text/plain"] == "Self-assessment: 1 of 8."

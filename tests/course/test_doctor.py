@@ -116,7 +116,8 @@ def lost(clone: Path, patch: Patch) -> None:
 
 def a_check_that_passes_everything(clone: Path, patch: Patch) -> None:
     source = clone / "solutions" / "00_quickstart.py"
-    source.write_text(source.read_text().replace('check("00_quickstart-matrix", semiseparable_matrix)', "pass"))
+    check, right = 'check("00_quickstart-matrix", {})', "lambda U, V: np.tril(U @ V.T)"
+    source.write_text(source.read_text().replace(check.format("semiseparable_matrix"), check.format(right)))
     write(from_source(source), source.with_suffix(".ipynb"))
 
 

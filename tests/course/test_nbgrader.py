@@ -10,8 +10,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from lecture17.course import exercises
-from lecture17.course.grade import grade
 from lecture17.course.notebooks import grade_id, is_answer, read, write
+from lecture17.grading.grade import grade
 from tests.conftest import ROOT
 
 STUDENTS = ("right", "wrong", "empty")

@@ -10,10 +10,11 @@ import psutil
 import pytest
 from nbformat import NotebookNode
 
-from lecture17.course import running
-from lecture17.course.confined import OPEN
-from lecture17.course.grade import PASSED, Grade, grade
+from lecture17.course.checking import PASSED
 from lecture17.course.notebooks import is_answer, read, write
+from lecture17.grading import runner
+from lecture17.grading.grade import Grade, grade
+from lecture17.grading.sandbox import OPEN
 from tests.conftest import ROOT, copied
 
 from .attacks import ALL, ALWAYS, DEADLY, HARMLESS, LEFT_BEHIND, Attack
@@ -45,7 +46,7 @@ def left_behind() -> list[str]:
     for process in psutil.process_iter():
         try:
             words, environment = process.cmdline(), process.environ()
-            graded_here = running.MARK in environment and environment.get(TRACE) == TOKEN
+            graded_here = runner.MARK in environment and environment.get(TRACE) == TOKEN
             if graded_here or any(LEFT_BEHIND in word for word in words):
                 found.append(" ".join(words))
         except psutil.Error:
@@ -53,18 +54,18 @@ def left_behind() -> list[str]:
     return found
 
 
-def verdicts(attacks: tuple[Attack, ...], clone: Path) -> Verdicts:
-    """Grade solved notebooks with an attack in each answer but the last."""
+def verdicts(clone: Path, *attacks: tuple[Attack, ...]) -> Verdicts:
+    """Grade solved notebooks with an attack in each answer but the last, all in one run."""
     made: list[tuple[Path, tuple[Attack, ...]]] = []
-    for start in range(0, len(attacks), ANSWERS - 1):
-        group = attacks[start : start + ANSWERS - 1]
-        nb = read(clone / "solutions" / f"{STEM}.ipynb")
-        for cell, attack in zip([c for c in nb.cells if is_answer(c)], group, strict=False):
-            attacked(cell, attack)
-        made.append((clone / "exercises" / f"group-{start}.ipynb", group))
-        write(nb, made[-1][0])
+    for kind in attacks:
+        for group in (kind[i : i + ANSWERS - 1] for i in range(0, len(kind), ANSWERS - 1)):
+            nb = read(clone / "solutions" / f"{STEM}.ipynb")
+            for cell, attack in zip([c for c in nb.cells if is_answer(c)], group, strict=False):
+                attacked(cell, attack)
+            made.append((clone / "exercises" / f"group-{len(made)}.ipynb", group))
+            write(nb, made[-1][0])
     before = files(clone)
-    grades = grade([path for path, _ in made], timeout=10)
+    grades = grade([path for path, _ in made], timeout=20)
     assert files(clone) == before
     assert left_behind() == []
     found: Verdicts = {}
@@ -80,8 +81,8 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
     """What each attack got."""
     with pytest.MonkeyPatch.context() as patch:
         clone = copied(tmp_path_factory.mktemp("clone"), patch)
-        patch.setattr(running, "MEMORY", 3 * 2**29)
-        return verdicts(HARMLESS, clone) | verdicts(DEADLY, clone)
+        patch.setattr(runner, "MEMORY", 3 * 2**29)
+        return verdicts(clone, DEADLY, HARMLESS)
 
 
 def judge(attack: Attack, graded: Verdicts) -> None:
@@ -100,7 +101,7 @@ def test_where_namespaces_are_not_allowed_attacks_end_the_same(clone: Path, monk
     monkeypatch.setenv(OPEN, "1")
     itself = f"import os; os.remove({str(clone / 'exercises' / 'group-0.ipynb')!r})"
     attacks = (*ALWAYS, Attack("its own notebook deleted", PASSED, cell=itself, earns=True))
-    graded = verdicts(attacks, clone)
+    graded = verdicts(clone, attacks)
     for attack in attacks:
         judge(attack, graded)
 

@@ -1,22 +1,30 @@
-"""In the kernel while grading: what checks stand on is kept, and put back where a learner's code has changed it.
+"""In the kernel while grading: runs checks on what they stand on, and puts back what a learner's code has changed.
 
-A cell's output is thrown away, and too much of it is a fault. None of this can stop code that means to deceive: it
-runs in the same process. It stops what happens by accident, and the usual tricks, and names them.
+What counts as changed is what was there and is replaced or deleted: attributes of modules and classes, the code and the
+defaults of functions. New attributes, filled caches and submodules that are loaded late do not.
+
+Records travel in the reply to the very cell that ran the check, so that neither tracebacks nor output, nor what shows
+them, has a say. None of this can stop code that means to deceive: it runs in the same process. It stops what happens by
+accident, and the usual tricks, and names them. A cell's output is thrown away, and too much of it is a fault.
 """
 
 import dataclasses
 import io
+import json
 import mmap
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import psutil
+from IPython import get_ipython
 
-from . import exercises
+from lecture17.course import checking, exercises
+
+from . import SOURCE
 
 PACKAGES = ("numpy", "lecture17")  # what checks stand on, besides the builtins
 FORKS = 200  # processes that a kernel may fork in all
@@ -26,15 +34,12 @@ FILE = 2**30  # bytes of the largest file that a cell may write
 OUTPUT = 10_000_000  # characters that one cell may print
 
 
-class Changed(BaseException):
-    """A learner's code has changed what checks stand on."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]
-
-
 class TooMuchOutput(BaseException):
     """A cell has printed more than anybody reads. Not an Exception, which an answer or its check may catch."""
+
+
+class TooManyThreads(BaseException):
+    """A cell has started more threads than an answer can need."""
 
 
 class Sink(io.TextIOWrapper):
@@ -57,8 +62,9 @@ class Sink(io.TextIOWrapper):
 
 def _parts(value: Any) -> dict[str, Any]:
     """What of a module, function, class or dataclass a learner's code could change."""
-    if isinstance(value, FunctionType):
-        return {n: getattr(value, n) for n in ("__code__", "__defaults__", "__kwdefaults__")} | vars(value)
+    if isinstance(value, FunctionType):  # what else a function holds are caches
+        names = ("__code__", "__defaults__", "__kwdefaults__", "__wrapped__")
+        return {n: getattr(value, n) for n in names if hasattr(value, n)}
     if isinstance(value, (ModuleType, type)) or dataclasses.is_dataclass(value):
         return dict(vars(value))
     return dict(enumerate(value)) if isinstance(value, tuple) else {}  # type: ignore[arg-type]
@@ -72,14 +78,14 @@ def _belongs(value: Any) -> bool:
     return isinstance(of, str) and of.split(".")[0] in PACKAGES and bool(_parts(value))
 
 
-class Seal:
-    """What checks stand on, as it is now. `with seal:` runs a check on just that, and its output goes nowhere."""
+class Guard:
+    """What checks stand on, as it is now: looked after between cells, and while a check runs."""
 
     def __init__(self) -> None:
+        self.send = get_ipython().payload_manager.write_payload
         self.kept: dict[int, tuple[str, Any, dict[str, Any]]] = {}
-        self.modules = {
-            name: m for name, m in sorted(sys.modules.items()) if name.split(".")[0] in ("builtins", *PACKAGES)
-        }
+        packages = ("builtins", *PACKAGES)
+        self.modules = {name: m for name, m in sorted(sys.modules.items()) if name.split(".")[0] in packages}
         self.streams = {name: Sink(io.FileIO(os.devnull, "w"), encoding="utf-8") for name in ("stdout", "stderr")}
         for name, module in self.modules.items():
             self._keep(name, module)
@@ -92,42 +98,41 @@ class Seal:
             if _belongs(found):
                 self._keep(f"{name}.{part}", found)
 
-    def changes(self) -> Iterator[tuple[str, Any, str, Any]]:
-        """Each part that is another now: its full name, whose it is, its own name, and what it was."""
-        for name, value, parts in self.kept.values():
-            now = _parts(value)
-            for part, was in parts.items():
-                if now.get(part, self) is not was and name + part != "builtinsinput":  # which Jupyter replaces
-                    yield f"{name}.{part}", value, part, was
-
     def mend(self) -> list[str]:
         """Put everything back, and empty the streams; returns the names of what was changed."""
-        found = list(self.changes())
-        for _, value, part, was in found:
+        names = [name for name, module in self.modules.items() if sys.modules.get(name) is not module]
+        for name, value, parts in self.kept.values():
+            now = _parts(value)
             frozen = dataclasses.is_dataclass(value) and not isinstance(value, type)
-            (object.__setattr__ if frozen else setattr)(value, part, was)
-        names = [name for name, *_ in found] + [n for n, m in self.modules.items() if sys.modules.get(n) is not m]
+            for part, was in parts.items():
+                if now.get(part, self) is not was and name + part != "builtinsinput":  # which Jupyter replaces
+                    (object.__setattr__ if frozen else setattr)(value, part, was)
+                    names.append(f"{name}.{part}")
         sys.modules.update(self.modules)
         for name, stream in self.streams.items():
             stream.left = OUTPUT
             setattr(sys, name, stream)
         return names
 
-    def __enter__(self) -> None:
+    def examine(self, *_: object) -> None:
+        """After each cell: put back what it has changed, and report it."""
+        if names := self.mend():
+            self.send({"source": SOURCE, "changed": names[:3]}, single=False)
+
+    def check(self, token: str, source: str) -> None:
+        """Run the text of a check; what it found is sent with `token`, which only this run of this cell knows."""
+        found: list[checking.Record] = []
         self.mend()
-
-    def __exit__(self, *_: object) -> None:
-        """Raise Changed if what the check stands on was changed while it ran."""
-        if names := self.mend():
-            raise Changed(f"this changed {', '.join(names[:3])} while it was checked")
-
-    def examine(self) -> None:
-        """Raise Changed if a cell has changed something; it is put back."""
-        if names := self.mend():
-            raise Changed(f"this changed {', '.join(names[:3])}; it is undone before checks run.")
+        try:
+            exec(source, {**get_ipython().user_ns, "check": lambda *words: found.append(checking.judge(*words))})
+        finally:
+            self.examine()
+            for record in found:
+                text = json.dumps(dataclasses.asdict(record))  # in ASCII: a lone surrogate would lose the whole reply
+                self.send({"source": SOURCE, "token": token, "record": text}, single=False)
 
 
-seal: Seal
+guard: Guard
 
 
 def limit_forks() -> None:
@@ -150,28 +155,22 @@ def limit_threads() -> None:
 
     def limited(self: threading.Thread) -> None:
         if threading.active_count() > THREADS:
-            raise RuntimeError("can't start new thread")
+            raise TooManyThreads
         start(self)
 
     threading.Thread.start = limited  # type: ignore[method-assign]
 
 
-def _own(process: psutil.Process) -> bool:
-    """Whether a process is one of this user's, and still there."""
-    uids = process.info["uids"]
-    return uids is not None and uids.real == os.getuid() and process.info["num_threads"] is not None
-
-
 def begin(stem: str, memory: int) -> None:
     """Before any of the learner's code runs: keep what checks stand on, and limit what the kernel may take."""
-    global seal
-    from IPython import get_ipython
-
+    global guard
     exercises.of_notebook(stem)  # loads what the checks need
-    seal = Seal()
-    seal.mend()
+    guard = Guard()
+    guard.mend()
     limit_threads()
     shell = get_ipython()
+    shell.events.register("pre_run_cell", lambda _: setattr(shell, "_last_traceback", None))  # not of an earlier cell
+    shell.events.register("post_run_cell", guard.examine)
     shell.ast_node_interactivity = "none"  # nobody looks at what a cell ends with
     shell.ask_exit = lambda: None  # exit() would end the kernel a moment later, in the midst of another cell
     shell.display_pub.publish = lambda *_, **__: None
@@ -181,13 +180,12 @@ def begin(stem: str, memory: int) -> None:
         limit_forks()
         limits = {resource.RLIMIT_DATA: 2 * memory + 2**31, resource.RLIMIT_FSIZE: FILE}
         if os.getuid():  # root has no such limit
-            mine = [p.info["num_threads"] for p in psutil.process_iter(["uids", "num_threads"]) if _own(p)]
+            found = [p.info for p in psutil.process_iter(["uids", "num_threads"])]
+            mine = [p["num_threads"] or 0 for p in found if p["uids"] and p["uids"].real == os.getuid()]
             limits[resource.RLIMIT_NPROC] = sum(mine) + TASKS
-
         for limit, value in limits.items():
             allowed = resource.getrlimit(limit)[1]
             value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
             resource.setrlimit(limit, (value, value))
     if sys.platform == "linux":
-        with open("/proc/self/oom_score_adj", "w") as score:  # where memory ends, this process goes first
-            score.write("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process goes first

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
@@ -17,8 +18,10 @@ from queue import Empty, Queue
 import psutil
 from nbformat import v4
 
-from . import confined
-from .notebooks import write
+from lecture17.course.checking import Record
+from lecture17.course.notebooks import write
+
+from . import sandbox
 
 MARK = "LECTURE17_GRADING"  # environment variable: all that is started for grading carries it
 MEMORY = 4 * 2**30  # bytes that the processes of one notebook may use; less where less is free
@@ -26,19 +29,21 @@ STARTUP = 120  # seconds that a kernel may take to start
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of running one cell: "passed", "failed", "timeout", "died", "begun" or "not run", and its traceback."""
+class CellRun:
+    """What came of running one cell."""
 
-    status: str
-    text: str = ""
+    status: str  # "not run", "begun", "ran", "timed out", or "died": the kernel ended, or was ended
+    cause: str = ""  # the exception that the cell raised, by name; the verdict of a death, where it is known
+    reason: str = ""
+    changed: Sequence[str] = ()  # what checks stand on and this cell changed
+    record: Record | None = None  # of the check that ran to its end in this cell
 
 
 @dataclass(frozen=True)
 class Cell:
     """A code cell of the scratch copy: the role it plays, and for which exercise.
 
-    Roles: "begin" seals what checks stand on, "own" and "answer" are the learner's, "seal" follows each of these and
-    finds what it changed, "check" is the course's own.
+    Roles: "begin" keeps what checks stand on, "own" and "answer" are the learner's, "check" runs the course's own.
     """
 
     role: str
@@ -59,61 +64,56 @@ class CannotRun(RuntimeError):
     """No kernel could be started; the message says why."""
 
 
-def run_all(cells: list[Cell], stem: str, room: Room) -> tuple[dict[int, Outcome], set[int]]:
+def run_all(cells: list[Cell], stem: str, room: Room) -> tuple[dict[int, CellRun], set[int]]:
     """Run the cells; where one ends the kernel, run what was not graded again without it.
 
-    Returns the outcome of each cell that ran, and the learner's cells that ended the kernel. Where an exercise's cells
+    Returns what came of each cell that ran, and the learner's cells that ended the kernel. Where an exercise's cells
     end it, and it is not known how, they are tried once more without the other answers: what another has left running
     may have done it.
     """
-    outcomes: dict[int, Outcome] = {}
+    runs: dict[int, CellRun] = {}
     ended: set[int] = set()
     checks = {i for i, cell in enumerate(cells) if cell.role == "check"}
-    while checks - outcomes.keys() and not room.stop.is_set():
-        done = checks & outcomes.keys()
-        left = [i for i in range(len(cells)) if _source_of(cells, i) not in ended and i not in done]
+    while checks - runs.keys() and not room.stop.is_set():
+        left = [i for i in range(len(cells)) if i not in ended and i not in checks & runs.keys()]
         found = _found(cells, left, stem, room)
-        outcomes |= {i: outcome for i, outcome in found.items() if outcome.status not in ("begun", "not run")}
-        ended |= {i for i in left if cells[i].role in ("own", "answer") and found[i].status == "timeout"}
-        last = _last(found)
-        if room.stop.is_set() or (last == left[-1] and found[last].status not in ("begun", "died")):
+        runs |= {i: run for i, run in found.items() if run.status not in ("begun", "not run")}
+        ended |= {i for i in left if cells[i].role in ("own", "answer") and found[i].status == "timed out"}
+        last, end = _end(found)
+        if end is None or room.stop.is_set():
             break
-        owner = cells[last].owner
-        if owner and found[last].status != "timeout" and not found[last].text:
-            alone = [i for i, c in enumerate(cells) if _source_of(cells, i) not in ended and c.owner in ("", owner)]
+        if cells[last].owner and end == CellRun("died"):
+            alone = [i for i, c in enumerate(cells) if i not in ended and c.owner in ("", cells[last].owner)]
             found = _found(cells, alone, stem, room)
-            if all(outcome.status not in ("begun", "died", "not run") for outcome in found.values()):
-                outcomes |= found
-                continue
+            last, end = _end(found)
             if room.stop.is_set():
                 break
-            last = _last(found)
-        if cells[last].role == "begin":
-            raise CannotRun(found[last].text or "no kernel could be started")
-        culprit = _source_of(cells, last)
-        outcomes[culprit] = Outcome("timeout" if found[last].status == "timeout" else "died", found[last].text)
-        others = {i for i in left if cells[i].owner == cells[culprit].owner} - checks
-        ended |= others if culprit in checks else {culprit}
-    return outcomes, ended
+            if end is None:
+                runs |= found
+                continue
+        runs[last] = end
+        ended |= {i for i in left if cells[i].owner == cells[last].owner} - checks if last in checks else {last}
+    return runs, ended
 
 
-def _found(cells: list[Cell], which: list[int], stem: str, room: Room) -> dict[int, Outcome]:
-    """Run some of the cells, in a kernel of their own."""
-    return dict(zip(which, _nbval([cells[i] for i in which], stem, room), strict=True))
+def _found(cells: list[Cell], which: list[int], stem: str, room: Room) -> dict[int, CellRun]:
+    """Run some of the cells, the first among them, in a kernel of their own."""
+    found = dict(zip(which, _nbval([cells[i] for i in which], stem, room), strict=True))
+    if not room.stop.is_set() and (found[0].status != "ran" or found[0].cause):
+        raise CannotRun(found[0].reason.partition("\n")[0] or "no kernel could be started")
+    return found
 
 
-def _last(found: dict[int, Outcome]) -> int:
-    """The last cell that was begun."""
-    return max((i for i, outcome in found.items() if outcome.status != "not run"), default=0)
+def _end(found: dict[int, CellRun]) -> tuple[int, CellRun | None]:
+    """The last cell that was begun, and how the kernel ended there; None if all cells ran."""
+    last = max((i for i, run in found.items() if run.status != "not run"), default=0)
+    if found[last].status in ("timed out", "died"):
+        return last, None if last == max(found) and found[last].status == "timed out" else found[last]
+    return last, None if last == max(found) and found[last].status == "ran" else CellRun("died")
 
 
-def _source_of(cells: list[Cell], i: int) -> int:
-    """The cell whose doing it is if cell i goes wrong: the one before, for a seal."""
-    return i - 1 if cells[i].role == "seal" else i
-
-
-def _nbval(cells: list[Cell], stem: str, room: Room) -> list[Outcome]:
-    """Run cells by nbval in a scratch folder, in a process of its own; the outcome of each, in order."""
+def _nbval(cells: list[Cell], stem: str, room: Room) -> list[CellRun]:
+    """Run cells by nbval in a scratch folder, in a process of its own; what came of each, in order."""
     mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="lecture17-grade-", ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
@@ -121,10 +121,10 @@ def _nbval(cells: list[Cell], stem: str, room: Room) -> list[Outcome]:
         sources = [v4.new_code_cell(c.source, id=f"cell-{i}") for i, c in enumerate(cells)]
         write(v4.new_notebook(cells=sources), notebook)
         settings.write_text("[pytest]\n")
-        command = [sys.executable, "-P", confined.__file__, str(scratch), "-q", "-c", str(settings)]
-        command += ["-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", f"{__package__}.nbval_report"]
+        command = [sys.executable, "-P", sandbox.__file__, str(scratch), "-q", "-c", str(settings)]
+        command += ["-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", f"{__package__}.nbval_plugin"]
         command += ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={room.timeout:g}", str(notebook)]
-        environment = os.environ | {MARK: mark, confined.MEMORY: str(memory())}
+        environment = os.environ | {MARK: mark, sandbox.MEMORY: str(memory())}
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         for variable in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
             environment[variable] = str(scratch / variable.lower())
@@ -141,10 +141,10 @@ def _nbval(cells: list[Cell], stem: str, room: Room) -> list[Outcome]:
         try:
             return _listen(process, len(cells), room)
         finally:
-            _end(process, mark)
+            _stop(process, mark)
 
 
-def _listen(process: subprocess.Popen, count: int, room: Room) -> list[Outcome]:
+def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
     """Follow the report of a run to its end, or to where nothing has come of it for too long."""
     lines: Queue[bytes] = Queue()
 
@@ -153,17 +153,17 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[Outcome]:
             lines.put(line)
 
     threading.Thread(target=read_on, daemon=True).start()
-    outcomes = [Outcome("not run")] * count
+    runs = [CellRun("not run")] * count
     patience: float = STARTUP
     heard = time.monotonic()
-    while not room.stop.is_set():  # where it is set, what has begun is not "timeout": nobody knows
+    while not room.stop.is_set():  # where it is set, what has begun is not "timed out": nobody knows
         try:
             line = lines.get(timeout=0.1)
         except Empty:
             if time.monotonic() < heard + patience:
                 continue
             process.terminate()
-            return [Outcome("timeout") if o.status == "begun" else o for o in outcomes]
+            return [CellRun("timed out") if run.status == "begun" else run for run in runs]
         if not line:
             break
         heard = time.monotonic()
@@ -171,18 +171,19 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[Outcome]:
         if "unconfined" in entry:
             room.unconfined = entry["unconfined"]
         else:
-            outcomes[entry["cell"]] = Outcome(entry["status"], entry["text"])
+            cell, record = entry.pop("cell"), entry.pop("record", None)
+            runs[cell] = CellRun(**entry, record=Record(**record) if record else None)
             patience = room.timeout + 30
     if room.stop.is_set():
         process.terminate()
-    return outcomes
+    return runs
 
 
-def _end(process: subprocess.Popen, mark: str) -> None:
+def _stop(process: subprocess.Popen, mark: str) -> None:
     """End a run, if it has not ended, and whatever carries its mark."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)
-    confined.end_all(lambda: [p for p in psutil.process_iter() if _carries(p, mark)])
+    sandbox.end_all(lambda: [p for p in psutil.process_iter() if _carries(p, mark)])
     process.wait()
     assert process.stdout is not None
     process.stdout.close()

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
-from .notebooks import grade_id, is_answer, is_check
-from .paths import SOLUTIONS
+from lecture17.course.notebooks import grade_id, is_answer, is_check
+from lecture17.course.paths import SOLUTIONS
 
 HELPERS = {"check", "hint", "progress", "CheckFailed"}  # of lecture17.course, for learners
-HOLDERS = {"reference", "ops", "layers", "models", "course"}  # modules of lecture17 in which answers are found
+HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"}  # where answers are found
 
 
 def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
@@ -30,16 +30,13 @@ def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
         before = len(tainted) + len(found)
         for cell in cells:
             for statement in _statements(cell.source):
-                if ast.unparse(statement) in given:
-                    continue
                 why = next(_evidence(statement), "") or next(
                     (tainted[n] for n in _loads(statement) if n in tainted), ""
                 )
-                if not why:
-                    continue
-                tainted |= {name: why for name in _binds(statement) if name not in tainted}
-                if is_answer(cell):
-                    found.setdefault(grade_id(cell) or "", why)
+                if why and ast.unparse(statement) not in given:
+                    tainted |= {name: why for name in _binds(statement) if name not in tainted}
+                    if is_answer(cell):
+                        found.setdefault(grade_id(cell) or "", why)
         if len(tainted) + len(found) == before:
             break
     return found
@@ -71,13 +68,8 @@ def _evidence(statement: ast.stmt) -> Iterator[str]:
 
 
 def _holder(dotted: str) -> Iterator[str]:
-    package, *rest = dotted.split(".")
-    if (
-        package == "lecture17"
-        and rest
-        and rest[0] in HOLDERS
-        and not (rest[0] == "course" and set(rest[1:2]) <= HELPERS)
-    ):
+    package, holder, name, *_ = [*dotted.split("."), "", ""]
+    if package == "lecture17" and holder in HOLDERS and not (holder == "course" and name in {"", *HELPERS}):
         yield dotted
 
 

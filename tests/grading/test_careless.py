@@ -15,8 +15,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from lecture17.course.grade import PASSED, grade
+from lecture17.course.checking import PASSED
 from lecture17.course.notebooks import is_answer, read, write
+from lecture17.grading.grade import grade
 from tests.conftest import ROOT
 
 from .attacks import Attack
@@ -70,6 +71,17 @@ def test_text_that_no_file_can_hold_is_told(clone: Path) -> None:
     path.write_text(text.replace("import numpy as np", "x = '\\ud800'"), encoding="utf-8")
     (only,) = grade([path])
     assert (only.verdict, only.reason) == ("not a notebook", "a cell holds what is no text: surrogates not allowed")
+
+
+def test_a_message_of_what_is_no_text_is_told_without_it(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    cell = next(filter(is_answer, nb.cells))
+    cell.source = "def semiseparable_matrix(U, V):\n    raise ValueError('odd \\ud800')"
+    write(nb, path)
+    (only,) = grade([path])
+    assert (only.verdict, only.earned) == ("wrong", 0)
+    assert "ValueError: odd ?" in only.headline
 
 
 def command(clone: Path, *words: str, before: Callable[[], None] | None = None) -> subprocess.Popen:

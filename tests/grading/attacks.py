@@ -36,7 +36,7 @@ HARMLESS = (  # the kernel lives on
         "deleted files: of the folder, the course, the temporary folder",
         "passed",
         cell="import os, shutil, tempfile, lecture17.course.paths as paths\n"
-        "for folder in (os.getcwd(), paths.home(), '/tmp', tempfile.gettempdir()):\n"
+        "for folder in (os.getcwd(), paths.home(), os.path.dirname(paths.home()), tempfile.gettempdir()):\n"
         "    shutil.rmtree(folder, ignore_errors=True)",
         earns=True,
     ),
@@ -74,7 +74,7 @@ HARMLESS = (  # the kernel lives on
         "the network",
         "wrong",
         function="import socket; socket.create_connection(('192.0.2.1', 9), timeout=60)",
-        reason="raised OSError: [Errno 101] Network is unreachable",
+        reason="[Errno 101] Network is unreachable",
     ),
     Attack(
         "a process that leaves its family",

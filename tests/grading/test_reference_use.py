@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from lecture17.__main__ import app
 from lecture17.course import exercises
-from lecture17.course.borrowed import uses
 from lecture17.course.notebooks import grade_id, is_answer, read, write
+from lecture17.grading.reference_use import uses
 from tests.conftest import ROOT
 
 ID = "03b_duality-ssd-parallel"

@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 from . import assessment, exercises, predictions
-from .exercise import Exercise
 from .paths import EXERCISES, home, private, read_kept, write_atomically
 
 
@@ -18,20 +17,25 @@ def load() -> dict[str, str]:
     return read_kept(_file(), "passed", dict)
 
 
-def record(exercise: Exercise) -> None:
-    """Note that `exercise` is passed. Only work in exercises/ counts: solutions pass without being the learner's."""
+def keep(exercise_id: str) -> None:
+    """Keep that an exercise is passed. Only work in exercises/ counts: solutions pass without being the learner's."""
     try:
         if Path.cwd().resolve() != (home() / EXERCISES).resolve():
             return
     except FileNotFoundError:  # used outside a clone: nothing to record in
         return
     passed = load()
-    if exercise.id not in passed:
-        passed[exercise.id] = datetime.now().isoformat(timespec="seconds")
+    if exercise_id not in passed:
+        passed[exercise_id] = datetime.now().isoformat(timespec="seconds")
         try:
             write_atomically(_file(), json.dumps({"passed": passed}, indent=1) + "\n")
         except OSError as error:
             print(f"(passed, but progress could not be written: {error})")
+
+
+def progress() -> None:
+    """Print what is passed and what is next."""
+    print(summary())
 
 
 def summary() -> str:

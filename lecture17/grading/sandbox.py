@@ -1,7 +1,11 @@
-"""Runs pytest for `grade` where a learner's code can do little harm: `python -P confined.py SCRATCH ARGUMENT…`.
+"""Runs pytest for `grade` where a learner's code can do little harm: `python -P sandbox.py SCRATCH ARGUMENT…`.
 
 On Linux, where users may make namespaces: without a network, with every file read-only outside SCRATCH, and with
 processes that all end when pytest does. Elsewhere pytest runs as it is. The first line of the report says which.
+
+Not covered: reading files, those of the user included; sockets that lie in the file system, such as Docker's or an
+SSH agent's; a GPU; a scratch folder filled to the end of its disk; load on the processor until a cell's time is up. And
+where there are no namespaces, only processes are ended, and lost notebooks put back.
 
 The report is what this process had as standard output; pytest and the kernel get another, so that nobody else holds
 it. This is a script, run by its path, because only a process without threads may enter namespaces: importing the
@@ -33,17 +37,13 @@ MOUNT_SETATTR, READ_ONLY, BELOW = 442, 1, 0x8000
 
 def call(name: str, *arguments: Any) -> None:
     """Call a function of the C library; raises OSError where it fails."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments) == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
 
 
 def set_read_only(path: Path, yes: bool) -> None:
     """Make what is mounted at `path` read-only, with all below it, or make it writable again."""
-    attributes = ctypes.create_string_buffer(
-        struct.pack("QQQQ", READ_ONLY if yes else 0, 0 if yes else READ_ONLY, 0, 0)
-    )
+    attributes = ctypes.create_string_buffer(struct.pack("QQQQ", READ_ONLY * yes, READ_ONLY * (not yes), 0, 0))
     where = (ctypes.c_long(-100), str(path).encode(), ctypes.c_long(BELOW))  # -100: paths are relative to the cwd
     call("syscall", ctypes.c_long(MOUNT_SETATTR), *where, attributes, ctypes.c_long(32))
 
@@ -52,8 +52,14 @@ def mount(kind: str, path: str, options: str = "") -> None:
     call("mount", kind.encode(), path.encode(), kind.encode(), NO_SUID | NO_DEVICES, options.encode())
 
 
+def prctl(option: int, value: int) -> None:
+    """Set something of this process that only Linux knows."""
+    if sys.platform == "linux":
+        call("prctl", option, value)
+
+
 def die_with_parent() -> None:
-    call("prctl", SET_DEATH_SIGNAL, signal.SIGKILL)
+    prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def outlive(child: int) -> NoReturn:
@@ -90,7 +96,7 @@ def settle() -> None:
 
     with socket.socket() as loopback:  # the kernel is spoken to by it
         fcntl.ioctl(loopback, 0x8914, struct.pack("16sh22x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
-    call("prctl", SET_SECURE_BITS, 3)  # a program that root starts has no powers either, and that cannot be undone
+    prctl(SET_SECURE_BITS, 3)  # a program that root starts has no powers either, and that cannot be undone
 
 
 def confine(scratch: Path) -> str:
@@ -156,12 +162,10 @@ def end_children() -> None:
 
 def watch_over() -> None:
     """Go on in a child; this process waits, then ends what the child has left behind, and does not return."""
-    if sys.platform == "linux":
-        call("prctl", SET_SUBREAPER, 1)  # orphans fall to this process
+    prctl(SET_SUBREAPER, 1)  # orphans fall to this process
     child = os.fork()
     if child == 0:
-        if sys.platform == "linux":
-            die_with_parent()
+        die_with_parent()
         return
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
     _, status = os.waitpid(child, 0)
@@ -171,13 +175,11 @@ def watch_over() -> None:
 
 def main(scratch: Path, arguments: list[str]) -> int:
     """Run pytest, confined if that can be."""
-    if sys.platform == "linux":
-        die_with_parent()
+    die_with_parent()
     reason = confine(scratch)
     if reason and hasattr(os, "fork"):
         watch_over()
-    if sys.platform == "linux":
-        call("prctl", SET_DUMPABLE, 0)  # the report of a process that can be dumped can be opened by others
+    prctl(SET_DUMPABLE, 0)  # the report of a process that can be dumped can be opened by others
     os.chdir(scratch)
     report = os.dup(1)
     nothing = os.open(os.devnull, os.O_WRONLY)

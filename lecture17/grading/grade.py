@@ -1,0 +1,227 @@
+"""Grading: nbval on a scratch copy in which the course's own checks are put back, and a verdict per exercise.
+
+The learner's file is read once and never written. A cell that kills the kernel costs its own exercise only: the
+others are run again without it.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from lecture17.course import exercises
+from lecture17.course.checking import PASSED
+from lecture17.course.exercise import Exercise
+from lecture17.course.notebooks import NotANotebook, grade_id, is_answer, is_check, read
+from lecture17.course.paths import SOLUTIONS, home
+
+from . import TOKEN, reference_use
+from .runner import CannotRun, Cell, CellRun, Room, memory, run_all
+
+CELL_TIMEOUT = 15.0  # seconds
+INTERRUPTED, DISTURBS = "interrupted", "disturbs checks"
+VERDICTS = {  # on what a cell raised
+    "SyntaxError": "syntax error",
+    "IndentationError": "syntax error",
+    "TabError": "syntax error",
+    "SystemExit": "ended itself",
+    "TooMuchOutput": "too much output",
+}
+STATES = {  # how an exercise's cells were found, where not as they were made
+    "answer missing": "the answer cell of {} is gone; `python -m lecture17 build --no-run` puts it back",
+    "check missing": "the check cell of {} is gone; it was graded by the course's own.",
+    "check duplicated": "there is more than one check cell of {}; it was graded by the course's own.",
+    "check edited": "the check cell of {} was changed; it was graded by the course's own.",
+}
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What one exercise earned, and why. `verdict` is "passed" or says in two or three words what happened."""
+
+    file: str
+    exercise: str
+    points: int
+    earned: int
+    verdict: str
+    reason: str = ""  # the whole message; tables show its first line
+    misconception: str = ""  # the mistake, where the check knew it
+
+    @property
+    def headline(self) -> str:
+        """The reason in one line: what is wrong, and the mistake where the check knew it."""
+        why = f"; you get this when {self.misconception}" if self.misconception else ""
+        return self.reason.partition("\n")[0] + why
+
+
+def grade(
+    paths: list[Path], timeout: float = CELL_TIMEOUT, say: Callable[[str], object] = lambda _: None
+) -> list[Grade]:
+    """Grade notebooks, or folders of them, in order; every fault becomes a verdict, none an exception.
+
+    Ctrl-C ends it: what was not graded by then is "interrupted". `say` is told where files and network are in reach.
+    """
+    files: list[Path] = []
+    for path in paths:
+        files += sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
+    room = Room(timeout)
+    beside = {p for folder in {f.parent for f in files} for p in folder.glob("*.ipynb")}
+    kept = {p: p.read_bytes() for p in beside if p.is_file() and os.access(p, os.R_OK)}
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        futures: list[Future[list[Grade]]] = []
+        try:
+            futures += [pool.submit(grade_file, file, room) for file in files]
+            wait(futures)
+        except KeyboardInterrupt:
+            room.stop.set()
+            if not futures:
+                raise
+    grades = [g for future in futures for g in future.result()]
+    if room.unconfined:
+        say(f"(network and files were in reach of what was graded: {room.unconfined})")
+        for path, content in kept.items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                say(f"{path} was deleted while grading; it is back")
+    return grades
+
+
+def grade_file(path: Path, room: Room) -> list[Grade]:
+    """Grade one notebook file: a grade per exercise that belongs to it, and one per own cell that did harm."""
+    items = exercises.of_notebook(path.stem) if path.stem in exercises.stems() else ()
+
+    def none(verdict: str, reason: str) -> list[Grade]:
+        return [Grade(str(path), path.name, sum(e.points for e in items), 0, verdict, reason)]
+
+    if room.stop.is_set():
+        return none(INTERRUPTED, "grading was interrupted before it began")
+    if not path.is_file():
+        return none("no such file", f"there is no file {path}")
+    try:
+        nb = read(path)
+    except NotANotebook as error:
+        return none("not a notebook", str(error))
+    except OSError as error:
+        return none("unreadable", str(error))
+    stem = _stem(nb)
+    if stem not in exercises.stems():
+        return none("no exercises", "no cell of this notebook belongs to an exercise of the course")
+    items = exercises.of_notebook(stem)
+    try:
+        solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
+        checks = {e.id: c for e in items for c in solution.cells if _belongs(c, e)}
+        cells = _scratch(nb, items, checks, stem)
+        runs, ended = run_all(cells, stem, room)
+    except UnicodeEncodeError as error:
+        return none("not a notebook", f"a cell holds what is no text: {error.reason}")
+    except (CannotRun, OSError) as error:
+        return none("not graded", f"{error}: `python -m lecture17 doctor` looks for the reason")
+    uses = reference_use.uses(nb, solution)
+    states = {e.id: _state(nb, e, checks[e.id].source) for e in items}
+    grades = [_verdict(str(path), e, states[e.id], cells, runs, uses.get(e.id, "")) for e in items]
+    harmful = {i for i, run in runs.items() if run.changed} | ended
+    return grades + [_own(str(path), stem, cells[i], runs[i]) for i in sorted(harmful) if cells[i].role == "own"]
+
+
+def _own(file: str, stem: str, cell: Cell, run: CellRun) -> Grade:
+    """A row without points for an own cell that ended the kernel, did not end, or changed what checks stand on."""
+    verdict, reason = (DISTURBS, _undone(run)) if run.changed else _cause([run])
+    begin = (cell.source.strip().splitlines() or [""])[0]
+    reason = f"your own cell that begins {begin!r} was left out, or undone: {reason}"
+    return Grade(file, f"{stem} (own cell)", 0, 0, verdict, reason)
+
+
+def _undone(run: CellRun) -> str:
+    return f"this changed {', '.join(run.changed)}; it is undone before checks run."
+
+
+def _stem(nb: NotebookNode) -> str:
+    """The notebook of the course that most of the cells with a grade_id belong to, "" if none has one."""
+    found = Counter((grade_id(c) or "").split("-", 1)[0] for c in nb.cells if grade_id(c))
+    return found.most_common(1)[0][0] if found else ""
+
+
+def _belongs(cell: NotebookNode, exercise: Exercise) -> bool:
+    return is_check(cell) and grade_id(cell) == f"{exercise.id}-check"
+
+
+def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
+    """What became of the exercise's own cells: "" where all are as they were made."""
+    found = [c for c in nb.cells if _belongs(c, exercise)]
+    if not any(is_answer(c) and grade_id(c) == exercise.id for c in nb.cells):
+        return "answer missing"
+    if not found:
+        return "check missing"
+    if len(found) > 1:
+        return "check duplicated"
+    return "" if found[0].source.strip() == check.strip() and found[0].cell_type == "code" else "check edited"
+
+
+def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str) -> list[Cell]:
+    """The code cells to run: the learner's, and each check as the course made it, after its exercise's last cell."""
+    last = {e.id: len(nb.cells) - 1 for e in items}
+    for i, cell in enumerate(nb.cells):
+        owner = (grade_id(cell) or "").removesuffix("-check")
+        if owner in last and (is_answer(cell) or is_check(cell)):
+            last[owner] = i
+    tampering = "import lecture17.grading.tampering as _tampering\n_tampering"
+    cells = [Cell("begin", "", f"{tampering}.begin({stem!r}, {memory()})")]
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "code" and not is_check(cell):
+            owner = (grade_id(cell) or "") if is_answer(cell) else ""
+            cells.append(Cell("answer" if owner else "own", owner, cell.source))
+        for e in items:
+            if last[e.id] == i:
+                cells.append(Cell("check", e.id, f"{tampering}.guard.check({TOKEN!r}, {checks[e.id].source!r})"))
+    return cells
+
+
+def _verdict(
+    file: str, exercise: Exercise, state: str, cells: list[Cell], runs: dict[int, CellRun], uses: str
+) -> Grade:
+    """What running an exercise's cells, and the state they were found in, come to."""
+
+    mine = {
+        role: [runs[i] for i, c in enumerate(cells) if (c.role, c.owner) == (role, exercise.id) and i in runs]
+        for role in ("answer", "check")
+    }
+    if not mine["check"]:
+        reason = "grading was interrupted before its verdict"
+        return Grade(file, exercise.id, exercise.points, 0, INTERRUPTED, reason)
+    [check] = mine["check"]
+    record = check.record if check.record and check.record.exercise == exercise.id and not check.changed else None
+    if record:
+        verdict, reason = record.status, "" if record.status == PASSED else "\n".join([record.summary, *record.details])
+    elif check.changed:
+        verdict, reason = DISTURBS, f"this changed {', '.join(check.changed)} while it was checked"
+    else:
+        verdict, reason = _cause([*mine["answer"], check])
+    passed = verdict == PASSED
+    found = STATES[state].format(exercise.id) if state else "".join(_undone(r) for r in mine["answer"] if r.changed)
+    if found and not (state == "answer missing" and passed):
+        verdict = state or DISTURBS
+        reason = found if passed or state == "answer missing" else f"{found} {reason}"
+    if uses and passed:
+        reason = f"uses the reference: {uses}{f'. {reason}' if reason else ''}"
+    earned, misconception = exercise.points if passed else 0, record.misconception if record else ""
+    return Grade(file, exercise.id, exercise.points, earned, verdict, reason, misconception)
+
+
+def _cause(runs: list[CellRun]) -> tuple[str, str]:
+    """Verdict and reason where there is no record: from the first of the cells that ended badly."""
+    for run in runs:
+        if run.status == "died":
+            unknown = "the kernel's process ended while this ran (os._exit, exit(), or a crash)"
+            return run.cause or "kernel died", run.reason or unknown
+        if run.status == "timed out":
+            return "timed out", "it did not finish in the time a cell is given: is there an endless loop?"
+    for run in runs:
+        if run.cause:
+            memory_error = run.cause.endswith("MemoryError")
+            return "out of memory" if memory_error else VERDICTS.get(run.cause, "error"), run.reason
+    return "not checked", "the check left no record: does a cell of this notebook change how cells are run?"
