@@ -86,14 +86,8 @@ def _take_back_interrupted(clone: Clone) -> bool:
     """Put back what was there before an update that was killed; answers written since are carried over."""
     if not clone.git("for-each-ref", UPDATING):
         return False
-    for name in (
-        "index",
-        "HEAD",
-        clone.git("rev-parse", "--symbolic-full-name", "HEAD"),
-        "packed-refs",
-        UPDATING,
-        UPDATED,
-    ):
+    branch = clone.git("rev-parse", "--symbolic-full-name", "HEAD")
+    for name in ("index", "HEAD", branch, "packed-refs", UPDATING, UPDATED):
         clone.path(f"{name}.lock").unlink(missing_ok=True)  # of the git that was killed
     journal, then, before = (clone.commit_at(f"{UPDATING}{parent}") for parent in ("", "^1", "^1^"))
     mine, _ = clone.snapshot(clone.commit_at("HEAD"), journal, then)
