@@ -1,5 +1,6 @@
 # Thin on purpose: each target makes the environment if need be and calls one command.
 #   make lab     JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
+#   make check   what takes minutes                 (lint, types, unit tests, the quick start)
 #   make test    every check                        (make test ARGS="-k ssd")
 #   make site    all of it as web pages             (open build/site/index.html)
 #   make grade   your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
@@ -10,11 +11,19 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 BIN := .venv/bin
 INSTALLED := .venv/.installed-$(EXTRAS)
 
-.PHONY: lab test grade build bench site
+.PHONY: lab check test grade build bench site
 .DEFAULT_GOAL := lab
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ServerApp.root_dir=$(CURDIR) --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb $(ARGS)
+
+CHECKED := tests/test_*.py $(foreach part,reference ops layers models figures course,tests/$(part)) \
+	notebooks/00_quickstart.ipynb solutions/00_quickstart.ipynb
+SLOW := tests/test_bench.py tests/test_gpu.py tests/ops/kernels tests/ops/test_distributed.py tests/ops/test_memory.py \
+	tests/course/test_mutants.py tests/course/test_contributing.py tests/course/test_nbgrader.py
+
+check: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(CHECKED) $(SLOW:%=--ignore=%) $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
