@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md, followed to the letter in a copy of the repository: the exercise grades, the mixer is like the others."""
+"""CONTRIBUTING.md, followed to the letter in a copy: the exercise grades, and the mixer is one like the others."""
 
 import os
 import re
