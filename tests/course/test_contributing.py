@@ -85,12 +85,12 @@ def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solve
 def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path) -> None:
     assert "In `lecture17/reference/halving.py` and in `lecture17/ops/halving.py`:" in MIXER
     assert "In `lecture17/mixers.py`, as the last of `_ROWS`:" in MIXER
-    assert "In `notebooks/03c_family.py`, before `# ## Recap` and its `# %% [markdown]`:" in MIXER
-    both, matrix, row, cell = blocks(MIXER, "python")
-    (copy / "lecture17/reference/halving.py").write_text(both + matrix, encoding="utf-8")
-    (copy / "lecture17/ops/halving.py").write_text(both, encoding="utf-8")
+    assert "In `notebooks/03c_family.py`, before `# ## Recap`:" in MIXER
+    both, of_reference, of_ops, row, cell = blocks(MIXER, "python")
+    (copy / "lecture17/reference/halving.py").write_text(both + of_reference, encoding="utf-8")
+    (copy / "lecture17/ops/halving.py").write_text(both + of_ops, encoding="utf-8")
     insert(copy / "lecture17/mixers.py", row, ")\nMIXERS = ")
-    insert(copy / "notebooks/03c_family.py", cell, "# %% [markdown]\n# ## Recap")
+    insert(copy / "notebooks/03c_family.py", cell, "# ## Recap\n")
     (command,) = blocks(MIXER, "sh")
     tested = run(copy, f"{command.strip()} -v -p no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
