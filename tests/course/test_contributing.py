@@ -13,7 +13,7 @@ from lecture17.course.notebooks import grade_id, is_answer, read, write
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXERCISE, MIXER = (PAGE.split(f"\n# A{word}\n")[1].split("\n# A ")[0] for word in ("n exercise", " mixer"))
+EXERCISE, MIXER = (PAGE.split(f"\n## A{word}\n")[1].split("\n## A ")[0] for word in ("n exercise", " mixer"))
 NEW = "00_quickstart-decay-mask"
 
 
