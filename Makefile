@@ -1,5 +1,6 @@
 # Thin on purpose: each target makes the environment if need be and calls one command.
 #   make lab      JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
+#   make check    what takes minutes                 (lint, types, unit tests, the quick start)
 #   make test     every check                        (make test ARGS="-k ssd")
 #   make site     all of it as web pages             (open build/site/index.html)
 #   make grade    your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
@@ -12,13 +13,21 @@ BIN := .venv/bin
 LEARNER := .venv/.installed
 ALL := .venv/.installed-$(EXTRAS)
 
-.PHONY: lab install test grade build bench site
+.PHONY: lab install check test grade build bench site
 .DEFAULT_GOAL := lab
 
 lab: $(LEARNER)
 	@$(BIN)/python -m lecture17 lab $(ARGS)
 
 install: $(LEARNER)
+
+CHECKED := tests/test_*.py $(foreach part,reference ops layers models figures course,tests/$(part)) \
+	notebooks/00_quickstart.ipynb solutions/00_quickstart.ipynb
+SLOW := tests/test_bench.py tests/test_gpu.py tests/ops/kernels tests/ops/test_distributed.py tests/ops/test_memory.py \
+	tests/course/test_mutants.py tests/course/test_contributing.py tests/course/test_nbgrader.py
+
+check: $(ALL)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(CHECKED) $(SLOW:%=--ignore=%) $(ARGS)
 
 test: $(ALL)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -134,14 +134,20 @@ def build(
         bool, typer.Option(help="Execute notebooks/ and solutions/; without, only exercises/ is made.")
     ] = True,
     full: Annotated[bool, typer.Option("--full", help="Train in full where a notebook trains: minutes.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only name the sources whose notebook needs a build.")] = False,
 ) -> None:
     """Make the notebooks from their .py sources, and exercises/ from solutions/. Answers in exercises/ are kept.
 
     `build --no-run` also mends exercises: it puts back cells that were deleted and checks that were changed.
     """
     from .course.build import build as build_all
+    from .course.build import stale
     from .course.paths import home
 
+    if check:
+        for source in (found := stale(home())):
+            typer.echo(f"{source.relative_to(home())} has changed since its notebook was built: build {source.stem}")
+        raise typer.Exit(1 if found else 0)
     changed = build_all(home(), stems or None, run, full)
     typer.echo("\n".join(str(p.relative_to(home())) for p in changed) or "nothing changed")
 

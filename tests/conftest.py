@@ -1,5 +1,6 @@
 """What all tests share: the course's folder, and a copy of it in which a test may do what a learner does."""
 
+import os
 import shutil
 import signal
 from importlib.util import find_spec
@@ -9,6 +10,8 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 ROOT = Path(__file__).parents[1]
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors, and threads that wait for a turn are very slow
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
@@ -27,13 +30,18 @@ def copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A shell starts what runs in its background deaf to Ctrl-C: here what interrupts is heard."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.option.loadscopereorder = False  # xdist: files in the order below
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where Triton cannot be installed, its notebooks cannot run: they say so, and are skipped."""
+    """The longest files come first, so that no worker ends with one alone: the last notebooks, which train.
+
+    Where Triton cannot be installed, its notebooks cannot run: they say so, and are skipped.
+    """
+    items.sort(key=lambda item: item.path.stem if item.path.suffix == ".ipynb" else "", reverse=True)
     if find_spec("triton") is None:
         for item in items:
             if item.path.name == "04b_triton.ipynb":

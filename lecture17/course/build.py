@@ -17,7 +17,18 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode, from_dict
 
 from . import learner
-from .notebooks import LANGUAGE, cover_previews, hide_answers, is_answer, is_check, made, set_ids, write
+from .notebooks import (
+    LANGUAGE,
+    NotANotebook,
+    cover_previews,
+    hide_answers,
+    is_answer,
+    is_check,
+    made,
+    read,
+    set_ids,
+    write,
+)
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 CELL_TIMEOUT = 600  # seconds; only a training comes near
@@ -86,13 +97,33 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
     return nb
 
 
+def stale(root: Path) -> list[Path]:
+    """The .py sources below `root` whose notebook has other cells or metadata than they make, outputs set aside."""
+
+    def compared(nb: NotebookNode) -> list:
+        return [nb.metadata, *((c.cell_type, c.id, c.source, c.metadata) for c in nb.cells)]
+
+    def is_stale(source: Path) -> bool:
+        try:
+            return compared(read(source.with_suffix(".ipynb"))) != compared(from_source(source))
+        except (NotANotebook, FileNotFoundError):
+            return True
+
+    return [source for source in sources(root) if is_stale(source)]
+
+
+def sources(root: Path) -> list[Path]:
+    """The .py sources of all notebooks below `root`."""
+    return sorted([*(root / NOTEBOOKS).glob("*.py"), *(root / SOLUTIONS).glob("*.py")])
+
+
 def build(root: Path, stems: list[str] | None = None, run: bool = True, full: bool = False) -> list[Path]:
     """Build everything, or the notebooks of these stems, below `root`; returns the files that changed.
 
     With run=False nothing is executed and only exercises/ is built. `full` is as in `execute`.
     """
     changed = []
-    for source in sorted([*(root / NOTEBOOKS).glob("*.py"), *(root / SOLUTIONS).glob("*.py")]):
+    for source in sources(root):
         if stems and source.stem not in stems:
             continue
         nb = from_source(source)

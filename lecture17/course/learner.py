@@ -53,7 +53,7 @@ def install(new: NotebookNode, path: Path, root: Path) -> bool:
 
 def has_work(nb: NotebookNode) -> bool:
     """Whether a notebook of exercises/ holds anything of the learner's: an answer, an own or a changed cell."""
-    return any(_is_own(c) or _is_edited(c) or (is_answer(c) and is_filled(c)) for c in nb.cells)
+    return any(map(_is_work, nb.cells))
 
 
 def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
@@ -61,9 +61,11 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
 
     An answer whose exercise is gone, or a second one to the same exercise, stays as a cell without grade.
     A text of the course that the learner changed stays beside the new one. Outputs stay with unchanged cells.
+    A cell that the learner has in `new` already is not added a second time.
     """
     merged = from_dict(new)
     by_id = {c.id: i for i, c in enumerate(merged.cells)}
+    there = {c.source for c in new.cells if _is_work(c)}
     kept: list[tuple[int, NotebookNode]] = []  # (index of the new cell they follow, cell)
     taken = set()
     anchor = -1
@@ -71,7 +73,7 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
         key = grade_id(cell) or cell.get("id")
         place = by_id.get(key)
         if place is None or _is_own(cell) or key in taken:
-            if _is_own(cell) or _is_edited(cell) or (is_answer(cell) and is_filled(cell)):
+            if _is_work(cell) and cell.source not in there:
                 kept.append((anchor, _as_own(cell)))
             continue
         anchor = place
@@ -79,7 +81,7 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
         target = merged.cells[place]
         if is_answer(target) and is_filled(cell):
             target.source = cell.source
-        elif _is_edited(cell) and not is_check(cell):
+        elif _is_edited(cell) and not is_check(cell) and cell.source not in there:
             kept.append((anchor, _as_own(cell)))
         if target.source == cell.source and cell.cell_type == "code":
             target.outputs, target.execution_count = cell.outputs, cell.execution_count
@@ -114,6 +116,11 @@ def reset(exercise_id: str, path: Path, root: Path) -> Path:
 def exercise_file(root: Path, stem: str) -> Path:
     """Where the learner's notebook of that stem lies."""
     return root / EXERCISES / f"{stem}.ipynb"
+
+
+def _is_work(cell: NotebookNode) -> bool:
+    """A cell that holds something of the learner's."""
+    return _is_own(cell) or _is_edited(cell) or (is_answer(cell) and is_filled(cell))
 
 
 def _is_own(cell: NotebookNode) -> bool:

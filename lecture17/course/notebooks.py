@@ -27,12 +27,18 @@ class NotANotebook(ValueError):
 def read(path: Path) -> NotebookNode:
     """Read a notebook, brought to format 4. Raises NotANotebook, with the reason, for anything else."""
     try:
+        return parse(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise NotANotebook(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def parse(text: str) -> NotebookNode:
+    """The notebook that a file of this text holds, brought to format 4. Raises NotANotebook, with the reason."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", nbformat.warnings.DuplicateCellId)  # mended while reading
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
-            nb = nbformat.read(path, as_version=4)
-    except UnicodeDecodeError as error:
-        raise NotANotebook(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+            nb = nbformat.reads(text, as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
     except (KeyError, AttributeError, TypeError) as error:

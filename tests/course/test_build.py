@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from jupytext.async_contentsmanager import AsyncTextFileContentsManager
 from nbformat import NotebookNode, v4
+from typer.testing import CliRunner
 
+from lecture17.__main__ import app
 from lecture17.course import exercises, learner
-from lecture17.course.build import build, execute, exercise_from, from_source
+from lecture17.course.build import build, execute, exercise_from, from_source, sources
 from lecture17.course.notebooks import grade_id, is_answer, read, set_ids, write
 from tests.conftest import ROOT
 
-SOURCES = sorted([*(ROOT / "notebooks").glob("*.py"), *(ROOT / "solutions").glob("*.py")])
-each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+each_source = pytest.mark.parametrize("source", sources(ROOT), ids=lambda p: f"{p.parent.name}/{p.stem}")
 each_exercise = pytest.mark.parametrize("stem", exercises.stems())
 
 
@@ -97,6 +98,21 @@ def test_nothing_of_a_solution_is_in_the_exercise(stem: str) -> None:
         assert lines, f"{grade_id(cell)} has a solution"
         assert not {line for line in lines if line in text}
     assert "SOLUTION" not in text
+
+
+def test_a_source_and_a_notebook_out_of_step_are_named(clone: Path) -> None:
+    def check() -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["build", "--check"])
+        return done.exit_code, done.output
+
+    assert check() == (0, "")
+    source = clone / "solutions" / "00_quickstart.py"
+    source.write_text(source.read_text() + "\n# %%\n1\n")
+    (clone / "notebooks" / "01_tour.ipynb").unlink()
+    status, said = check()
+    assert status == 1
+    assert [line.split()[0] for line in said.splitlines()] == ["notebooks/01_tour.py", "solutions/00_quickstart.py"]
+    assert said.endswith("solutions/00_quickstart.py has changed since its notebook was built: build 00_quickstart\n")
 
 
 def test_equal_cells_get_different_ids_that_never_vary() -> None:

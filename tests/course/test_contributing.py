@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md, followed to the letter in a copy of the repository, adds an exercise that grades as it should."""
+"""CONTRIBUTING.md, followed to the letter in a copy: the exercise grades, and the mixer is one like the others."""
 
 import os
 import re
@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lecture17.course.notebooks import grade_id, is_answer, read, write
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+EXERCISE, MIXER = (PAGE.split(f"\n## A{word}\n")[1].split("\n## A ")[0] for word in ("n exercise", " mixer"))
 NEW = "00_quickstart-decay-mask"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def insert(path: Path, text: str, before: str) -> None:
@@ -24,35 +27,44 @@ def insert(path: Path, text: str, before: str) -> None:
     path.write_text(old.replace(before, text + before), encoding="utf-8")
 
 
-def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solved(tmp_path: Path) -> None:
-    copy = tmp_path / "lecture17"
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the repository."""
     left = shutil.ignore_patterns(".*", "build", "__pycache__", "*.egg-info", "screenshots")
-    shutil.copytree(ROOT, copy, ignore=left)
+    return shutil.copytree(ROOT, tmp_path / "lecture17", ignore=left)
+
+
+def run(copy: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run what begins with `python` by this one, in the copy and on its package."""
+    own = os.environ | {"PYTHONPATH": str(copy), "LECTURE17_HOME": str(copy)}
+    words = command.replace("python", sys.executable, 1).split()
+    return subprocess.run(words, cwd=copy, env=own, capture_output=True, text=True, check=False)
+
+
+def lint(copy: Path) -> None:
+    done = run(copy, "python -m ruff check solutions notebooks lecture17")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solved(copy: Path) -> None:
     exercises_of = "lecture17/course/exercises/ex_00_quickstart.py"
-    assert f"In `{exercises_of}`, as the last of `EXERCISES`:" in PAGE
-    assert "In `solutions/00_quickstart.py`, before `# ## Where next` and its `# %% [markdown]`:" in PAGE
-    assert "In `README.md` and in `tests/course/test_exercises.py`:" in PAGE
-    cells, entry = blocks("python")
+    assert f"In `{exercises_of}`, as the last of `EXERCISES`:" in EXERCISE
+    assert "In `solutions/00_quickstart.py`, before `# ## Where next` and its `# %% [markdown]`:" in EXERCISE
+    cells, entry = blocks(EXERCISE, "python")
     insert(copy / "solutions" / "00_quickstart.py", cells, "# %% [markdown]\n# ## Where next")
     (copy / exercises_of).write_text((ROOT / exercises_of).read_text().removesuffix(")\n") + entry + ")\n")
-    (changes,) = blocks("diff")
-    for name, (old, new) in zip(
-        ("README.md", "tests/course/test_exercises.py"), re.findall(r"^-(.*)\n\+(.*)$", changes, re.M), strict=True
-    ):
-        text = (copy / name).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{name} has no {old}"
-        (copy / name).write_text(text.replace(old, new), encoding="utf-8")
+    (changes,) = blocks(EXERCISE, "diff")
+    readme = (copy / "README.md").read_text(encoding="utf-8")
+    for old, new in re.findall(r"^-(.*)\n\+(.*)$", changes, re.MULTILINE):
+        assert readme.count(old) == 1, f"README.md has no {old}"
+        readme = readme.replace(old, new)
+    (copy / "README.md").write_text(readme, encoding="utf-8")
 
-    (commands,) = blocks("sh")
-    build, grade, test = [command.replace("python", sys.executable, 1) for command in commands.splitlines()]
-    own = os.environ | {"PYTHONPATH": str(copy), "LECTURE17_HOME": str(copy)}
-
-    def run(command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command.split(), cwd=copy, env=own, capture_output=True, text=True, check=False)
-
-    built = run(build)
+    (commands,) = blocks(EXERCISE, "sh")
+    build, grade, test = commands.splitlines()
+    built = run(copy, build)
     assert built.returncode == 0, built.stderr
-    graded = run(grade)
+    graded = run(copy, grade)
     assert re.search(rf"{NEW} +0 of 2 +not filled in", graded.stdout), graded.stdout + graded.stderr
     path = copy / "exercises" / "00_quickstart.ipynb"
     nb = read(path)
@@ -62,10 +74,26 @@ def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solve
         if is_answer(cell):
             cell.source = answers[grade_id(cell)]
     write(nb, path)
-    graded = run(grade)
+    graded = run(copy, grade)
     assert "5 of 5 points" in graded.stdout, graded.stdout + graded.stderr
-    tested = run(f"{test} -v -p no:cacheprovider")
+    tested = run(copy, f"{test} tests/test_notebooks.py -v -p no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     assert f"test_every_mutant_of_the_solution_is_rejected[{NEW}] PASSED" in tested.stdout
-    lint = run(f"{sys.executable} -m ruff check solutions lecture17")
-    assert lint.returncode == 0, lint.stdout
+    lint(copy)
+
+
+def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path) -> None:
+    assert "In `lecture17/reference/halving.py` and in `lecture17/ops/halving.py`:" in MIXER
+    assert "In `lecture17/mixers.py`, as the last of `_ROWS`:" in MIXER
+    assert "In `notebooks/03c_family.py`, before `# ## Recap`:" in MIXER
+    both, of_reference, of_ops, row, cell = blocks(MIXER, "python")
+    (copy / "lecture17/reference/halving.py").write_text(both + of_reference, encoding="utf-8")
+    (copy / "lecture17/ops/halving.py").write_text(both + of_ops, encoding="utf-8")
+    insert(copy / "lecture17/mixers.py", row, ")\nMIXERS = ")
+    insert(copy / "notebooks/03c_family.py", cell, "# ## Recap\n")
+    (command,) = blocks(MIXER, "sh")
+    tested = run(copy, f"{command.strip()} -v -p no:cacheprovider")
+    assert tested.returncode == 0, tested.stdout
+    for kind in ("row_names_what_there_is", "all_forms_give_the_same", "every_form_is_the_reference"):
+        assert re.search(rf"{kind}.*halving.* PASSED", tested.stdout), tested.stdout
+    lint(copy)

@@ -1,11 +1,13 @@
 """`update` on real git repositories: a course, a learner's clone of it, and a newer course."""
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -13,9 +15,9 @@ from nbformat import NotebookNode, v4
 from typer.testing import CliRunner
 
 from lecture17.__main__ import app
-from lecture17.course import update as updating
+from lecture17.course.clone import CannotUpdate, Clone
 from lecture17.course.notebooks import grade_id, made, read, write
-from lecture17.course.update import CannotUpdate, undo, update
+from lecture17.course.update import UPDATING, undo, update
 
 
 def git(folder: Path, *words: str) -> str:
@@ -46,7 +48,7 @@ def publish(course: Path, files: dict[str, NotebookNode | str | None]) -> None:
     """Commit files to the course; None removes one."""
     for name, content in files.items():
         path = course / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if content is None:
             path.unlink()
         elif isinstance(content, str):
@@ -248,26 +250,23 @@ def test_a_fork_with_committed_answers_gets_a_merge(course: Path, mine: Path) ->
     assert git(mine, "rev-parse", "HEAD") == fork
 
 
-def interrupted_updates(mine: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Update with Ctrl-C before the first step, before the second, …; ends when an update ran to its end."""
+def interruptions(monkeypatch: pytest.MonkeyPatch, command: Callable[[], object]) -> Iterator[None]:
+    """Run the command with Ctrl-C before git's first step, before the second, …; ends when it ran to its end."""
+    git_of = Clone.git
     for at in itertools.count(1):
         left = at
 
-        def before(step: Callable) -> Callable:
-            def interruptible(*args: object, **named: object) -> object:
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    raise KeyboardInterrupt
-                return step(*args, **named)
-
-            return interruptible
+        def interruptible(*args: Any, **named: Any) -> str:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+            return git_of(*args, **named)
 
         with monkeypatch.context() as patch:
-            for name in ("git", "write", "_write_journal"):
-                patch.setattr(updating, name, before(getattr(updating, name)))
+            patch.setattr(Clone, "git", interruptible)
             try:
-                update(mine)
+                command()
             except KeyboardInterrupt:
                 yield
             else:
@@ -283,45 +282,181 @@ def test_interrupted_at_any_step_it_can_be_undone_or_done_again(
     whole = tmp_path / "whole"
     shutil.copytree(mine, whole)
     update(whole)
-    interrupted = 0
-    for _ in interrupted_updates(mine, monkeypatch):
+    after = everything(whole)
+    interrupted = halfway = 0
+    for _ in interruptions(monkeypatch, lambda: update(mine)):
         interrupted += 1
-        if (mine / updating.JOURNAL).exists():
+        if git(mine, "for-each-ref", UPDATING):
+            halfway += 1
             undo(mine)
         assert everything(mine) == before
-    assert interrupted > 12
-    assert everything(mine) == everything(whole)
+    assert (interrupted > 12, halfway > 2) == (True, True)
+    assert everything(mine) == after
+    for _ in interruptions(monkeypatch, lambda: undo(mine)):
+        if git(mine, "for-each-ref", UPDATING):
+            undo(mine)
+        assert everything(mine) == after
+    assert everything(mine) == before
+
+
+def killed_update(mine: Path) -> None:
+    """An update whose process ends while git writes files; git writes its index last, so it does not know them."""
+    code = (
+        "import os, pathlib\n"
+        "from lecture17.course.update import Clone, update\n"
+        "git = Clone.git\n"
+        "def die(self, *words, **named):\n"
+        "    if words[0] != 'read-tree' or '-u' not in words or '--dry-run' in words:\n"
+        "        return git(self, *words, **named)\n"
+        "    for lock in ('index', 'HEAD', 'packed-refs', *(f'refs/{name}' for name in\n"
+        "                 ('heads/main', 'lecture17/updating', 'lecture17/updated'))):\n"
+        "        (self.root / f'.git/{lock}.lock').touch()\n"
+        "    (self.root / 'exercises/00_a.ipynb').write_text('half')\n"
+        "    (self.root / 'lecture17').mkdir(exist_ok=True)\n"
+        "    (self.root / 'lecture17/code.py').write_text('half')\n"
+        "    os._exit(9)\n"
+        "Clone.git = die\n"
+        f"update(pathlib.Path({str(mine)!r}))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
 
 
 def test_killed_while_git_works_the_next_update_takes_it_back_and_goes_on(course: Path, mine: Path) -> None:
-    """git writes files first and its index last: what it wrote is not known to it then."""
     before = everything(mine)
     newer(course)
-    code = (
-        "import os, pathlib, lecture17.course.update as u\n"
-        "git = u.git\n"
-        "def die(root, *words, **named):\n"
-        "    if words[0] != 'reset':\n"
-        "        return git(root, *words, **named)\n"
-        "    (root / '.git/index.lock').touch()\n"
-        "    (root / 'exercises/00_a.ipynb').write_text('half')\n"
-        "    (root / 'lecture17').mkdir(exist_ok=True)\n"
-        "    (root / 'lecture17/code.py').write_text('half')\n"
-        "    os._exit(9)\n"
-        "u.git = die\n"
-        f"u.update(pathlib.Path({str(mine)!r}))\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    killed_update(mine)
     git(course, "tag", "newer")
     git(course, "reset", "-q", "--hard", "HEAD^")
     assert "nothing newer" in update(mine)
     assert everything(mine) == before
     git(course, "reset", "-q", "--hard", "newer")
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    killed_update(mine)
     said = update(mine)
     assert "An update was interrupted. It was taken back first" in said
     assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
     assert answer_in(mine / "exercises/00_a.ipynb", "00_a-new").endswith("# 2")
+
+
+def test_an_answer_written_after_an_update_was_killed_stays(course: Path, mine: Path) -> None:
+    newer(course)
+    killed_update(mine)
+    fill(mine / "exercises/01_b.ipynb", "01_b-three", "def answer():\n    return 'later'")
+    undo(mine)
+    assert answer_in(mine / "exercises/01_b.ipynb", "01_b-three").endswith("'later'")
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
+    assert any(path.read_text() == "half" for path in (mine / ".lecture17/backups").rglob("00_a.ipynb"))
+
+
+def test_a_file_that_is_saved_meanwhile_stops_the_update(
+    course: Path, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer(course)
+    git_of = Clone.git
+
+    def saving(*args: Any, **named: Any) -> str:
+        if "--dry-run" in args:
+            fill(mine / "exercises/00_a.ipynb", "00_a-one", "def answer():\n    return 'saved'")
+        return git_of(*args, **named)
+
+    monkeypatch.setattr(Clone, "git", saving)
+    with pytest.raises(CannotUpdate, match=r"exercises/00_a\.ipynb' not uptodate"):
+        update(mine)
+    monkeypatch.undo()
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("'saved'")
+    assert not (mine / "exercises/02_c.ipynb").exists()
+
+
+def test_links_and_ignored_files_in_the_way_are_backed_up_and_come_back(course: Path, mine: Path) -> None:
+    (mine / ".git/info/exclude").write_text("*.log\n")
+    (mine / "exercises/run.log").write_text("mine")
+    (mine / "exercises/link.ipynb").symlink_to("00_a.ipynb")
+    (mine / "exercises/02_c.ipynb").symlink_to("/nowhere")
+    before = everything(mine)
+    newer(course)
+    publish(course, {"exercises/run.log": "theirs"})
+    update(mine)
+    assert (mine / "exercises/run.log").read_text() == "theirs"
+    assert not (mine / "exercises/02_c.ipynb").is_symlink()
+    (backup,) = (mine / ".lecture17/backups").glob("*-update")
+    assert (backup / "exercises/run.log").read_text() == "mine"
+    assert os.readlink(backup / "exercises/02_c.ipynb") == "/nowhere"
+    undo(mine)
+    assert everything(mine) == before
+    assert os.readlink(mine / "exercises/02_c.ipynb") == "/nowhere"
+    assert os.readlink(mine / "exercises/link.ipynb") == "00_a.ipynb"
+
+
+def test_a_clone_inside_the_clone_is_left_alone_or_named_where_it_is_in_the_way(course: Path, mine: Path) -> None:
+    git(mine, "init", "-q", "exercises/theirs")
+    publish(mine / "exercises/theirs", {"note": "theirs"})
+    before = everything(mine)
+    newer(course)
+    update(mine)
+    assert (mine / "exercises/theirs/note").read_text() == "theirs"
+    undo(mine)
+    assert everything(mine) == before
+    publish(course, {"exercises/theirs/new": "x"})
+    with pytest.raises(CannotUpdate, match="exercises/theirs is in the way of the course's exercises/theirs/new"):
+        update(mine)
+    publish(course, {"exercises/theirs/new": None})
+    shutil.rmtree(course / "exercises/theirs", ignore_errors=True)
+    publish(course, {"exercises/theirs": "a file"})
+    with pytest.raises(CannotUpdate, match="exercises/theirs is in the way of the course's exercises/theirs:"):
+        update(mine)
+    assert everything(mine) == before
+    assert git(mine / "exercises/theirs", "log", "--format=%s") == "A step of the course"
+
+
+@pytest.mark.parametrize("target", ["00_a.ipynb", "/"], ids=["to a file", "to a folder"])
+def test_a_link_in_place_of_a_folder_of_the_course_stops_the_update(course: Path, mine: Path, target: str) -> None:
+    (mine / "exercises/new").symlink_to(target)
+    before = everything(mine)
+    publish(course, {"exercises/etc": "x", "exercises/new/hosts": "x"} if target == "/" else {"exercises/new/a": "x"})
+    with pytest.raises(CannotUpdate, match="exercises/new"):
+        update(mine)
+    assert everything(mine) == before
+    assert os.readlink(mine / "exercises/new") == target
+
+
+def test_a_notebook_with_conflict_markers_is_named_and_backed_up_and_counts_for_nothing(
+    course: Path, mine: Path
+) -> None:
+    text = (mine / "exercises/00_a.ipynb").read_text()
+    (mine / "exercises/00_a.ipynb").write_text(f"<<<<<<< HEAD\n{text}=======\n>>>>>>> theirs\n")
+    newer(course)
+    said = update(mine)
+    assert "kept:     1 of your 1 answers" in said
+    assert "damaged:  exercises/00_a.ipynb: not a notebook that can be read; it is in the backup" in said
+    (copy,) = (mine / ".lecture17/backups").glob("*-update/exercises/00_a.ipynb")
+    assert text in copy.read_text()
+
+
+def test_notes_in_a_notebook_of_the_lecture_that_did_not_change_stay(course: Path, mine: Path) -> None:
+    note = v4.new_notebook(cells=[v4.new_markdown_cell("A note of mine", id="note")])
+    write(note, mine / "notebooks/00_a.ipynb")
+    newer(course)
+    update(mine)
+    assert read(mine / "notebooks/00_a.ipynb") == note
+
+
+def test_without_a_git_identity_a_fork_is_merged_too(course: Path, mine: Path, tmp_path: Path) -> None:
+    git(mine, "commit", "-qam", "My answers")
+    newer(course)
+    (tmp_path / "gitconfig").write_text("[user]\nuseConfigOnly = true\n")
+    update(mine)
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
+    assert git(mine, "show", "-s", "--format=%an", "HEAD") == "lecture17"
+
+
+def test_text_is_utf_8_whatever_the_locale(course: Path, mine: Path) -> None:
+    fill(mine / "exercises/00_a.ipynb", "00_a-one", "def answer():\n    return 'γ ≤ 1'")
+    publish(course, {"exercises/00_a.ipynb": notebook("00_a-one", text="Λ is a mask.", version=2), "exercises/ü": "ü"})
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LECTURE17_HOME": str(mine)}
+    command = [sys.executable, "-m", "lecture17", "update"]
+    subprocess.run(command, env=os.environ | ascii_only, check=True, capture_output=True)
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("'γ ≤ 1'")
+    assert read(mine / "exercises/00_a.ipynb").cells[0].source == "Λ is a mask."
+    assert (mine / "exercises/ü").read_text(encoding="utf-8") == "ü"
 
 
 def test_nothing_newer_changes_nothing(mine: Path) -> None:
