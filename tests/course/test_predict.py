@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from lecture17.course import passed, paths, predict, predictions
+from lecture17.course import paths, predict, predictions
+from lecture17.course.progress import summary
 from lecture17.course.build import from_source
 from lecture17.course.notebooks import cover_previews, hide_answers, is_question
 from tests.conftest import ROOT
@@ -76,7 +77,7 @@ def test_the_summary_says_how_the_guesses_went(home: Path) -> None:
     assert lines[0] == "Predictions: 3 made, 2 right"
     assert lines[1] == f"  {'00_quickstart':<18} 1 of 4 made, 1 right"
     assert len(lines) == 4
-    assert predictions.outcome() in passed.summary()
+    assert predictions.outcome() in summary()
 
 
 def test_a_guess_that_no_longer_fits_its_question_is_no_guess(home: Path) -> None:
