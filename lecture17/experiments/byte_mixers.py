@@ -109,4 +109,4 @@ class RWKV7Block(_Convolved):
         return over_time(rwkv7, q, log_w, a * k, v, F.normalize(k, dim=-1), a, state=state, chunk_size=64)
 
 
-MIXERS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
+BLOCKS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}

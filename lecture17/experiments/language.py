@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 
 from ..models import LanguageModel
-from .byte_mixers import MIXERS
+from .byte_mixers import BLOCKS
 from .data import Bytes, Text
 from .runs import in_processes
 from .tasks import Batch
@@ -43,7 +43,7 @@ def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 
     options = {letter: {"head_dim": head_dim} for letter in pattern}
 
     def built(mlp_ratio: float) -> LanguageModel:
-        return LanguageModel(256, d_model, pattern, mlp_ratio, tie=False, options=options, mixers=MIXERS)
+        return LanguageModel(256, d_model, pattern, mlp_ratio, tie=False, options=options, mixers=BLOCKS)
 
     left = parameters - count(built(0))
     hidden = round((left / len(pattern) - 2 * d_model) / (2 * d_model + 1))  # two maps, two biases and a norm

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from triton.runtime import interpreter
 
-from lecture17.ops.kernels import report, ssd
+from lecture17.mixers import with_kernels
+from lecture17.ops.kernels import ssd
 from lecture17.ops.kernels._tools import INTERPRETED
 from tests.ops.inputs import MIXERS, in_type, relative_error
 
 DEVICE = "cpu" if INTERPRETED else "cuda"
-every_mixer = pytest.mark.parametrize("mixer", report.MIXERS)
+every_mixer = pytest.mark.parametrize("mixer", with_kernels())
 
 # batch, heads, groups, tokens, d_k, d_v, chunk_size, decays
 SIZES = {
