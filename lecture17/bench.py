@@ -25,11 +25,12 @@ from torch import Tensor
 
 from .costs import work
 from .experiments.measure import function, in_turn, inputs, peak_memory, ratio, step
-from .mixers import CHUNK, HEADS, MIXERS, D, recurrences, with_kernels
+from .mixers import CHUNK, FORMS, HEADS, MIXERS, D, recurrences, with_kernels
 
 MEMORY_FROM = 16384  # tokens: below, what the process itself takes would hide the arrays
-LENGTHS = {"parallel": (1024,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
-QUICK = {"parallel": (64,), "recurrent": (128,), "chunkwise": (256,)}
+# By form; where every channel has a matrix of its own, the parallel form is for short sequences only.
+LENGTHS = {"parallel": (1024,), "channels": (64,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
+QUICK = {"parallel": (64,), "channels": (16,), "recurrent": (128,), "chunkwise": (256,)}
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def run(quick: bool = False) -> Iterator[Row]:
     """Measure every mixer and form, a row at a time."""
     lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
     sdpa: dict[int, float | None] = {}
-    for N in sorted({n for form in lengths.values() for n in form}):
+    for N in sorted({N for form in FORMS for N in lengths[form]}):
         if N <= 16384:  # beyond, attention alone would take minutes
             attention = measure("softmax", "parallel", N, None, budget)
             sdpa[N] = attention.in_products
@@ -170,7 +171,7 @@ def run(quick: bool = False) -> Iterator[Row]:
             yield measure("ssd", "einsums", N, sdpa[N], budget)
     for mixer, row in recurrences().items():
         for form in row.forms:
-            for N in QUICK[form] if form == "parallel" and row.per_channel else lengths[form]:
+            for N in lengths["channels"] if form == "parallel" and row.per_channel else lengths[form]:
                 yield measure(mixer, form, N, sdpa.get(N), budget)
         after = (16, lengths["chunkwise"][-1])
         steps = in_turn([step(mixer, N) for N in after], budget / 2)

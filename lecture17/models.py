@@ -24,7 +24,7 @@ Options = Mapping[str, Mapping[str, Any]]
 def blocks() -> dict[str, type[Mixer]]:
     """The blocks of a `LanguageModel` by their letters, from the catalogue of mixers."""
     rows = catalogue.MIXERS.values()
-    return {letter: resolve_name(name) for row in rows for letter, name in row.layers.items()}
+    return {letter: resolve_name(name) for letter, name in sorted(pair for row in rows for pair in row.layers.items())}
 
 
 class Block(nn.Module):

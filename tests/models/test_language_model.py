@@ -110,7 +110,7 @@ def test_first_values_keep_the_residual_sum_small_in_deep_stacks() -> None:
 @pytest.mark.parametrize(
     ("pattern", "options", "message"),
     [
-        ("MMQM", None, r'pattern\[2\] is "Q" in "MMQM": expected letters out of A \(Attention\), N \(Retention\)'),
+        ("MMQM", None, r'pattern\[2\] is "Q" in "MMQM": expected letters out of A \(Attention\), D \(DeltaNet\)'),
         ("m", None, r'pattern\[0\] is "m"'),
         ("", None, "pattern is empty"),
         ("M", {"A": {"head_dim": 8}}, r'options has "A": expected letters that stand in the pattern, "M"'),
