@@ -34,7 +34,7 @@ def flops(mixer: str, form: str, N: int, d_k: int, d_v: int, c: int = 64) -> int
 
 def carried(mixer: str, N: int, d_k: int, d_v: int) -> int:
     """Numbers carried from token to token when decoding, after N tokens: the state, or the KV cache."""
-    return get(mixer).carried(Size(N, d_k, d_v))
+    return get(mixer).carried(N, d_k, d_v)
 
 
 def held(form: str, N: int, d_k: int, d_v: int, c: int = 64) -> int:

@@ -36,7 +36,7 @@ class Mixer:
     arguments   of its functions, in the order of the call
     flops       a formula for each of its forms; `step` is `recurrent` of one token unless it has its own
     layers      the letters of its blocks in a `LanguageModel`, and the names of their classes
-    carried     numbers carried from token to token when decoding
+    carried     numbers carried from token to token when decoding, by N, d_k and d_v
     recalls     the most that can be asked of its memory, one of `RECALLS`
     formula     of its matrix, in terms of the mask L and the scores; empty if it has a matrix for each channel
     scores      how its paper writes them
@@ -53,7 +53,7 @@ class Mixer:
     arguments: Mapping[str, Argument]
     flops: Mapping[str, Formula]
     layers: Mapping[str, str] = field(default_factory=dict)
-    carried: Callable[[Size], int] = lambda s: s.state
+    carried: Callable[[int, int, int], int] = lambda N, d_k, d_v: d_k * d_v
     recalls: str | None = None
     formula: str = ""
     scores: str = "Q Kᵀ"
@@ -81,7 +81,7 @@ class Mixer:
     @property
     def grows(self) -> bool:
         """Whether it carries the more, the more tokens there were: it has no state."""
-        return self.carried(Size(2, 1, 1)) > self.carried(Size(1, 1, 1))
+        return self.carried(2, 1, 1) > self.carried(1, 1, 1)
 
     @property
     def kinds(self) -> set[str]:
@@ -164,7 +164,7 @@ _ROWS = (
             "step": lambda s: Work(s.N * (2 * s.d_k + 2 * s.d_v), 3 * s.N),
         },
         {"A": "lecture17.layers:Attention"},
-        carried=lambda s: s.N * (s.d_k + s.d_v),
+        carried=lambda N, d_k, d_v: N * (d_k + d_v),
         recalls=ANY_TOKEN,
         formula="M = softmax(Q Kᵀ)",
         members={"softmax attention": None},
@@ -299,7 +299,7 @@ _ROWS = (
             "chunkwise": lambda s: chunkwise(s) + Work(0, s.N * (8 * s.d_k + 3 * s.d_v)),
         },
         {"T": "lecture17.layers:Mamba3"},
-        carried=lambda s: s.state + s.d_k // 2 + s.d_k + s.d_v,
+        carried=lambda N, d_k, d_v: d_k * d_v + d_k // 2 + d_k + d_v,
         recalls=THE_GIST,
         formula="M = two terms L ∘ C Bᵀ",
         scores="rotated C Bᵀ",
@@ -341,7 +341,7 @@ _ROWS = (
             "parallel": lambda s: Work(4 * s.N**2 * s.d_v),
             "recurrent": lambda s: Work(0, 14 * s.N * s.d_v),
         },
-        carried=lambda s: 3 * s.d_v,
+        carried=lambda N, d_k, d_v: 3 * d_v,
         members={"RWKV-4": Member(lambda step, t, q: (q * t.fixed,))},
         masks=lambda s: s.d_v,
     ),

@@ -17,6 +17,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from ..costs import carried, flops
 from ..formulas import Size
 from ..inputs import Batch
 from ..mixers import CHUNK, HEADS, MIXERS, D, Mixer, recurrences
@@ -135,7 +136,7 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
     with Progress(len(wanted), f"{len(wanted)} measurements") as progress, torch.no_grad():
         for done, (mixer, form, N) in enumerate(wanted):
             call, args = function(mixer, form), inputs(mixer, N, heads=1)
-            counted = round(MIXERS[mixer].work(form, Size(N, MIXERS[mixer].d_k, D, CHUNK)).total)
+            counted = flops(mixer, form, N, MIXERS[mixer].d_k, D, CHUNK)
             found.setdefault((mixer, form), []).append((N, _seconds(partial(call, *args)), counted))
             progress.show(done + 1)
     return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
@@ -174,7 +175,7 @@ def decoding(mixers: Iterable[str], contexts: Iterable[int]) -> dict[str, Series
     for mixer in mixers:
         for N in contexts:
             seconds = _cached_attention(N) if MIXERS[mixer].grows else step_seconds(mixer, N, budget=0.5)
-            numbers = HEADS * MIXERS[mixer].carried(Size(N, MIXERS[mixer].d_k, D))
+            numbers = HEADS * carried(mixer, N, MIXERS[mixer].d_k, D)
             found.setdefault(mixer, []).append((N, seconds, 4 * numbers))
     return {mixer: Series(*np.array(rows, float).T) for mixer, rows in found.items()}
 
