@@ -5,7 +5,8 @@ same run: batched 64 × 64 × 64 products on operands that stay in the cache, wh
 causal scaled_dot_product_attention at the same N. What torch.bmm reaches when it makes the products of a whole sequence
 at once has rows of its own. Machines are quicker at one minute than at the next, and by up to two times: so rows are
 compared by their times in units of the products beside them, or take turns themselves. FLOPs are those of
-`lecture17.flops`. Memory is the peak of a process of its own beyond what the inputs take.
+`lecture17.costs`; shares are of what matrix products do. Memory is the peak of a process of its own beyond what the
+inputs take.
 """
 
 import json
@@ -14,26 +15,22 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 from torch import Tensor
 
-from .flops import flops
+from .costs import work
+from .experiments.measure import function, in_turn, inputs, peak_memory, ratio, step
+from .mixers import CHUNK, FORMS, HEADS, MIXERS, D, recurrences, with_kernels
 
-HEADS, D = 8, 64
-CHUNK = 64
 MEMORY_FROM = 16384  # tokens: below, what the process itself takes would hide the arrays
-LENGTHS = {"parallel": (1024,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
-PER_CHANNEL = ("selective_scan", "wkv4")  # their parallel form holds a matrix for each channel: short sequences only
-WITH_KERNELS = ("ssd", "gla", "rwkv7")  # Triton kernels
-QUICK = {"parallel": (64,), "recurrent": (128,), "chunkwise": (256,)}
+# By form; where every channel has a matrix of its own, the parallel form is for short sequences only.
+LENGTHS = {"parallel": (1024,), "channels": (64,), "recurrent": (4096,), "chunkwise": (1024, 4096, 16384, 65536)}
+QUICK = {"parallel": (64,), "channels": (16,), "recurrent": (128,), "chunkwise": (256,)}
 
 
 @dataclass(frozen=True)
@@ -54,69 +51,8 @@ class Row:
     memory: float | None = None  # peak extra bytes divided by the bytes of inputs and outputs
 
 
-def inputs(mixer: str, N: int, heads: int = HEADS, d: int = D) -> tuple[Any, ...]:
-    """Arguments of a mixer as a trained model might give them, (1, N, heads, d) each."""
-    generator = torch.Generator().manual_seed(0)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(1, N, *shape, generator=generator)
-
-    def log_decay(*shape: int) -> Tensor:
-        return torch.rand(1, N, *shape, generator=generator).mul_(-0.1)
-
-    q, k, v = (lambda: normal(heads, d).mul_(d**-0.5)), (lambda: normal(heads, d).mul_(d**-0.5)), normal(heads, d)
-
-    def unit() -> Tensor:
-        return torch.nn.functional.normalize(normal(heads, d), dim=-1)
-
-    makers: dict[str, Callable[[], tuple[Any, ...]]] = {
-        "softmax": lambda: (q().mul_(d**0.5), k().mul_(d**0.5), v),
-        "linear_attention": lambda: (q(), k(), v),
-        "ssd": lambda: (v, log_decay(heads), k(), q()),
-        "retention": lambda: (q(), k(), v, 1 - 2.0 ** (-5 - torch.arange(heads))),
-        "gla": lambda: (q(), k(), v, log_decay(heads, d)),
-        "delta_rule": lambda: (q(), unit(), v, torch.rand(1, N, heads, generator=generator), log_decay(heads)),
-        "rwkv7": lambda: (q(), log_decay(heads, d).mul_(5), k(), v, unit(), normal(heads, d).sigmoid_()),
-        "mamba3": lambda: (
-            v,
-            torch.rand(1, N, heads, generator=generator),
-            torch.rand(1, N, heads, generator=generator),
-            log_decay(heads),
-            normal(heads, d // 2),
-            k(),
-            q(),
-        ),
-        "selective_scan": lambda: (
-            normal(heads * d),
-            torch.rand(1, N, heads * d, generator=generator).mul_(0.1),
-            -torch.arange(1.0, 17).expand(heads * d, 16).contiguous(),
-            normal(16),
-            normal(16),
-        ),
-        "wkv4": lambda: (-torch.rand(heads * d), torch.rand(heads * d), normal(heads * d), normal(heads * d)),
-    }
-    return makers[mixer]()
-
-
-MIXERS = ("ssd", "retention", "linear_attention", "gla", "delta_rule", "rwkv7", "mamba3", "selective_scan", "wkv4")
-
-
-def function(mixer: str, form: str) -> Callable[..., Any]:
-    """What a row measures."""
-    if mixer == "softmax":
-        return attention
-    if form == "einsums":
-        return four_einsums
-    if form == "chunkwise":
-        chunkwise = import_module(f"lecture17.ops.{mixer}").chunkwise
-        return lambda *args, **options: chunkwise(*args, chunk_size=CHUNK, **options)
-    return getattr(import_module(f"lecture17.ops.{mixer}"), form)
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal softmax attention as PyTorch computes it; it takes heads before time."""
-    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+def _call(mixer: str, form: str) -> Callable[..., Any]:
+    return four_einsums if form == "einsums" else function(mixer, form)
 
 
 def four_einsums(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,34 +69,6 @@ def four_einsums(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor
     states = torch.einsum("bhzc,bchnp->bzhnp", between, added)
     y = y + torch.einsum("bclhn,bchnp,bchl->bclhp", C, states[:, :-1], sums.exp())
     return y.flatten(1, 2), states[:, -1]
-
-
-def median_seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
-    """Median time of a call, over 3 to 50 calls in about `budget` seconds, after one to warm up."""
-    return statistics.median(in_turn([call], budget)[0])
-
-
-def in_turn(calls: Sequence[Callable[[], Any]], budget: float = 1.0) -> list[list[float]]:
-    """Seconds of each of some calls that take turns: 3 to 50 rounds in about `budget` seconds, after one to warm up.
-
-    A machine that is slow for a while is so for all of them, and what is compared is one call with its neighbor.
-    """
-    rounds: list[list[float]] = []
-    for call in calls:
-        call()
-    while len(rounds) < 3 or (sum(map(sum, rounds)) < budget and len(rounds) < 50):
-        seconds = []
-        for call in calls:
-            begin = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - begin)
-        rounds.append(seconds)
-    return [list(of_call) for of_call in zip(*rounds, strict=True)]
-
-
-def ratio(seconds: list[float], others: list[float]) -> float:
-    """The median of the quotients, round by round."""
-    return statistics.median(a / b for a, b in zip(seconds, others, strict=True))
 
 
 class Products:
@@ -187,9 +95,9 @@ def products_of_a_sequence(N: int, budget: float) -> Row:
 
 def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) -> Row:
     """One row: time, rate, the ratio of backward to forward, and memory of long sequences."""
-    call, args = function(mixer, form), inputs(mixer, N)
+    row, call, args = MIXERS[mixer], _call(mixer, form), inputs(mixer, N)
     forward = torch.no_grad()(lambda: call(*args))
-    yardstick = Products()
+    yardstick = Products(products=max(4, round(80 * budget)))
     calls: dict[str, Callable[[], Any]] = {"it": forward, "products": yardstick}
     if form == "chunkwise" and N in LENGTHS["recurrent"]:
         loop = function(mixer, "recurrent")
@@ -200,28 +108,26 @@ def measure(mixer: str, form: str, N: int, sdpa: float | None, budget: float) ->
     of = dict(zip(calls, in_turn(list(calls.values()), budget), strict=True))
     times = of["it"]
     seconds, in_products = statistics.median(times), ratio(times, of["products"])
-    state_or_features = 16 if mixer == "selective_scan" else D
-    per_head = flops(mixer, "chunkwise" if form == "einsums" else form, N, state_or_features, D, CHUNK)
+    done = work(mixer, "chunkwise" if form == "einsums" else form, N, row.d_k, D, CHUNK)
     backward = None
     if form == "chunkwise" and N <= 16384:
-        leaves = tuple(a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args)
+        leaves = tuple(a.clone().requires_grad_() for a in args)
         y, _ = call(*leaves)
         dy = torch.randn_like(y)
-        wanted = [a for a in leaves if isinstance(a, Tensor)]
-        backward = ratio(*in_turn([lambda: torch.autograd.grad(call(*leaves)[0], wanted, dy), forward], budget)) - 1
+        backward = ratio(*in_turn([lambda: torch.autograd.grad(call(*leaves)[0], leaves, dy), forward], budget)) - 1
     return Row(
         mixer,
         form,
         N,
         seconds,
         in_products,
-        gflop=HEADS * per_head / 1e9,
-        share_of_bmm=None if mixer in PER_CHANNEL else HEADS * per_head / yardstick.flops / in_products,
+        gflop=HEADS * round(done.total) / 1e9,
+        share_of_bmm=None if row.per_channel else HEADS * done.products / yardstick.flops / in_products,
         times_sdpa=None if sdpa is None else sdpa / in_products,
         times_loop=ratio(of["loop"], times) if "loop" in of else None,
         growth=ratio(times, of["shorter"]) if "shorter" in of else None,
         backward=backward,
-        memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and mixer != "softmax" else None,
+        memory=extra_memory(mixer, form, N) if N >= MEMORY_FROM and not row.grows else None,
     )
 
 
@@ -235,26 +141,13 @@ def extra_memory(mixer: str, form: str, N: int) -> float:
 
 def print_extra_memory(mixer: str, form: str, N: int) -> None:
     """What `extra_memory` runs in its process."""
-    call = function(mixer, form)
+    call = _call(mixer, form)
     with torch.no_grad():
         call(*inputs(mixer, CHUNK))  # what is loaded once
         args = inputs(mixer, N)
         before = psutil.Process().memory_info().rss
         outputs = call(*args)
     print(max(0, peak_memory() - before) / _bytes((args, outputs)))
-
-
-def peak_memory() -> int:
-    """The most bytes of memory that this process has had at one time."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux; its ru_maxrss would count what the parent process had, too
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-    info = psutil.Process().memory_info()
-    if hasattr(info, "peak_wset"):  # Windows
-        return int(info.peak_wset)
-    import resource  # not on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, in bytes
 
 
 def _bytes(values: Any) -> int:
@@ -266,8 +159,8 @@ def _bytes(values: Any) -> int:
 def run(quick: bool = False) -> Iterator[Row]:
     """Measure every mixer and form, a row at a time."""
     lengths, budget = (QUICK, 0.05) if quick else (LENGTHS, 1.0)
-    sdpa = {}
-    for N in sorted({n for form in lengths.values() for n in form}):
+    sdpa: dict[int, float | None] = {}
+    for N in sorted({N for form in FORMS for N in lengths[form]}):
         if N <= 16384:  # beyond, attention alone would take minutes
             attention = measure("softmax", "parallel", N, None, budget)
             sdpa[N] = attention.in_products
@@ -276,29 +169,13 @@ def run(quick: bool = False) -> Iterator[Row]:
         yield products_of_a_sequence(N, budget)
         if N <= 16384:
             yield measure("ssd", "einsums", N, sdpa[N], budget)
-    for mixer in MIXERS:
-        for form, sizes in lengths.items():
-            for N in QUICK[form] if form == "parallel" and mixer in PER_CHANNEL else sizes:
-                if hasattr(import_module(f"lecture17.ops.{mixer}"), form):
-                    yield measure(mixer, form, N, sdpa.get(N), budget)
+    for mixer, row in recurrences().items():
+        for form in row.forms:
+            for N in lengths["channels"] if form == "parallel" and row.per_channel else lengths[form]:
+                yield measure(mixer, form, N, sdpa.get(N), budget)
         after = (16, lengths["chunkwise"][-1])
         steps = in_turn([step(mixer, N) for N in after], budget / 2)
         yield from (Row(mixer, "step", N, statistics.median(seconds)) for N, seconds in zip(after, steps, strict=True))
-
-
-def step(mixer: str, N: int) -> Callable[[], Any]:
-    """One decoding step with the state that N tokens have left."""
-    module = import_module(f"lecture17.ops.{mixer}")
-    form = module.chunkwise if hasattr(module, "chunkwise") else module.recurrent
-    with torch.no_grad():
-        _, state = form(*inputs(mixer, N))
-    token = [a[:, 0] if isinstance(a, Tensor) and a.dim() > 2 and a.shape[1] == 1 else a for a in inputs(mixer, 1)]
-    return torch.no_grad()(lambda: module.step(*token, state=state))
-
-
-def step_seconds(mixer: str, N: int, budget: float) -> float:
-    """Seconds of one decoding step with the state that N tokens have left."""
-    return median_seconds(step(mixer, N), budget / 5)
 
 
 def backends(device: str, quick: bool = False) -> Iterator[Row]:
@@ -312,7 +189,7 @@ def backends(device: str, quick: bool = False) -> Iterator[Row]:
         ways += [("triton", torch.float32), ("triton", torch.bfloat16)]
         for N in lengths["chunkwise"]:
             yield measure_backend("softmax", N, "torch", torch.bfloat16, device, budget)
-    for mixer in WITH_KERNELS:
+    for mixer in with_kernels():
         for N in lengths["chunkwise"]:
             for backend, dtype in ways:
                 yield measure_backend(mixer, N, backend, dtype, device, budget)

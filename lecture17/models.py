@@ -4,43 +4,27 @@ LanguageModel(vocab_size=256, d_model=128, pattern="MMAM")      three Mamba-2 bl
 """
 
 from collections.abc import Iterator, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .layers import (
-    GLA,
-    RWKV7,
-    SS2D,
-    Attention,
-    DeltaNet,
-    GatedDeltaNet,
-    Mamba,
-    Mamba2,
-    Mamba3,
-    Mixer,
-    Retention,
-    Vim,
-)
+from . import mixers as catalogue
+from .layers import RWKV7, SS2D, Mixer, Vim
 from .layers._mixer import check_cache
 from .ops._validation import shapes_checked
 
-MIXERS: dict[str, type[Mixer]] = {
-    "A": Attention,
-    "M": Mamba2,
-    "S": Mamba,  # the selective scan
-    "T": Mamba3,  # the trapezoidal rule
-    "N": Retention,  # RetNet
-    "G": GLA,
-    "D": DeltaNet,
-    "E": GatedDeltaNet,  # the delta rule and exponential decay
-    "R": RWKV7,
-}
-IMAGE_MIXERS: dict[str, type[nn.Module]] = {"V": Vim, "S": SS2D}
+IMAGE_BLOCKS: dict[str, type[nn.Module]] = {"V": Vim, "S": SS2D}
 
 Options = Mapping[str, Mapping[str, Any]]
+
+
+def blocks() -> dict[str, type[Mixer]]:
+    """The blocks of a `LanguageModel` by their letters, from the catalogue of mixers."""
+    rows = catalogue.MIXERS.values()
+    return {letter: resolve_name(name) for letter, name in sorted(pair for row in rows for pair in row.layers.items())}
 
 
 class Block(nn.Module):
@@ -80,7 +64,7 @@ class LanguageModel(nn.Module):
     mlp_ratio   hidden width of an MLP after each mixer, in units of d_model; 0 for none
     tie         whether the output map is the embedding
     options     what the blocks of a letter are built with besides d_model, as in {"A": {"head_dim": 32}}
-    mixers      other blocks for other letters
+    mixers      other blocks by their letters, in place of `blocks()`
 
     Parameters have the names of the published Mamba-2 models (`lecture17.checkpoints` loads them). First values are
     GPT-2's: embeddings with standard deviation 0.02, and each of the n terms of the residual sum scaled by 1/√n.
@@ -97,10 +81,11 @@ class LanguageModel(nn.Module):
         mlp_ratio: float = 0,
         tie: bool = True,
         options: Options | None = None,
-        mixers: Mapping[str, type[Mixer]] = MIXERS,
+        mixers: Mapping[str, type[Mixer]] | None = None,
     ):
         super().__init__()
         self.vocab_size = vocab_size
+        mixers = blocks() if mixers is None else mixers
         _check_pattern(pattern, mixers, options)
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.layers: Any = nn.ModuleList()
@@ -228,7 +213,7 @@ class ImageClassifier(nn.Module):
         options: Options | None = None,
     ):
         super().__init__()
-        _check_pattern(pattern, IMAGE_MIXERS, options)
+        _check_pattern(pattern, IMAGE_BLOCKS, options)
         if image_size % patch_size:
             raise ValueError(
                 f"image_size is {image_size} and patch_size {patch_size}: expected a multiple of patch_size"
@@ -236,7 +221,7 @@ class ImageClassifier(nn.Module):
         self.image_shape = (channels, image_size, image_size)
         self.patches = nn.Conv2d(channels, d_model, patch_size, stride=patch_size)
         self.position = nn.Parameter(torch.randn(*2 * [image_size // patch_size], d_model) * 0.02)
-        mixers = [IMAGE_MIXERS[letter](d_model, **(options or {}).get(letter, {})) for letter in pattern]
+        mixers = [IMAGE_BLOCKS[letter](d_model, **(options or {}).get(letter, {})) for letter in pattern]
         self.layers = nn.Sequential(*(Block(mixer, d_model, mlp_ratio) for mixer in mixers))
         self.norm_f = nn.RMSNorm(d_model, eps=1e-5)
         self.head = nn.Linear(d_model, n_classes)

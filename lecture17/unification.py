@@ -3,18 +3,15 @@
 numbers("RWKV-7")        state 4096, FLOPs a token, how much of a flip is kept, whether order matters
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .flops import carried, flops
-from .reference import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd
+from .costs import carried, flops
+from .mixers import MIXERS, Member, Mixer
 
 LENGTH, WIDTH = 1024, 64  # tokens in a cache; numbers in a key and in a value
 _TOKENS, _R = 60, 4
-_EYE, _ZERO = np.eye(_R), np.zeros(_R)
 
 
 @dataclass(frozen=True)
@@ -50,35 +47,15 @@ class _Token:
         self.key /= np.linalg.norm(self.key)
         self.log_a, self.log_alpha = np.log(self.gate), np.log(self.gates)
         self.log_w = np.full(_R, -np.exp(-0.5) * self.rate)  # RWKV-7's range, part 03c
+        self.fixed = np.exp(np.linspace(-1, 0, _R))  # decays that no token changes
+        self.angles = np.full(_R // 2, np.pi * (2 * self.turn - 1))
+        self.zero, self.eye = np.zeros(_R), np.eye(_R)
+        self.turned = self.eye, 0 * self.angles, self.zero, self.zero  # Mamba-3's state
 
 
-def _delta(beta_max: float, gated: bool = False) -> Callable[[_Token, np.ndarray], Any]:
-    def read(t: _Token, q: np.ndarray) -> Any:
-        return delta_rule.step(q, t.key, _ZERO, beta_max * t.rate, t.log_a if gated else None, _EYE)
-
-    return read
-
-
-def _mamba3(t: _Token, q: np.ndarray) -> Any:
-    angles = np.full(_R // 2, np.pi * (2 * t.turn - 1))
-    return mamba3.step(_ZERO, 1.0, 1.0, t.log_a, angles, t.key, q, (_EYE, np.zeros(_R // 2), _ZERO, _ZERO))
-
-
-# For each member the formulas' name for it, and what a query reads of the state I after a token that writes nothing.
-MEMBERS: dict[str, tuple[str, Callable[[_Token, np.ndarray], Any] | None]] = {
-    "softmax attention": ("softmax", None),
-    "linear attention": ("linear_attention", lambda t, q: retention.step(q, t.key, _ZERO, 1.0, _EYE)),
-    "RetNet": ("retention", lambda t, q: retention.step(q, t.key, _ZERO, 31 / 32, _EYE)),
-    "RWKV-4": ("wkv4", lambda t, q: gla.step(q, t.key, _ZERO, np.linspace(-1, 0, _R), _EYE)),  # decays fixed
-    "Mamba-1": ("selective_scan", lambda t, q: selective_scan.step(_ZERO, t.gates, -16 * _EYE - 1, t.key, q, _EYE)),
-    "Mamba-2": ("ssd", lambda t, q: ssd.step(_ZERO, t.log_a, t.key, q, _EYE)),
-    "GLA": ("gla", lambda t, q: gla.step(q, t.key, _ZERO, t.log_alpha, _EYE)),
-    "DeltaNet, β < 1": ("delta_rule", _delta(1)),
-    "DeltaNet, β < 2": ("delta_rule", _delta(2)),
-    "gated DeltaNet, β < 2": ("delta_rule", _delta(2, gated=True)),
-    "RWKV-7": ("rwkv7", lambda t, q: rwkv7.step(q, t.log_w, t.key, _ZERO, t.key, np.full(_R, t.gate), _EYE)),
-    "Mamba-3": ("mamba3", _mamba3),
-}
+def members() -> dict[str, tuple[Mixer, Member | None]]:
+    """The table's members: their row in the catalogue, and how a token that writes nothing is read."""
+    return {title: (row, member) for row in MIXERS.values() for title, member in row.members.items()}
 
 
 def transitions(member: str) -> np.ndarray:
@@ -86,25 +63,23 @@ def transitions(member: str) -> np.ndarray:
 
     Raises ValueError for a member that is none or has no transition.
     """
-    _, read = MEMBERS.get(member, ("", None))
-    if read is None:
-        known = ", ".join(name for name, (_, step) in MEMBERS.items() if step)
+    row, how = members().get(member, (None, None))
+    if row is None or how is None:
+        known = ", ".join(name for name, (_, how) in members().items() if how)
         raise ValueError(f"member is {member!r}: expected one of {known}")
-    rng = np.random.default_rng(17)
-    return np.array([[read(token, e)[0] for e in _EYE] for token in (_Token(rng) for _ in range(_TOKENS))])
+    rng, step = np.random.default_rng(17), row.function("reference", "step")
+    tokens = [_Token(rng) for _ in range(_TOKENS)]
+    return np.array([[how.read(step, token, e)[0] for e in token.eye] for token in tokens])
 
 
 def numbers(member: str) -> Numbers:
     """What the table says of a member. Raises ValueError for one that is not in it."""
-    if member not in MEMBERS:
-        raise ValueError(f"member is {member!r}: expected one of {', '.join(MEMBERS)}")
-    mixer, read = MEMBERS[member]
-    form = "recurrent" if read else "parallel"
-    before, after = (flops(mixer, form, n, WIDTH, WIDTH) for n in (LENGTH - 1, LENGTH))
-    cost = after - before - (WIDTH**2 if member.startswith("DeltaNet") else 0)  # the formula decays, it does not
-    state = carried(mixer, LENGTH, WIDTH, WIDTH)
-    if read is None:
+    if member not in members():
+        raise ValueError(f"member is {member!r}: expected one of {', '.join(members())}")
+    row, how = members()[member]
+    state, cost = carried(row.name, LENGTH, WIDTH, WIDTH), flops(row.name, "step", LENGTH, WIDTH, WIDTH)
+    if how is None:
         return Numbers(state, cost, None, None)
     A = transitions(member)
     flip = max(0.0, -np.linalg.eigvals(A).real.min())
-    return Numbers(state, cost, float(flip), not np.allclose(A[:, None] @ A, A @ A[:, None]))
+    return Numbers(state, cost - how.saved, float(flip), not np.allclose(A[:, None] @ A, A @ A[:, None]))

@@ -32,7 +32,7 @@
 # %%
 import numpy as np
 
-from lecture17 import counting, figures
+from lecture17 import costs, figures
 from lecture17.compare import assert_same
 from lecture17.course import predict
 from lecture17.reference import gla, linear_attention, retention, rwkv7, semiseparable, ssd, wkv4
@@ -645,7 +645,7 @@ def growth(form, arguments, **options) -> float:
     counts = []
     for times in (256 // N, 128 // N):
         repeated = [np.concatenate([a] * times) if np.ndim(a) else a for a in arguments]
-        counts.append(counting.count(form, *repeated, **options).flops)
+        counts.append(costs.count(form, *repeated, **options).flops)
     return counts[0] / counts[1]
 
 

@@ -309,7 +309,7 @@ assert (strict_rank(np.eye(N)), semiseparable.rank(np.eye(N))) == (0, 1)
 predict("03a_semiseparable-delta-blocks")
 
 # %%
-widgets.SemiseparableExplorer(mixer="delta rule", d_state=2)
+widgets.SemiseparableExplorer(mixer="gated delta rule", d_state=2)
 
 # %% [markdown]
 # **Learned:** below the diagonal Claim 3a holds for every transition. A block that crosses the diagonal is no part of

@@ -29,7 +29,7 @@
 # %%
 import numpy as np
 
-from lecture17 import counting, figures, flops, widgets
+from lecture17 import costs, figures, widgets
 from lecture17.compare import assert_same
 from lecture17.course import predict
 from lecture17.reference import attention, delta_rule, linear_attention, semiseparable, ssd
@@ -686,8 +686,8 @@ for chunk_size in (1, 4, 8, 32):
 
 # %%
 for c in (1, 2, 8, 16, 32):
-    done = counting.count(four_steps, X, log_a, B, C, c)
-    assert done.flops == flops.flops("ssd", "chunkwise", N, r, d, c)
+    done = costs.count(four_steps, X, log_a, B, C, c)
+    assert done.flops == costs.flops("ssd", "chunkwise", N, r, d, c)
     assert N * c in done.sizes  # the diagonal blocks
     assert N // c * r * d in done.sizes  # what the chunks write
 
@@ -703,8 +703,8 @@ def recurrent(x: np.ndarray, B: np.ndarray, C: np.ndarray) -> None:
         C[t] @ S
 
 
-assert counting.count(parallel, X, B, C).flops == flops.flops("ssd", "parallel", N, r, d)
-assert counting.count(recurrent, X, B, C).flops == flops.flops("ssd", "recurrent", N, r, d)
+assert costs.count(parallel, X, B, C).flops == costs.flops("ssd", "parallel", N, r, d)
+assert costs.count(recurrent, X, B, C).flops == costs.flops("ssd", "recurrent", N, r, d)
 
 # %%
 predict("03b_duality-chunk-size")
@@ -712,14 +712,14 @@ predict("03b_duality-chunk-size")
 # %%
 long, wide = 2**20, 64  # tokens; numbers in a key and in a value of a real head
 sizes = np.arange(1, 1025)
-done = np.array([flops.flops("ssd", "chunkwise", long, wide, wide, c) for c in sizes])
-held = np.array([flops.held("chunkwise", long, wide, wide, c) for c in sizes])
-costs = {"FLOPs per token": done / long, "numbers held per token": held / long}
-fewest = [sizes[np.argmin(cost)] for cost in costs.values()]
+done = np.array([costs.flops("ssd", "chunkwise", long, wide, wide, c) for c in sizes])
+held = np.array([costs.held("chunkwise", long, wide, wide, c) for c in sizes])
+per_token = {"FLOPs per token": done / long, "numbers held per token": held / long}
+fewest = [sizes[np.argmin(cost)] for cost in per_token.values()]
 assert fewest == [round(np.sqrt(2 * wide**2 / (4 * wide + 1))), wide]  # (7.3)
 assert held[0] / long == wide**2 + 1  # the recurrence needs wide², whatever the length
 title = "What a token costs, against the size of the chunk"
-figures.chunk_cost(sizes, costs, title=title)
+figures.chunk_cost(sizes, per_token, title=title)
 
 # %% [markdown]
 # **Learned:** by FLOPs alone the best chunk is about six tokens. Up to 64 they grow by less than a factor of two,

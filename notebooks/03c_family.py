@@ -29,7 +29,7 @@
 import numpy as np
 from IPython.display import Markdown
 
-from lecture17 import counting, figures, unification
+from lecture17 import costs, figures, unification
 from lecture17.compare import assert_same
 from lecture17.course import predict
 from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
@@ -156,11 +156,11 @@ assert_same(published=published, one_kernel_per_channel=np.array(kernels))
 channels = 64
 for n in (16, 64, 256):  # d_state
     h, x, B, C, steps = (rng.normal(size=s) for s in ((n, channels), channels, n, n, channels))
-    mamba1 = counting.count(
+    mamba1 = costs.count(
         lambda h, x, delta, A, B, C: C @ (np.exp(delta * A) * h + B[:, None] * (delta * x)),
         *(h, x, steps, -np.ones((n, channels)), B, C),
     )
-    mamba2 = counting.count(
+    mamba2 = costs.count(
         lambda h, x, delta, a, B, C: C @ (np.exp(delta * a) * h + B[:, None] * (delta * x)),
         *(h, x, np.array([0.1]), -1.0, B, C),
     )
@@ -171,7 +171,7 @@ for n in (16, 64, 256):  # d_state
     assert mamba2.flops < 5.2 * n * channels
 
 log_a = np.log(rng.uniform(0.8, 1, size=N))
-chunked = counting.count(ssd.chunkwise, rng.normal(size=(N, 64)), log_a, Q, K)
+chunked = costs.count(ssd.chunkwise, rng.normal(size=(N, 64)), log_a, Q, K)
 print(f"N × N matrices: {len(published)} for {d} channels of Mamba-1, 1 a head for Mamba-2;")
 print(f"matrix multiplications do {chunked.in_matmul / chunked.flops:.0%} of SSD's chunkwise FLOPs")
 assert chunked.in_matmul > 0.9 * chunked.flops
@@ -834,10 +834,10 @@ def attention_flops(N: int, d: int) -> int:
 
 
 u = rng.normal(size=(64, d_x)) / 16
-counted = counting.count(attention, u, *rng.normal(size=(4, d_x, d_x)) / 16)
+counted = costs.count(attention, u, *rng.normal(size=(4, d_x, d_x)) / 16)
 assert counted.flops == attention_flops(64, d_x)
 W, states = weights(d_x, 2 * d_x, r_x, heads=8), [np.zeros((r_x, 64))] * 8
-block = counting.count(mamba2, u, W, np.zeros((3, 2 * d_x + 2 * r_x)), states)  # one chunk of 64
+block = costs.count(mamba2, u, W, np.zeros((3, 2 * d_x + 2 * r_x)), states)  # one chunk of 64
 layers = attention_flops(N_x, d_x) / (block.flops * N_x / 64)
 print(f"FLOPs of a whole layer, attention / Mamba-2: {layers:.0f}")
 assert (round(mixing), round(layers)) == (205, 15)
@@ -865,7 +865,7 @@ assert (round(mixing), round(layers)) == (205, 15)
 
 # %%
 def flops_a_token(update, token: dict) -> int:
-    return counting.count(lambda **t: t["q"] @ update(**t), **token).flops
+    return costs.count(lambda **t: t["q"] @ update(**t), **token).flops
 
 
 for size in (16, 32, 64):
@@ -876,8 +876,8 @@ for size in (16, 32, 64):
 sizes = {}
 for length in (512, 1024):
     q, k, v = rng.normal(size=(3, length, 64))
-    in_parallel = counting.count(retention.parallel, q, k, v, 0.97)
-    in_chunks = counting.count(retention.chunkwise, q, k, v, 0.97, None, 64)
+    in_parallel = costs.count(retention.parallel, q, k, v, 0.97)
+    in_chunks = costs.count(retention.chunkwise, q, k, v, 0.97, None, 64)
     sizes[length] = (in_parallel.flops, in_chunks.flops, k.size + v.size)  # a KV cache holds k, v
 parallel, chunkwise, cache = np.divide(sizes[1024], sizes[512])
 print("twice the tokens: RetNet parallel ", end="")

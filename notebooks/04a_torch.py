@@ -29,6 +29,7 @@ import torch
 
 from lecture17 import bench, checkpoints, compare, figures, layers, models
 from lecture17.course import predict
+from lecture17.experiments import measure
 from lecture17.ops import rwkv7, ssd
 from lecture17.reference import ssd as one_head
 
@@ -150,7 +151,7 @@ print("gradients equal finite differences; none is NaN, and none crosses a decay
 predict("04a_torch-kept")
 
 # %%
-inputs = tuple(a.float() for a in bench.inputs("ssd", 2048))  # 8 heads, d_state and d 64
+inputs = tuple(a.float() for a in measure.inputs("ssd", 2048))  # 8 heads, d_state and d 64
 given = sum(a.nbytes for a in inputs)
 
 
@@ -168,7 +169,7 @@ def kept(function) -> float:
     return sum(nbytes for _, nbytes in seen.values()) / given
 
 
-blocked, einsums = kept(bench.function("ssd", "chunkwise")), kept(bench.four_einsums)
+blocked, einsums = kept(measure.function("ssd", "chunkwise")), kept(bench.four_einsums)
 print(f"kept, in units of the arguments: {blocked:.1f} in blocks, {einsums:.1f} as einsums")
 assert einsums > 2 * blocked
 
@@ -181,8 +182,8 @@ assert einsums > 2 * blocked
 with torch.no_grad():
     y_blocked, y_einsums = ssd.chunkwise(*inputs)[0], bench.four_einsums(*inputs)[0]
     compare.assert_same(blocked=y_blocked, einsums=y_einsums, tol=1e-3)
-    slow = bench.median_seconds(lambda: bench.four_einsums(*inputs), budget=1.0)
-    fast = bench.median_seconds(lambda: ssd.chunkwise(*inputs), budget=1.0)
+    slow = measure.median_seconds(lambda: bench.four_einsums(*inputs), budget=1.0)
+    fast = measure.median_seconds(lambda: ssd.chunkwise(*inputs), budget=1.0)
 print(f"N = 2048: einsums {1e3 * slow:.0f} ms, in blocks {1e3 * fast:.0f} ms: {slow / fast:.1f} ×")
 
 # %% [markdown]
@@ -326,7 +327,7 @@ def numbers(cache) -> int:
 
 
 def kept_after(letter: str, tokens: int) -> int:
-    mixer = models.MIXERS[letter](64, head_dim=32)
+    mixer = models.blocks()[letter](64, head_dim=32)
     with torch.no_grad():
         return numbers(mixer.mix(torch.randn(1, tokens, 64), mixer.init_cache(1))[1])
 

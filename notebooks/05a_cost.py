@@ -22,9 +22,11 @@
 # %%
 import numpy as np
 
-from lecture17 import experiments, figures, flops
+from lecture17 import experiments, figures
+from lecture17.costs import carried, flops
 from lecture17.course import predict
 from lecture17.experiments import measure
+from lecture17.mixers import FORMS
 
 # %% [markdown]
 # ## 1 · Three forms, counted
@@ -39,12 +41,12 @@ from lecture17.experiments import measure
 # $N^p$ by $2^p$, so the slope can be computed from two lengths.
 
 # %%
-for form in flops.FORMS:
-    short, long = (flops.flops("ssd", form, N, 64, 64) for N in (4096, 8192))
+for form in FORMS:
+    short, long = (flops("ssd", form, N, 64, 64) for N in (4096, 8192))
     slope = np.log2(long / short)
     print(f"ssd, {form:9}: {long / 1e6:9,.0f} million FLOPs at 8192, slope {slope:.2f}")
     assert round(slope) == (2 if form == "parallel" else 1)
-chunkwise, loop = (flops.flops("ssd", form, 8192, 64, 64) for form in ("chunkwise", "recurrent"))
+chunkwise, loop = (flops("ssd", form, 8192, 64, 64) for form in ("chunkwise", "recurrent"))
 print(f"the chunkwise form has {chunkwise / loop:.1f} times the FLOPs of the recurrent one")
 assert chunkwise > loop
 
@@ -196,13 +198,13 @@ figures.decoding_cost(latency, kept, title=title)
 
 # %%
 ratio = {
-    mixer: flops.carried(mixer, 65536, 64, 64) / flops.carried(mixer, 256, 64, 64)
+    mixer: carried(mixer, 65536, 64, 64) / carried(mixer, 256, 64, 64)
     for mixer in decoders
 }
 print("what is kept at 65,536 tokens, in units of what is kept at 256:", ratio)
 assert ratio.pop("softmax") == 256
 assert set(ratio.values()) == {1}
-even = next(N for N in range(1, 100) if flops.carried("softmax", N, 64, 64) >= 64 * 64)
+even = next(N for N in range(1, 100) if carried("softmax", N, 64, 64) >= 64 * 64)
 print(f"a KV cache is as large as a 64 × 64 state after {even} tokens")
 if full:
     assert steps["softmax"].seconds[-1] > 8 * steps["softmax"].seconds[0]

@@ -22,7 +22,7 @@
 import numpy as np
 from IPython.display import Markdown
 
-from lecture17 import figures, flops, unification, widgets
+from lecture17 import costs, figures, unification, widgets
 from lecture17.course import predict
 from lecture17.course.board import ProgressBoard
 from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, semiseparable, ssd
@@ -83,11 +83,11 @@ for name, (mixer, arguments) in family.items():
     assert error < 1e-10
     assert np.abs(mixer.chunkwise(*arguments)[0] - M @ V).max() < 1e-10
     ranks[name] = rank_below(M)
-    kept = f"{flops.carried(name, 65536, 64, 64):,}"
+    kept = f"{costs.carried(name, 65536, 64, 64):,}"
     row = ["below 1e−10", str(ranks[name]), kept, *unification.numbers(members[name]).cells()]
     lines.append(f"| {members[name]} | {' | '.join(row)} |")
 ranks["softmax"] = rank_below(attention.softmax_matrix(Q, K))
-kept = f"{flops.carried('softmax', 65536, 64, 64):,}"
+kept = f"{costs.carried('softmax', 65536, 64, 64):,}"
 row = ["no recurrence", str(ranks["softmax"]), kept]
 row += unification.numbers("softmax attention").cells()
 lines.append(f"| softmax attention | {' | '.join(row)} |")

@@ -1,29 +1,23 @@
 """What tests of mixers share: valid arguments for each, how to cut them along time, errors relative to scale.
 
-`MIXERS[name].draw(rng, N, d_k, d_v, decays)` returns the arguments as a dict in the order of the call, one head, tokens
-as rows, float64. `decays` is one of `DECAYS`. Keys that the delta rules write with have length 1, so nothing blows up.
+`VARIANTS[name].draw(rng, N, d_k, d_v, decays)` returns the arguments as a dict in the order of the call, one head,
+tokens as rows, float64. `decays` is one of `DECAYS`. Keys that the delta rules write with have length 1, so that
+nothing blows up.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from lecture17.inputs import Batch
+from lecture17.mixers import Mixer, recurrences
+
 Args = dict[str, Any]
 DECAYS = ("mild", "mixed", "keep", "forget")
-
-
-def log_decays(rng: np.random.Generator, shape: int | tuple[int, ...], decays: str) -> np.ndarray:
-    """Logs of decays: "mild" in [0.5, 1], "keep" all 1, "forget" all 0, "mixed" all of these and 1e-30."""
-    mild = np.log(rng.uniform(0.5, 1, shape))
-    if decays == "mild":
-        return mild
-    if decays == "mixed":
-        kind = rng.integers(0, 8, shape)
-        return np.select([kind == 0, kind == 1, kind == 2], [0.0, -np.inf, np.log(1e-30)], mild)
-    return np.full(shape, {"keep": 0.0, "forget": -np.inf}[decays])
 
 
 def unit_rows(rng: np.random.Generator, N: int, d: int) -> np.ndarray:
@@ -33,16 +27,48 @@ def unit_rows(rng: np.random.Generator, N: int, d: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Mixer:
-    """How to call a mixer: `lecture17.<room>.<module>`, and what is true of its arguments."""
+class Variant:
+    """A mixer as tests call it: `change` makes the arguments of a call from those that its row draws."""
 
-    module: str
-    draw: Callable[[np.random.Generator, int, int, int, str], Args]
-    values: str  # the argument that the matrix multiplies
-    decay: str | None = None  # the argument with log decays, if there is one
-    fixed: tuple[str, ...] = ()  # arguments without a time axis
-    per_channel: bool = False  # one matrix per channel of the values
-    chunkwise: bool = True
+    row: Mixer
+    change: Callable[[Args], Args] = lambda args: args
+
+    def draw(
+        self, rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str, batch: Batch | None = None
+    ) -> Args:
+        return self.change(self.row.draw(rng, N, d_k, d_v, decays, batch))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of the arguments, in the order of the call."""
+        return list(self.draw(np.random.default_rng(), 1, 1, 1, "keep"))
+
+    def _of_kind(self, kind: str) -> str | None:
+        return next((name for name, a in self.row.arguments.items() if a.kind == kind and name in self.names), None)
+
+    @property
+    def reference(self) -> Any:
+        return self.row.module("reference")
+
+    @property
+    def values(self) -> str:
+        """The argument that the matrix multiplies."""
+        return str(self._of_kind("value"))
+
+    @property
+    def decay(self) -> str | None:
+        """The argument with log decays, if there is one."""
+        return self._of_kind("log decay")
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Arguments without a time axis."""
+        arguments = self.row.arguments
+        return tuple(name for name in self.names if name not in arguments or not arguments[name].per_token)
+
+    @property
+    def chunkwise(self) -> bool:
+        return "chunkwise" in self.row.forms
 
     def cut(self, args: Args, start: int, stop: int) -> list[Any]:
         """The arguments of tokens start … stop-1, in the order of the call."""
@@ -53,102 +79,25 @@ class Mixer:
         return [a if name in self.fixed else a[t] for name, a in args.items()]
 
 
-def _queries_keys_values(rng: np.random.Generator, N: int, d_k: int, d_v: int) -> Args:
-    return {"Q": rng.normal(size=(N, d_k)), "K": rng.normal(size=(N, d_k)), "V": rng.normal(size=(N, d_v))}
+def _normalized(args: Args) -> Args:
+    return {"Q": np.exp(args["Q"]), "K": np.exp(args["K"]), "V": args["V"], "normalize": True}
 
 
-def _linear_attention(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return _queries_keys_values(rng, N, d_k, d_v)
+def _ungated(args: Args) -> Args:
+    return {name: a for name, a in args.items() if name != "log_a"}
 
 
-def _linear_attention_normalized(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    qkv = _queries_keys_values(rng, N, d_k, d_v)
-    return {"Q": np.exp(qkv["Q"]), "K": np.exp(qkv["K"]), "V": qkv["V"], "normalize": True}
-
-
-def _ssd(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {
-        "x": rng.normal(size=(N, d_v)),
-        "log_a": log_decays(rng, N, decays),
-        "B": rng.normal(size=(N, d_k)),
-        "C": rng.normal(size=(N, d_k)),
+def variants() -> dict[str, Variant]:
+    """Every mixer with a recurrence, and those that have an option once more with it."""
+    drawn = {name: Variant(row) for name, row in recurrences().items()}
+    return drawn | {
+        "linear_attention_normalized": Variant(drawn["linear_attention"].row, _normalized),
+        "delta_rule": Variant(drawn["delta_rule"].row, _ungated),
+        "delta_rule_gated": drawn["delta_rule"],
     }
 
 
-def _retention(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {**_queries_keys_values(rng, N, d_k, d_v), "gamma": float(np.exp(log_decays(rng, (), decays)))}
-
-
-def _gla(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {**_queries_keys_values(rng, N, d_k, d_v), "log_alpha": log_decays(rng, (N, d_k), decays)}
-
-
-def _delta_rule(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    beta = rng.uniform(0, 2, N)
-    return {**_queries_keys_values(rng, N, d_k, d_v), "K": unit_rows(rng, N, d_k), "beta": beta}
-
-
-def _delta_rule_gated(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {**_delta_rule(rng, N, d_k, d_v, decays), "log_a": log_decays(rng, N, decays)}
-
-
-def _rwkv7(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {
-        "r": rng.normal(size=(N, d_k)),
-        "log_w": log_decays(rng, (N, d_k), decays),
-        "k": rng.normal(size=(N, d_k)),
-        "v": rng.normal(size=(N, d_v)),
-        "kappa": unit_rows(rng, N, d_k),
-        "a": rng.uniform(0, 1, (N, d_k)),
-    }
-
-
-def _selective_scan(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    # A is finite; its product with delta keeps everything where it is 0 and forgets everything below about -745.
-    A = np.maximum(log_decays(rng, (d_v, d_k), decays), -1e4)
-    return {
-        "x": rng.normal(size=(N, d_v)),
-        "delta": rng.uniform(0.1, 1, (N, d_v)) * (rng.random((N, d_v)) < 0.8 if decays == "mixed" else 1),
-        "A": A,
-        "B": rng.normal(size=(N, d_k)),
-        "C": rng.normal(size=(N, d_k)),
-    }
-
-
-def _mamba3(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {
-        "x": rng.normal(size=(N, d_v)),
-        "delta": rng.uniform(0.1, 1, N),
-        "lam": rng.uniform(0, 1, N),
-        "log_a": log_decays(rng, N, decays),
-        "theta": rng.normal(size=(N, d_k)),
-        "B": rng.normal(size=(N, 2 * d_k)),
-        "C": rng.normal(size=(N, 2 * d_k)),
-    }
-
-
-def _wkv4(rng: np.random.Generator, N: int, d_k: int, d_v: int, decays: str) -> Args:
-    return {
-        "w": log_decays(rng, d_v, decays),
-        "u": rng.normal(size=d_v),
-        "k": 3 * rng.normal(size=(N, d_v)),
-        "v": rng.normal(size=(N, d_v)),
-    }
-
-
-MIXERS = {
-    "linear_attention": Mixer("linear_attention", _linear_attention, "V"),
-    "linear_attention_normalized": Mixer("linear_attention", _linear_attention_normalized, "V", fixed=("normalize",)),
-    "ssd": Mixer("ssd", _ssd, "x", "log_a"),
-    "retention": Mixer("retention", _retention, "V", fixed=("gamma",)),
-    "gla": Mixer("gla", _gla, "V", "log_alpha"),
-    "delta_rule": Mixer("delta_rule", _delta_rule, "V"),
-    "delta_rule_gated": Mixer("delta_rule", _delta_rule_gated, "V", "log_a"),
-    "rwkv7": Mixer("rwkv7", _rwkv7, "v", "log_w"),
-    "selective_scan": Mixer("selective_scan", _selective_scan, "x", fixed=("A",), per_channel=True),
-    "mamba3": Mixer("mamba3", _mamba3, "x", "log_a"),
-    "wkv4": Mixer("wkv4", _wkv4, "v", "w", fixed=("w", "u"), per_channel=True, chunkwise=False),
-}
+VARIANTS = variants()
 
 
 @dataclass(frozen=True)
@@ -162,7 +111,7 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, mixer: Mixer, max_N: int = 70) -> Case:
+def cases(draw: st.DrawFn, mixer: Variant, max_N: int = 70) -> Case:
     """Hypothesis chooses lengths (0 too), unequal sizes, decays, chunk size and cut; the numbers come from a seed."""
     N = draw(st.integers(0, max_N))
     d_k, d_v = draw(st.sampled_from([(1, 3), (2, 1), (3, 2), (4, 5)]))

@@ -8,8 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
-from lecture17 import bench
+from lecture17 import bench, mixers
 from lecture17.__main__ import app
+from lecture17.experiments import measure
 from lecture17.ops import ssd
 
 
@@ -30,18 +31,18 @@ def rows() -> list[bench.Row]:
 def test_every_mixer_and_form_has_a_row(rows: list[bench.Row]) -> None:
     found = {(r.mixer, r.form) for r in rows}
     forms = {"parallel", "recurrent", "chunkwise", "step"}
-    expected = {(m, f) for m in bench.MIXERS for f in forms} - {("wkv4", "chunkwise")}
+    expected = {(m, f) for m in mixers.recurrences() for f in forms} - {("wkv4", "chunkwise")}
     assert found == expected | {("softmax", "parallel"), ("products", "bmm"), ("ssd", "einsums")}
     assert all(r.seconds > 0 for r in rows)
 
 
 def test_what_is_compared_takes_turns_and_is_compared_round_by_round() -> None:
     order: list[str] = []
-    first, second = bench.in_turn([lambda: order.append("a"), lambda: order.append("b")], budget=0.0)
+    first, second = measure.in_turn([lambda: order.append("a"), lambda: order.append("b")], budget=0.0)
     assert order == ["a", "b"] * 4  # one round to warm up
     assert len(first) == len(second) == 3
     slow_for_a_while = [1.0, 1.0, 5.0, 5.0, 1.0], [2.0, 2.0, 10.0, 10.0, 2.0]
-    assert bench.ratio(*slow_for_a_while) == 0.5
+    assert measure.ratio(*slow_for_a_while) == 0.5
 
 
 @pytest.mark.parametrize("products", [bench.Products(), bench.Products(16, 4)], ids=["yardstick", "sequence"])
@@ -83,7 +84,7 @@ def test_backends_are_compared_where_there_is_a_gpu() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = list(bench.backends(device, quick=True))
     ways = ("torch", "triton", "triton, bf16") if device == "cuda" else ("torch",)
-    wanted = [(m, f"chunkwise, {way}") for m in bench.WITH_KERNELS for way in ways]
+    wanted = [(m, f"chunkwise, {way}") for m in mixers.with_kernels() for way in ways]
     attention = [("softmax", "parallel, torch, bf16")] if device == "cuda" else []
     assert [(r.mixer, r.form) for r in rows] == attention + wanted
     assert all(r.seconds > 0 and r.backward is not None and r.backward > 0 for r in rows)
@@ -97,7 +98,7 @@ def test_without_a_gpu_the_comparison_says_so() -> None:
 
 
 def test_the_slow_way_that_is_compared_computes_the_same() -> None:
-    arguments = bench.inputs("ssd", 256)
+    arguments = measure.inputs("ssd", 256)
     y, state = bench.four_einsums(*arguments)
     fast, fast_state = ssd.chunkwise(*arguments)
     torch.testing.assert_close(y, fast, rtol=1e-4, atol=1e-4)

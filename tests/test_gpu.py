@@ -10,7 +10,7 @@ from torch import Tensor
 from lecture17 import layers
 from lecture17.models import LanguageModel
 from tests.layers.blocks import BLOCKS, block, difference, tokens
-from tests.ops.inputs import MIXERS, gradients, parts, relative_error
+from tests.ops.inputs import BATCHED, gradients, parts, relative_error
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: mixers and blocks ran on the CPU")
 
@@ -23,9 +23,9 @@ def moved(value: Any, device: str) -> Any:
 
 
 @pytest.mark.parametrize("decays", ["mild", "mixed", "forget"])
-@pytest.mark.parametrize("name", MIXERS)
+@pytest.mark.parametrize("name", BATCHED)
 def test_every_form_on_a_gpu_is_the_one_on_the_cpu(name: str, decays: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     args = list(mixer.draw(np.random.default_rng(0), 2, 4, 2, 150, 16, 24, decays).args.values())
     for form, call in mixer.forms(chunk_size=32).items():
         y, state = call(*args)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from lecture17 import unification
-from lecture17.unification import MEMBERS, numbers, transitions
+from lecture17.unification import members, numbers, transitions
 
 SMALL = ["linear attention", "RetNet", "RWKV-4", "Mamba-1", "Mamba-2", "GLA", "DeltaNet, β < 1"]
 
 
-@pytest.mark.parametrize("member", [name for name, (_, read) in MEMBERS.items() if read])
+@pytest.mark.parametrize("member", [name for name, (_, read) in members().items() if read])
 def test_transitions_are_matrices_that_never_grow(member: str) -> None:
     A = transitions(member)
     assert A.shape == (60, 4, 4)

@@ -133,7 +133,7 @@ class RWKV7Block(_Convolved):
         return over_time(rwkv7, q, log_w, a * k, v, F.normalize(k, dim=-1), a, state=state, chunk_size=64)
 
 
-MIXERS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
+BLOCKS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
 
 
 def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 107_000) -> LanguageModel:
@@ -146,7 +146,7 @@ def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 
     options = {letter: {"head_dim": head_dim} for letter in pattern}
 
     def built(mlp_ratio: float) -> LanguageModel:
-        return LanguageModel(256, d_model, pattern, mlp_ratio, tie=False, options=options, mixers=MIXERS)
+        return LanguageModel(256, d_model, pattern, mlp_ratio, tie=False, options=options, mixers=BLOCKS)
 
     left = parameters - count(built(0))
     hidden = round((left / len(pattern) - 2 * d_model) / (2 * d_model + 1))  # two maps, two biases and a norm

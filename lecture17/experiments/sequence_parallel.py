@@ -21,9 +21,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..bench import attention
 from ..ops import ssd
 from ..ops.distributed import ssd_chunkwise
+from .measure import attention
 
 
 class Wire:

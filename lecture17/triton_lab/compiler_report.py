@@ -16,15 +16,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from ..inputs import Batch
+from ..mixers import MIXERS, with_kernels
 from ..ops.kernels.tools import INTERPRETED, Launch, noted_launches
 
-MIXERS = ("ssd", "gla", "rwkv7")
 SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may have on A100 and H100
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64"}
 
@@ -46,14 +48,8 @@ class Row:
 
 def _numbers(mixer: str, d_k: int, d_v: int, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
     """Arguments and state of one head; their values do not matter."""
-    N = 256
-    keys, values, state = torch.zeros(1, N, 1, d_k), torch.zeros(1, N, 1, d_v), torch.zeros(1, 1, d_k, d_v)
-    arguments = {
-        "ssd": [values, torch.zeros(1, N, 1), keys, keys],
-        "gla": [keys, keys, values, keys],
-        "rwkv7": [keys, keys, keys, values, keys, keys],
-    }
-    return [x.to(dtype).requires_grad_() for x in arguments[mixer]], state
+    drawn = MIXERS[mixer].draw(np.random.default_rng(0), 256, d_k, d_v, batch=Batch())
+    return [torch.tensor(x, dtype=dtype, requires_grad=True) for x in drawn.values()], torch.zeros(1, 1, d_k, d_v)
 
 
 def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype) -> list[Launch]:
@@ -120,7 +116,7 @@ def _resources(code: bytes) -> tuple[int, int]:
 
 
 def report(
-    mixers: Sequence[str] = MIXERS,
+    mixers: Sequence[str] = with_kernels(),
     architectures: Sequence[int] = tuple(SHARED_LIMIT),
     dtypes: Sequence[torch.dtype] = (torch.float32, torch.bfloat16),
     d_k: int = 128,

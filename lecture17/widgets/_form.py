@@ -53,8 +53,8 @@ class Form(anywidget.AnyWidget):
         """What stays in the notebook when the kernel has gone."""
         return {"text/markdown": self.static(), "text/plain": self.plain()}
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return self.still()
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.still(), {}
 
     def _ipython_display_(self) -> None:
         self.shown.show(self.still(), super()._repr_mimebundle_())

@@ -99,8 +99,8 @@ class Front(anywidget.AnyWidget):
         if "rest" in content:
             self.shown.refresh(self.still())
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return self.still()
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.still(), {}
 
     def _ipython_display_(self) -> None:
         self.shown.show(self.still(), super()._repr_mimebundle_())

@@ -3,24 +3,13 @@
 Queries, keys and seeds are the same for all, so that what differs between two pictures is the mixer.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from lecture17.reference import (
-    attention,
-    delta_rule,
-    gla,
-    linear_attention,
-    mamba3,
-    retention,
-    rwkv7,
-    semiseparable,
-    ssd,
-)
+from lecture17.inputs import Argument
+from lecture17.mixers import MIXERS, Mixer
+from lecture17.reference import semiseparable
 
 
 class Sequence:
@@ -40,103 +29,63 @@ class Sequence:
         self.theta = rng.uniform(0, 1, size=(N, d_state // 2))  # Mamba-3's angles
         self.V = rng.normal(size=(N, d))  # the inputs x; matrices depend on their number alone
 
-    @property
-    def causal(self) -> np.ndarray:
-        return np.tri(len(self.V))
+    def argument(self, argument: Argument) -> Any:
+        """What a mixer reads as this argument."""
+        per_key = argument.axes == "N d_k"
+        return {
+            "query": self.Q,
+            "key": self.K,
+            "unit key": self.unit_K,
+            "value": self.V,
+            "log decay": self.log_alpha if per_key else self.log_a,
+            "decay": self.gamma,
+            "strength": self.beta,
+            "share": self.rate if per_key else np.full(len(self.V), 0.5),
+            "step": np.ones(len(self.V)),
+            "angle": self.theta,
+        }[argument.kind]
 
-    @property
-    def masks(self) -> np.ndarray:
-        """One decay mask for each number of the state, averaged."""
-        return np.mean([np.exp(semiseparable.segsum(log_a)) for log_a in self.log_alpha.T], axis=0)
+    def arguments(self, mixer: Mixer) -> tuple[Any, ...]:
+        """Those of the mixer's functions."""
+        return tuple(map(self.argument, mixer.arguments.values()))
 
-    @property
-    def mask(self) -> np.ndarray:
-        return np.exp(semiseparable.segsum(self.log_a))
+    def matrix(self, mixer: Mixer) -> np.ndarray:
+        """The (N, N) matrix."""
+        M: np.ndarray = mixer.function("reference", "matrix")(*self.arguments(mixer))
+        return M
 
-    def rotated(self, X: np.ndarray) -> np.ndarray:
+    def mask(self, mixer: Mixer) -> np.ndarray:
+        """The decay mask; where each number of the state has its own, their mean."""
+        if mixer.decay is None:
+            return np.tri(len(self.V))
+        log_a = self.argument(mixer.arguments[mixer.decay])
+        if np.ndim(log_a) == 0:
+            age = np.subtract.outer(*2 * [np.arange(len(self.V))])
+            return np.tril(self.gamma ** np.maximum(age, 0))
+        per_key = log_a.T if log_a.ndim == 2 else [log_a]
+        return np.mean([np.exp(semiseparable.segsum(each)) for each in per_key], axis=0)
+
+    def queries_keys(self, mixer: Mixer) -> tuple[np.ndarray, np.ndarray]:
+        """What the scores are made of."""
+        K = self.K if "key" in mixer.kinds else self.unit_K
+        return (self._rotated(self.Q), self._rotated(K)) if "angle" in mixer.kinds else (self.Q, K)
+
+    def _rotated(self, X: np.ndarray) -> np.ndarray:
         """B̃ or C̃ of Mamba-3: pairs (0, 1), (2, 3), … as complex numbers, turned by the sum of the angles so far."""
         turned = (X[:, 0::2] + 1j * X[:, 1::2]) * np.exp(1j * np.cumsum(self.theta, axis=0))
         return np.concatenate([turned.real, turned.imag], axis=1)
 
 
-@dataclass(frozen=True)
-class Mixer:
-    """How a mixer reads a `Sequence`."""
-
-    module: ModuleType | SimpleNamespace
-    arguments: Callable[[Sequence], tuple[Any, ...]]  # of the module's functions
-    formula: str  # of the matrix, in terms of the mask L and the scores
-    mask: Callable[[Sequence], np.ndarray]
-    queries_keys: Callable[[Sequence], tuple[np.ndarray, np.ndarray]] = lambda s: (s.Q, s.K)
-    letters: str = "Q Kᵀ"  # how its paper writes the scores
-    mask_name: str = "decay mask L"
-    decays: bool = True
-    finite_state: bool = True
-
-    def matrix(self, s: Sequence) -> np.ndarray:
-        """The (N, N) matrix."""
-        M: np.ndarray = self.module.matrix(*self.arguments(s))
-        return M
+def menu() -> dict[str, Mixer]:
+    """The mixers that have one matrix for all features, by title."""
+    return {row.title: row for row in MIXERS.values() if not row.per_channel}
 
 
 MEAN_MASK = "mean of r masks L"  # of a mixer with a decay for each key dimension
-MIXERS = {
-    "softmax attention": Mixer(
-        SimpleNamespace(matrix=attention.softmax_matrix),
-        lambda s: (s.Q, s.K),
-        "M = softmax(Q Kᵀ)",
-        lambda s: s.causal,
-        decays=False,
-        finite_state=False,
-    ),
-    "linear attention": Mixer(
-        linear_attention,
-        lambda s: (s.Q, s.K, s.V),
-        "M = L ∘ Q Kᵀ",
-        lambda s: s.causal,
-        decays=False,
-    ),
-    "RetNet": Mixer(
-        retention,
-        lambda s: (s.Q, s.K, s.V, s.gamma),
-        "M = L ∘ Q Kᵀ",
-        lambda s: retention.matrix(np.ones_like(s.Q[:, :1]), np.ones_like(s.K[:, :1]), s.V, s.gamma),
-    ),
-    "Mamba-2": Mixer(
-        ssd,
-        lambda s: (s.V, s.log_a, s.K, s.Q),
-        "M = L ∘ C Bᵀ",
-        lambda s: s.mask,
-        letters="C Bᵀ",
-    ),
-    "GLA": Mixer(
-        gla,
-        lambda s: (s.Q, s.K, s.V, s.log_alpha),
-        "M = sum of L ∘ q kᵀ",
-        lambda s: s.masks,
-        mask_name=MEAN_MASK,
-    ),
-    "delta rule": Mixer(
-        delta_rule,
-        lambda s: (s.Q, s.unit_K, s.V, s.beta, s.log_a),
-        "M = (L ∘ Q Kᵀ) T",
-        lambda s: s.mask,
-        lambda s: (s.Q, s.unit_K),
-    ),
-    "RWKV-7": Mixer(
-        rwkv7,
-        lambda s: (s.Q, s.log_alpha, s.K, s.V, s.unit_K, s.rate),
-        "M = writes − removals",
-        lambda s: s.masks,
-        letters="R Kᵀ",
-        mask_name=MEAN_MASK,
-    ),
-    "Mamba-3": Mixer(
-        mamba3,
-        lambda s: (s.V, np.ones(len(s.V)), np.full(len(s.V), 0.5), s.log_a, s.theta, s.K, s.Q),
-        "M = two terms L ∘ C Bᵀ",
-        lambda s: s.mask,
-        lambda s: (s.rotated(s.Q), s.rotated(s.K)),
-        letters="rotated C Bᵀ",
-    ),
-}
+
+
+def mask_name(mixer: Mixer) -> str:
+    """What `Sequence.mask` shows of it."""
+    if mixer.decay is None:
+        return "causal mask L"
+    return MEAN_MASK if mixer.arguments[mixer.decay].axes == "N d_k" else "decay mask L"

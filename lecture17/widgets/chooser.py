@@ -5,7 +5,7 @@ One layer of 8 heads, keys and values of 64 numbers (Mamba-1: 512 channels, 16 s
     training    FLOPs of a forward pass over N tokens; bytes held for both passes besides inputs and outputs
     decoding    FLOPs of the token after N others; bytes carried from token to token
 
-FLOPs and numbers come from `lecture17.flops`, seconds from rows of `lecture17.bench` where there are any.
+FLOPs and numbers come from `lecture17.costs`, seconds from rows of `lecture17.bench` where there are any.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,50 +17,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from lecture17.costs import carried, flops, held
 from lecture17.figures.picture import NEUTRAL, OFF_DIAGONAL, STATE, styled
-from lecture17.flops import FLOPS, carried, flops, held
+from lecture17.mixers import ANY_TOKEN, CHUNK, HEADS, LAST_VALUE, MIXERS, RECALLS, THE_GIST, D
 
 from ._explorer import Control, Explorer, Scene
 
 if TYPE_CHECKING:
     from lecture17.bench import Row
 
-HEADS, D, CHUNK = 8, 64, 64
 BYTES = 4  # of a number
 HYBRID = "hybrid"
 ATTENTION_SHARE = 1 / 8  # of a hybrid's layers, as in Jamba (arXiv 2403.19887); the others are SSD here
 ROUTES = 4  # over an image, as in VMamba (arXiv 2401.10166)
 
-NAMES = {
-    "softmax": "softmax attention",
-    HYBRID: "hybrid, 1 in 8 softmax",
-    "delta_rule": "gated delta rule",
-    "rwkv7": "RWKV-7",
-    "mamba3": "Mamba-3",
-    "ssd": "Mamba-2 (SSD)",
-    "gla": "GLA",
-    "selective_scan": "Mamba-1",
-    "retention": "RetNet",
-    "linear_attention": "linear attention",
-    "wkv4": "RWKV-4",
-}
-GROWS = ("softmax", HYBRID)
-REPLACES = ("delta_rule", "rwkv7")
-SELECTS = ("mamba3", "ssd", "gla", "selective_scan")
-# What has to be recalled → which mixers can, and the rule that says so.
-RECALL = {
-    "the gist": (
-        (*GROWS, *REPLACES, *SELECTS),
-        "For the gist, what is kept must depend on the token, by scores or a gate (arXiv 2312.00752)",
-    ),
-    "last value of a key": (
-        (*GROWS, *REPLACES),
-        "To replace the value of a key, the old one must be removed (delta rule, part 03c) or outscored (softmax)",
-    ),
-    "any token": (
-        GROWS,
-        "To copy any text of N tokens a state must grow with N (arXiv 2402.01032), as a cache does",
-    ),
+# What has to be recalled → the rule that says which mixers can.
+RULES = {
+    THE_GIST: "For the gist, what is kept must depend on the token, by scores or a gate (arXiv 2312.00752)",
+    LAST_VALUE: "To replace the value of a key, the old one must be removed (delta rule, part 03c) or outscored "
+    "(softmax)",
+    ANY_TOKEN: "To copy any text of N tokens a state must grow with N (arXiv 2402.01032), as a cache does",
 }
 LIMITS = {"100 kB": 1e5, "1 MB": 1e6, "10 MB": 1e7, "100 MB": 1e8, "1 GB": 1e9}
 
@@ -79,10 +55,10 @@ class Params:
 def controls(params: Params) -> tuple[Control, ...]:
     """What can be chosen."""
     return (
-        Control("N", "tokens N", tuple(2**k for k in range(7, 21)), text="{:,}".format),
+        Control("N", "tokens N", tuple(2**k for k in range(6, 21)), text="{:,}".format),
         Control("limit", "memory a layer", tuple(LIMITS)),
         Control("phase", "what for", ("training", "decoding"), "choice"),
-        Control("recall", "recall", tuple(RECALL), "choice"),
+        Control("recall", "recall", RECALLS, "choice"),
         Control("shape", "data", ("1-D", "2-D"), "choice"),
     )
 
@@ -107,19 +83,26 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def form(mixer: str) -> str:
-    """The form in which a mixer is trained."""
-    return "chunkwise" if "chunkwise" in FLOPS[mixer] else "parallel" if mixer == "softmax" else "recurrent"
+def names() -> dict[str, str]:
+    """What can be chosen, by title: what recalls the most comes first."""
+    rows = sorted(MIXERS.values(), key=lambda row: RECALLS.index(row.recalls) if row.recalls else -1, reverse=True)
+    titles = {row.name: row.title for row in rows}
+    grows = [row.name for row in rows if row.grows]
+    return {name: titles[name] for name in grows} | {HYBRID: "hybrid, 1 in 8 softmax"} | titles
+
+
+def able(recall: str) -> list[str]:
+    """What can recall that much."""
+    enough = RECALLS[RECALLS.index(recall) :]
+    return [name for name in names() if name == HYBRID or MIXERS[name].recalls in enough]
 
 
 def layer_flops(mixer: str, phase: str, N: int) -> float:
     """FLOPs of a layer: of a forward pass over N tokens, or of decoding the token after N others."""
-    d_k = 16 if mixer == "selective_scan" else D
+    row = MIXERS[mixer]
     if phase == "training":
-        return HEADS * flops(mixer, form(mixer), N, d_k, D, CHUNK)
-    if mixer == "softmax":
-        return HEADS * (flops(mixer, "parallel", N + 1, D, D) - flops(mixer, "parallel", N, D, D))
-    return HEADS * flops(mixer, "recurrent", 1, d_k, D)
+        return HEADS * flops(mixer, row.trained_form, N, row.d_k, D, CHUNK)
+    return HEADS * flops(mixer, "step", N + 1, row.d_k, D)
 
 
 def layer_memory(mixer: str, phase: str, N: int) -> float:
@@ -128,13 +111,13 @@ def layer_memory(mixer: str, phase: str, N: int) -> float:
     Training is as fused kernels do it: they hold one tile of scores, and for the backward pass one number a token
     (softmax) or the state before each chunk. Where no matrix product makes a chunk, all its states stand for the tile.
     """
-    d_k = 16 if mixer == "selective_scan" else D
-    state = carried(mixer, N, d_k, D)
+    row = MIXERS[mixer]
+    state = carried(mixer, N, row.d_k, D)
     if phase == "decoding":
         return BYTES * HEADS * state
     c = min(CHUNK, N)
-    tile = c * state if mixer in ("selective_scan", "wkv4") else held("parallel", c, d_k, D)
-    return BYTES * HEADS * (tile + (N if mixer == "softmax" else -(-N // c) * state))
+    tile = c * state if row.per_channel else held("parallel", c, row.d_k, D)
+    return BYTES * HEADS * (tile + (N if row.grows else -(-N // c) * state))
 
 
 def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | None:
@@ -143,7 +126,7 @@ def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | No
     Beyond the last length it is the last measurement times the ratio of FLOPs, before the first it is the first.
     None if there is no row.
     """
-    wanted = form(mixer) if phase == "training" else "step"
+    wanted = MIXERS[mixer].trained_form if phase == "training" else "step"
     times = {row.N: row.seconds for row in rows if (row.mixer, row.form) == (mixer, wanted)}
     if not times:
         return None
@@ -153,46 +136,49 @@ def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | No
     return found * layer_flops(mixer, phase, N) / layer_flops(mixer, phase, nearest)
 
 
-def _of(quantity: Callable[[str], Any], mixer: str, params: Params) -> Any:
-    """A cost of one layer, on average over the layers of a hybrid, with the routes that an image takes."""
+def _of(quantity: Callable[[str], Any], mixer: str, params: Params, all_pairs: int = 2) -> Any:
+    """A cost of one layer, on average over the layers of a hybrid, with the routes that an image takes.
+
+    Where a causal kernel can skip half of the pairs, `all_pairs` cost twice as much.
+    """
     if mixer == HYBRID:
-        parts = [_of(quantity, part, params) for part in ("softmax", "ssd")]
+        parts = [_of(quantity, part, params, all_pairs) for part in ("softmax", "ssd")]
         if None in parts:
             return None
         return ATTENTION_SHARE * parts[0] + (1 - ATTENTION_SHARE) * parts[1]
     one = quantity(mixer)
     if one is None or params.shape == "1-D" or params.phase == "decoding":
         return one
-    return one * (2 if mixer == "softmax" else ROUTES)
+    return one * (all_pairs if MIXERS[mixer].grows else ROUTES)
 
 
 @lru_cache(maxsize=8)
 def compute(params: Params, rows: "tuple[Row, ...]" = ()) -> Choice:
     """The costs of every mixer, and the choice that follows from them by rules."""
-    able, rule = RECALL[params.recall]
+    enough, title = able(params.recall), names()
     costs = {}
-    for mixer in NAMES:
+    for mixer in title:
         memory = _of(lambda m: layer_memory(m, params.phase, params.N), mixer, params)
         costs[mixer] = Cost(
-            _of(lambda m: layer_flops(m, params.phase, params.N), mixer, params),
+            _of(lambda m: layer_flops(m, params.phase, params.N), mixer, params, all_pairs=1),  # masked pairs count
             memory,
             _of(lambda m: seconds(m, params.phase, params.N, rows), mixer, params),
             memory <= LIMITS[params.limit],
-            mixer in able,
+            mixer in enough,
         )
-    candidates = [mixer for mixer in able if costs[mixer].fits]
+    candidates = [mixer for mixer in enough if costs[mixer].fits]
     if candidates:
         timed = all(costs[mixer].seconds is not None for mixer in candidates)
         ranked = sorted(candidates, key=lambda m: costs[m].seconds if timed else costs[m].flops)  # type: ignore[arg-type,return-value]
         best, by_cost = ranked[0], _cost_reason(costs, ranked, timed)
     else:
-        best = min(able, key=lambda m: costs[m].memory)
-        by_cost = f"Nearest comes {NAMES[best]}, but nothing fits: raise the limit, shorten N, or recall less"
-    reasons = [rule, _memory_reason(params, costs), by_cost]
+        best = min(enough, key=lambda m: costs[m].memory)
+        by_cost = f"Nearest comes {title[best]}, but nothing fits: raise the limit, shorten N, or recall less"
+    reasons = [RULES[params.recall], _memory_reason(params, costs), by_cost]
     if params.shape == "2-D":
         reasons.append(
-            f"An image is read along {ROUTES} routes (arXiv 2401.10166), {ROUTES} scans; by softmax all pairs, twice "
-            "the causal half"
+            f"An image is read along {ROUTES} routes (arXiv 2401.10166), {ROUTES} scans; by softmax all pairs, of "
+            "which a causal kernel skips half"
             if params.phase == "training"
             else "Pixels are made one after another, so there is one route only, row by row"
         )
@@ -210,15 +196,15 @@ def _memory_reason(params: Params, costs: dict[str, Cost]) -> str:
 
 
 def _cost_reason(costs: dict[str, Cost], ranked: list[str], timed: bool) -> str:
-    best, *others = ranked
+    (best, *others), title = ranked, names()
     how = "is quickest by this machine's times" if timed else "takes the fewest FLOPs"
 
     def amount(mixer: str) -> str:
         cost = costs[mixer]
         return duration(cost.seconds) if timed and cost.seconds is not None else count(cost.flops)
 
-    words = f"Of what fits and recalls enough, {NAMES[best]} {how}, {amount(best)}"
-    return f"{words}; next is {NAMES[others[0]]}, {amount(others[0])}" if others else f"{words}; nothing else does both"
+    words = f"Of what fits and recalls enough, {title[best]} {how}, {amount(best)}"
+    return f"{words}; next is {title[others[0]]}, {amount(others[0])}" if others else f"{words}; nothing else does both"
 
 
 def _with_prefix(value: float, unit: str, prefixes: Iterable[tuple[float, str]]) -> str:
@@ -248,7 +234,7 @@ def describe(params: Params, rows: "tuple[Row, ...]" = ()) -> str:
     """The recommendation and its reasons, in words."""
     choice = compute(params, rows)
     task = f"{params.phase}, {params.N:,} tokens, {params.shape}, {params.limit} a layer, recalling {params.recall}"
-    here = f"Best here: {NAMES[choice.best]}" if choice.costs[choice.best].fits else "Nothing here does what is asked"
+    here = f"Best here: {names()[choice.best]}" if choice.costs[choice.best].fits else "Nothing here does what is asked"
     return f"{here}. ({task[0].upper()}{task[1:]}.) {'. '.join(choice.reasons)}."
 
 
@@ -260,9 +246,9 @@ class ChooserScene(Scene):
         super().__init__((7.4, 4.3))
         self.rows: tuple[Row, ...] = ()
         self.panels = self.subplots(1, 3, sharey=True)
-        places = np.arange(len(NAMES))
+        places = np.arange(len(names()))
         self.bars = [ax.barh(places, 1.0, height=0.7).patches for ax in self.panels]
-        self.panels[0].set_yticks(places, list(NAMES.values()))
+        self.panels[0].set_yticks(places, list(names().values()))
         self.panels[0].invert_yaxis()
         _axis(self.panels[0], "FLOPs", (1e3, 1e16), {1e4: "10 k", 1e8: "100 M", 1e12: "1 T"})
         _axis(self.panels[1], "seconds", (1e-6, 1e5), {1e-5: "10 µs", 1e-2: "10 ms", 1e1: "10 s"})
@@ -278,7 +264,7 @@ class ChooserScene(Scene):
 
     def follow(self, params: Params) -> None:
         choice = compute(params, self.rows)
-        here = NAMES[choice.best] if choice.costs[choice.best].fits else "nothing that fits recalls enough"
+        here = names()[choice.best] if choice.costs[choice.best].fits else "nothing that fits recalls enough"
         data = "an image" if params.shape == "2-D" else "a text"
         self.headline.set_text(f"{params.phase.capitalize()}, {params.N:,} tokens of {data}: {here}")
         self.limit.set_xdata([LIMITS[params.limit]] * 2)

@@ -3,7 +3,7 @@
     per token, r = d_state, d numbers of a head:    recurrent 5 r d        parallel N (2 r + 2 d + 1)
     chunkwise c (2 r + 2 d + 1) + 4 r d + 2 r d / c + 2 r + d, fewest at c = √(2 r d / (2 r + 2 d + 1))
 
-The formulas are those of `lecture17.flops`; the times are those of `lecture17.ops.ssd`, which is loaded when asked for.
+The formulas are those of `lecture17.costs`; the times are those of `lecture17.ops.ssd`, which is loaded when asked for.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ import traitlets
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from lecture17.costs import flops, held
 from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, styled
-from lecture17.flops import flops, held
 
 from ._explorer import Control, Explorer, Scene
 
@@ -104,7 +104,7 @@ def measure(params: Params) -> Times:
     """Time one head of SSD in PyTorch, float32, in all three forms."""
     import torch  # only here: who moves sliders need not wait for it
 
-    from lecture17.bench import median_seconds
+    from lecture17.experiments.measure import median_seconds
     from lecture17.ops import ssd
 
     N, r, d = params.N, params.d_state, params.d_head

@@ -20,7 +20,7 @@ from lecture17.figures.picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL
 from lecture17.reference import attention
 
 from ._explorer import Control, Explorer, Scene
-from ._mixers import MIXERS, Sequence
+from ._mixers import Sequence, mask_name, menu
 
 NEXT_TO_DIAGONAL = "#F5CE80"  # a lighter OFF_DIAGONAL: read by the chunk after the one that wrote it, without step 3
 DECAYS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)  # denser where more changes
@@ -46,10 +46,10 @@ def controls(params: Params) -> tuple[Control, ...]:
     """What can be chosen; the values of a control depend on those before it."""
     n_chunks = params.N // params.chunk_size
     return (
-        Control("mixer", "mixer", tuple(MIXERS), "choice"),
+        Control("mixer", "mixer", tuple(menu()), "choice"),
         Control("N", "tokens N", (16, 32, 64, 128)),
         Control("d_state", "state size r", (2, 4, 8, 16)),
-        Control("decay", "mean decay", DECAYS if MIXERS[params.mixer].decays else (1.0,), text="{:g}".format),
+        Control("decay", "mean decay", DECAYS if menu()[params.mixer].decay else (1.0,), text="{:g}".format),
         Control("chunk_size", "chunk size", tuple(params.N // n for n in (8, 4, 2, 1))),
         Control("row", "block row", tuple(range(n_chunks))),
         Control("column", "block column", tuple(range(params.row + 1))),
@@ -92,16 +92,16 @@ def _relative_singular_values(M: np.ndarray, c: int) -> np.ndarray:
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
     """Everything that the picture shows."""
-    mixer, c = MIXERS[params.mixer], params.chunk_size
+    mixer, c = menu()[params.mixer], params.chunk_size
     s = Sequence(params.N, params.d_state, params.decay, params.seed)
-    Q, K = mixer.queries_keys(s)
-    M, softmax = mixer.matrix(s), attention.softmax_matrix(Q, K)
+    Q, K = s.queries_keys(mixer)
+    M, softmax = s.matrix(mixer), attention.softmax_matrix(Q, K)
     singular_values, softmax_singular_values = (_relative_singular_values(X, c) for X in (M, softmax))
     rounding = params.N * float(np.finfo(float).eps)  # as in reference.semiseparable.rank
-    through_state = min(params.d_state, c) if mixer.finite_state else c
+    through_state = min(params.d_state, c) if not mixer.grows else c
     n = params.N // c
     return Result(
-        mixer.mask(s),
+        s.mask(mixer),
         Q @ K.T,
         M,
         softmax,
@@ -119,7 +119,7 @@ def describe(params: Params) -> str:
     distance = params.row - params.column
     why = (
         "softmax attention has no finite state, so every block is built"
-        if not MIXERS[params.mixer].finite_state
+        if menu()[params.mixer].grows
         else "on the diagonal, built inside its chunk by step 1"
         if distance == 0
         else f"it passes through the state, by steps {'2 and 4' if distance == 1 else '2, 3 and 4'}"
@@ -135,7 +135,7 @@ def describe(params: Params) -> str:
     if len(below):
         ranks = f"{below.min()}" if below.min() == below.max() else f"{below.min()} to {below.max()}"
         words += f" Below the diagonal, the blocks have rank {ranks}."
-    decay = f", decays around {params.decay:g}" if MIXERS[params.mixer].decays else ""
+    decay = f", decays around {params.decay:g}" if menu()[params.mixer].decay else ""
     settings = f"{params.N} tokens, state size r = {params.d_state}{decay}, chunks of {c}, seed {params.seed}"
     return f"{words} ({params.mixer}, {settings}.)"
 
@@ -143,7 +143,7 @@ def describe(params: Params) -> str:
 def _title(params: Params) -> str:
     if params.chunk_size == params.N:
         return f"{params.mixer}: a single chunk is the parallel form, one block and no state"
-    if MIXERS[params.mixer].finite_state:
+    if not menu()[params.mixer].grows:
         return f"{params.mixer}: at most {params.d_state} numbers for each feature pass from chunk to chunk"
     r = compute(params)
     return f"Softmax attention: blocks below the diagonal have rank up to {r.below(r.ranks).max()}"
@@ -211,10 +211,10 @@ class SemiseparableScene(Scene):
         ax.minorticks_off()
 
     def follow(self, params: Params) -> None:
-        r, mixer = compute(params), MIXERS[params.mixer]
+        r, mixer = compute(params), menu()[params.mixer]
         self.headline.set_text(_title(params))
-        mask_name = "softmax attention" if params.compare else mixer.mask_name if mixer.decays else "causal mask L"
-        names = (mask_name, f"scores {mixer.letters}", mixer.formula)
+        mask = "softmax attention" if params.compare else mask_name(mixer)
+        names = (mask, f"scores {mixer.scores}", mixer.formula)
         matrices = (r.softmax if params.compare else r.mask, r.scores, r.M)
         for ax, image, name, X in zip(self.matrices, self.pictures, names, matrices, strict=True):
             limit = np.quantile(np.abs(X[np.tril_indices(params.N)]), 0.99)  # an outlier must not pale all the rest
@@ -224,7 +224,7 @@ class SemiseparableScene(Scene):
         self._show_values(params, r)
 
     def _show_blocks(self, params: Params, r: Result) -> None:
-        n, finite_state = len(r.ranks), MIXERS[params.mixer].finite_state
+        n, finite_state = len(r.ranks), not menu()[params.mixer].grows
         i, j = np.indices((n, n))
         colors = np.ones((n, n, 3))
         for where, color in ((i == j, DIAGONAL), (i - j == 1, NEXT_TO_DIAGONAL), (i - j > 1, OFF_DIAGONAL)):

@@ -4,7 +4,6 @@ y_t = Σ_{j ≤ t} M[t, j] x_j        the matrix view: row t weighs every input 
 S_t = (what is kept of S_{t-1}) + k_t x_tᵀ,   y_t = q_t S_t        the state view
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,18 +14,19 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from lecture17.figures.picture import DIAGONAL, NEUTRAL, OUTPUT, SIGNED, STATE, styled
+from lecture17.mixers import Mixer
 
 from ._explorer import Control, Explorer, Scene
-from ._mixers import MIXERS, Sequence
+from ._mixers import Sequence, menu
 
 N, D = 24, 3  # tokens, features of a token
-# The decays that a score needs beyond the product q·k, for d_state = r: none, one, or one for each key.
-DECAYS_PER_SCORE: dict[str, Callable[[int], int]] = {
-    "linear attention": lambda r: 0,
-    "RetNet": lambda r: 1,
-    "Mamba-2": lambda r: 1,
-    "GLA": lambda r: r,
-}
+DECAYS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+
+
+def decays_only() -> dict[str, Mixer]:
+    """The mixers whose state does nothing but decay and take k xᵀ up."""
+    plain = {"query", "key", "value", "decay", "log decay"}
+    return {title: m for title, m in menu().items() if not m.grows and plain.issuperset(m.kinds)}
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Params:
 
 def controls(params: Params) -> tuple[Control, ...]:
     """What can be chosen; the values of a control depend on those before it."""
-    decays = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0) if MIXERS[params.mixer].decays else (1.0,)
+    decays = DECAYS if menu()[params.mixer].decay else (1.0,)
     return (
         Control("t", "token t", tuple(range(N)), "play"),
-        Control("mixer", "mixer", tuple(DECAYS_PER_SCORE), "choice"),
+        Control("mixer", "mixer", tuple(decays_only()), "choice"),
         Control("d_state", "state size r", (2, 4, 8)),
         Control("decay", "mean decay", decays, text="{:g}".format),
         Control("seed", "seed", tuple(range(20))),
@@ -84,18 +84,19 @@ class Result:
 
 @lru_cache(maxsize=4)
 def _compute(mixer: str, r: int, decay: float, seed: int) -> Result:
-    m, s = MIXERS[mixer], Sequence(N, r, decay, seed, D)
-    arguments = m.arguments(s)
-    M = m.matrix(s)
+    m, s = menu()[mixer], Sequence(N, r, decay, seed, D)
+    arguments, step = s.arguments(m), m.function("reference", "step")
+    M = s.matrix(m)
     states, y = [np.zeros((r, D))], []
     for t in range(N):
         token = (a[t] if np.ndim(a) else a for a in arguments)
-        y_t, S = m.module.step(*token, state=states[-1])
+        y_t, S = step(*token, state=states[-1])
         states.append(S)
         y.append(y_t)
     so_far = np.arange(1, N + 1)
-    per_input = 2 * r + DECAYS_PER_SCORE[mixer](r) + 2 * D  # score, decay, weighted sum
-    per_token = (5 if m.decays else 4) * r * D  # decay, product k xᵀ, sum, and two for the read
+    decays = 0 if m.decay is None else r if m.arguments[m.decay].axes == "N d_k" else 1  # of a score
+    per_input = 2 * r + decays + 2 * D  # score, decay, weighted sum
+    per_token = (5 if m.decay else 4) * r * D  # decay, product k xᵀ, sum, and two for the read
     return Result(
         M,
         s.V,
@@ -132,7 +133,7 @@ def describe(params: Params) -> str:
         f"Both give y = ({numbers}){'' if same else ', but other tokens differ'}. {forgot} So far the matrix view did "
         f"{r.matrix_operations[t]:,} operations and holds {r.matrix_numbers[t]:,} numbers, the state view did "
         f"{r.state_operations[t]:,} and holds {r.state_numbers[t]:,}. ({params.mixer}, state size r = {params.d_state}"
-        f"{f', decays around {params.decay:g}' if MIXERS[params.mixer].decays else ''}, seed {params.seed}.)"
+        f"{f', decays around {params.decay:g}' if menu()[params.mixer].decay else ''}, seed {params.seed}.)"
     )
 
 

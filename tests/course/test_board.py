@@ -72,7 +72,7 @@ def test_where_nothing_can_be_written_the_board_says_so(home: Path, monkeypatch:
 
 def test_where_nobody_can_tick_the_items_are_a_list(home: Path) -> None:
     assessment.keep([2])
-    data = ProgressBoard()._repr_mimebundle_()
+    data, _ = ProgressBoard()._repr_mimebundle_()
     assert data["text/markdown"].count("☐") == 7
     assert f"- ☑ {ITEMS['chunks']}" in data["text/markdown"]
     assert summary() in data["text/markdown"]

@@ -9,9 +9,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lecture17.course import paths, predict, predictions
-from lecture17.course.progress import summary
 from lecture17.course.build import from_source
 from lecture17.course.notebooks import cover_previews, hide_answers, is_question
+from lecture17.course.progress import summary
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))

@@ -157,7 +157,7 @@ def _() -> list[object]:
 
 @answers("03a_semiseparable-delta-blocks")
 def _() -> list[object]:
-    params = blocks.Params(mixer="delta rule", d_state=2)
+    params = blocks.Params(mixer="gated delta rule", d_state=2)
     c, M = params.chunk_size, blocks.compute(params).M
     below = max(int(np.linalg.matrix_rank(M[i : i + c, :i], tol=1e-9)) for i in range(c, len(M), c))
     return [str(below), f"{np.linalg.matrix_rank(M[:c, :c])}, the size of the chunk"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from lecture17.course.notebooks import read
 from lecture17.experiments import Schedule, language
 from lecture17.experiments.data import Bytes, Text
-from lecture17.experiments.language import KINDS, MIXERS, Curve, RWKV7Block
+from lecture17.experiments.language import BLOCKS, KINDS, Curve, RWKV7Block
 from lecture17.layers._mixer import Mixer
 from lecture17.ops import rwkv7
 from tests.conftest import ROOT
@@ -18,12 +18,12 @@ from tests.conftest import ROOT
 TEXT = Text(*(Bytes("lines", np.frombuffer(b"for i in range(%d):\n" % n * 200, np.uint8)) for n in (12, 34)))
 SCHEDULE = Schedule(steps=20, lengths=(16, 16), batch=4, lr=8e-3, warmup=5, grow=0, anytime=True)
 each_kind = pytest.mark.parametrize("kind", KINDS)
-each_block = pytest.mark.parametrize("letter", MIXERS)
+each_block = pytest.mark.parametrize("letter", BLOCKS)
 
 
 def block(letter: str) -> Mixer:
     torch.manual_seed(0)
-    return MIXERS[letter](16, head_dim=8).double()
+    return BLOCKS[letter](16, head_dim=8).double()
 
 
 def test_all_kinds_have_the_same_size_and_a_budget_that_is_too_small_is_named() -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from lecture17 import bench
+from lecture17.costs import flops
 from lecture17.experiments import measure
 from lecture17.experiments.measure import Series, crossover
-from lecture17.flops import flops
+from lecture17.mixers import recurrences
 
 
 def power(p: float, factor: float = 1.0, start: int = 256) -> Series:
@@ -46,7 +46,7 @@ def test_only_lengths_that_both_have_are_compared() -> None:
 
 def test_a_sweep_has_every_mixer_in_every_form_with_counted_flops() -> None:
     costs = measure.sweep({"parallel": [64], "recurrent": [64], "chunkwise": [64, 128]})
-    expected = {(m, f) for m in bench.MIXERS for f in ("parallel", "recurrent", "chunkwise")}
+    expected = {(m, f) for m in recurrences() for f in ("parallel", "recurrent", "chunkwise")}
     assert set(costs) == expected - {("wkv4", "chunkwise")} | {("softmax", "parallel")}
     assert costs["softmax", "parallel"].N.tolist() == [64, 128]
     assert costs["gla", "chunkwise"].flops.tolist() == [flops("gla", "chunkwise", n, 64, 64) for n in (64, 128)]
@@ -55,7 +55,8 @@ def test_a_sweep_has_every_mixer_in_every_form_with_counted_flops() -> None:
 
 def test_parallel_forms_that_do_not_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_SCORES", 4 * 64**2 * 64)
-    monkeypatch.setattr(bench, "MIXERS", ("ssd", "wkv4"))
+    some = {name: recurrences()[name] for name in ("ssd", "wkv4")}
+    monkeypatch.setattr(measure, "recurrences", lambda: some)
     costs = measure.sweep({"parallel": [64, 256], "recurrent": [64], "chunkwise": [64]})
     assert costs["ssd", "parallel"].N.tolist() == [64, 256]
     assert costs["wkv4", "parallel"].N.tolist() == [64]

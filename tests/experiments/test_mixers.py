@@ -101,20 +101,20 @@ def test_steps_that_cannot_be_shared_out_are_named() -> None:
         delta_rule(q, k[..., 1:, :], v[..., 1:, :], normal(TIME - 1, seed=5))
 
 
-MIXERS: dict[str, Callable[[], nn.Module]] = {
+SMALL: dict[str, Callable[[], nn.Module]] = {
     "scalar in (0, 1)": lambda: ScalarDecay(8, n_heads=2, d_state=4, negative=False, bias=3.0),
     "scalar in (-1, 1)": lambda: ScalarDecay(8, n_heads=2, d_state=4, negative=True),
     "rotation": lambda: Rotation(8, n_heads=2, d_state=4),
     "one step": lambda: DeltaRule(8, n_heads=2, d_state=4, beta_max=1),
     "two steps": lambda: DeltaRule(8, n_heads=2, d_state=4, beta_max=2, steps=2),
 }
-each_mixer = pytest.mark.parametrize("name", MIXERS)
+each_mixer = pytest.mark.parametrize("name", SMALL)
 
 
 @each_mixer
 def test_a_token_changes_nothing_before_it_and_something_after(name: str) -> None:
     torch.manual_seed(0)
-    mixer, x = MIXERS[name](), torch.randn(1, 9, 8)
+    mixer, x = SMALL[name](), torch.randn(1, 9, 8)
     changed = x.clone()
     changed[0, 4] += 1
     difference = (mixer(changed) - mixer(x)).abs().amax(-1)[0]
@@ -125,7 +125,7 @@ def test_a_token_changes_nothing_before_it_and_something_after(name: str) -> Non
 @each_mixer
 def test_every_parameter_has_a_gradient(name: str) -> None:
     torch.manual_seed(0)
-    mixer = MIXERS[name]()
+    mixer = SMALL[name]()
     mixer(torch.randn(2, 9, 8)).square().sum().backward()
     for label, parameter in mixer.named_parameters():
         assert parameter.grad is not None, label
@@ -154,7 +154,7 @@ def test_gates_keep_to_the_range_they_promise(monkeypatch: pytest.MonkeyPatch) -
     }
     for name, (function, low, high) in expected.items():
         torch.manual_seed(0)
-        MIXERS[name]()(x)
+        SMALL[name]()(x)
         gate = seen[function]
         margin = 0.2 * (high - low)
         assert low <= gate.min() < low + margin, name

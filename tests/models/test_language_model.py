@@ -4,16 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lecture17.models import MIXERS, LanguageModel
+from lecture17.models import LanguageModel, blocks
 
 from ..layers.blocks import difference, trained
 
 VOCAB = 11
+LETTERS = tuple(blocks())
 SMALL = {
     letter: {"head_dim": 8} | ({"d_state": 4} if letter in "MT" else {}) if letter != "S" else {"d_state": 4}
-    for letter in MIXERS
+    for letter in LETTERS
 }
-PATTERNS = [*MIXERS, "MMAM", "RGR", "".join(MIXERS)]
+PATTERNS = [*LETTERS, "MMAM", "RGR", "".join(LETTERS)]
 
 
 def model(pattern: str, **more: object) -> LanguageModel:
@@ -64,7 +65,7 @@ def test_sampling_follows_the_softmax_at_its_temperature_and_the_generator() -> 
 
 
 def test_a_hybrid_of_all_blocks_learns_a_text_and_every_parameter_takes_part() -> None:
-    net = model("".join(MIXERS) + "R", mlp_ratio=1)
+    net = model("".join(LETTERS) + "R", mlp_ratio=1)
     tokens = text(12, batch=4)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     moved = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
@@ -109,7 +110,7 @@ def test_first_values_keep_the_residual_sum_small_in_deep_stacks() -> None:
 @pytest.mark.parametrize(
     ("pattern", "options", "message"),
     [
-        ("MMQM", None, r'pattern\[2\] is "Q" in "MMQM": expected letters out of A \(Attention\), M \(Mamba2\)'),
+        ("MMQM", None, r'pattern\[2\] is "Q" in "MMQM": expected letters out of A \(Attention\), D \(DeltaNet\)'),
         ("m", None, r'pattern\[0\] is "m"'),
         ("", None, "pattern is empty"),
         ("M", {"A": {"head_dim": 8}}, r'options has "A": expected letters that stand in the pattern, "M"'),

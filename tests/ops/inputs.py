@@ -1,14 +1,12 @@
 """Batches of the arguments that `tests.strategies` draws for one head, and the reference's answer for each head.
 
-`MIXERS[name].draw(...)` returns a `Batch`. The heads of a batch have numbers of their own; B and C are shared by the
+`BATCHED[name].draw(...)` returns a `Batch`. The heads of a batch have numbers of their own; B and C are shared by the
 heads of a group where the mixer has groups; arguments without a time axis are the same for all sequences.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lecture17 import inputs
 from tests import strategies
 from tests.strategies import DECAYS, Args
 
@@ -23,20 +22,28 @@ Form = Callable[..., tuple[Tensor, Any]]
 
 
 @dataclass(frozen=True)
-class OpsMixer:
+class Batched:
     """How arguments of one head become those of a batch."""
 
-    one_head: strategies.Mixer
-    grouped: tuple[str, ...] = ()  # arguments with groups where others have heads
-    heads: bool = True  # False: the channels of the reference are the only features
+    one_head: strategies.Variant
 
     @property
-    def module(self) -> ModuleType:
-        return import_module(f"lecture17.ops.{self.one_head.module}")
+    def module(self) -> Any:
+        return self.one_head.row.module("ops")
 
     @property
-    def reference(self) -> ModuleType:
-        return import_module(f"lecture17.reference.{self.one_head.module}")
+    def reference(self) -> Any:
+        return self.one_head.reference
+
+    @property
+    def grouped(self) -> tuple[str, ...]:
+        """Arguments with groups where others have heads."""
+        return tuple(name for name, a in self.one_head.row.arguments.items() if a.shared and self.heads)
+
+    @property
+    def heads(self) -> bool:
+        """False: the channels of the reference are the only features."""
+        return not self.one_head.row.per_channel
 
     def forms(self, chunk_size: int) -> dict[str, Form]:
         """The functions (*args, state=None) -> (y, state)."""
@@ -49,8 +56,7 @@ class OpsMixer:
         return named
 
     def _step_by_step(self, *args: Any, state: Any = None) -> tuple[Tensor, Any]:
-        names = list(self.one_head.draw(np.random.default_rng(), 0, 1, 1, "keep"))
-        values = dict(zip(names, args, strict=False))
+        values = dict(zip(self.one_head.names, args, strict=False))
         time = values[self.one_head.values].shape[1]
         if time == 0:
             return self.module.recurrent(*args, state=state)
@@ -67,47 +73,42 @@ class OpsMixer:
     def draw(
         self, rng: np.random.Generator, batch: int, heads: int, groups: int, N: int, d_k: int, d_v: int, decays: str
     ) -> "Batch":
-        if not self.heads:
-            heads = groups = 1
-        drawn = [[self.one_head.draw(rng, N, d_k, d_v, decays) for _ in range(heads)] for _ in range(batch)]
-        for b in range(batch):
-            for h in range(heads):
-                for name in self.grouped:
-                    drawn[b][h][name] = drawn[b][h - h % (heads // groups)][name]
-                for name in self.one_head.fixed:
-                    drawn[b][h][name] = drawn[0][h][name]
-        return Batch(self, drawn, groups)
+        layout = inputs.Batch(batch, heads, groups) if self.heads else inputs.Batch(batch)
+        return Batch(self, self.one_head.draw(rng, N, d_k, d_v, decays, layout), layout)
 
 
 @dataclass(frozen=True)
 class Batch:
     """Arguments of every head of every sequence."""
 
-    mixer: OpsMixer
-    drawn: list[list[Args]]  # [batch][head]
-    groups: int
+    mixer: Batched
+    drawn: Args  # in the shapes of `lecture17.ops`
+    layout: inputs.Batch
 
     @cached_property
     def args(self) -> dict[str, Any]:
         """The arguments of `lecture17.ops`, in the order of the call, float64."""
-        return {name: self._stacked(name) for name in self.drawn[0][0]}
+        return {name: torch.tensor(a) if isinstance(a, np.ndarray) else a for name, a in self.drawn.items()}
 
-    def _stacked(self, name: str) -> Any:
-        per_head = [[head[name] for head in heads] for heads in self.drawn]
-        if isinstance(per_head[0][0], bool):
-            return per_head[0][0]
-        if not self.mixer.heads:
-            return torch.tensor(per_head[0][0] if name in self.mixer.one_head.fixed else np.array(per_head)[:, 0])
+    def head(self, sequence: int, head: int) -> list[Any]:
+        """The arguments of one head for `lecture17.reference`."""
+        return [self._of_head(name, a, sequence, head) for name, a in self.drawn.items()]
+
+    def _of_head(self, name: str, a: Any, sequence: int, head: int) -> Any:
+        if not isinstance(a, np.ndarray):
+            return a
         if name in self.mixer.one_head.fixed:
-            return torch.tensor(np.array(per_head[0]))
+            return a[head].item() if self.mixer.heads else a
         if name in self.mixer.grouped:
-            per_head = [heads[:: len(heads) // self.groups] for heads in per_head]
-        return torch.tensor(np.array(per_head)).movedim(1, 2).contiguous()
+            head //= self.layout.heads // self.layout.groups
+        return a[sequence, :, head] if self.mixer.heads else a[sequence]
 
     @cached_property
     def wanted(self) -> tuple[Tensor, Any]:
         """What `recurrent` of the reference says, batched."""
-        found = [[self.mixer.reference.recurrent(*head.values()) for head in heads] for heads in self.drawn]
+        sequences, heads, _ = self.layout
+        recurrent = self.mixer.reference.recurrent
+        found = [[recurrent(*self.head(b, h)) for h in range(heads)] for b in range(sequences)]
         y = torch.tensor(np.array([[y for y, _ in heads] for heads in found]))
         states = [[state for _, state in heads] for heads in found]
         if not self.mixer.heads:
@@ -123,19 +124,7 @@ def _map_parts(stack: Callable[[Any], Tensor], states: list[list[Any]]) -> Any:
     return tuple(stack([[state[i] for state in heads] for heads in states]) for i in range(len(first)))
 
 
-MIXERS = {
-    "linear_attention": OpsMixer(strategies.MIXERS["linear_attention"]),
-    "linear_attention_normalized": OpsMixer(strategies.MIXERS["linear_attention_normalized"]),
-    "ssd": OpsMixer(strategies.MIXERS["ssd"], grouped=("B", "C")),
-    "retention": OpsMixer(strategies.MIXERS["retention"]),
-    "gla": OpsMixer(strategies.MIXERS["gla"]),
-    "delta_rule": OpsMixer(strategies.MIXERS["delta_rule"]),
-    "delta_rule_gated": OpsMixer(strategies.MIXERS["delta_rule_gated"]),
-    "rwkv7": OpsMixer(strategies.MIXERS["rwkv7"]),
-    "selective_scan": OpsMixer(strategies.MIXERS["selective_scan"], heads=False),
-    "mamba3": OpsMixer(strategies.MIXERS["mamba3"], grouped=("B", "C")),
-    "wkv4": OpsMixer(strategies.MIXERS["wkv4"], heads=False),
-}
+BATCHED = {name: Batched(variant) for name, variant in strategies.VARIANTS.items()}
 
 
 @dataclass(frozen=True)
@@ -148,7 +137,7 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, mixer: OpsMixer, max_N: int = 40) -> Case:
+def cases(draw: st.DrawFn, mixer: Batched, max_N: int = 40) -> Case:
     """Hypothesis chooses the sizes, the decays, the chunk size and the cut; the numbers come from a seed."""
     N = draw(st.integers(0, max_N))
     groups, per_group = draw(st.sampled_from([(1, 1), (1, 2), (2, 1), (2, 2)]))

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.ops.inputs import MIXERS, Form, cases, gradients, in_type, parts, relative_error
+from tests.ops.inputs import BATCHED, Form, cases, gradients, in_type, parts, relative_error
 from tests.strategies import DECAYS
 
-every_mixer = pytest.mark.parametrize("name", MIXERS)
+every_mixer = pytest.mark.parametrize("name", BATCHED)
 
 
 @every_mixer
 def test_names_and_order_of_arguments_are_the_references(name: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     for form in ("parallel", "recurrent", "step", *["chunkwise"] * mixer.one_head.chunkwise):
         ours = list(inspect.signature(getattr(mixer.module, form)).parameters.values())
         theirs = list(inspect.signature(getattr(mixer.reference, form)).parameters.values())
@@ -31,7 +31,7 @@ def test_names_and_order_of_arguments_are_the_references(name: str) -> None:
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_every_form_is_the_reference_wherever_a_sequence_is_cut(name: str, data: st.DataObject) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     case = data.draw(cases(mixer))
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         args = in_type(case.batch.args, dtype)
@@ -46,7 +46,7 @@ def test_every_form_is_the_reference_wherever_a_sequence_is_cut(name: str, data:
 @pytest.mark.parametrize("decays", DECAYS)
 @every_mixer
 def test_every_form_has_the_gradients_of_the_recurrence(name: str, decays: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     batch = mixer.draw(np.random.default_rng(0), 2, 4, 2, 23, 3, 4, decays)
     args = list(batch.args.values())
     forms = mixer.forms(chunk_size=5)
@@ -60,7 +60,7 @@ def test_every_form_has_the_gradients_of_the_recurrence(name: str, decays: str) 
 
 @every_mixer
 def test_gradcheck(name: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     batch = mixer.draw(np.random.default_rng(1), 1, 2, 1, 4, 2, 1, "mild")
     tensors = {k: a.requires_grad_() for k, a in batch.args.items() if isinstance(a, Tensor)}
     constants = {k: a for k, a in batch.args.items() if k not in tensors}

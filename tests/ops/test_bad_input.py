@@ -9,13 +9,13 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from lecture17.ops import linear_attention, mamba3, retention
-from tests.ops.inputs import MIXERS, Form, parts
+from tests.ops.inputs import BATCHED, Form, parts
 
-every_mixer = pytest.mark.parametrize("name", MIXERS)
+every_mixer = pytest.mark.parametrize("name", BATCHED)
 
 
 def arguments(name: str, heads: int = 2) -> dict[str, Any]:
-    return MIXERS[name].draw(np.random.default_rng(1), 2, heads, 1, 7, 3, 2, "mild").args
+    return BATCHED[name].draw(np.random.default_rng(1), 2, heads, 1, 7, 3, 2, "mild").args
 
 
 def tensors(args: dict[str, Any]) -> dict[str, Tensor]:
@@ -24,7 +24,7 @@ def tensors(args: dict[str, Any]) -> dict[str, Tensor]:
 
 def functions(name: str) -> list[Form]:
     """All forms but `step`."""
-    return list(MIXERS[name].forms(chunk_size=4).values())[:-1]
+    return list(BATCHED[name].forms(chunk_size=4).values())[:-1]
 
 
 @every_mixer
@@ -39,7 +39,7 @@ def test_a_wrong_shape_names_the_argument(name: str) -> None:
 @every_mixer
 def test_a_length_that_differs_names_the_later_argument_and_both_sizes(name: str) -> None:
     args = arguments(name)
-    sequences = [argument for argument in tensors(args) if argument not in MIXERS[name].one_head.fixed]
+    sequences = [argument for argument in tensors(args) if argument not in BATCHED[name].one_head.fixed]
     for argument in sequences[1:]:
         for f in functions(name):
             with pytest.raises(TypeCheckError, match=rf"parameter '{argument}'(.|\n)*\[2,5.*\](.|\n)*time=7"):
@@ -48,7 +48,7 @@ def test_a_length_that_differs_names_the_later_argument_and_both_sizes(name: str
 
 @every_mixer
 def test_a_number_that_is_not_finite_names_the_argument_and_the_place(name: str) -> None:
-    mixer, args = MIXERS[name], arguments(name)
+    mixer, args = BATCHED[name], arguments(name)
     for argument, tensor in tensors(args).items():
         for number in (torch.nan, torch.inf):
             bad = tensor.clone()
@@ -61,9 +61,9 @@ def test_a_number_that_is_not_finite_names_the_argument_and_the_place(name: str)
                 mixer.module.step(*mixer.cut({**args, argument: bad}, 6))
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if mixer.one_head.decay])
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.one_head.decay])
 def test_a_positive_log_decay_names_the_argument(name: str) -> None:
-    args, decay = arguments(name), str(MIXERS[name].one_head.decay)
+    args, decay = arguments(name), str(BATCHED[name].one_head.decay)
     bad = args[decay].clone()
     bad.view(-1)[0] = 0.25
     for f in functions(name):
@@ -73,7 +73,7 @@ def test_a_positive_log_decay_names_the_argument(name: str) -> None:
 
 @every_mixer
 def test_numbers_of_two_types_name_the_argument_and_the_mend(name: str) -> None:
-    args, fixed = arguments(name), MIXERS[name].one_head.fixed
+    args, fixed = arguments(name), BATCHED[name].one_head.fixed
     sequences = {argument: a for argument, a in tensors(args).items() if argument not in fixed}
     for argument, tensor in list(sequences.items())[1:]:
         for f in functions(name):
@@ -100,9 +100,9 @@ def test_a_state_of_another_type_size_or_value_is_refused(name: str) -> None:
             f(*args.values(), state=changed(lambda s: s[:1]))
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if mixer.one_head.chunkwise])
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.one_head.chunkwise])
 def test_chunk_size_and_backend_are_checked(name: str) -> None:
-    chunkwise, args = MIXERS[name].module.chunkwise, arguments(name)
+    chunkwise, args = BATCHED[name].module.chunkwise, arguments(name)
     for chunk_size in (0, -3):
         with pytest.raises(ValueError, match=f"chunk_size is {chunk_size}: expected at least 1"):
             chunkwise(*args.values(), chunk_size=chunk_size)
@@ -112,10 +112,10 @@ def test_chunk_size_and_backend_are_checked(name: str) -> None:
         chunkwise(*args.values(), backend="triton")
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if mixer.grouped])
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.grouped])
 def test_heads_that_the_groups_cannot_share_are_refused(name: str) -> None:
     args = arguments(name)
-    two_groups = {argument: args[argument].repeat(1, 1, 2, 1) for argument in MIXERS[name].grouped}
+    two_groups = {argument: args[argument].repeat(1, 1, 2, 1) for argument in BATCHED[name].grouped}
     three_heads = {argument: a.repeat_interleave(3, 2) for argument, a in arguments(name, heads=1).items()}
     for f in functions(name):
         with pytest.raises(ValueError, match="B and C have 2 groups for the 3 heads of x"):

@@ -100,8 +100,8 @@ def test_freed_memory_comes_back_without_a_stop_at_the_system() -> None:
     program = """
 import resource
 import torch
-from lecture17 import bench
-call, arguments = bench.function("rwkv7", "chunkwise"), bench.inputs("rwkv7", 16384)
+from lecture17.experiments import measure
+call, arguments = measure.function("rwkv7", "chunkwise"), measure.inputs("rwkv7", 16384)
 with torch.no_grad():
     call(*arguments)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -13,15 +13,15 @@ from lecture17.ops import _scalar_chunks, gla, retention, ssd
 from lecture17.reference import gla as reference_gla
 from lecture17.reference import mamba3 as reference_mamba3
 from lecture17.reference import ssd as reference_ssd
-from tests.ops.inputs import MIXERS, Batch, Form, in_type, parts, relative_error
+from tests.ops.inputs import BATCHED, Form, in_type, parts, relative_error
 from tests.strategies import DECAYS
 
-every_mixer = pytest.mark.parametrize("name", MIXERS)
+every_mixer = pytest.mark.parametrize("name", BATCHED)
 
 
 def in_16_bits(name: str, N: int) -> dict[str, Any]:
     """Arguments of a mixer with numbers that bfloat16 holds."""
-    args = in_type(MIXERS[name].draw(np.random.default_rng(0), 2, 4, 2, N, 3, 4, "mild").args, torch.bfloat16)
+    args = in_type(BATCHED[name].draw(np.random.default_rng(0), 2, 4, 2, N, 3, 4, "mild").args, torch.bfloat16)
     if "kappa" in args:  # of length 1 in any type
         args["kappa"] = torch.nn.functional.one_hot(args["kappa"].argmax(-1), 3).to(torch.bfloat16)
     return args
@@ -29,7 +29,7 @@ def in_16_bits(name: str, N: int) -> dict[str, Any]:
 
 @every_mixer
 def test_16_bit_inputs_are_summed_in_float32(name: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     args = in_16_bits(name, 70)
     in_float32 = in_type(args, torch.float32)
     for form_16, form_32 in zip(mixer.forms(16).values(), mixer.forms(16).values(), strict=True):
@@ -43,7 +43,7 @@ def test_16_bit_inputs_are_summed_in_float32(name: str) -> None:
 
 @every_mixer
 def test_16_bit_inputs_have_16_bit_gradients(name: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     args = in_16_bits(name, 20)
     found = []
     for dtype in (torch.bfloat16, torch.float32):
@@ -56,13 +56,15 @@ def test_16_bit_inputs_have_16_bit_gradients(name: str) -> None:
         assert relative_error(g_16, g_32) < 2**-6
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if mixer.one_head.chunkwise])
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.one_head.chunkwise])
 def test_65536_tokens_are_finite_in_value_and_gradient(name: str) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     rng = np.random.default_rng(0)
     heads = DECAYS if mixer.heads else ("mixed",)  # every head with decays of its own kind
-    batch = Batch(mixer, [[mixer.one_head.draw(rng, 65_536, 2, 1, decays) for decays in heads]], groups=len(heads))
-    args = in_type(batch.args, torch.float32)
+    drawn = [mixer.draw(rng, 1, 1, 1, 65_536, 2, 1, decays).args for decays in heads]
+    beside = {name: 0 if name in mixer.one_head.fixed else 2 for name in drawn[0]}  # the axis of heads
+    args = {name: torch.cat([a[name] for a in drawn], beside[name]) for name in drawn[0] if name != "normalize"}
+    args = {**drawn[0], **in_type(args, torch.float32)}
     leaves = [a.requires_grad_() if isinstance(a, Tensor) else a for a in args.values()]
     y, state = mixer.module.chunkwise(*leaves)
     assert all(s.isfinite().all() for s in (y, *parts(state)))
@@ -84,9 +86,9 @@ def test_weak_decays_between_strong_ones_keep_their_digits(strong: float) -> Non
 
 
 def test_nothing_before_a_decay_of_zero_is_left_however_large_it_was() -> None:
-    args = in_type(MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 40, 3, 4, "mild").args, torch.float32)
+    args = in_type(BATCHED["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 40, 3, 4, "mild").args, torch.float32)
     args["log_a"][:, 20] = -torch.inf
-    for form in MIXERS["ssd"].forms(chunk_size=16).values():
+    for form in BATCHED["ssd"].forms(chunk_size=16).values():
         want = form(*args.values())
         large = {**args, "x": torch.cat([1e30 * args["x"][:, :20], args["x"][:, 20:]], 1)}
         y, state = form(*large.values())
@@ -96,17 +98,17 @@ def test_nothing_before_a_decay_of_zero_is_left_however_large_it_was() -> None:
 
 def test_large_angles_keep_their_digits() -> None:
     rng = np.random.default_rng(0)
-    args = in_type(MIXERS["mamba3"].draw(rng, 1, 1, 1, 300, 2, 4, "mild").args, torch.float32)
+    args = in_type(BATCHED["mamba3"].draw(rng, 1, 1, 1, 300, 2, 4, "mild").args, torch.float32)
     args["theta"] *= 1000
     want = reference_mamba3.recurrent(*(a[0, :, 0].double().numpy() for a in args.values()))[0]
-    for form in MIXERS["mamba3"].forms(chunk_size=64).values():
+    for form in BATCHED["mamba3"].forms(chunk_size=64).values():
         y, _ = form(*args.values())
         assert relative_error(y[0, :, 0], torch.tensor(want)) < 1e-5
 
 
 def test_a_small_decay_has_an_exact_small_gradient() -> None:
     """The gradient by log_a is as small as the decay; as a difference of larger sums it would be all rounding."""
-    mixer = MIXERS["ssd"]
+    mixer = BATCHED["ssd"]
     args = mixer.draw(np.random.default_rng(0), 1, 2, 1, 30, 3, 4, "mild").args
     args["log_a"][:, ::5] = np.log(1e-30)
     log_a = args["log_a"].requires_grad_()
@@ -120,7 +122,7 @@ def test_a_small_decay_has_an_exact_small_gradient() -> None:
 
 @pytest.mark.parametrize("gamma", [0, 1e-20, 0.9, 1])
 def test_one_number_is_the_gamma_of_all_heads(gamma: float) -> None:
-    args = MIXERS["retention"].draw(np.random.default_rng(0), 2, 3, 1, 20, 2, 3, "mild").args
+    args = BATCHED["retention"].draw(np.random.default_rng(0), 2, 3, 1, 20, 2, 3, "mild").args
     Q, K, V = (args[name] for name in "QKV")
     for form in (retention.parallel, retention.recurrent, retention.chunkwise):
         want = form(Q, K, V, torch.full((3,), float(gamma), dtype=torch.float64))
@@ -129,7 +131,7 @@ def test_one_number_is_the_gamma_of_all_heads(gamma: float) -> None:
 
 @pytest.mark.parametrize("lowest", [-0.6, -1.0, -5.0, -200.0])  # the product of decayed queries and keys, and beyond
 def test_gla_is_exact_however_strong_its_gates(lowest: float) -> None:
-    args = MIXERS["gla"].draw(np.random.default_rng(0), 1, 1, 1, 200, 8, 4, "keep").args
+    args = BATCHED["gla"].draw(np.random.default_rng(0), 1, 1, 1, 200, 8, 4, "keep").args
     args["log_alpha"].uniform_(2 * lowest, 0)
     want = reference_gla.recurrent(*(a[0, :, 0].numpy() for a in args.values()))
     y, state = gla.chunkwise(*(a.float() for a in args.values()))
@@ -149,7 +151,7 @@ def test_decays_are_divided_out_down_to_a_limit_and_nothing_shows_it(
     total: float | str, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_scalar_chunks, "BLOCK_NUMEL", 2 * 4 * 8 * 8)  # two chunks of 8 tokens in a block
-    args = MIXERS["ssd"].draw(np.random.default_rng(0), 2, 4, 2, 16 * 4, 3, 4, "mild").args
+    args = BATCHED["ssd"].draw(np.random.default_rng(0), 2, 4, 2, 16 * 4, 3, 4, "mild").args
     in_a_block = torch.tensor([0.5, 2.0, 0.999, 1.001] if total == "either" else [total] * 4, dtype=torch.float64)
     log_a = args["log_a"].unflatten(1, (4, 16))
     log_a *= (in_a_block * _scalar_chunks.LOWEST_SUM * np.log(2))[:, None, None] / log_a.sum(2, keepdim=True)
@@ -163,7 +165,7 @@ def test_decays_are_divided_out_down_to_a_limit_and_nothing_shows_it(
 
 @pytest.mark.parametrize("large", ["B", "x"])
 def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large: str) -> None:
-    args = MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
+    args = BATCHED["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
     args["log_a"] *= 0.9 * _scalar_chunks.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
     args[large] *= 1e33
     args["C"] *= 1e-33
@@ -174,7 +176,7 @@ def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large:
 
 
 def test_small_gradients_keep_their_digits_where_decays_are_divided_out() -> None:
-    args = MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
+    args = BATCHED["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
     args["log_a"] *= 0.99 * _scalar_chunks.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
     found = []
     for scale in (1.0, 2.0**-60):
@@ -186,7 +188,7 @@ def test_small_gradients_keep_their_digits_where_decays_are_divided_out() -> Non
 
 
 def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    mixer = MIXERS["ssd"]
+    mixer = BATCHED["ssd"]
     args = mixer.draw(np.random.default_rng(0), 3, 4, 2, 45, 3, 5, "mixed").args
     found = []
     for numel in (1, 200, 1000, 2**18):  # a chunk of one sequence at a time, several chunks, several sequences, all
@@ -201,7 +203,7 @@ def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("chunk_size", [1, 4])
 @every_mixer
 def test_arguments_and_state_are_left_as_they_were(name: str, chunk_size: int) -> None:
-    mixer = MIXERS[name]
+    mixer = BATCHED[name]
     args = mixer.draw(np.random.default_rng(0), 1, 1, 1, 9, 3, 2, "mixed").args
     for form in mixer.forms(chunk_size).values():
         leaves = [a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args.values()]

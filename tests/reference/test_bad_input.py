@@ -1,7 +1,6 @@
 """Bad input is refused in the same words everywhere: the argument is named, with what came and what was expected."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -9,20 +8,20 @@ import pytest
 from jaxtyping import TypeCheckError
 
 from lecture17.reference import delta_rule, linear_attention, mamba3, retention, rwkv7, scan2d, selective_scan
-from tests.strategies import MIXERS, Args
+from tests.strategies import VARIANTS, Args
 
-every_mixer = pytest.mark.parametrize("name", MIXERS)
+every_mixer = pytest.mark.parametrize("name", VARIANTS)
 
 
 def module_and_args(name: str) -> tuple[Any, Args]:
-    mixer = MIXERS[name]
+    mixer = VARIANTS[name]
     args = mixer.draw(np.random.default_rng(1), 7, 3, 2, "mild")
-    return import_module(f"lecture17.reference.{mixer.module}"), args
+    return mixer.reference, args
 
 
 def functions(name: str) -> list[Callable[..., Any]]:
     module, _ = module_and_args(name)
-    return [module.matrix, module.parallel, module.recurrent, *([module.chunkwise] if MIXERS[name].chunkwise else [])]
+    return [module.matrix, module.parallel, module.recurrent, *([module.chunkwise] if VARIANTS[name].chunkwise else [])]
 
 
 def arrays(args: Args) -> dict[str, np.ndarray]:
@@ -41,7 +40,7 @@ def test_a_wrong_shape_names_the_argument(name: str) -> None:
 @every_mixer
 def test_a_length_that_differs_names_the_later_argument_and_both_sizes(name: str) -> None:
     _, args = module_and_args(name)
-    sequences = [argument for argument in arrays(args) if argument not in MIXERS[name].fixed]
+    sequences = [argument for argument in arrays(args) if argument not in VARIANTS[name].fixed]
     for argument in sequences[1:]:
         for f in functions(name):
             with pytest.raises(TypeCheckError, match=rf"parameter '{argument}'(.|\n)*\[5.*\](.|\n)*N=7"):
@@ -68,13 +67,13 @@ def test_nan_names_the_argument_and_the_place(name: str) -> None:
             with pytest.raises(ValueError, match=f"^{argument}{where} is nan"):
                 f(*{**args, argument: bad}.values())
         with pytest.raises(ValueError, match=f"^{argument}.* is nan"):
-            module.step(*MIXERS[name].token({**args, argument: bad}, 6))
+            module.step(*VARIANTS[name].token({**args, argument: bad}, 6))
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if mixer.decay])
+@pytest.mark.parametrize("name", [name for name, mixer in VARIANTS.items() if mixer.decay])
 def test_a_positive_log_decay_names_the_argument(name: str) -> None:
     _, args = module_and_args(name)
-    decay = str(MIXERS[name].decay)
+    decay = str(VARIANTS[name].decay)
     bad = args[decay].copy()
     bad.flat[1] = 0.1
     for f in functions(name):
@@ -82,7 +81,7 @@ def test_a_positive_log_decay_names_the_argument(name: str) -> None:
             f(*{**args, decay: bad}.values())
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if mixer.chunkwise])
+@pytest.mark.parametrize("name", [name for name, mixer in VARIANTS.items() if mixer.chunkwise])
 def test_chunk_size_below_one_is_refused(name: str) -> None:
     module, args = module_and_args(name)
     for chunk_size in (0, -3):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from lecture17.reference import delta_rule, gla, linear_attention, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
-from tests.strategies import MIXERS, relative_error, unit_rows
+from tests.strategies import VARIANTS, relative_error, unit_rows
 
 N, D_K, D_V = 29, 4, 3
 
 
 def drawn(name: str, N: int = N, decays: str = "mild") -> list[np.ndarray]:
-    return list(MIXERS[name].draw(np.random.default_rng(7), N, D_K, D_V, decays).values())
+    return list(VARIANTS[name].draw(np.random.default_rng(7), N, D_K, D_V, decays).values())
 
 
 def test_ssd_without_decay_is_linear_attention_and_with_a_constant_one_retention() -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from tests.strategies import DECAYS, MIXERS, Args, relative_error
+from tests.strategies import DECAYS, VARIANTS, Args, relative_error
 
 Array = np.ndarray
 Written = tuple[Array, Array]  # (S_0, y): a state to start from and the outputs that the formula gives
@@ -78,7 +78,7 @@ PLAIN: dict[str, Callable[..., Written]] = {
 
 def drawn(name: str, decays: str) -> tuple[np.random.Generator, Args]:
     rng = np.random.default_rng(3)
-    return rng, MIXERS[name].draw(rng, 23, 4, 3, decays)
+    return rng, VARIANTS[name].draw(rng, 23, 4, 3, decays)
 
 
 @pytest.mark.parametrize("decays", DECAYS)
@@ -86,7 +86,7 @@ def drawn(name: str, decays: str) -> tuple[np.random.Generator, Args]:
 def test_recurrence_from_a_given_state(name: str, decays: str) -> None:
     rng, args = drawn(name, decays)
     S_0, y = PLAIN[name](rng, *args.values())
-    module = import_module(f"lecture17.reference.{MIXERS[name].module}")
+    module = VARIANTS[name].reference
     for form in (module.recurrent, module.parallel, module.chunkwise):
         assert relative_error(form(*args.values(), state=S_0)[0], y) < 1e-12
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
+from lecture17.inputs import log_decays
 from lecture17.reference import scan2d
-from tests.strategies import DECAYS, log_decays, relative_error
+from tests.strategies import DECAYS, relative_error
 
 sides = st.integers(1, 12)
 sizes = pytest.mark.parametrize(("H", "W"), [(1, 1), (1, 5), (4, 1), (3, 4), (5, 5)])

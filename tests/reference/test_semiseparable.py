@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lecture17.inputs import log_decays
 from lecture17.reference.semiseparable import (
     block_singular_values,
     from_generators,
@@ -11,7 +12,7 @@ from lecture17.reference.semiseparable import (
     rank,
     segsum,
 )
-from tests.strategies import DECAYS, log_decays, relative_error
+from tests.strategies import DECAYS, relative_error
 
 
 def decays_between(log_a: np.ndarray) -> np.ndarray:

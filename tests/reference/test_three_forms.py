@@ -1,7 +1,6 @@
 """Parallel, recurrent, chunkwise, step and matrix are one function, for every mixer, wherever a sequence is cut."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -9,39 +8,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import DECAYS, MIXERS, Args, Mixer, cases, relative_error
+from tests.strategies import DECAYS, VARIANTS, Args, Variant, cases, relative_error
 
-every_mixer = pytest.mark.parametrize("name", MIXERS)
+every_mixer = pytest.mark.parametrize("name", VARIANTS)
 some_cases = settings(max_examples=40, deadline=None)
 
 
-def forms(mixer: Mixer, chunk_size: int) -> dict[str, Callable[..., Any]]:
+def forms(mixer: Variant, chunk_size: int) -> dict[str, Callable[..., Any]]:
     """The functions (*args, state=None) -> (y, state) of a mixer."""
-    module = import_module(f"lecture17.reference.{mixer.module}")
+    module = mixer.reference
     named = {"parallel": module.parallel, "recurrent": module.recurrent}
     if mixer.chunkwise:
         named["chunkwise"] = lambda *args, state=None: module.chunkwise(*args, state=state, chunk_size=chunk_size)
     return named
 
 
-def times(M: np.ndarray, mixer: Mixer, args: Args) -> np.ndarray:
+def times(M: np.ndarray, mixer: Variant, args: Args) -> np.ndarray:
     """The matrix times the values, channel by channel where each has its own matrix."""
     values = args[mixer.values]
-    return np.einsum("cij,jc->ic", M, values) if mixer.per_channel else M @ values
+    return np.einsum("cij,jc->ic", M, values) if mixer.row.per_channel else M @ values
 
 
 @every_mixer
 @some_cases
 @given(data=st.data())
 def test_all_forms_give_the_same_outputs_and_state(name: str, data: st.DataObject) -> None:
-    mixer = MIXERS[name]
+    mixer = VARIANTS[name]
     case = data.draw(cases(mixer))
     functions = forms(mixer, case.chunk_size)
     y, state = functions.pop("recurrent")(*case.args.values())
     assert y.shape == case.args[mixer.values].shape
     for form in functions.values():
         assert relative_error(form(*case.args.values()), (y, state)) < 1e-10
-    module = import_module(f"lecture17.reference.{mixer.module}")
+    module = mixer.reference
     assert relative_error(times(module.matrix(*case.args.values()), mixer, case.args), y) < 1e-10
 
 
@@ -49,7 +48,7 @@ def test_all_forms_give_the_same_outputs_and_state(name: str, data: st.DataObjec
 @some_cases
 @given(data=st.data())
 def test_a_sequence_cut_anywhere_and_continued_in_another_form_gives_the_same(name: str, data: st.DataObject) -> None:
-    mixer = MIXERS[name]
+    mixer = VARIANTS[name]
     case = data.draw(cases(mixer))
     functions = forms(mixer, case.chunk_size)
     whole = functions["recurrent"](*case.args.values())
@@ -63,8 +62,8 @@ def test_a_sequence_cut_anywhere_and_continued_in_another_form_gives_the_same(na
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_step_by_step_is_recurrent(name: str, data: st.DataObject) -> None:
-    mixer = MIXERS[name]
-    module = import_module(f"lecture17.reference.{mixer.module}")
+    mixer = VARIANTS[name]
+    module = mixer.reference
     case = data.draw(cases(mixer))
     y, state = module.recurrent(*mixer.cut(case.args, 0, case.split))
     outputs = [*y]
@@ -81,14 +80,14 @@ def test_step_by_step_is_recurrent(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("decays", DECAYS)
 @every_mixer
 def test_arguments_and_state_are_left_as_they_were(name: str, decays: str) -> None:
-    mixer = MIXERS[name]
+    mixer = VARIANTS[name]
     args = mixer.draw(np.random.default_rng(0), 9, 3, 2, decays)
     functions = forms(mixer, chunk_size=4)
     _, state = functions["recurrent"](*args.values())
     for array in [*args.values(), *(state if isinstance(state, tuple) else [state])]:
         if isinstance(array, np.ndarray):
             array.flags.writeable = False  # writing to it raises
-    module = import_module(f"lecture17.reference.{mixer.module}")
+    module = mixer.reference
     module.matrix(*args.values())
     module.step(*mixer.token(args, 0), state=state)
     for form in functions.values():
@@ -96,7 +95,7 @@ def test_arguments_and_state_are_left_as_they_were(name: str, decays: str) -> No
 
 
 def test_ssd_forms_agree_to_1e_12_on_200_cases() -> None:
-    mixer = MIXERS["ssd"]
+    mixer = VARIANTS["ssd"]
     for seed in range(200):
         rng = np.random.default_rng(seed)
         N = 1 if seed % 10 == 0 else int(rng.integers(1, 71))

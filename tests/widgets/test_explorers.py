@@ -116,7 +116,7 @@ def test_a_move_updates_the_picture_instead_of_making_a_new_one(explorer: Any) -
 @each_explorer
 def test_where_nobody_can_move_it_a_picture_and_its_words_are_left(explorer: Any) -> None:
     shown = explorer()
-    data = shown._repr_mimebundle_()
+    data, _ = shown._repr_mimebundle_()
     assert set(data) == {"text/html", "text/plain"}
     assert data["text/plain"] == shown.words
     assert data["text/html"].startswith(f'<img alt="{shown.words[:40]}')

@@ -59,7 +59,7 @@ def test_notes_and_words_follow_what_is_chosen_and_can_be_emptied() -> None:
 
 
 def test_where_nobody_can_answer_everything_is_there_with_the_answers_folded_away() -> None:
-    data = Quiz()._repr_mimebundle_()
+    data, _ = Quiz()._repr_mimebundle_()
     assert set(data) == {"text/markdown", "text/plain"}
     text = data["text/markdown"]
     assert text.count("<details>") == text.count("</details>") == 10

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from lecture17.widgets._mixers import MIXERS
+from lecture17.widgets._mixers import mask_name, menu
 from lecture17.widgets.semiseparable import Params, SemiseparableExplorer, compute, describe
 
 from .strategies import settings_of
@@ -58,15 +58,15 @@ def test_all_matrices_are_finite_and_causal_and_softmax_is_of_the_scores(params:
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("mixer", [name for name, m in MIXERS.items() if m.formula in ("M = L ∘ Q Kᵀ", "M = L ∘ C Bᵀ")])
+@pytest.mark.parametrize("mixer", [name for name, m in menu().items() if m.formula in ("M = L ∘ Q Kᵀ", "M = L ∘ C Bᵀ")])
 def test_the_matrix_is_the_product_that_its_title_says(mixer: str, decay: float) -> None:
-    r = compute(Params(mixer=mixer, decay=decay if MIXERS[mixer].decays else 1.0))
+    r = compute(Params(mixer=mixer, decay=decay if menu()[mixer].decay else 1.0))
     np.testing.assert_allclose(r.M, r.mask * r.scores, atol=1e-12)
 
 
-@pytest.mark.parametrize("mixer", [name for name, m in MIXERS.items() if m.finite_state])
+@pytest.mark.parametrize("mixer", [name for name, m in menu().items() if not m.grows])
 def test_a_finite_state_fills_its_rank_and_softmax_exceeds_it(mixer: str) -> None:
-    r = compute(Params(mixer=mixer, decay=0.95 if MIXERS[mixer].decays else 1.0))
+    r = compute(Params(mixer=mixer, decay=0.95 if menu()[mixer].decay else 1.0))
     assert (r.below(r.ranks) == 4).all()
     assert r.softmax_rank == 16
 
@@ -108,12 +108,12 @@ def test_the_issue_s_example_is_what_it_says() -> None:
     assert SemiseparableExplorer().words.startswith("Block rows 32–47, columns 0–15: rank 4 of at most 4;")
 
 
-@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("mixer", menu())
 def test_the_mean_of_several_masks_is_called_so(mixer: str) -> None:
     """Its product with the scores is not the matrix, which one mask would give."""
-    r, name = compute(Params(mixer=mixer)), MIXERS[mixer].mask_name
+    r, name = compute(Params(mixer=mixer)), mask_name(menu()[mixer])
     if mixer in ("GLA", "RWKV-7"):
         assert name.startswith("mean of r masks")
         assert not np.allclose(r.M, r.mask * r.scores, atol=1e-3)
     else:
-        assert name == "decay mask L"
+        assert name == ("decay mask L" if menu()[mixer].decay else "causal mask L")

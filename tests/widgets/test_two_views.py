@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from lecture17.counting import count
-from lecture17.widgets._mixers import MIXERS, Sequence
-from lecture17.widgets.two_views import DECAYS_PER_SCORE, D, N, Params, TwoViews, compute, describe
+from lecture17.costs import count
+from lecture17.widgets._mixers import Sequence, menu
+from lecture17.widgets.two_views import D, N, Params, TwoViews, compute, decays_only, describe
 
 from .strategies import settings_of
 
@@ -39,18 +39,18 @@ def test_states_add_up_from_what_is_kept_and_what_is_written(params: Params) -> 
 
 
 def test_states_are_those_of_the_recurrence_over_the_whole_sequence() -> None:
-    for mixer in DECAYS_PER_SCORE:
-        params = Params(mixer=mixer, decay=0.8 if MIXERS[mixer].decays else 1.0)
+    for mixer in decays_only():
+        params = Params(mixer=mixer, decay=0.8 if menu()[mixer].decay else 1.0)
         s = Sequence(N, params.d_state, params.decay, params.seed, D)
-        y, S = MIXERS[mixer].module.recurrent(*MIXERS[mixer].arguments(s))
+        y, S = menu()[mixer].function("reference", "recurrent")(*s.arguments(menu()[mixer]))
         np.testing.assert_allclose(compute(params).states[-1], S, atol=1e-12)
         np.testing.assert_allclose(compute(params).y_state, y, atol=1e-12)
 
 
-@pytest.mark.parametrize("mixer", DECAYS_PER_SCORE)
+@pytest.mark.parametrize("mixer", decays_only())
 @pytest.mark.parametrize("d_state", [2, 8])
 def test_operations_are_those_that_are_done(mixer: str, d_state: int) -> None:
-    r = compute(Params(mixer=mixer, d_state=d_state, decay=0.8 if MIXERS[mixer].decays else 1.0))
+    r = compute(Params(mixer=mixer, d_state=d_state, decay=0.8 if menu()[mixer].decay else 1.0))
     rng = np.random.default_rng(0)
     matrix, state = 0, 0
     for t in range(N):

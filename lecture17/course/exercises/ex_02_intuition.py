@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from ...costs import Meter, metered
 from ..exercise import Exercise, Inputs, Misconception
-from ..metering import Meter, metered
 
 # --- unroll-ssm ---------------------------------------------------------------------------------------------------
 

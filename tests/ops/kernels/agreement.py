@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from triton.runtime import interpreter
 
+from lecture17.mixers import with_kernels
 from lecture17.ops.kernels import ssd
 from lecture17.ops.kernels.tools import INTERPRETED
-from lecture17.triton_lab import compiler_report
-from tests.ops.inputs import MIXERS, in_type, relative_error
+from tests.ops.inputs import BATCHED, in_type, relative_error
 
 DEVICE = "cpu" if INTERPRETED else "cuda"
-every_mixer = pytest.mark.parametrize("mixer", compiler_report.MIXERS)
+every_mixer = pytest.mark.parametrize("mixer", with_kernels())
 
 # batch, heads, groups, tokens, d_k, d_v, chunk_size, decays
 SIZES = {
@@ -54,7 +54,7 @@ def arguments(mixer: str, size: str, dtype: torch.dtype = torch.float32) -> tupl
     if mixer == "rwkv7" and size == "long":  # which has no tile of tokens: they come one after another
         N, chunk_size = N // 2 + 1, chunk_size // 2
     rng = np.random.default_rng(0)
-    args = in_type(MIXERS[mixer].draw(rng, batch, heads, groups, N, d_k, d_v, decays).args, dtype)
+    args = in_type(BATCHED[mixer].draw(rng, batch, heads, groups, N, d_k, d_v, decays).args, dtype)
     for key in {"B", "K", "k"} & set(args):
         args[key] = args[key] / d_k**0.5
     state = torch.tensor(rng.normal(size=(batch, heads, d_k, d_v)), dtype=torch.float32)
@@ -110,8 +110,8 @@ def test_bfloat16_factors_are_summed_in_float32(mixer: str) -> None:
 @every_mixer
 def test_weak_decays_between_strong_ones_keep_their_digits(mixer: str, strong: float) -> None:
     args, chunk_size = arguments(mixer, "keep")
-    decay = list(MIXERS[mixer].one_head.draw(np.random.default_rng(), 1, 1, 1, "keep")).index(
-        str(MIXERS[mixer].one_head.decay)
+    decay = list(BATCHED[mixer].one_head.draw(np.random.default_rng(), 1, 1, 1, "keep")).index(
+        str(BATCHED[mixer].one_head.decay)
     )
     args[decay].fill_(-1e-3)[:, ::8] = strong
     assert worst(results(mixer, "triton", args, chunk_size), results(mixer, "torch", args, chunk_size)) < 5e-6

@@ -1,0 +1,150 @@
+"""What every mixer costs in every form: FLOPs and numbers held by formulas, and operations counted by doing them.
+
+flops("ssd", "chunkwise", N=1024, d_k=64, d_v=64)    by the formula in the catalogue of `mixers`
+count(function, *args)                               by running a function on arrays that keep a tally
+metered(array, meter)                                arrays that allow only so much work
+
+All formulas are for one head of one sequence; `formulas` says what is counted. Introduced in 03b_duality and
+03c_family, used by 05a_cost.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .formulas import Size, Work
+from .mixers import FORMS, get
+
+
+def work(mixer: str, form: str, N: int, d_k: int, d_v: int, c: int = 64) -> Work:
+    """FLOPs of one head of one sequence, those of matrix products apart; the form `step` is one token after N - 1.
+
+    Raises ValueError for a mixer or form there is no formula of.
+    """
+    return get(mixer).work(form, Size(N, d_k, d_v, c))
+
+
+def flops(mixer: str, form: str, N: int, d_k: int, d_v: int, c: int = 64) -> int:
+    """All FLOPs of `work`."""
+    return round(work(mixer, form, N, d_k, d_v, c).total)
+
+
+def carried(mixer: str, N: int, d_k: int, d_v: int) -> int:
+    """Numbers carried from token to token when decoding, after N tokens: the state, or the KV cache."""
+    return get(mixer).carried(N, d_k, d_v)
+
+
+def held(form: str, N: int, d_k: int, d_v: int, c: int = 64) -> int:
+    """Numbers that exist at one time besides inputs and outputs, where all chunks are worked on together."""
+    numbers = {"parallel": N * N, "recurrent": d_k * d_v, "chunkwise": N * min(c, N) + -(-N // c) * d_k * d_v}
+    if form not in numbers:
+        raise ValueError(f"form is {form!r}: expected one of {', '.join(FORMS)}")
+    return numbers[form]
+
+
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
+
+
+@dataclass
+class Tally:
+    """What was done: FLOPs (a multiplication, addition, subtraction or division is one), and exponentials."""
+
+    flops: int = 0
+    in_matmul: int = 0  # those FLOPs that matrix products did
+    exponentials: int = 0
+    sizes: set[int] = field(default_factory=set, compare=False)  # of the results of products and arithmetic
+
+
+def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
+    """Call `function` and count what it does with its arrays and with all that is computed from them.
+
+    A product (n, m) @ (m, p) is 2nmp FLOPs, an operation entry by entry one for each entry of its result. Sums over an
+    axis, square roots and comparisons are not counted, nor is anything that NumPy does outside its universal functions
+    (`np.outer`, `np.einsum`, `np.linalg.solve`).
+    """
+    tally = Tally()
+
+    class Counted(np.ndarray):
+        __array_priority__ = 1.0  # what is joined from counted and plain arrays is counted
+
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+            out = options.pop("out", None)
+            plain = [np.asarray(x) for x in inputs]
+            result = np.asarray(getattr(ufunc, method)(*plain, **options))
+            if method == "__call__":
+                if ufunc is np.matmul or ufunc in _ARITHMETIC:
+                    tally.sizes.add(result.size)
+                if ufunc is np.matmul:
+                    tally.flops += 2 * result.size * plain[0].shape[-1]
+                    tally.in_matmul += 2 * result.size * plain[0].shape[-1]
+                elif ufunc in _ARITHMETIC:
+                    tally.flops += result.size
+                elif ufunc is np.exp:
+                    tally.exponentials += result.size
+            if out is not None:  # y += x, and the like
+                np.asarray(out[0])[...] = result
+                return out[0]
+            return result.view(Counted)
+
+    def counted(value: Any) -> Any:
+        return value.view(Counted) if isinstance(value, np.ndarray) else value
+
+    function(*map(counted, args), **{name: counted(value) for name, value in kwargs.items()})
+    return tally
+
+
+class TooMuchWork(Exception):
+    """An answer has computed with more numbers than its exercise allows."""
+
+
+class Meter:
+    """A budget of numbers to compute with, shared by the arrays of one case."""
+
+    def __init__(self, budget: int, advice: str) -> None:
+        self.left, self.advice = budget, advice
+
+    def charge(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            raise TooMuchWork(self.advice)
+
+
+class Metered(np.ndarray):
+    """An array whose operations, and those of all that is computed from it, are charged to a `Meter`.
+
+    An operation entry by entry costs as many numbers as it reads or makes, whichever are more; a matrix product
+    (n, m) @ (m, p) costs n·m·p. A deep copy starts with a copy of the meter, the same for all arrays copied at once.
+    """
+
+    meter: Meter
+
+    def __array_finalize__(self, obj: Any) -> None:
+        self.meter = getattr(obj, "meter", None)  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> "Metered":
+        return metered(np.array(self), copy.deepcopy(self.meter, memo))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [np.asarray(x) for x in inputs]
+        if options.get("out"):
+            options["out"] = tuple(None if x is None else np.asarray(x) for x in options["out"])
+        result = np.asarray(getattr(ufunc, method)(*plain, **options))
+        inner = plain[0].shape[-1] if ufunc is np.matmul else 1
+        self.meter.charge(inner * max(result.size, 0 if ufunc is np.matmul else max(x.size for x in plain)))
+        return metered(result, self.meter)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        result = super().__array_function__(func, types, args, kwargs)
+        if isinstance(result, np.ndarray):
+            self.meter.charge(result.size)
+        return result
+
+
+def metered(array: np.ndarray, meter: Meter) -> Metered:
+    """`array`, charged to `meter`."""
+    view = np.asarray(array).view(Metered)
+    view.meter = meter
+    return view

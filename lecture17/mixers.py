@@ -1,0 +1,349 @@
+"""The catalogue of mixers, a row for each: what the benchmark, costs, chooser, explorers, models and tests know of it.
+
+`MIXERS["ssd"]` is a `Mixer`. Adding a mixer takes its own files and a row here. Nothing is loaded with the catalogue:
+functions and layers are known by name and found when asked for. FLOPs follow the convention of `formulas`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .formulas import Formula, Size, Work, chunkwise, inverse, parallel, recurrent
+from .inputs import Argument, Batch, draw
+
+FORMS = ("parallel", "recurrent", "chunkwise")
+HEADS, D, CHUNK = 8, 64, 64  # the layer that is measured and weighed: heads, numbers in a value, tokens in a chunk
+
+
+class Member(NamedTuple):
+    """A published member of the family, for `unification`."""
+
+    read: Callable[[Any, Any, np.ndarray], Any]  # (step, token, query): y of a token that writes nothing, state I
+    saved: int = 0  # FLOPs of a token that the row's formula counts and it does not do, keys and values of 64 numbers
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """A row of the catalogue.
+
+    name        of its modules in `reference` and `ops`
+    title       what it is called in pictures
+    taught      the notebook that introduces it
+    arguments   of its functions, in the order of the call
+    flops       a formula for each of its forms; `step` is `recurrent` of one token unless it has its own
+    layers      the letters of its blocks in a `LanguageModel`, and the names of their classes
+    carried     numbers carried from token to token when decoding, by N, d_k and d_v
+    recalls     the most that can be asked of its memory, one of `RECALLS`
+    formula     of its matrix, in terms of the mask L and the scores; empty if it has a matrix for each channel
+    scores      how its paper writes them
+    members     what it is called in the table that unifies the family
+    d_k         numbers in a key (for a channel: in its state) of the layer that is measured
+    longest     chunk that `ops` makes on a CPU; longer ones are cut
+    masks       decay masks that a head's parallel form needs; kernels: whether `ops.kernels` has Triton's for it
+    modules     where they are, if not in `reference` and `ops`; functions that are elsewhere are in `functions`
+    """
+
+    name: str
+    title: str
+    taught: str
+    arguments: Mapping[str, Argument]
+    flops: Mapping[str, Formula]
+    layers: Mapping[str, str] = field(default_factory=dict)
+    carried: Callable[[int, int, int], int] = lambda N, d_k, d_v: d_k * d_v
+    recalls: str | None = None
+    formula: str = ""
+    scores: str = "Q Kᵀ"
+    members: Mapping[str, Member | None] = field(default_factory=dict)
+    d_k: int = D
+    longest: float = math.inf
+    masks: Callable[[Size], int] = lambda s: 1
+    kernels: bool = False
+    modules: str = "lecture17.{house}.{name}"
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        return tuple(form for form in FORMS if form in self.flops)
+
+    @property
+    def trained_form(self) -> str:
+        return next(form for form in ("chunkwise", "recurrent", "parallel") if form in self.flops)
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether it has channels with a matrix each, and no heads."""
+        return not self.formula
+
+    @property
+    def grows(self) -> bool:
+        """Whether it carries the more, the more tokens there were: it has no state."""
+        return self.carried(2, 1, 1) > self.carried(1, 1, 1)
+
+    @property
+    def kinds(self) -> set[str]:
+        return {argument.kind for argument in self.arguments.values()}
+
+    @property
+    def decay(self) -> str | None:
+        """The argument with its decays, or their logs."""
+        return next((name for name, a in self.arguments.items() if a.kind in ("log decay", "decay")), None)
+
+    def module(self, house: str) -> Any:
+        """`lecture17.reference.<name>` or `lecture17.ops.<name>`."""
+        return resolve_name(self.modules.format(house=house, name=self.name))
+
+    def function(self, house: str, name: str) -> Callable[..., Any]:
+        """`matrix`, one of the forms, or `step`."""
+        return self.functions.get(name) or getattr(self.module(house), name)
+
+    def work(self, form: str, size: Size) -> Work:
+        """FLOPs of one head of one sequence. Raises ValueError for a form there is no formula of."""
+        if form == "step" and form not in self.flops:
+            form, size = "recurrent", replace(size, N=1)
+        if form not in self.flops:
+            raise ValueError(f"form is {form!r}: {self.name} has {', '.join(self.flops)}")
+        return self.flops[form](replace(size, c=int(min(size.c, size.N, self.longest))))
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        N: int,
+        d_k: int,
+        d_v: int,
+        decays: str = "trained",
+        batch: Batch | None = None,
+        dtype: Any = np.float64,
+    ) -> dict[str, Any]:
+        """Arguments of one head for `reference`, or of a batch for `ops`, as NumPy arrays; see `inputs`."""
+        return draw(self.arguments, rng, N, d_k, d_v, decays, batch, dtype, has_heads=not self.per_channel)
+
+
+def get(name: str) -> Mixer:
+    """The row of a mixer. Raises ValueError for a name that is not in the catalogue."""
+    if name not in MIXERS:
+        raise ValueError(f"mixer is {name!r}: expected one of {', '.join(MIXERS)}")
+    return MIXERS[name]
+
+
+def recurrences() -> dict[str, Mixer]:
+    """The mixers that have a recurrent form: all but softmax attention."""
+    return {name: row for name, row in MIXERS.items() if "recurrent" in row.flops}
+
+
+def with_kernels() -> tuple[str, ...]:
+    """The mixers that have Triton kernels."""
+    return tuple(name for name, row in MIXERS.items() if row.kernels)
+
+
+def _later(name: str, n_arguments: int = 3) -> Callable[..., Any]:
+    """A function by its name, found when it is called, with the first of its arguments."""
+    return lambda *args: resolve_name(name)(*args[:n_arguments])
+
+
+_RECURRENCE: dict[str, Formula] = {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise}
+_UNIT_KEY = Argument("unit key", "N d_k")
+_QKV = {"Q": Argument("query", "N d_k"), "K": Argument("key", "N d_k"), "V": Argument("value", "N d_v")}
+_BC = {"B": Argument("key", "N d_k", shared=True), "C": Argument("query", "N d_k", shared=True)}
+_TURNED_BC = {"B": Argument("key", "N 2*pairs", shared=True), "C": Argument("query", "N 2*pairs", shared=True)}
+
+THE_GIST, LAST_VALUE, ANY_TOKEN = RECALLS = ("the gist", "last value of a key", "any token")
+
+
+_ROWS = (
+    Mixer(
+        "softmax",
+        "softmax attention",
+        "00_quickstart",
+        _QKV,
+        {  # scores, then subtract the largest, sum, divide, and times the values
+            "parallel": lambda s: Work(s.N**2 * (2 * s.d_k + 2 * s.d_v), 3 * s.N**2),
+            "step": lambda s: Work(s.N * (2 * s.d_k + 2 * s.d_v), 3 * s.N),
+        },
+        {"A": "lecture17.layers:Attention"},
+        carried=lambda N, d_k, d_v: N * (d_k + d_v),
+        recalls=ANY_TOKEN,
+        formula="M = softmax(Q Kᵀ)",
+        members={"softmax attention": None},
+        functions={
+            "parallel": _later("lecture17.experiments.measure:attention"),
+            "matrix": _later("lecture17.reference.attention:softmax_matrix", 2),
+        },
+    ),
+    Mixer(
+        "linear_attention",
+        "linear attention",
+        "00_quickstart",
+        _QKV,
+        {  # no decay, no mask but a triangle
+            "parallel": lambda s: Work(parallel(s).products),
+            "recurrent": lambda s: Work(2 * s.N * s.state, 2 * s.N * s.state),
+            "chunkwise": lambda s: Work(chunkwise(s).products, s.N * s.state / s.c),
+        },
+        formula="M = L ∘ Q Kᵀ",
+        members={"linear attention": Member(lambda step, t, q: step(q, t.key, t.zero, False, t.eye))},
+    ),
+    Mixer(
+        "retention",
+        "RetNet",
+        "03c_family",
+        _QKV | {"gamma": Argument("decay", "")},
+        _RECURRENCE,
+        {"N": "lecture17.layers:Retention"},
+        formula="M = L ∘ Q Kᵀ",
+        members={"RetNet": Member(lambda step, t, q: step(q, t.key, t.zero, 31 / 32, t.eye))},
+    ),
+    Mixer(
+        "ssd",
+        "Mamba-2",
+        "03b_duality",
+        {"x": Argument("value", "N d_v"), "log_a": Argument("log decay", "N")} | _BC,
+        _RECURRENCE,
+        {"M": "lecture17.layers:Mamba2"},
+        recalls=THE_GIST,
+        formula="M = L ∘ C Bᵀ",
+        scores="C Bᵀ",
+        members={"Mamba-2": Member(lambda step, t, q: step(t.zero, t.log_a, t.key, q, t.eye))},
+        kernels=True,
+    ),
+    Mixer(
+        "gla",
+        "GLA",
+        "03c_family",
+        _QKV | {"log_alpha": Argument("log decay", "N d_k")},
+        {  # a decay for each key: scores relative to the token in the middle, where a product adds the gates up
+            "parallel": lambda s: Work(s.N**2 * (4 * s.d_k + 2 * s.d_v), 4 * s.N * s.d_k),
+            "recurrent": recurrent,
+            "chunkwise": lambda s: Work(
+                s.N * s.c * (4 * s.d_k + 2 * s.d_v) + 4 * s.N * s.state,
+                s.N * (2 * s.state / s.c + 4 * s.d_k),
+            ),
+        },
+        {"G": "lecture17.layers:GLA"},
+        recalls=THE_GIST,
+        formula="M = sum of L ∘ q kᵀ",
+        members={"GLA": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_alpha, t.eye))},
+        longest=32,
+        masks=lambda s: s.d_k,
+        kernels=True,
+    ),
+    Mixer(
+        "delta_rule",
+        "gated delta rule",
+        "03c_family",
+        _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
+        {  # what is stored under k is read and replaced: a second read, in the scores a triangular solve
+            "parallel": lambda s: parallel(s) + Work(s.N**2 * (2 * s.d_k + s.d_v), s.N**2),
+            "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
+            "chunkwise": lambda s: Work(
+                s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
+                s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
+            ),
+        },
+        {"D": "lecture17.layers:DeltaNet", "E": "lecture17.layers:GatedDeltaNet"},
+        recalls=LAST_VALUE,
+        formula="M = (L ∘ Q Kᵀ) T",
+        members={
+            "DeltaNet, β < 1": Member(lambda step, t, q: step(q, t.key, t.zero, t.rate, None, t.eye), D**2),
+            "DeltaNet, β < 2": Member(lambda step, t, q: step(q, t.key, t.zero, 2 * t.rate, None, t.eye), D**2),
+            "gated DeltaNet, β < 2": Member(lambda step, t, q: step(q, t.key, t.zero, 2 * t.rate, t.log_a, t.eye)),
+        },
+        longest=32,
+    ),
+    Mixer(
+        "rwkv7",
+        "RWKV-7",
+        "01_tour",
+        {
+            "r": Argument("query", "N d_k"),
+            "log_w": Argument("log decay", "N d_k", most=0.5),
+            "k": Argument("key", "N d_k"),
+            "v": Argument("value", "N d_v"),
+            "kappa": _UNIT_KEY,
+            "a": Argument("share", "N d_k"),
+        },
+        {  # the removal reads and writes by vectors of its own: three more kinds of scores, and the solve
+            "parallel": lambda s: parallel(s) + Work(s.N**2 * (6 * s.d_k + 5 * s.d_v), 3 * s.N**2),
+            "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, s.N * (2 * s.state + s.d_k)),
+            "chunkwise": lambda s: Work(
+                s.N * s.c * (10 * s.d_k + 8 * s.d_v) + 8 * s.N * s.state + inverse(s),
+                s.N * (4 * s.c + 2 * s.state / s.c + 7 * s.d_k),
+            ),
+        },
+        {"R": "lecture17.layers:RWKV7"},
+        recalls=LAST_VALUE,
+        formula="M = writes − removals",
+        scores="R Kᵀ",
+        members={"RWKV-7": Member(lambda step, t, q: step(q, t.log_w, t.key, t.zero, t.key, t.gate + t.zero, t.eye))},
+        longest=32,
+        kernels=True,
+    ),
+    Mixer(
+        "mamba3",
+        "Mamba-3",
+        "03c_family",
+        {
+            "x": Argument("value", "N d_v"),
+            "delta": Argument("step", "N"),
+            "lam": Argument("share", "N"),
+            "log_a": Argument("log decay", "N"),
+            "theta": Argument("angle", "N pairs"),
+        }
+        | _TURNED_BC,
+        {  # the token before is written with this one, in one SSD a token late; B and C are rotated
+            "parallel": lambda s: parallel(s) + Work(0, s.N * (8 * s.d_k + 3 * s.d_v)),
+            "recurrent": lambda s: recurrent(s) + Work(0, s.N * (2 * s.state + 6 * s.d_k)),
+            "chunkwise": lambda s: chunkwise(s) + Work(0, s.N * (8 * s.d_k + 3 * s.d_v)),
+        },
+        {"T": "lecture17.layers:Mamba3"},
+        carried=lambda N, d_k, d_v: d_k * d_v + d_k // 2 + d_k + d_v,
+        recalls=THE_GIST,
+        formula="M = two terms L ∘ C Bᵀ",
+        scores="rotated C Bᵀ",
+        members={"Mamba-3": Member(lambda step, t, q: step(t.zero, 1.0, 1.0, t.log_a, t.angles, t.key, q, t.turned))},
+    ),
+    Mixer(
+        "selective_scan",
+        "Mamba-1",
+        "03c_family",
+        {
+            "x": Argument("value", "N d_v"),
+            "delta": Argument("step", "N d_v"),
+            "A": Argument("rates", "d_v d_k"),
+            "B": Argument("key", "N d_k"),
+            "C": Argument("query", "N d_k"),
+        },
+        {  # d_v channels, each with d_k states and a decay for each; its scan passes over them three times
+            "parallel": lambda s: Work(s.N**2 * s.d_v * (2 * s.d_k + 2), s.N**2 * s.state),
+            "recurrent": lambda s: Work(2 * s.N * s.state, s.N * (4 * s.state + s.d_v)),
+            "chunkwise": lambda s: Work(2 * s.N * s.state, s.N * (7 * s.state + s.d_v)),
+        },
+        {"S": "lecture17.layers:Mamba"},
+        recalls=THE_GIST,
+        members={"Mamba-1": Member(lambda step, t, q: step(t.zero, t.gates, -16 * t.eye - 1, t.key, q, t.eye))},
+        d_k=16,
+        masks=lambda s: s.state,
+    ),
+    Mixer(
+        "wkv4",
+        "RWKV-4",
+        "03c_family",
+        {
+            "w": Argument("log decay", "d_v", most=1.0),
+            "u": Argument("bonus", "d_v"),
+            "k": Argument("log weight", "N d_v"),
+            "v": Argument("value", "N d_v"),
+        },
+        {  # d_v channels, each a fading mean
+            "parallel": lambda s: Work(4 * s.N**2 * s.d_v),
+            "recurrent": lambda s: Work(0, 14 * s.N * s.d_v),
+        },
+        carried=lambda N, d_k, d_v: 3 * d_v,
+        members={"RWKV-4": Member(lambda step, t, q: (q * t.fixed,))},
+        masks=lambda s: s.d_v,
+    ),
+)
+MIXERS = {row.name: row for row in _ROWS}
