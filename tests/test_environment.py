@@ -42,7 +42,9 @@ def test_every_pin_can_be_installed_on_the_first_release_of_the_oldest_python() 
     """Debian 12 has 3.11.2: a pin that asks for a later 3.11 ends there in a riddle about conflicting versions."""
     oldest = f"{PYTHONS[0][0]}.{PYTHONS[0][1]}.2"
     asked = {
-        name: metadata(name).json.get("requires_python", "") for name in PINS if any(Distribution.discover(name=name))
+        name: str(metadata(name).json.get("requires_python", ""))
+        for name in PINS
+        if any(Distribution.discover(name=name))
     }
     assert len(asked) > 100
     assert {name: python for name, python in asked.items() if not SpecifierSet(python).contains(oldest)} == {}

@@ -11,11 +11,21 @@ if TYPE_CHECKING:
 __all__ = ["CheckFailed", "check", "hint", "predict", "progress"]
 
 
-def hint(exercise_id: str, number: int | None = None) -> None:
-    """Print what hints there are for an exercise, or the hint of that number."""
+def hint(exercise_id: str | None = None, number: int | None = None) -> None:
+    """Print the hints of an exercise by their titles, or the hint of that number.
+
+    `hint()` is about the check that failed last, and `hint(2)` is its second hint. An id may be shortened to its end:
+    `hint("matrix")` for `00_quickstart-matrix`. Where there is no such exercise or hint, that is said in words.
+    """
+    from .checking import last_failed
     from .hints import hint_text
 
-    print(hint_text(exercise_id, number))
+    if isinstance(exercise_id, int):
+        exercise_id, number = None, exercise_id
+    try:
+        print(hint_text(exercise_id or (last_failed or [None])[0], number))
+    except (KeyError, ValueError) as error:
+        print(error.args[0])
 
 
 def predict(question_id: str) -> "Prediction":

@@ -4,6 +4,7 @@
 """
 
 import copy
+import re
 import sys
 import textwrap
 import traceback
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from IPython.core.getipython import get_ipython
+from IPython.display import Markdown, display
 
 from . import exercises
 from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
@@ -21,6 +24,8 @@ SEEDS = range(12)  # the same for everybody
 WIDTH = 86  # columns of a message: what JupyterLab shows of a line on a small screen
 N_UNSEEDED = 12  # and as many that nobody has seen
 PASSED, UNFILLED, WRONG, NO_MEMORY = "passed", "not filled in", "wrong", "out of memory"
+last_failed: list[str] = []  # the exercise whose check failed last, for `hint()`
+outdated: set[str] = set()  # functions whose newest text has a syntax error: what they name is older
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,11 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
     """
     record = judge(exercise_id, answer, seed=seed)
     if record.status != PASSED:
+        last_failed[:] = [record.exercise]
         raise CheckFailed(record)
-    keep(record.exercise)
     print(record)
+    if standing := keep(record.exercise):
+        display(Markdown(standing))
 
 
 def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Record:
@@ -103,6 +110,9 @@ def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Rec
     exercise = exercises.get(exercise_id)
     if not callable(answer):
         return _record(exercise, WRONG, f"expected a function, got {type(answer).__name__}")
+    if (name := getattr(answer, "__name__", "")) in outdated:
+        why = f"the cell that defines `{name}` has a syntax error, so an older `{name}` is still in use"
+        return _record(exercise, WRONG, why, lines=["next:  fix that cell and run it, then run this check again"])
     seeds = [*SEEDS, *fresh_seeds()] if seed is None else [seed]
     for s in seeds:
         inputs = exercise.draw(np.random.default_rng(s))
@@ -114,11 +124,23 @@ def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Rec
         try:
             exercise.at_last(answer)
         except WrongForm as fault:
-            return _record(exercise, WRONG, str(fault), lines=[f'next:  hint("{exercise.id}") helps'])
+            return _record(exercise, WRONG, str(fault), lines=["next:  hint() helps"])
     names = " and ".join(exercise.returns)
     tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
     claim = f"{names} {'matches' if len(exercise.returns) == 1 else 'match'} the definition{tolerance}"
     return _record(exercise, PASSED, f"{claim} on {len(seeds)} random cases, {exercise.verified}")
+
+
+def note_definitions(result: Any) -> None:
+    """After a cell was run (IPython's post_run_cell): which functions are not what the cells say now."""
+    names = set(re.findall(r"^ *def +(\w+)", result.info.raw_cell or "", re.MULTILINE))
+    outdated.difference_update(names)
+    if result.error_before_exec is not None:
+        outdated.update(names)
+
+
+if shell := get_ipython():
+    shell.events.register("post_run_cell", note_definitions)
 
 
 def fresh_seeds() -> list[int]:
@@ -226,7 +248,7 @@ def _explain(
         f"tried: {describe(inputs)}",
         *([f"where: {failure.where}"] if failure.where else []),
         f"why:   {why}",
-        f'next:  hint("{exercise.id}") helps; check(…, seed={seed}) repeats this case',
+        f"next:  hint() in a new cell helps; check(…, seed={seed}) repeats this case",
     ]
     status = NO_MEMORY if type(error).__name__.endswith("MemoryError") else WRONG
     return _record(exercise, status, failure.what, mistake.name if mistake else "", failure.where, lines)

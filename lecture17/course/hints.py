@@ -1,18 +1,24 @@
 """Hints, titled by what the learner sees go wrong."""
 
 from .exercises import get
+from .progress import load, standing
 
 
-def hint_text(exercise_id: str, number: int | None = None) -> str:
-    """The symptoms an exercise has hints for, or the hint of that number (from 1).
+def hint_text(exercise_id: str | None, number: int | None = None) -> str:
+    """The symptoms an exercise has hints for, or the hint of that number (from 1); without an id, for the next one.
 
     Raises KeyError for an unknown exercise, ValueError for a number there is no hint of.
     """
-    hints = get(exercise_id).hints
+    if exercise_id is None:
+        upcoming = standing(load())[2]
+        if upcoming is None:
+            return 'Every exercise is passed. hint("03a_semiseparable-segsum") shows the hints of one.'
+        exercise_id = upcoming.id
+    exercise = get(exercise_id)
     if number is None:
-        lines = [f"{i}  {symptom}" for i, (symptom, _) in enumerate(hints, 1)]
-        return "\n".join([f"{exercise_id}: which of these is it?", *lines, f'hint("{exercise_id}", 1) opens the first'])
-    if not 1 <= number <= len(hints):
-        raise ValueError(f"number is {number}: {exercise_id} has hints 1 to {len(hints)}")
-    symptom, help_ = hints[number - 1]
+        lines = [f"{i}  {symptom}" for i, (symptom, _) in enumerate(exercise.hints, 1)]
+        return "\n".join([f"{exercise.id}: which of these is it?", *lines, f'hint("{exercise.id}", 1) opens the first'])
+    if not 1 <= number <= len(exercise.hints):
+        raise ValueError(f"number is {number}: {exercise.id} has hints 1 to {len(exercise.hints)}")
+    symptom, help_ = exercise.hints[number - 1]
     return f"{symptom}?\n{help_}"

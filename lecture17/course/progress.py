@@ -1,11 +1,24 @@
 """What the learner has passed: recorded by `check`, shown by `progress()` and `python -m lecture17 progress`."""
 
 import json
+from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 
 from . import assessment, exercises, predictions
+from .exercise import Exercise
 from .paths import EXERCISES, home, private, read_kept, write_atomically
+
+# The lecture's seven zones, by the first digit of a notebook's number, each with how hard it is.
+ZONES = (
+    "quick start ★☆☆",
+    "tour ★☆☆",
+    "intuition ★★☆",
+    "proofs ★★★",
+    "implementations ★★☆",
+    "experiments ★★☆",
+    "review ★☆☆",
+)
 
 
 def _file() -> Path:
@@ -17,20 +30,40 @@ def load() -> dict[str, str]:
     return read_kept(_file(), "passed", dict)
 
 
-def keep(exercise_id: str) -> None:
-    """Keep that an exercise is passed. Only work in exercises/ counts: solutions pass without being the learner's."""
+def keep(exercise_id: str) -> str:
+    """Keep that an exercise is passed; returns how far the learner has come and what is next, in Markdown.
+
+    Only work in exercises/ counts, and elsewhere there is nothing to say: solutions pass without being the learner's.
+    """
     try:
         if Path.cwd().resolve() != (home() / EXERCISES).resolve():
-            return
+            return ""
     except FileNotFoundError:  # used outside a clone: nothing to record in
-        return
+        return ""
     passed = load()
     if exercise_id not in passed:
         passed[exercise_id] = datetime.now().isoformat(timespec="seconds")
         try:
             write_atomically(_file(), json.dumps({"passed": passed}, indent=1) + "\n")
         except OSError as error:
-            print(f"(passed, but progress could not be written: {error})")
+            return f"Passed, but progress could not be written: {error}"
+    done, total, upcoming = standing(passed)
+    here = exercises.get(exercise_id).stem
+    if upcoming is None:
+        step = "That was the last exercise. [06 · Review](../notebooks/06_review.ipynb) sums up the course."
+    elif upcoming.stem == here:
+        step = f"Next: `{upcoming.id}`, below or above in this notebook."
+    else:
+        lecture = f"[notebooks/{upcoming.stem}](../notebooks/{upcoming.stem}.ipynb)"
+        step = f"Next: `{upcoming.id}` in [exercises/{upcoming.stem}]({upcoming.stem}.ipynb), after {lecture}."
+    return f"{done} of {total} points, {done / total:.0%}. {step}"
+
+
+def standing(passed: Container[str]) -> tuple[int, int, Exercise | None]:
+    """Points earned, points there are, and the first exercise in the course's order that is not passed yet."""
+    everything = exercises.all_exercises()
+    upcoming = next((e for e in everything if e.id not in passed), None)
+    return sum(e.points for e in everything if e.id in passed), sum(e.points for e in everything), upcoming
 
 
 def progress() -> None:
@@ -41,17 +74,18 @@ def progress() -> None:
 def summary() -> str:
     """Points and exercises passed, a line a notebook, the predictions, the self-assessment, and what is next."""
     passed = load()
-    lines, next_one, done, total = [], None, 0, 0
+    lines, zone = [], ""
     for stem in exercises.stems():
+        if stem[1] != zone:
+            zone = stem[1]
+            lines.append(f"zone {zone} · {ZONES[int(zone)]}")
         items = exercises.of_notebook(stem)
-        got = sum(e.points for e in items if e.id in passed)
-        out_of = sum(e.points for e in items)
+        got, out_of = (sum(e.points for e in some) for some in ([e for e in items if e.id in passed], items))
         boxes = "".join("■" if e.id in passed else "□" for e in items)
-        lines.append(f"{stem:<18} {boxes:<10} {got:>3} of {out_of} points")
-        next_one = next_one or next((e for e in items if e.id not in passed), None)
-        done, total = done + got, total + out_of
-    lines.append(f"{'all':<18} {'':<10} {done:>3} of {total} points")
+        lines.append(f"  {stem:<18} {boxes:<10} {got:>3} of {out_of} points")
+    done, total, upcoming = standing(passed)
+    lines.append(f"{'all':<20} {'':<10} {done:>3} of {total} points, {done / total:.0%}")
     lines.append(predictions.outcome())
     lines.append(assessment.words(assessment.ticked()))
-    lines.append(f"next: {next_one.id}, in exercises/{next_one.stem}.ipynb" if next_one else "every exercise is passed")
+    lines.append(f"next: {upcoming.id}, in exercises/{upcoming.stem}.ipynb" if upcoming else "every exercise is passed")
     return "\n".join(lines)

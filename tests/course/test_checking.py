@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lecture17.course import CheckFailed, check
+from lecture17.course import CheckFailed, check, checking, hint
 from lecture17.course.checking import SEEDS
-from lecture17.course.exercises import get
+from lecture17.course.exercises import all_exercises, get, of_notebook
+from lecture17.course.hints import hint_text
 from lecture17.reference import ssd
 
 
@@ -110,3 +113,53 @@ def test_an_answer_that_knows_the_seeded_cases_by_heart_fails() -> None:
 
 def test_something_that_is_not_a_function_is_named() -> None:
     assert "expected a function, got ndarray" in message("00_quickstart-matrix", np.zeros(3))  # type: ignore[arg-type]
+
+
+def test_a_function_whose_cell_has_a_syntax_error_is_not_judged_by_its_older_text() -> None:
+    right = get("00_quickstart-matrix").expected
+    scope: dict[str, Any] = {"right": right}
+    exec("def semiseparable_matrix(U, V):\n    return right(U, V)", scope)
+
+    def ran(cell: str, error: Exception | None) -> None:
+        checking.note_definitions(SimpleNamespace(info=SimpleNamespace(raw_cell=cell), error_before_exec=error))
+
+    ran("def semiseparable_matrix(U, V):\n    return (", SyntaxError())
+    record = checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"])
+    assert record.status == checking.WRONG
+    assert "has a syntax error, so an older `semiseparable_matrix` is still in use" in str(record)
+    ran("def semiseparable_matrix(U, V):\n    return right(U, V)", None)
+    assert checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"]).status == checking.PASSED
+
+
+def test_hint_is_about_the_check_that_failed_last_and_says_what_it_does_not_know(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CheckFailed, match=r"hint\(\)"):
+        check("03a_semiseparable-segsum", lambda log_a: log_a)
+    hint()
+    assert capsys.readouterr().out.startswith("03a_semiseparable-segsum: which of these is it?")
+    hint(2)
+    assert capsys.readouterr().out == hint_text("03a_semiseparable-segsum", 2) + "\n"
+    hint("block-rank", 1)
+    assert capsys.readouterr().out == hint_text("03a_semiseparable-block-rank", 1) + "\n"
+    hint("03a_semiseparable-segsums")
+    assert "did you mean 03a_semiseparable-segsum" in capsys.readouterr().out
+    hint("segsum", 9)
+    assert capsys.readouterr().out == "number is 9: 03a_semiseparable-segsum has hints 1 to 3\n"
+
+
+def test_a_pass_says_how_far_one_has_come_and_links_what_is_next(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(checking, "display", lambda markdown: shown.append(markdown.data))
+    right = get("00_quickstart-matrix").expected
+    assert right is not None
+    check("00_quickstart-matrix", right)
+    assert shown == []  # not the learner's exercises
+    monkeypatch.chdir(clone / "exercises")
+    check("00_quickstart-matrix", right)
+    total = sum(e.points for e in all_exercises())
+    first = of_notebook("01_tour")[0].id
+    assert shown == [
+        f"3 of {total} points, {3 / total:.0%}. Next: `{first}` in [exercises/01_tour](01_tour.ipynb), "
+        "after [notebooks/01_tour](../notebooks/01_tour.ipynb)."
+    ]

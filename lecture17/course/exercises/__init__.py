@@ -1,5 +1,6 @@
 """The exercises of the course: one module a notebook, `ex_<stem>`, loaded when first asked for."""
 
+import difflib
 import importlib
 import pkgutil
 
@@ -24,10 +25,12 @@ def all_exercises() -> list[Exercise]:
 
 
 def get(exercise_id: str) -> Exercise:
-    """The exercise of that id. Raises KeyError, naming the ids there are, for an unknown one."""
+    """The exercise of that id, or the only one whose id ends in it. Raises KeyError naming what comes nearest."""
     stem = exercise_id.split("-", 1)[0]
-    known = of_notebook(stem) if stem in stems() else tuple(all_exercises())
-    for exercise in known:
-        if exercise.id == exercise_id:
-            return exercise
-    raise KeyError(f"no exercise is called {exercise_id!r}: expected one of {', '.join(e.id for e in known)}")
+    by_id = {e.id: e for e in (of_notebook(stem) if stem in stems() else all_exercises())}
+    matches = [i for i in by_id if i == exercise_id] or [i for i in by_id if i.endswith(f"-{exercise_id}")]
+    if len(matches) == 1:
+        return by_id[matches[0]]
+    near = matches or difflib.get_close_matches(exercise_id, by_id, n=2, cutoff=0.5)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise KeyError(f"no exercise is called {exercise_id!r}: {meant}expected one of {', '.join(by_id)}")
