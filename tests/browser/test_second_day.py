@@ -38,9 +38,9 @@ def notebook(lab: Lab, course: Path, request: pytest.FixtureRequest) -> str:
     lab.open(name)
     lab.run_all()
     shown = lab.explorer()
-    shown.control("state size").press("ArrowLeft")
+    shown.control("state size r").press("ArrowLeft")
     explorer = SemiseparableExplorer
-    shown.shows(explorer.describe(explorer.params_at(explorer.positions_for({"state_size": 3}))))
+    shown.shows(explorer.describe(explorer.params_at(explorer.positions_for({"d_state": 2}))))
     lab.page.get_by_text(ANSWER, exact=True).last.click()
     expect(lab.page.locator(".lecture17-form .words").first).to_contain_text("of 1 answered", timeout=PATIENCE)
     lab.page.get_by_role("button", name="Write").click()
@@ -54,7 +54,7 @@ def assert_asleep(page: Locator) -> None:
     for words in WAKE:
         expect(page.get_by_text(words, exact=True).locator("visible=true")).to_have_count(1, timeout=PATIENCE)
     [words] = {image.get_attribute("alt") or "" for image in page.locator("img[alt*=Mamba]:visible").all()}
-    assert "state size 3" in words
+    assert "state size r = 2" in words
     expect(page.get_by_text(f"☑ {ANSWER}").locator("visible=true")).to_have_count(1)
     expect(page.get_by_text("def f(): pass").locator("visible=true")).to_have_count(1)
     expect(page.get_by_text("Error displaying widget").locator("visible=true")).to_have_count(0)
