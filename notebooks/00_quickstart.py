@@ -89,7 +89,7 @@ figures.matrix_state_output(
     np.array(states),
     y_attention,
     np.array(y_state),
-    title="A matrix of N² numbers acts through a state of r × d = 6: attention and recurrence agree",
+    title="A matrix of N² numbers acts through a state of r d = 6: attention and recurrence agree",
 )
 
 # %% [markdown]

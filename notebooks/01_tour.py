@@ -182,6 +182,8 @@ assert not np.allclose(lecture_chunks(4), lecture_chunks(8))
 # $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$; `segsum` adds up those logs.
 #
 # Write it with its step size: [exercise](../exercises/01_tour.ipynb) `01_tour-mamba2-micro`.
+#
+# Below, token 16 takes a step of 30, and all others take steps near 1.
 
 
 # %%
@@ -201,9 +203,6 @@ log_a = delta * np.log(0.9)
 
 L = np.exp(semiseparable.segsum(log_a))
 assert_same(matrix=L * (Q @ K.T), answer_to_impulses=mamba2_loop(impulses, log_a, K, Q)[0])
-
-# %% [markdown]
-# Token 16 takes a step of 30, all others steps near 1.
 
 # %%
 predict("01_tour-mamba2-step")
@@ -278,6 +277,8 @@ for c in (4, 8, 16):
 # $M = \sum_c L^{(c)} \circ (Q_{:c} K_{:c}^\top)$.
 #
 # Put the gate where it belongs: [exercise](../exercises/01_tour.ipynb) `01_tour-gla-gate`.
+#
+# After the loop you get a slider again. It turns the gate of the *first* key only; the other two keep 98% a token.
 
 
 # %%
@@ -296,9 +297,6 @@ masks = [np.exp(semiseparable.segsum(log_alpha[:, c])) for c in range(d_k)]
 M = sum(masks[c] * np.outer(Q[:, c], K[:, c]) for c in range(d_k))
 assert_same(sum_of_masks=M, answer_to_impulses=gla_loop(Q, K, impulses, log_alpha)[0])
 assert round(0.5 ** (1 / 16), 2) == 0.96
-
-# %% [markdown]
-# The slider turns the gate of the *first* key only; the other two keep 98% a token.
 
 # %%
 predict("01_tour-gla-gate")
@@ -382,16 +380,12 @@ w, u, k = np.log([0.9, 0.9]), np.array([0.5, 0.5]), rng.normal(size=(N, 2))
 k[20, 1] = 3  # the spike speaks up
 y, _ = wkv_loop(w, u, k, x)
 assert_same(loop=y, matrices=np.einsum("cij,jc->ic", wkv4.matrix(w, u, k, x), x))
-assert_same(rows_sum_to=wkv4.matrix(w, u, k, x).sum(axis=2), one=np.ones((2, N)))
 
 stable, carried = wkv4.recurrent(w, u, k + 800, x)
 assert_same(loop=y, stable_form_with_800_added=stable)
 assert sum(part.size for part in carried) == 3 * x.shape[1]  # two sums and their exponent
 with np.errstate(all="ignore"):
     assert np.isnan(wkv_loop(w, u, k + 800, x)[0]).any()
-
-# %% [markdown]
-# RetNet's output climbed far above the plateau's height of 1. This one is a mean.
 
 # %%
 predict("01_tour-wkv-height")
@@ -417,6 +411,8 @@ Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
 # *before* the token and gives the token itself the weight $e^{u + k_t}$. Only at $u = -w$ do the two agree.
 
 # %%
+assert_same(rows_sum_to=wkv4.matrix(w, u, k, x).sum(axis=2), one=np.ones((2, N)))
+
 y, sums = wkv_loop(w, u, k, x)
 quotient = sums[:, 0] / sums[:, 1]
 print(f"token 20: output {y[20, 1]:.2f}, quotient of the curves {quotient[20, 1]:.2f}")

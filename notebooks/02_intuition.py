@@ -219,7 +219,7 @@ widgets.TwoViews()
 # each with a decay of its own, and with a larger state. ($B_t$ and $C_t$ that follow the text are no difference:
 # Mamba-1 has them too.)
 #
-# **Predict.** How many $N \times N$ masks does one layer of Mamba-1 with $d = 3$ and $r = 4$ have? And one of Mamba-2?
+# Count the masks of one layer of Mamba-1 with $d = 3$ and $r = 4$:
 
 # %%
 delta, rates = rng.uniform(0.1, 1, size=(N, d)), -rng.uniform(0.1, 2, size=(d, r))  # Δ, A

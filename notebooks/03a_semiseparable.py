@@ -368,7 +368,7 @@ a_small, t, address = 0.01, np.arange(N), np.eye(4)
 reads = sum(w * a_small**-lag * address[(t - lag) % 4] for lag, w in enumerate(kernel))
 nearly = semiseparable.from_sss(np.full(N, np.log(a_small)), address[t % 4], reads)
 error = np.abs(nearly - convolution).max()
-print(f"SSD with four numbers of state: off by {error:.0e}; largest number in a query {reads.max():.0e}")
+print(f"SSD with a state of four: off by {error:.0e}; largest number in a query {reads.max():.0e}")
 assert error < 1e-8  # (4.3)
 
 # %% [markdown]
@@ -607,9 +607,9 @@ figures.error_growth(
 # - **Semiseparable** means: the *blocks* on or below the diagonal have low rank; rows and columns say nothing.
 # - The block rank **is** the size of the smallest SSS form; an SVD of each block finds it. What must be passed on from
 #   token to token is the strict rank, the same or one less.
-# - SSS is the general form. Generators are the case without zero decays, and they overflow.
+# - SSS is the general form. Generators are the case without zero decays, and they overflow. Low block rank survives
+#   limits, and a small number of generators does not: SSD comes as near to a convolution as you like.
 # - Ranks add in sums *and* products, multiply in entrywise products, and survive inversion (the block rank plus one).
-# - Low block rank survives limits. Few generators do not: SSD comes as near to a convolution as you like.
 # - Hand decays over as logs, and sum each segment by itself.
 #
 # **Where next:** the [exercises](../exercises/03a_semiseparable.ipynb) (12 points), then the theorem in

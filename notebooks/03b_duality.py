@@ -50,15 +50,24 @@ from lecture17.reference import attention, delta_rule, linear_attention, semisep
 # more, which is the recurrence. ∎ (Katharopoulos et al., arXiv 2006.16236, equations 16 to 20.)
 #
 # Write the loop yourself: [exercise](../exercises/03b_duality.ipynb) `03b_duality-running-normaliser`.
+#
+# <a id="correction-3"></a>
+#
+# > **Correction 3 · the lecture says** the normalized scores $P_{ij} = q_i \cdot k_j / Z_i$, with
+# > $Z_i = \sum_{l \le i} q_i \cdot k_l$, have the generators $u_i = q_i / \sqrt{Z_i}$ and $v_j = k_j$.
+# >
+# > **In truth** these give $\sqrt{Z_i}\, P_{ij}$. $Z_i$ belongs to the row: all of $1/Z_i$ goes to $u_i$, so
+# > $u_i = q_i / Z_i$. No part of it can go to $v_j$, which does not know $i$.
 
 # %%
 rng = np.random.default_rng(17)
 N, r, d = 32, 4, 3  # tokens, d_state, features of a token
 Q, K = np.exp(rng.normal(size=(2, N, r)))  # positive
 V = rng.normal(size=(N, d))
-
 scores = np.tril(Q @ K.T)
-definition = scores @ V / scores.sum(axis=1, keepdims=True)
+Z = scores.sum(axis=1, keepdims=True)
+P = scores / Z
+definition = P @ V
 
 # (1.1) the two sums over j ≤ t, for every t at once, read by q_t
 S = np.cumsum(K[:, :, None] * V[:, None, :], axis=0)  # (N, r, d)
@@ -72,25 +81,10 @@ assert_same(definition=definition, recurrence=y)
 assert_same(sum_of_all_writes=S[-1], last_state=S_last)
 assert_same(sum_of_all_keys=z[-1], last_normalizer=z_last)
 
-# %% [markdown]
-# <a id="correction-3"></a>
-#
-# > **Correction 3 · the lecture says** the normalized scores $P_{ij} = q_i \cdot k_j / Z_i$, with
-# > $Z_i = \sum_{l \le i} q_i \cdot k_l$, have the generators $u_i = q_i / \sqrt{Z_i}$ and $v_j = k_j$.
-# >
-# > **In truth** these give $\sqrt{Z_i}\, P_{ij}$. $Z_i$ belongs to the row: all of $1/Z_i$ goes to $u_i$, so
-# > $u_i = q_i / Z_i$. No part of it can go to $v_j$, which does not know $i$.
-
-# %%
-Z = scores.sum(axis=1, keepdims=True)
-P = scores / Z
+assert_same(P=P, all_of_Z_on_the_row=semiseparable.from_generators(Q / Z, K))  # correction 3
 lecture = semiseparable.from_generators(Q / np.sqrt(Z), K)
-truth = semiseparable.from_generators(Q / Z, K)
-
-assert_same(P=P, all_of_Z_on_the_row=truth)
 assert_same(lecture=lecture, P_times_root_of_Z=np.sqrt(Z) * P)
-row_sums = lecture.sum(axis=1)
-print(f"rows of P sum to 1, the lecture's to {row_sums.min():.1f} … {row_sums.max():.1f}")
+print(f"rows of P sum to 1, the lecture's to √Z, up to {lecture.sum(axis=1).max():.1f}")
 
 # %% [markdown]
 # ## 2 · A diagonal SSM unrolls into a semiseparable matrix
@@ -242,14 +236,7 @@ figures.mask_times_gram(L, C @ B.T, title=title)
 # *Proof of (⇒).* The formula is (3.1). **(4.1)** For $i \ge s \ge j$ the product $a_i \cdots a_{j+1}$ splits at
 # $s$: $L_{ij} = L_{is} L_{sj}$. So the block is a column times a row,
 # $L_{[s:,\,:s+1]} = L_{[s:,\,s]}\, L_{[s,\,:s+1]}$, and its rank is at most 1. ∎
-
-# %%
-for s in range(N):
-    np.testing.assert_allclose(L[s:, : s + 1], np.outer(L[s:, s], L[s, : s + 1]), rtol=1e-12)
-print(f"(4.1) holds at each of the {N} cuts; largest rank of a block: {semiseparable.rank(L)}")
-assert semiseparable.rank(L) == 1
-
-# %% [markdown]
+#
 # *Proof of (⇐).* Forget the decays: all we know of $L$ is its ranks. First let no diagonal entry be zero.
 #
 # **(4.2) Rank 1 means that every 2 × 2 minor vanishes.** In the block $L_{[s:,\,:s+1]}$ take the rows $s, i$ and the
@@ -258,10 +245,15 @@ assert semiseparable.rank(L) == 1
 # $$\begin{vmatrix} L_{sj} & L_{ss} \\ L_{ij} & L_{is} \end{vmatrix} = 0
 #   \quad\Longrightarrow\quad L_{ss} L_{ij} = L_{is} L_{sj} .$$
 #
-# To check it we take a mask that no decays have made: an outer product of numbers of both signs, cut in two by a
+# To check (4.2) we take a mask that no decays have made: an outer product of numbers of both signs, cut in two by a
 # block of zeros, so that it is 1-semiseparable but not from one pair of generators.
 
 # %%
+for s in range(N):
+    np.testing.assert_allclose(L[s:, : s + 1], np.outer(L[s:, s], L[s, : s + 1]), rtol=1e-12)
+print(f"(4.1) holds at each of the {N} cuts; largest rank of a block: {semiseparable.rank(L)}")
+assert semiseparable.rank(L) == 1
+
 signs = rng.choice([-1.0, 1.0], size=(2, N))
 L_given = np.tril(np.outer(*(signs * rng.uniform(0.5, 1.5, size=(2, N)))))
 L_given[20:, :20] = 0
@@ -343,7 +335,7 @@ unit /= np.linalg.norm(unit, axis=1, keepdims=True)
 no_values, all_of_it = np.zeros((128, 1)), np.ones(128)
 M_delta = delta_rule.matrix(rng.normal(size=(128, 2)), unit, no_values, all_of_it)  # no decay
 block_to_block = M_delta[64:96, 32:64]
-print("delta rule, state of 2 × d, rank from chunk to chunk:", np.linalg.matrix_rank(block_to_block))
+print("delta rule, state of 2 × d: rank between chunks", np.linalg.matrix_rank(block_to_block))
 assert np.linalg.matrix_rank(block_to_block) == 1
 
 # %% [markdown]
@@ -392,11 +384,10 @@ print(f"  power-law mask: {block_rank(L_power)}, of {N // 2} possible")
 assert block_rank(L_ar) == p
 assert block_rank(L_ar * (C @ B.T)) <= p * r < block_rank(L_power)
 
-# %%
 first_column = np.fft.rfft(L_power[:, 0], n=2 * N)  # of the Toeplitz matrix, padded
 columns = np.fft.rfft(B[:, :, None] * X[:, None, :], n=2 * N, axis=0)  # scale by B, (freq, r, d)
 convolved = np.fft.irfft(first_column[:, None, None] * columns, axis=0)[:N]
-assert_same(matrix=(L_power * (C @ B.T)) @ X, by_fft=(C[:, :, None] * convolved).sum(axis=1))  # (5.4)
+assert_same(matrix=(L_power * (C @ B.T)) @ X, fft=(C[:, :, None] * convolved).sum(axis=1))  # (5.4)
 
 # %% [markdown]
 # ## 6 · Softmax attention is outside
@@ -497,8 +488,6 @@ for length in lengths:
     log_decays = np.log(rng.uniform(0.9, 1, length))
     ssd_ranks.append(block_rank(semiseparable.from_sss(log_decays, B=k, C=q)))
 
-assert softmax_ranks == [length // 2 for length in lengths]
-assert ssd_ranks == [8] * len(lengths)
 title = "The rank of the block from the first half to the second"
 figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 
@@ -517,6 +506,9 @@ figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 # > with no finite state.
 
 # %%
+assert softmax_ranks == [length // 2 for length in lengths]  # the picture above
+assert ssd_ranks == [8] * len(lengths)
+
 q, k, v = rng.normal(size=(3, 8, 4))
 changed = v.copy()
 changed[-1] += 1.0  # only the last token

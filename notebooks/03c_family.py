@@ -338,7 +338,6 @@ for size in (1, 0.001):
     with_eps = norm(scores @ (size * V), 1e-6), norm(plain @ (size * V), 1e-6)
     difference = np.abs(np.subtract(*with_eps)).max()
     print(f"eps = 1e-6, values of size {size:5}: largest difference {difference:.0e}")
-assert difference > 0.1
 
 # %% [markdown]
 # ## 5 · GLA: a gate for each key dimension
@@ -387,7 +386,7 @@ for gate in (0.9, 0.5, 0.1, 0.0):
     right = retention.matrix(*np.stack([Q32, K32, V32]).astype(float), gate)
     ok = [np.allclose(M, right, atol=1e-4) for M in (divided, log_space)]
     print(f"gate {gate}: right if divided: {ok[0]}, in log space: {ok[1]}")
-    assert ok == [gate == 0.9, True]
+    assert ok[1]
 
 # %% [markdown]
 # ## 6 · The delta rule: learn instead of add
@@ -409,6 +408,12 @@ for gate in (0.9, 0.5, 0.1, 0.0):
 # $S_t = a_t (I - \beta_t k_t k_t^\top) S_{t-1} + \beta_t k_t v_t^\top$.
 #
 # Do it yourself: [exercise](../exercises/03c_family.ipynb) `03c_family-delta-online-sgd`.
+#
+# **What it buys.** Use $n$ random keys of 32 numbers, each written *twice*, with different values; then ask every key
+# for its **last** value.
+#
+# Three curves over $n$: linear attention, RetNet with $\gamma = 1 - 2^{-5}$, the delta rule with $\beta = 1$. Which
+# starts where, and what happens near $n = 32$?
 
 # %%
 keys = K / np.linalg.norm(K, axis=1, keepdims=True)
@@ -433,13 +438,6 @@ assert_same(along_and_across=along_and_across, found=np.linalg.eigvalsh(transiti
 for decays in (np.ones(N), np.exp(log_a)):  # (6.3)
     M = kernel(decays[:, None, None] * transition, beta[:, None] * keys, Q)
     assert_same(kernel=M, published=delta_rule.matrix(Q, keys, V, beta, np.log(decays)))
-
-# %% [markdown]
-# **What it buys.** Use $n$ random keys of 32 numbers, each written *twice*, with different values; then ask every key
-# for its **last** value.
-#
-# Three curves over $n$: linear attention, RetNet with $\gamma = 1 - 2^{-5}$, the delta rule with $\beta = 1$. Which
-# starts where, and what happens near $n = 32$?
 
 # %%
 predict("03c_family-last-value")
@@ -466,9 +464,6 @@ errors = {
     "RetNet, γ = 0.97": error(lambda k, v: retention.parallel(k, k, v, γ)[1]),
     "delta rule, β = 1": error(lambda k, v: delta_rule.parallel(k, k, v, np.ones(len(v)))[1]),
 }
-assert errors["delta rule, β = 1"][0] < 1e-12
-assert errors["linear attention"].min() > 0.9
-assert errors["RetNet, γ = 0.97"][-1] < errors["delta rule, β = 1"][-1]  # 64 keys
 title = "Asked for the last value of each key: how wrong is the answer?"
 figures.recall_error(n_keys, d_key, errors, title=title)
 
@@ -494,6 +489,10 @@ figures.recall_error(n_keys, d_key, errors, title=title)
 # comes from $S_0$ has decayed since the start.
 
 # %%
+assert errors["delta rule, β = 1"][0] < 1e-12  # the picture above: one key
+assert errors["linear attention"].min() > 0.9
+assert errors["RetNet, γ = 0.97"][-1] < errors["delta rule, β = 1"][-1]  # 64 keys
+
 S0 = rng.normal(size=(r, d))
 T = np.linalg.solve(np.eye(N) + np.tril(beta[:, None] * (keys @ keys.T), -1), np.diag(beta))
 W, U = T @ keys, T @ V
@@ -695,10 +694,6 @@ portrait = {
     "RWKV-7": rwkv7.matrix(ask, 0 * halves, one_hot, values, one_hot, halves),
     "Mamba-3": mamba3.matrix(values, ones, ones, 0 * ones, half_turns, one_hot, ask),
 }
-since = np.cumsum(labels == 3)
-sign = (-1.0) ** (since[:, None] - since)
-assert_same(mamba3=portrait["Mamba-3"], parity_of_3s_between=sign * portrait["linear attention"])
-assert ((portrait["DeltaNet"] != 0).sum(axis=1) <= 1).all()  # the last write under that label
 title = "Same tokens, eight memories: what row i still has of column j"
 figures.family_portrait(portrait, title=title)
 
@@ -740,13 +735,20 @@ transitions = {
     "RWKV-7": rwkv7_transitions(*logits, unit)[0],
     "Mamba-3": gate[:, :1, None] * rotations(half_turn),
 }
+title = "Eigenvalues of the transitions of random tokens, with the unit circle"
+figures.eigenvalues(transitions, title=title)
+
+# %%
 below_0 = {name for name, A in transitions.items() if np.linalg.eigvals(A).real.min() < -0.1}
 off_the_line = {n for n, A in transitions.items() if np.abs(np.linalg.eigvals(A).imag).max() > 0.1}
 assert off_the_line == {"RetNet", "Mamba-3"}
 assert below_0 - off_the_line == {"DeltaNet, β < 2", "RWKV-7"}
 assert np.allclose(np.linalg.eigvalsh(transitions["DeltaNet, β < 1"])[:, 1:], 1)
-title = "Eigenvalues of the transitions of random tokens, with the unit circle"
-figures.eigenvalues(transitions, title=title)
+
+since = np.cumsum(labels == 3)  # the portrait
+sign = (-1.0) ** (since[:, None] - since)
+assert_same(mamba3=portrait["Mamba-3"], parity_of_3s_between=sign * portrait["linear attention"])
+assert ((portrait["DeltaNet"] != 0).sum(axis=1) <= 1).all()  # the last write under that label
 
 # %% [markdown]
 # **Learned:** all pure decays fill $(0, 1)$. DeltaNet has the eigenvalue 1 as well, across its key. Only DeltaNet with

@@ -42,8 +42,8 @@ from lecture17.reference import delta_rule, mamba3, semiseparable
 # finite automaton with two states does it. **To find out what a recurrence cannot do, feed it one token for ever**:
 # then its transition is one fixed matrix, $h_t = A h_{t-1} + b$, and parity asks whether $t$ is odd.
 #
-# Three examples: $A = 0.8$, $A = -1$, and a turn by $120°$. You should care, because $A = 0.8$ is what Mamba-2, RetNet
-# and GLA have, for every token: a decay between 0 and 1.
+# Three examples: $A = 0.8$, $A = -1$, and a turn by $120°$. You should care, because $A = 0.8$ is what Mamba-2 and GLA
+# have: decays between 0 and 1, whatever the token says.
 
 # %%
 predict("03d_expressivity-orbits")
@@ -116,22 +116,7 @@ assert sign_changes(2**t - 4 * t) == 2  # (1.2): three terms, one of them the co
 # changes finitely often. But at even times $t$ modulo $k$ is $0, 2, 4, \dots$, and that changes for ever unless
 # $k \le 2$. ∎ (Grazzi et al. treat several layers, at finite precision: counting modulo 3 then still needs transitions
 # that are not triangular with real eigenvalues.)
-
-# %%
-odd = np.arange(1, 301) - 0.5
-assert sign_changes(np.sin(np.pi * odd)) == 299  # the escape: a counter read through a sine …
-assert np.float16(2048) + np.float16(1) == np.float16(2048)  # … which 16 bits end at 2048
-
-for r in (1, 2, 4, 8):
-    either_sign = [readout(rng.uniform(-1, 1, size=r)) for _ in range(500)]
-    assert max(sign_changes(values[1::2]) for values in either_sign) <= r  # (2.1)
-is_two = np.where(np.arange(0, 300, 2) % 3 == 2, 1.0, -1.0)
-print(
-    f"t = 0, 2, … 298: “is t modulo 3 equal to 2?” changes its answer {sign_changes(is_two)} times"
-)
-assert sign_changes(is_two) == 100
-
-# %% [markdown]
+#
 # ## 2 · Parity by hand: one sign
 #
 # **One number is enough, if it may be $-1$:** $a(1) = -1$ and $a(0) = 1$. Start at $h = 1$; then
@@ -147,6 +132,19 @@ assert sign_changes(is_two) == 100
 # Build it yourself: [exercise](../exercises/03d_expressivity.ipynb) `03d_expressivity-parity-by-hand`.
 
 # %%
+odd = np.arange(1, 301) - 0.5
+assert sign_changes(np.sin(np.pi * odd)) == 299  # the escape: a counter read through a sine …
+assert np.float16(2048) + np.float16(1) == np.float16(2048)  # … which 16 bits end at 2048
+
+for r in (1, 2, 4, 8):
+    either_sign = [readout(rng.uniform(-1, 1, size=r)) for _ in range(500)]
+    assert max(sign_changes(values[1::2]) for values in either_sign) <= r  # (2.1)
+is_two = np.where(np.arange(0, 300, 2) % 3 == 2, 1.0, -1.0)
+print(
+    f"t = 0, 2, … 298: “is t modulo 3 equal to 2?” changes its answer {sign_changes(is_two)} times"
+)
+assert sign_changes(is_two) == 100
+
 tokens, labels = experiments.ModCounter(2).draw(batch=1, length=1000, seed=0)
 x, parity = tokens[0], labels[0]
 
@@ -341,22 +339,11 @@ for _ in range(100):
 # > **The lecture also** says that Mamba-3 "breaks $\mathsf{TC}^0$" because it solves parity, and that standard
 # > recurrent networks are limited to $\mathsf{TC}^0$.
 # >
-# > **In truth** parity *is* in $\mathsf{TC}^0$: a fixed number of threshold layers does it, as the next cell shows for
+# > **In truth** parity *is* in $\mathsf{TC}^0$: a fixed number of threshold layers does it, as the cell below shows for
 # > every input of 12 bits. Mamba-3's rotations commute, so with them it stays in $\mathsf{TC}^0$ (at $O(\log N)$ bits).
 # > And a *nonlinear* recurrent network simulates any finite automaton, hence recognizes all regular languages, some of
 # > which are complete for $\mathsf{NC}^1$.
-
-# %%
-bits = np.array(list(np.ndindex(*[2] * 12)))  # all 4,096 inputs
-at_least = bits.sum(axis=1, keepdims=True) >= np.arange(1, 13)  # layer 1: 12 threshold gates
-alternating = at_least @ (-1) ** np.arange(12)  # 1 - 1 + 1 …, as many terms as there are ones
-assert_same(parity=bits.sum(axis=1) % 2, two_threshold_layers=alternating >= 1)
-
-turn = rng.uniform(0, 2 * np.pi, size=2)  # two tokens of Mamba-3, one pair of the state
-rotations = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in turn]
-assert np.allclose(rotations[0] @ rotations[1], rotations[1] @ rotations[0])
-
-# %% [markdown]
+#
 # <a id="rwkv-7"></a>
 #
 # **What of RWKV-7?** Its paper (arXiv 2503.14456) shows that RWKV-7 recognizes all regular languages with a fixed
@@ -368,8 +355,20 @@ assert np.allclose(rotations[0] @ rotations[1], rotations[1] @ rotations[0])
 # $\lvert \det A_t \rvert < 1$, and so does every product of them. A permutation keeps volumes: no product of shipped
 # transitions is one. What is tracked in that way fades with every token; how long it can still be read is a matter of
 # precision and of what the layers around it restore.
+#
+# Unlimited precision alone is enough to make one number a whole memory: $h_t = (h_{t-1} + x_t) / 2$, a plain SSM with
+# $a = \frac12$, keeps every bit it has seen as a binary digit. How many can be read back?
 
 # %%
+bits = np.array(list(np.ndindex(*[2] * 12)))  # all 4,096 inputs
+at_least = bits.sum(axis=1, keepdims=True) >= np.arange(1, 13)  # layer 1: 12 threshold gates
+alternating = at_least @ (-1) ** np.arange(12)  # 1 - 1 + 1 …, as many terms as there are ones
+assert_same(parity=bits.sum(axis=1) % 2, two_threshold_layers=alternating >= 1)
+
+turn = rng.uniform(0, 2 * np.pi, size=2)  # two tokens of Mamba-3, one pair of the state
+rotations = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in turn]
+assert np.allclose(rotations[0] @ rotations[1], rotations[1] @ rotations[0])
+
 width, kappa = 4, np.array([1.0, -1.0, 0, 0]) / np.sqrt(2)
 swap_01 = np.eye(width) - 2 * np.outer(kappa, kappa)  # w = 1, a = 2
 assert_same(swap=swap_01, permutation=np.eye(width)[[1, 0, 2, 3]])
@@ -382,10 +381,6 @@ for _ in range(1000):
     volumes.append(abs(np.linalg.det(shipped)))
 print(f"|det| of RWKV-7's transition as shipped: at most {max(volumes):.2f}; of a swap: 1")
 assert max(volumes) < 1  # (5.1)
-
-# %% [markdown]
-# Unlimited precision alone is enough to make one number a whole memory: $h_t = (h_{t-1} + x_t) / 2$, a plain SSM with
-# $a = \frac12$, keeps every bit it has seen as a binary digit. How many can be read back?
 
 
 # %%

@@ -72,6 +72,7 @@ wrong = [h for h in range(heads) if not torch.allclose(y[:, :, h], in_turn[:, :,
 print(f"state {tuple(state.shape)}; with h % groups the heads {wrong} are wrong")
 assert wrong == [1, 2]
 
+# %%
 scores = (C[0, :, 0] @ B[0, :, 0].T).numpy()  # group 0: heads 0 and 1
 for h in (0, 1):
     M = one_head.matrix(*(a.numpy() for a in (x[0, :, h], log_a[0, :, h], B[0, :, 0], C[0, :, 0])))

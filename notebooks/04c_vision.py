@@ -118,7 +118,7 @@ for name, share in shares.items():
     print(f"{name:31} {share:4.0%}")
 assert shares["row by row alone"] == 1 / 2
 assert shares["and the sequence reversed"] == 1
-own_row = (W - 1) / (2 * (H * W - 1))  # share of the pairs whose one pixel lies later in the row of the other
+own_row = (W - 1) / (2 * (H * W - 1))  # pairs in which one lies later in the row of the other
 assert np.allclose(list(shares.values())[2:], [1 / 2 + own_row, 1 - own_row])
 
 # %% [markdown]
@@ -190,15 +190,16 @@ def step_lengths(order: np.ndarray, W: int) -> np.ndarray:
     return np.abs(np.diff(row)) + np.abs(np.diff(column))
 
 
+steps = {name: np.argsort(order).reshape(H, W) for name, order in curves.items()}
+figures.reading_orders(steps, title="Two curves over 6 × 8 pixels")
+
+# %%
 assert (step_lengths(curves["Hilbert"], W) == 1).all()
 print("longest step of Z-order:", step_lengths(curves["Z-order"], W).max())
 for size in np.ndindex(24, 24):
     if min(size) > 0:
         diagonal = step_lengths(scan2d.hilbert(*size), size[1]) > 1
         assert diagonal.sum() <= (max(size) % 2 == 1 and min(size) % 2 == 0)
-
-steps = {name: np.argsort(order).reshape(H, W) for name, order in curves.items()}
-figures.reading_orders(steps, title="Two curves over 6 × 8 pixels")
 
 # %% [markdown]
 # **Learned:** both finish one corner of the image before they go to the next; only Hilbert's gets there on foot.
@@ -354,6 +355,10 @@ fields = {
 }
 
 # %%
+title = "How much of each pixel the one in the middle sees"
+figures.receptive_fields(fields, middle, title=title)
+
+# %%
 i, j = middle
 sees = {name: np.count_nonzero(field) for name, field in fields.items()}
 half, quadrant = (n * n + 1) // 2, (n // 2 + 1) ** 2
@@ -373,9 +378,6 @@ for p, q in np.ndindex(i + 1, j + 1):
     path_count = np.prod(np.arange(q + 1, p + q + 1) / np.arange(1, p + 1))
     binomials[i - p, j - q] = path_count * (a / 2) ** (p + q)
 assert_same(ssm2d=fields["2-D SSM"], paths_counted=binomials)
-
-title = "How much of each pixel the one in the middle sees"
-figures.receptive_fields(fields, middle, title=title)
 
 # %% [markdown]
 # **Learned:** four routes treat the four directions alike, but they see along the row and the column and hardly across:

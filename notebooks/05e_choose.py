@@ -87,6 +87,7 @@ for M in (ssd.matrix(one, log_a, one, one), gla.matrix(one, one, one, log_a[:, N
     assert (M[4:, :4] == 0).all()
     assert (M[:4, :4] == np.tri(4)).all()  # (2.1)
 
+# %%
 key, values = np.array([[0.6, 0.8]] * 2), np.array([[1.0], [5.0]])
 added, _ = ssd.recurrent(values, np.zeros(2), key, key)
 replaced, _ = delta_rule.recurrent(key, key, values, np.ones(2))
@@ -95,7 +96,8 @@ print("values 1 and 5 under one key: adding reads {:g}, the delta rule {:g}".for
 assert np.allclose((added[1], replaced[1]), ([6], [5]))  # (2.2)
 faded, _ = ssd.recurrent(values, np.log([0.9, 0.9]), key, key)
 by_softmax = attention.softmax_matrix(key, key) @ values
-print(f"adding with a decay of 0.9 reads {faded[1, 0]:g}, softmax without positions {by_softmax[1, 0]:g}")
+print(f"with a decay of 0.9 adding reads {faded[1, 0]:g}, ", end="")
+print(f"softmax without positions {by_softmax[1, 0]:g}")
 assert np.allclose((faded[1], by_softmax[1]), ([5.9], [3]))
 
 numbers = 8 * costs.carried("delta_rule", 1, r, d)  # of a layer of 8 heads

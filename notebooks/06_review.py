@@ -253,8 +253,8 @@ ProgressBoard()
 #
 # ## 11 · The corrections
 #
-# Where the lecture is wrong, and where this course shows it with a counterexample that runs. The list is read from
-# [docs/corrections.md](../docs/corrections.md), so that there is one and not two.
+# Where the lecture is wrong. A number that is a link leads to the place where this course teaches the correction. The
+# table is read from [docs/corrections.md](../docs/corrections.md), so that there is only one.
 
 # %%
 with open("../docs/corrections.md", encoding="utf-8") as page:
