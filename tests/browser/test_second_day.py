@@ -78,23 +78,23 @@ def test_the_next_day_each_shows_its_last_picture_and_one_line(
     lab: Lab, notebook: str, course: Path, screenshots: Path, tmp_path: Path
 ) -> None:
     lab.save()
+    lab.page.evaluate("window.jupyterapp.serviceManager.sessions.shutdownAll()")
     lab.page.goto("about:blank")
-    for session in lab.page.request.get(f"{lab.address}/api/sessions").json():
-        lab.page.request.delete(f"{lab.address}/api/sessions/{session['id']}")
     lab.open(notebook)
     assert_asleep(lab.page.locator(".jp-Notebook"))
     lab.screenshot(screenshots / "second-day.png")
-    # ipywidgets itself writes to the console that it has no such model, before it gives way to the still.
-    lab.complaints[:] = [text for text in lab.complaints if "widget model not found" not in text]
-
     exported = tmp_path / "second-day.html"
     command = [sys.executable, "-m", "nbconvert", "--to=html", f"--output={exported}", str(course / notebook)]
     subprocess.run(command, check=True, capture_output=True)
-    page = lab.page.context.new_page()
+    browser = lab.page.context.browser
+    assert browser is not None
+    page = browser.new_page()
     page.goto(exported.as_uri())
     assert_asleep(page.locator("body"))
     page.screenshot(path=screenshots / "second-day-exported.png", full_page=True)
     page.close()
+    # ipywidgets itself writes to the console that it has no such model, before it gives way to the still.
+    lab.complaints[:] = [text for text in lab.complaints if "widget model not found" not in text]
     stored = json.loads((course / notebook).read_text(encoding="utf-8"))
     assert "widgets" not in stored["metadata"]
 
