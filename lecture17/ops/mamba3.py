@@ -35,8 +35,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._memory import empty_result
-from ._scalar_chunks import attend
+from ._chunks import by_chunks
+from .cpu.memory import empty_result
 from ._validation import (
     check_alike,
     check_backend,
@@ -48,6 +48,8 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
+from .cpu.scalar import Scalar
+from .ssd import listing
 
 Values = Float[Tensor, "batch time heads d"]
 PerToken = Float[Tensor, "batch time heads"]
@@ -125,7 +127,8 @@ def _segment(
     gamma = lam * delta
     late = log_a.to(wide).exp() * (_before(torch.zeros_like(gamma[:, 0]), gamma) + (1 - lam) * delta)
     u = late[..., None] * _before(x_last, x_wide)
-    y, T = attend(C_turned, _before(B_last, B_turned), u, log_a, S, chunk_size)
+    sequences = {"x": u, "log_a": log_a, "B": _before(B_last, B_turned), "C": C_turned}
+    y, T = by_chunks(listing, Scalar, sequences, S, u, chunk_size)
     own = (C.to(wide) * B.to(wide)).sum(-1).repeat_interleave(x.shape[2] // B.shape[2], -1)
     y = y + (gamma * own)[..., None] * x_wide
     S = T + (gamma[:, -1, :, None] * B_turned[:, -1])[..., None] * x_wide[:, -1, :, None, :]
