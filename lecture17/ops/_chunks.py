@@ -5,6 +5,7 @@ by a decay, so it is exact for any decays, and autograd differentiates it. On a 
 `ops/cpu/`, a block of chunks at a time.
 """
 
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from .cpu.blocks import Block, Listing, OverBlocks, in_chunks
 def by_chunks(
     listing: Listing,
     quick: type[Block] | None,
-    sequences: dict[str, Tensor | None],
+    sequences: Mapping[str, Tensor | None],
     state: Tensor,
     like: Tensor,
     chunk_size: int,

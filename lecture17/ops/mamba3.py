@@ -36,7 +36,6 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks
-from .cpu.memory import empty_result
 from ._validation import (
     check_alike,
     check_backend,
@@ -48,6 +47,7 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
+from .cpu.memory import empty_result
 from .cpu.scalar import Scalar
 from .ssd import listing
 

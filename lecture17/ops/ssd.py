@@ -32,6 +32,7 @@ from ._validation import (
     check_log_decay,
     check_result,
     shapes_checked,
+    state_dtype,
 )
 from .cpu.scalar import Scalar
 
@@ -47,7 +48,9 @@ def _start(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor | None)
     check_alike(x=x, B=B, C=C, decays={"log_a": log_a}, state=state)
     check_log_decay(log_a=log_a)
     check_finite(state=state)
-    return _recurrence.start(state, B, x)
+    if state is not None:
+        return state
+    return x.new_zeros(x.shape[0], x.shape[-2], B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype))
 
 
 def listing(
@@ -55,7 +58,9 @@ def listing(
 ) -> tuple[Tensor, Tensor]:
     """The four steps of `chunkwise`, each for all chunks at once. `ops/cpu/scalar.py` is the quick form on a CPU."""
     tokens, groups = x.shape[1], (B.shape[2], -1)
-    x, log_a, B, C = (to_chunks(t, min(chunk_size, tokens)) for t in (x, log_a, B, C))  # (c, b, h or g, L, …)
+    x, log_a, B, C = (
+        to_chunks(t.to(state.dtype), min(chunk_size, tokens)) for t in (x, log_a, B, C)
+    )  # (c, b, h or g, L, …)
     x, log_a = x.unflatten(2, groups), log_a.unflatten(2, groups)  # (c, b, g, heads per group, L, …)
     decay = segsum(log_a).exp()  # from token j to token i
 

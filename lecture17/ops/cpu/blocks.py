@@ -69,7 +69,6 @@ class Block:
         """y and the state after the block by the listing, which is exact for any decays."""
         *pieces, S = pieces_and_state
         length = pieces[0].shape[3]
-        pieces = (x if x is None else x.to(S.dtype) for x in pieces)
         y, S = self.listing(*(None if x is None else from_chunks(x) for x in pieces), S, length)
         return in_chunks(y, length), S
 
@@ -108,6 +107,7 @@ class OverBlocks(torch.autograd.Function):
         # One tensor for all states: many small ones would lie between the intermediates and keep their memory apart.
         states = state.new_empty(blocks[-1][0] + 1 if keep else 0, *state.shape)
         for i, rows, of_block, (place,) in blocks:
+            of_block = of_block if like.dtype == state.dtype else _wide(of_block, state.dtype)
             S = S if i else state[rows]
             if keep:
                 states[i, rows] = S
@@ -134,11 +134,17 @@ class OverBlocks(torch.autograd.Function):
         blocks = _blocks(quick, length, dstate, sequences, (dy.to(dstate.dtype), *grads))
         for i, rows, of_block, (dy_of_block, *places) in reversed(blocks):
             S, shape = states[i, rows], dy_of_block.shape
+            of_block = of_block if dy.dtype == dstate.dtype else _wide(of_block, dstate.dtype)
             if shape not in made:
                 made[shape] = quick(listing, S, *of_block, *constants)
             places += of_constants
             dstate[rows] = made[shape].backward(S, dstate[rows], places, dy_of_block, *of_block, *constants)
         return None, None, None, None, None, None, dstate, *grads, *of_constants
+
+
+def _wide(pieces: Sequence[Any], dtype: torch.dtype) -> list[Any]:
+    """16-bit tensors in the type of the state."""
+    return [x.to(dtype) if isinstance(x, Tensor) else x for x in pieces]
 
 
 def _blocks(

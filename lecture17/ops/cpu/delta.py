@@ -33,7 +33,7 @@ class Delta(Block):
     it; a short loop over the chunks carries the state. With X = -(I + N)⁻¹ the state enters each chunk in two products:
     U = X Y + (X H) S, and Wᵀ U.
 
-    What nobody needs any more is written over, as it lies in the cache: X H over Y, the states over what V adds to them.
+    What nobody needs any more is written over, since it is in the cache: X H over Y, states over what V adds.
     """
 
     # In longer chunks scores and solve, which grow with the chunk, cost more than is saved by handing on a state of
@@ -54,9 +54,17 @@ class Delta(Block):
         self.states = H.new_empty(batch[0] + 1, *batch[1:], d_k, d_v)
         self.inverse = NegativeInverse(_all(self.M[..., :L, :L]))
         self.h, self.w, self.m, self.uv = (_all(x) for x in (H, W, self.M, self.UV))
-        self.finds, self.reads, self.U, self.XH, self.of_Y = self.h[:, :L], self.h[:, L:], self.uv[:, :L], _all(XH), _all(self.Y)
+        self.finds, self.reads, self.U, self.XH, self.of_Y = (
+            self.h[:, :L],
+            self.h[:, L:],
+            self.uv[:, :L],
+            _all(XH),
+            _all(self.Y),
+        )
         self.of_y, self.before, self.after = _all(self.y), _all(self.states[:-1]), _all(self.states[1:])
-        flat = (x.flatten(1, 2) for x in (XH, self.UV[..., :L, :], W[..., :L, :].mT, g, self.states[:-1], self.states[1:]))
+        flat = (
+            x.flatten(1, 2) for x in (XH, self.UV[..., :L, :], W[..., :L, :].mT, g, self.states[:-1], self.states[1:])
+        )
         self.steps = list(zip(*flat, strict=True))
 
     def score(self) -> None:

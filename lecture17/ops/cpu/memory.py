@@ -32,7 +32,7 @@ def empty_result(like: Tensor) -> Tensor:
     system, which fills it with zeros, and there are 512 times fewer.
     """
     size = like.numel() * like.element_size()
-    if size < HUGE:
+    if like.device.type != "cpu" or size < HUGE:
         return torch.empty_like(like, memory_format=torch.contiguous_format)
     size += 64
     for key, memory in list(_unused.items()):

@@ -70,7 +70,7 @@ def _matrices(x: Tensor) -> Tensor:
 
 
 class Scalar(Block):
-    """The heads of a group differ in v alone: their v lie side by side as the columns of one matrix, as their states do.
+    """The heads of a group differ in v alone: their v are side by side as the columns of one matrix, and so are states.
 
     Making the views anew for every block would take about as long as one of its matrix products.
     """
@@ -79,7 +79,8 @@ class Scalar(Block):
         c, b, groups, L, d_k = K.shape
         r, d_v = V.shape[2] // groups, V.shape[4]
         n = c * b * groups
-        self.listing, self.of_head = listing, None  # or the same for each head as a group of its own
+        self.listing = listing
+        self.of_head: Scalar | None = None  # the same with each head as a group of its own
         memory = S.new_empty(n * L * max(d_k, r * d_v))  # y lies where k lay: once k has met q and v it is not needed
         self.q, self.k = S.new_empty(n, L, d_k), memory[: n * L * d_k].view(n, L, d_k)
         self.v, self.y = S.new_empty(n, L, r * d_v), memory[: V.numel()].view(n, L, r * d_v)
@@ -109,7 +110,9 @@ class Scalar(Block):
             mild = low >= LOWEST_SUM * math.log(2)
             yield *pieces, _Decays(*factors) if mild else _exact(pieces[1], dtype)
 
-    def forward(self, S: Tensor, y: Tensor, V: Tensor, log_a: Tensor, K: Tensor, Q: Tensor, a: _Decays) -> tuple[Tensor, float]:
+    def forward(
+        self, S: Tensor, y: Tensor, V: Tensor, log_a: Tensor, K: Tensor, Q: Tensor, a: _Decays
+    ) -> tuple[Tensor, float]:
         if a.n is not None and K.shape[2] < V.shape[2]:  # every head has a mask of its own
             K, Q = (x.repeat_interleave(V.shape[2] // K.shape[2], 2) for x in (K, Q))
             self.of_head = self.of_head or Scalar(self.listing, S, V, log_a, K, Q, a)
@@ -121,7 +124,7 @@ class Scalar(Block):
         self.Q.copy_(Q)
         self.states[0].copy_(S.view_as(self.states[0]))
         torch.bmm(self.q, self.k.mT, out=self.P)
-        if a.n is None:
+        if a.from_start is None or a.to_end is None:
             self.P.tril_()
         else:
             self.P.mul_(a.mask())
@@ -135,23 +138,35 @@ class Scalar(Block):
             for (before, after), total in zip(self.steps, a.total, strict=True):
                 after.addcmul_(total[:, :, None], before)
         torch.bmm(self.P, self.v, out=self.y).baddbmm_(self.q, self.before)
-        number, S = (self.y.sum() + self.states[-1].sum()).item(), self.states[-1].flatten(1, 2)
+        number, after = (self.y.sum() + self.states[-1].sum()).item(), self.states[-1].flatten(1, 2)
         if a.n is None and not math.isfinite(number):
             return self.forward(S, y, V, log_a, K, Q, _exact(log_a, S.dtype))
         torch.mul(self.Y, a.up.view(of_decays), out=y.view(by_head))
-        return S if a.last is None else S * a.last, number
+        return after if a.last is None else after * a.last, number
 
     def backward(
-        self, S: Tensor, dS: Tensor, grads: Sequence[Tensor], dy: Tensor, V: Tensor, log_a: Tensor, K: Tensor, Q: Tensor, a: _Decays
+        self,
+        S: Tensor,
+        dS: Tensor,
+        grads: Sequence[Tensor],
+        dy: Tensor,
+        V: Tensor,
+        log_a: Tensor,
+        K: Tensor,
+        Q: Tensor,
+        a: _Decays,
     ) -> Tensor:
-        """In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by `down` and `up`, u = `from_start`, w = `to_end`, S the
-        state before and D the gradient by that after:
+        """In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by `down` and `up`, u = `from_start`, w = `to_end`,
+        S the state before and D the gradient by that after:
 
             G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
         """
         v, dout = (torch.mul(x, factor, out=S.new_empty(x.shape)) for x, factor in ((V, a.down), (dy, a.up)))
         per_group = V.shape[2] // K.shape[2]
-        q, k = (x.to(S.dtype).repeat_interleave(per_group, 2) if per_group > 1 else x.to(S.dtype).contiguous() for x in (Q, K))
+        q, k = (
+            x.to(S.dtype).repeat_interleave(per_group, 2) if per_group > 1 else x.to(S.dtype).contiguous()
+            for x in (Q, K)
+        )
         k_end, dout_start = (x if factor is None else x * factor for x, factor in ((k, a.to_end), (dout, a.from_start)))
 
         states, dstates = S.new_empty(2, len(V) + 1, *S.shape)
