@@ -66,14 +66,7 @@ SEGMENT = 1024  # tokens whose rotated B and C are in memory at a time
 
 
 def _start(
-    x: Tensor,
-    delta: Tensor,
-    lam: Tensor,
-    log_a: Tensor,
-    theta: Tensor,
-    B: Tensor,
-    C: Tensor,
-    state: State | None,
+    x: Tensor, delta: Tensor, lam: Tensor, log_a: Tensor, theta: Tensor, B: Tensor, C: Tensor, state: State | None
 ) -> State:
     """Check everything; returns the state before the first token."""
     check_groups(x.shape[-2], B.shape[-2])

@@ -77,13 +77,7 @@ def recurrent(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = N
 
 @shapes_checked
 def chunkwise(
-    Q: Keys,
-    K: Keys,
-    V: Values,
-    gamma: Gamma,
-    state: State | None = None,
-    chunk_size: int = 64,
-    backend: str = "auto",
+    Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = None, chunk_size: int = 64, backend: str = "auto"
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2307.08621, Section 2.1."""
     check_chunk_size(chunk_size)

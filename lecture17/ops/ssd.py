@@ -57,10 +57,8 @@ def listing(
     x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk_size: int = 64
 ) -> tuple[Tensor, Tensor]:
     """The four steps of `chunkwise`, each for all chunks at once. `ops/cpu/scalar.py` is the quick form on a CPU."""
-    tokens, groups = x.shape[1], (B.shape[2], -1)
-    x, log_a, B, C = (
-        to_chunks(t.to(state.dtype), min(chunk_size, tokens)) for t in (x, log_a, B, C)
-    )  # (c, b, h or g, L, …)
+    tokens, length, groups = x.shape[1], min(chunk_size, x.shape[1]), (B.shape[2], -1)
+    x, log_a, B, C = (to_chunks(t.to(state.dtype), length) for t in (x, log_a, B, C))  # (c, b, h or g, L, …)
     x, log_a = x.unflatten(2, groups), log_a.unflatten(2, groups)  # (c, b, g, heads per group, L, …)
     decay = segsum(log_a).exp()  # from token j to token i
 

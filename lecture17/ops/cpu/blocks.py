@@ -100,15 +100,18 @@ class OverBlocks(torch.autograd.Function):
         *tensors: Tensor | None,
     ) -> tuple[Tensor, Tensor, bool]:
         keep_what_is_freed()
-        y, state, total, made = empty_result(like), state.clone(), 0.0, {}
+        y, state, total = empty_result(like), state.clone(), 0.0
+        made: dict[torch.Size, Block] = {}  # by the shape of y
         constants = tensors[n_sequences:]
         blocks = _blocks(quick, length, state, tensors[:n_sequences], (y,))
         keep = keep and any(ctx.needs_input_grad)
         # One tensor for all states: many small ones would lie between the intermediates and keep their memory apart.
         states = state.new_empty(blocks[-1][0] + 1 if keep else 0, *state.shape)
         for i, rows, of_block, (place,) in blocks:
-            of_block = of_block if like.dtype == state.dtype else _wide(of_block, state.dtype)
-            S = S if i else state[rows]
+            if like.dtype != state.dtype:
+                of_block = _wide(of_block, state.dtype)
+            if i == 0:
+                S = state[rows]
             if keep:
                 states[i, rows] = S
             if place.shape not in made:
@@ -134,7 +137,8 @@ class OverBlocks(torch.autograd.Function):
         blocks = _blocks(quick, length, dstate, sequences, (dy.to(dstate.dtype), *grads))
         for i, rows, of_block, (dy_of_block, *places) in reversed(blocks):
             S, shape = states[i, rows], dy_of_block.shape
-            of_block = of_block if dy.dtype == dstate.dtype else _wide(of_block, dstate.dtype)
+            if dy.dtype != dstate.dtype:
+                of_block = _wide(of_block, dstate.dtype)
             if shape not in made:
                 made[shape] = quick(listing, S, *of_block, *constants)
             places += of_constants
@@ -142,13 +146,13 @@ class OverBlocks(torch.autograd.Function):
         return None, None, None, None, None, None, dstate, *grads, *of_constants
 
 
-def _wide(pieces: Sequence[Any], dtype: torch.dtype) -> list[Any]:
+def _wide(pieces: Sequence[Any], dtype: torch.dtype) -> tuple[Any, ...]:
     """16-bit tensors in the type of the state."""
-    return [x.to(dtype) if isinstance(x, Tensor) else x for x in pieces]
+    return tuple(x.to(dtype) if isinstance(x, Tensor) else x for x in pieces)
 
 
 def _blocks(
-    quick: type[Block], length: int, state: Tensor, sequences: Sequence[Tensor | None], others: Sequence[Tensor | None]
+    quick: type[Block], length: int, state: Tensor, sequences: Sequence[Tensor | None], others: Sequence[Any]
 ) -> list[tuple[int, slice, tuple[Any, ...], tuple[Any, ...]]]:
     """Of every block its number in its row, its rows, and the pieces of the sequences and of the others, in chunks.
 
@@ -156,7 +160,8 @@ def _blocks(
     """
     batch, time = others[0].shape[:2]
     room = max(1, BLOCK_NUMEL // max(1, state.shape[1] * length * max(length, *state.shape[2:])))  # in chunks of a row
-    n_rows, whole, blocks = min(batch, room), time - time % length, []
+    n_rows, whole = min(batch, room), time - time % length
+    blocks: list[tuple[int, slice, tuple[Any, ...], tuple[Any, ...]]] = []
     n_chunks = max(1, room // n_rows)
     for row in range(0, batch, n_rows):
         rows, first = slice(row, row + n_rows), len(blocks)

@@ -39,8 +39,9 @@ class GLA(Block):
         return self.by_autograd(form, S, dS, grads, dy, *pieces)
 
 
-def divided(Q: Tensor, K: Tensor, V: Tensor, log_w: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+def divided(*pieces_and_state: Any) -> tuple[Tensor, Tensor]:
     """y and the state after some chunks, (chunks, b, h, L, d)."""
+    Q, K, V, log_w, S = pieces_and_state
     L, V, log_w = Q.shape[-2], V.contiguous(), log_w.contiguous()
     low = torch.ones(L, L, dtype=S.dtype).tril() / math.log(2)
     decay = ((low - low[L // 2]) @ log_w).exp2()

@@ -96,9 +96,10 @@ class Scalar(Block):
     @staticmethod
     def split(n: int, *sequences: Tensor | None) -> Iterator[tuple[Any, ...]]:
         """Behind the pieces of each block its decays, divided out where they are mild."""
-        log_a = sequences[1]
+        V, log_a = sequences[:2]
+        assert V is not None
         assert log_a is not None
-        dtype = state_dtype(log_a.dtype)
+        dtype = state_dtype(V.dtype)
         c = log_a.to(torch.float64, memory_format=torch.contiguous_format).cumsum(-1)
         totals = pad(c[..., -1], (*(0, 0) * 2, 0, -len(c) % n)).unflatten(0, (-1, n))  # (blocks, n, b, h)
         last = totals.sum(1)
@@ -196,8 +197,8 @@ class Scalar(Block):
         across = torch.cumsum(pairs, -1, out=G).tril_(-1)  # [i, t - 1]: what i reads of all before t
         dlog = reads.flip(-1).cumsum(-1).flip(-1)
         dlog[..., 1:] += (writes.cumsum(-1) + across.sum(-2).view_as(writes))[..., :-1]
-        held = dstates[1:] * states[:-1]
-        dlog += (held if a.total is None else held.mul_(a.total)).sum((-2, -1))[..., None]
+        held = torch.bmm(states[:-1].view(len(P), 1, -1), dstates[1:].view(len(P), -1, 1)).view_as(dlog[..., :1])
+        dlog += held if a.total is None else held * a.total[..., 0]
         if a.n is None and not dlog.sum().isfinite():
             return self.backward(S, dS, grads, dy, V, log_a, K, Q, _exact(log_a, S.dtype))
 
