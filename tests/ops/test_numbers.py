@@ -174,6 +174,22 @@ def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large:
     assert all(g.isfinite().all() for g in got)
 
 
+def test_the_state_before_numbers_too_large_is_kept_where_the_block_before_was_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 1)  # a block for each chunk
+    args = MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 2, 128, 3, 4, "mild").args
+    args["log_a"][:, :64] = -5.0
+    args["log_a"][:, 64:] *= 0.9 * scalar.LOWEST_SUM * np.log(2) / args["log_a"][:, 64:].sum(1, keepdim=True)
+    args["x"] *= 1e33
+    args["C"] *= 1e-33
+    exact = Mock(wraps=scalar._exact)
+    monkeypatch.setattr(scalar, "_exact", exact)
+    y, _ = ssd.chunkwise(*(a.float() for a in args.values()))
+    assert exact.call_count == 2
+    assert relative_error(y, ssd.recurrent(*args.values())[0]) < 1e-5
+
+
 def test_small_gradients_keep_their_digits_where_decays_are_divided_out() -> None:
     args = MIXERS["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
     args["log_a"] *= 0.99 * scalar.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)

@@ -58,6 +58,10 @@ class Block:
         y.copy_(result)
         return S, result.sum().item()
 
+    def kept(self, S: Tensor) -> Tensor:
+        """What `backward` gets as S: the state before the block that was the last to go forward, or more than that."""
+        return S
+
     def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Any], dy: Tensor, *pieces: Any) -> Tensor:
         """Write the gradients by the pieces, given those by the state after the block and by y; returns that by S.
 
@@ -105,42 +109,42 @@ class OverBlocks(torch.autograd.Function):
         constants = tensors[n_sequences:]
         blocks = _blocks(quick, length, state, tensors[:n_sequences], (y,))
         keep = keep and any(ctx.needs_input_grad)
-        # One tensor for all states: many small ones would lie between the intermediates and keep their memory apart.
-        states = state.new_empty(blocks[-1][0] + 1 if keep else 0, *state.shape)
+        kept = []
         for i, rows, of_block, (place,) in blocks:
             if like.dtype != state.dtype:
                 of_block = _wide(of_block, state.dtype)
             if i == 0:
                 S = state[rows]
-            if keep:
-                states[i, rows] = S
+            before = S.clone() if keep else S
             if place.shape not in made:
                 made[place.shape] = quick(listing, S, *of_block, *constants)
             S, number = made[place.shape].forward(S, place, *of_block, *constants)
             total += number
+            if keep:
+                kept.append(made[place.shape].kept(before))
             if i == blocks[-1][0]:
                 state[rows] = S
         if keep:
-            ctx.save_for_backward(states, *tensors)
-            ctx.arguments, ctx.n_sequences = (quick, listing, length), n_sequences
+            ctx.save_for_backward(*tensors, *kept)
+            ctx.arguments, ctx.n_sequences, ctx.n_tensors = (quick, listing, length), n_sequences, len(tensors)
         return y, state, isfinite(total)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dstate: Tensor, _: None) -> tuple[Tensor | None, ...]:
-        states, *tensors = ctx.saved_tensors
+        tensors, kept = ctx.saved_tensors[: ctx.n_tensors], ctx.saved_tensors[ctx.n_tensors :]
         sequences, constants = tensors[: ctx.n_sequences], tensors[ctx.n_sequences :]
         quick, listing, length = ctx.arguments
         grads = [None if x is None else empty_result(x) for x in sequences]
         of_constants = [torch.zeros_like(x) for x in constants]
         dstate, made = dstate.clone(), {}
         blocks = _blocks(quick, length, dstate, sequences, (dy.to(dstate.dtype), *grads))
-        for i, rows, of_block, (dy_of_block, *places) in reversed(blocks):
-            S, shape = states[i, rows], dy_of_block.shape
+        for (_, rows, of_block, (dy_of_block, *places)), S in reversed(list(zip(blocks, kept, strict=True))):
+            shape = dy_of_block.shape
             if dy.dtype != dstate.dtype:
                 of_block = _wide(of_block, dstate.dtype)
             if shape not in made:
-                made[shape] = quick(listing, S, *of_block, *constants)
+                made[shape] = quick(listing, dstate[rows], *of_block, *constants)
             places += of_constants
             dstate[rows] = made[shape].backward(S, dstate[rows], places, dy_of_block, *of_block, *constants)
         return None, None, None, None, None, None, dstate, *grads, *of_constants

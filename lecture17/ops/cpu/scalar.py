@@ -22,6 +22,7 @@ that 2^{-c_j} v overflows, though y does not, are computed in this way, too.
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -80,6 +81,7 @@ class Scalar(Block):
         r, d_v = V.shape[2] // groups, V.shape[4]
         n = c * b * groups
         self.listing = listing
+        self.all_states: Tensor | None = None  # of the block that was the last to go forward
         self.of_head: Scalar | None = None  # the same with each head as a group of its own
         memory = S.new_empty(n * L * max(d_k, r * d_v))  # y lies where k lay: once k has met q and v it is not needed
         self.q, self.k = S.new_empty(n, L, d_k), memory[: n * L * d_k].view(n, L, d_k)
@@ -117,7 +119,9 @@ class Scalar(Block):
         if a.n is not None and K.shape[2] < V.shape[2]:  # every head has a mask of its own
             K, Q = (x.repeat_interleave(V.shape[2] // K.shape[2], 2) for x in (K, Q))
             self.of_head = self.of_head or Scalar(self.listing, S, V, log_a, K, Q, a)
+            self.all_states = self.of_head.states
             return self.of_head.forward(S, y, V, log_a, K, Q, a)
+        self.all_states = self.states
         by_head = *K.shape[:3], -1, K.shape[3], V.shape[4]
         of_decays = *by_head[:5], 1
         self.K.copy_(K)
@@ -132,18 +136,22 @@ class Scalar(Block):
             self.Q.mul_(a.from_start)
             self.K.mul_(a.to_end)
         torch.bmm(self.k.mT, self.v, out=self.after)  # what each chunk adds
-        if a.total is None:
-            for before, after in self.steps:
-                after.add_(before)
-        else:
-            for (before, after), total in zip(self.steps, a.total, strict=True):
-                after.addcmul_(total[:, :, None], before)
+        totals = repeat(None) if a.total is None else a.total[:, :, :, None]
+        for (before, after), total in zip(self.steps, totals, strict=False):
+            after.add_(before) if total is None else after.addcmul_(total, before)
         torch.bmm(self.P, self.v, out=self.y).baddbmm_(self.q, self.before)
         number, after = (self.y.sum() + self.states[-1].sum()).item(), self.states[-1].flatten(1, 2)
         if a.n is None and not math.isfinite(number):
-            return self.forward(S, y, V, log_a, K, Q, _exact(log_a, S.dtype))
+            S = self.states[0].flatten(1, 2).clone()  # what came as S may have been written over
+            results = self.forward(S, y, V, log_a, K, Q, _exact(log_a, S.dtype))
+            self.all_states = None
+            return results
         torch.mul(self.Y, a.up.view(of_decays), out=y.view(by_head))
         return after if a.last is None else after * a.last, number
+
+    def kept(self, S: Tensor) -> Tensor:
+        """All states between chunks; or S alone if a number is too large, which says so to the backward pass."""
+        return S if self.all_states is None else self.all_states.clone()
 
     def backward(
         self,
@@ -162,6 +170,10 @@ class Scalar(Block):
 
             G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
         """
+        if S.dim() == dS.dim():
+            a = _exact(log_a, S.dtype)
+            self.forward(S, torch.empty_like(dy), V, log_a, K, Q, a)
+            S = self.kept(S)
         v, dout = (torch.mul(x, factor, out=S.new_empty(x.shape)) for x, factor in ((V, a.down), (dy, a.up)))
         per_group = V.shape[2] // K.shape[2]
         q, k = (
@@ -170,14 +182,13 @@ class Scalar(Block):
         )
         k_end, dout_start = (x if factor is None else x * factor for x, factor in ((k, a.to_end), (dout, a.from_start)))
 
-        states, dstates = S.new_empty(2, len(V) + 1, *S.shape)
-        states[0], dstates[-1] = S, dS if a.last is None else dS * a.last
-        torch.bmm(_matrices(k_end).mT, _matrices(v), out=_matrices(states[1:]))
+        states = S.flatten(2, 3).contiguous()
+        dstates = torch.empty_like(states)
+        dstates[-1] = dS if a.last is None else dS * a.last
         torch.bmm(_matrices(q).mT, _matrices(dout_start), out=_matrices(dstates[:-1]))
-        for i in range(len(V)):
-            states[i + 1].addcmul_(states[i], a.total[i]) if a.total is not None else states[i + 1].add_(states[i])
-        for i in reversed(range(len(V))):
-            dstates[i].addcmul_(dstates[i + 1], a.total[i]) if a.total is not None else dstates[i].add_(dstates[i + 1])
+        totals = repeat(None) if a.total is None else a.total.flip(0)
+        for (after, before), total in zip(pairwise(reversed(dstates.unbind())), totals, strict=False):
+            before.add_(after) if total is None else before.addcmul_(total, after)
 
         dq = (_matrices(dout_start) @ _matrices(states[:-1]).mT).view(q.shape)
         dk = (_matrices(v) @ _matrices(dstates[1:]).mT).view(k.shape)
@@ -197,10 +208,10 @@ class Scalar(Block):
         across = torch.cumsum(pairs, -1, out=G).tril_(-1)  # [i, t - 1]: what i reads of all before t
         dlog = reads.flip(-1).cumsum(-1).flip(-1)
         dlog[..., 1:] += (writes.cumsum(-1) + across.sum(-2).view_as(writes))[..., :-1]
-        held = torch.bmm(states[:-1].view(len(P), 1, -1), dstates[1:].view(len(P), -1, 1)).view_as(dlog[..., :1])
-        dlog += held if a.total is None else held * a.total[..., 0]
+        held = (dstates[1:] * states[:-1]).sum((-2, -1), keepdim=True)
+        dlog += (held if a.total is None else held * a.total)[..., 0]
         if a.n is None and not dlog.sum().isfinite():
-            return self.backward(S, dS, grads, dy, V, log_a, K, Q, _exact(log_a, S.dtype))
+            return self.backward(states[0], dS, grads, dy, V, log_a, K, Q, a)
 
         dV, dlog_a, dK, dQ = grads
         torch.mul(dv.view(v.shape), a.down, out=dV)
