@@ -31,7 +31,8 @@ def by_chunks(
     """
     tensors = *sequences.values(), *constants
     if like.numel() == 0:
-        return like.clone(), state
+        # Sums of nothing, so that the state depends on its sequences: `distributed` waits for gradients by it.
+        return like.clone(), state + sum(x.sum() for x in sequences.values() if x is not None)
     if quick is None or like.device.type != "cpu":
         y, state = listing(*tensors, state, chunk_size)
         y, finite = y.to(like.dtype), None

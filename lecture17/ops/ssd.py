@@ -113,7 +113,7 @@ def chunkwise(
 ) -> tuple[Values, State]:
     """The SSD algorithm, O(N·chunk_size): quadratic inside a chunk, recurrent between chunks.
 
-    In blocks of a few chunks: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
+    Four steps, see `listing`: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
     states handed on, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
     """
     check_chunk_size(chunk_size)

@@ -58,7 +58,8 @@ class _Decays(NamedTuple):
 
 def _exact(log_a: Tensor, dtype: torch.dtype) -> _Decays:
     floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # not even a subnormal number is half as small again
-    c = log_a.to(torch.float64).div(math.log(2)).clamp_(min=floor).cumsum_(-1)[..., None]
+    c = log_a.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+    c = c.div_(math.log(2)).clamp_(min=floor).cumsum_(-1)[..., None]
     n = c.round()
     f, n = (c - n).to(dtype), n.to(dtype)
     n_L, f_L = n[..., -1:, :], f[..., -1:, :]
