@@ -5,8 +5,8 @@ products, but most of the time goes elsewhere: every intermediate is as long as 
 comes back, and autograd keeps it for the backward pass. Here the same steps are taken differently, by four ideas.
 
 **Blocks** (`blocks.py`). A few chunks go through all steps, then the next few. A block is so small that its
-intermediates, of about a mebibyte each, stay in the cache. All that the forward pass keeps for the backward pass is the
-state in front of each block (`scalar.py`: of each chunk). The backward pass goes through the blocks from the last to the
+intermediates, of about a mebibyte each, stay in the cache. For the backward pass the forward pass keeps only the state
+in front of each block (`scalar.py`: of each chunk). The backward pass goes through the blocks from the last to the
 first and computes everything else again.
 
 **Memory that is kept** (`memory.py`). Fresh memory comes from the system page by page, which takes longer than the
