@@ -48,23 +48,14 @@ class Delta(Block):
         self.besides = written > L  # is there a V?
         self.H, self.W, self.g, self.M = H, W, g, H.new_empty(*batch, rows, written)
         self.mask = causal(L, H).repeat(1, written // L)
-        self.UV, self.Y = H.new_empty(*batch, written, d_v), H.new_empty(*batch, L, d_v)
-        self.y, self.V = torch.empty_like(self.Y), self.UV[..., L:, :]
+        self.Y, U, self.V, self.y = H.new_empty(4, *batch, L, d_v)
         XH = self.Y if d_k == d_v else H.new_empty(*batch, L, d_k)
         self.states = H.new_empty(batch[0] + 1, *batch[1:], d_k, d_v)
         self.inverse = NegativeInverse(_all(self.M[..., :L, :L]))
-        self.h, self.w, self.m, self.uv = (_all(x) for x in (H, W, self.M, self.UV))
-        self.finds, self.reads, self.U, self.XH, self.of_Y = (
-            self.h[:, :L],
-            self.h[:, L:],
-            self.uv[:, :L],
-            _all(XH),
-            _all(self.Y),
-        )
+        self.h, self.w, self.m, self.u, self.v = (_all(x) for x in (H, W, self.M, U, self.V))
+        self.finds, self.reads, self.XH, self.of_Y = self.h[:, :L], self.h[:, L:], _all(XH), _all(self.Y)
         self.of_y, self.before, self.after = _all(self.y), _all(self.states[:-1]), _all(self.states[1:])
-        flat = (
-            x.flatten(1, 2) for x in (XH, self.UV[..., :L, :], W[..., :L, :].mT, g, self.states[:-1], self.states[1:])
-        )
+        flat = (x.flatten(1, 2) for x in (XH, U, W[..., :L, :].mT, g, self.states[:-1], self.states[1:]))
         self.steps = list(zip(*flat, strict=True))
 
     def score(self) -> None:
@@ -77,10 +68,10 @@ class Delta(Block):
         L = self.Y.shape[-2]
         self.states[0].copy_(S)
         if self.besides:
-            torch.bmm(self.m[:, :L, L:], self.uv[:, L:], out=self.of_Y)
-            torch.bmm(self.w[:, L:].mT, self.uv[:, L:], out=self.after)
+            torch.bmm(self.m[:, :L, L:], self.v, out=self.of_Y)
+            torch.bmm(self.w[:, L:].mT, self.v, out=self.after)
         self.X = self.inverse()
-        torch.bmm(self.X, self.of_Y, out=self.U)
+        torch.bmm(self.X, self.of_Y, out=self.u)
         torch.bmm(self.X, self.finds, out=self.XH)
         for XH, U, W, g, before, after in self.steps:
             U.baddbmm_(XH, before)
@@ -91,7 +82,10 @@ class Delta(Block):
         if not self.write(*pieces):
             return super().forward(S, y, *pieces)
         S = self.carry(S)
-        torch.bmm(self.reads, self.before, out=self.of_y).baddbmm_(self.m[:, self.Y.shape[-2] :], self.uv)
+        L = self.Y.shape[-2]
+        torch.bmm(self.reads, self.before, out=self.of_y).baddbmm_(self.m[:, L:, :L], self.u)
+        if self.besides:
+            self.of_y.baddbmm_(self.m[:, L:, L:], self.v)
         y.copy_(self.y)
         return S, self.of_y.sum().item()
 
@@ -100,7 +94,7 @@ class Delta(Block):
         if not self.write(*pieces):
             return super().backward(S, dS, grads, dy, *pieces)
         self.carry(S)
-        L, Z = self.Y.shape[-2], self.UV.new_empty(*self.H.shape[:-1], dy.shape[-1])
+        L, Z = self.Y.shape[-2], dy.new_empty(*self.H.shape[:-1], dy.shape[-1])
         dZ, dY = _all(Z), Z[..., :L, :]
         Z[..., L:, :] = dy
         dU = torch.bmm(self.m[:, L:, :L].mT, dZ[:, L:])
@@ -120,8 +114,9 @@ class Delta(Block):
         else:
             dg = (self.states[:-1] * dstates[1:]).sum(-1, keepdim=True)
         dH = torch.bmm(dZ, self.before.mT).view_as(self.H)
-        dM = torch.bmm(dZ, self.uv.mT).view_as(self.M)
-        dW = torch.bmm(self.uv, D.mT).view_as(self.W)
+        UV = torch.cat([self.u, self.v], 1) if self.besides else self.u
+        dM = torch.bmm(dZ, UV.mT).view_as(self.M)
+        dW = torch.bmm(UV, D.mT).view_as(self.W)
         self.write_gradients(grads, pieces, dY, dV, dH, dM, dW, dg)
         return dstates[0]
 
