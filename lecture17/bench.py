@@ -26,6 +26,7 @@ from torch import Tensor
 from .costs import work
 from .experiments.measure import function, in_turn, inputs, peak_memory, ratio, step
 from .mixers import CHUNK, FORMS, HEADS, MIXERS, D, recurrences, with_kernels
+from .ops.ssd import listing
 
 MEMORY_FROM = 16384  # tokens: below, what the process itself takes would hide the arrays
 # By form; where every channel has a matrix of its own, the parallel form is for short sequences only.
@@ -56,19 +57,8 @@ def _call(mixer: str, form: str) -> Callable[..., Any]:
 
 
 def four_einsums(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
-    """SSD's four steps, each one einsum over all chunks of the sequence at once: what leaves the cache."""
-    x, log_a, B, C = (t.unflatten(1, (-1, CHUNK)) for t in (x, log_a, B, C))  # (b, c, L, h, …)
-    sums = log_a.cumsum(2).transpose(2, 3)  # (b, c, h, L)
-    mask = (sums[..., :, None] - sums[..., None, :]).masked_fill(~torch.ones(CHUNK, CHUNK).tril().bool(), -torch.inf)
-    y = torch.einsum("bclhn,bcshn,bchls,bcshp->bclhp", C, B, mask.exp(), x)
-    added = torch.einsum("bclhn,bchl,bclhp->bchnp", B, (sums[..., -1:] - sums).exp(), x)
-    totals = torch.nn.functional.pad(sums[..., -1].transpose(1, 2), (1, 0)).cumsum(-1)  # (b, h, c + 1)
-    between = totals[..., :, None] - totals[..., None, :]
-    between = between.masked_fill(~torch.ones(between.shape[-2:]).tril().bool(), -torch.inf).exp()
-    added = torch.cat([torch.zeros_like(added[:, :1]), added], 1)
-    states = torch.einsum("bhzc,bchnp->bzhnp", between, added)
-    y = y + torch.einsum("bclhn,bchnp,bchl->bclhp", C, states[:, :-1], sums.exp())
-    return y.flatten(1, 2), states[:, -1]
+    """SSD's listing, whose four steps take all chunks of the sequence at once: what leaves the cache."""
+    return listing(x, log_a, B, C, x.new_zeros(len(x), x.shape[2], B.shape[-1], x.shape[-1]), CHUNK)
 
 
 class Products:

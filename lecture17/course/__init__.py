@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckFailed", "check", "hint", "predict", "progress"]
 
 
-def hint(exercise_id: str | None = None, number: int | None = None) -> None:
+def hint(exercise_id: str | int | None = None, number: int | None = None) -> None:
     """Print the hints of an exercise by their titles, or the hint of that number.
 
     `hint()` is about the check that failed last, and `hint(2)` is its second hint. An id may be shortened to its end:
@@ -23,7 +23,7 @@ def hint(exercise_id: str | None = None, number: int | None = None) -> None:
     if isinstance(exercise_id, int):
         exercise_id, number = None, exercise_id
     try:
-        print(hint_text(exercise_id or (last_failed or [None])[0], number))
+        print(hint_text(exercise_id or next(iter(last_failed), None), number))
     except (KeyError, ValueError) as error:
         print(error.args[0])
 

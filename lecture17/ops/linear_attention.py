@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._scalar_chunks import attend
+from ._chunks import by_chunks
 from ._validation import (
     check_alike,
     check_backend,
@@ -35,6 +35,8 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
+from .cpu.scalar import Scalar
+from .ssd import listing
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -83,7 +85,7 @@ def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State 
     y = tril(Q Kᵀ) V + Q S_0,    divided by the row sums tril(Q Kᵀ) 1 + Q z_0 if normalize
     """
     values, log_a, S = _start(Q, K, V, normalize, state)
-    y, S = attend(Q, K, values, log_a, S, chunk_size=V.shape[1])
+    y, S = by_chunks(listing, Scalar, {"V": values, "log_a": log_a, "K": K, "Q": Q}, S, values, V.shape[1])
     return _finish(y, S, V, normalize)
 
 
@@ -110,7 +112,7 @@ def chunkwise(
     check_chunk_size(chunk_size)
     check_backend(backend, V)
     values, log_a, S = _start(Q, K, V, normalize, state)
-    y, S = attend(Q, K, values, log_a, S, chunk_size)
+    y, S = by_chunks(listing, Scalar, {"V": values, "log_a": log_a, "K": K, "Q": Q}, S, values, chunk_size)
     return _finish(y, S, V, normalize)
 
 

@@ -35,8 +35,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._memory import empty_result
-from ._scalar_chunks import attend
+from ._chunks import by_chunks
 from ._validation import (
     check_alike,
     check_backend,
@@ -48,6 +47,9 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
+from .cpu.memory import empty_result
+from .cpu.scalar import Scalar
+from .ssd import listing
 
 Values = Float[Tensor, "batch time heads d"]
 PerToken = Float[Tensor, "batch time heads"]
@@ -64,14 +66,7 @@ SEGMENT = 1024  # tokens whose rotated B and C are in memory at a time
 
 
 def _start(
-    x: Tensor,
-    delta: Tensor,
-    lam: Tensor,
-    log_a: Tensor,
-    theta: Tensor,
-    B: Tensor,
-    C: Tensor,
-    state: State | None,
+    x: Tensor, delta: Tensor, lam: Tensor, log_a: Tensor, theta: Tensor, B: Tensor, C: Tensor, state: State | None
 ) -> State:
     """Check everything; returns the state before the first token."""
     check_groups(x.shape[-2], B.shape[-2])
@@ -125,7 +120,8 @@ def _segment(
     gamma = lam * delta
     late = log_a.to(wide).exp() * (_before(torch.zeros_like(gamma[:, 0]), gamma) + (1 - lam) * delta)
     u = late[..., None] * _before(x_last, x_wide)
-    y, T = attend(C_turned, _before(B_last, B_turned), u, log_a, S, chunk_size)
+    sequences = {"x": u, "log_a": log_a, "B": _before(B_last, B_turned), "C": C_turned}
+    y, T = by_chunks(listing, Scalar, sequences, S, u, chunk_size)
     own = (C.to(wide) * B.to(wide)).sum(-1).repeat_interleave(x.shape[2] // B.shape[2], -1)
     y = y + (gamma * own)[..., None] * x_wide
     S = T + (gamma[:, -1, :, None] * B_turned[:, -1])[..., None] * x_wide[:, -1, :, None, :]

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._scalar_chunks import attend
+from ._chunks import by_chunks
 from ._validation import (
     check_alike,
     check_backend,
@@ -34,6 +34,8 @@ from ._validation import (
     check_within,
     shapes_checked,
 )
+from .cpu.scalar import Scalar
+from .ssd import listing
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -61,7 +63,7 @@ def parallel(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = No
     Source: arXiv 2307.08621, Section 2.1.
     """
     log_a, S = _start(Q, K, V, gamma, state)
-    return attend(Q, K, V, log_a, S, chunk_size=V.shape[1])
+    return by_chunks(listing, Scalar, {"V": V, "log_a": log_a, "K": K, "Q": Q}, S, V, V.shape[1])
 
 
 @shapes_checked
@@ -75,19 +77,13 @@ def recurrent(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = N
 
 @shapes_checked
 def chunkwise(
-    Q: Keys,
-    K: Keys,
-    V: Values,
-    gamma: Gamma,
-    state: State | None = None,
-    chunk_size: int = 64,
-    backend: str = "auto",
+    Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = None, chunk_size: int = 64, backend: str = "auto"
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2307.08621, Section 2.1."""
     check_chunk_size(chunk_size)
     check_backend(backend, V)
     log_a, S = _start(Q, K, V, gamma, state)
-    return attend(Q, K, V, log_a, S, chunk_size)
+    return by_chunks(listing, Scalar, {"V": V, "log_a": log_a, "K": K, "Q": Q}, S, V, chunk_size)
 
 
 @shapes_checked

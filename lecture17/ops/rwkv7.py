@@ -20,16 +20,12 @@ log_w, a kappa of another length, a number that is not finite, types or devices 
 backend that cannot run raises ValueError naming the argument.
 """
 
-import math
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from ._decays import decayed_scores, doublings
-from ._delta_chunks import LOWEST_SUM, CarryInPlace, Operands, causal, over_chunks, solve
+from . import _recurrence
+from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
 from ._validation import (
     check_alike,
     check_backend,
@@ -40,6 +36,7 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
+from .cpu.rwkv7 import RWKV7
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -52,9 +49,7 @@ def _start(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Ten
     check_log_decay(log_w=log_w)
     check_finite(state=state)
     _check_unit(kappa)
-    if state is not None:
-        return state
-    return v.new_zeros(v.shape[0], v.shape[-2], k.shape[-1], v.shape[-1], dtype=state_dtype(v.dtype))
+    return _recurrence.start(state, k, v)
 
 
 def _check_unit(kappa: Tensor) -> None:
@@ -68,114 +63,33 @@ def _check_unit(kappa: Tensor) -> None:
         )
 
 
-class _Divided:
-    """H, M, W, g of `_operands` where the sums of log decays are small, in memory that all blocks of one shape share.
-
-    M is the product of H = [κ̂; r] decayed from the start and G = [a ∘ κ̂; k] divided by as much; W = g ∘ G.
-    """
-
-    def __init__(self, like: Tensor, shape: torch.Size, d_k: int) -> None:
-        *batch, L = shape
-        # Heads after time, as what comes in lies in memory.
-        self.decay, self.growth = like.new_empty(2, *batch[:-1], L, batch[-1], d_k).transpose(-2, -3)
-        self.doublings = doublings(self.decay)
-        self.earlier, self.whole = self.decay[..., :-1, :], self.decay[..., -1:, :]
-        self.H, self.W = like.new_empty(2, *batch, 2 * L, d_k)
-        self.first, self.later, self.reads = self.H.split((1, L - 1, L), -2)
-        self.removals, self.writes = self.W.chunk(2, -2)
-        self.M, self.mask = like.new_empty(*batch, 2 * L, 2 * L), causal(L, like).repeat(1, 2)
-        self.scores = self.H.flatten(0, 1), self.W.flatten(0, 1).mT, self.M.flatten(0, 1)
-        self.operands = self.H, self.M, self.W, self.whole.mT
-
-    def __call__(self, r: Tensor, log_w: Tensor, k: Tensor, kappa: Tensor, a: Tensor) -> bool:
-        """Write them; False where decays are too strong for that."""
-        torch.exp(log_w, out=self.decay)
-        for second, end_of_first in self.doublings:
-            second.mul_(end_of_first)
-        if self.whole.amin() < math.exp(LOWEST_SUM):
-            return False
-        torch.reciprocal(self.decay, out=self.growth)
-        self.first.copy_(kappa[..., :1, :])
-        torch.mul(self.earlier, kappa[..., 1:, :], out=self.later)
-        torch.mul(self.decay, r, out=self.reads)
-        torch.mul(self.growth, a, out=self.removals).mul_(kappa)
-        torch.mul(self.growth, k, out=self.writes)
-        H, W, M = self.scores
-        torch.bmm(H, W, out=M)
-        self.M.mul_(self.mask)
-        self.W.mul_(self.whole)
-        return True
-
-
-class _Divide(torch.autograd.Function):
-    """The gradients of what a `_Divided` has written."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, divided: _Divided, r: Tensor, log_w: Tensor, k: Tensor, kappa: Tensor, a: Tensor
-    ) -> tuple[Tensor, ...]:
-        H, M, W, g = divided.operands
-        ctx.save_for_backward(r, k, kappa, a, H, W, divided.decay, divided.growth, divided.mask)
-        return H, M, W, g
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dH: Tensor, dM: Tensor, dW: Tensor, dg: Tensor) -> tuple[Tensor | None, ...]:
-        """With c the sums of log decays from the start, of which H has e^c as a factor, G e^{-c} and g is the last."""
-        r, k, kappa, a, H, W, decay, growth, mask = ctx.saved_tensors
-        L, g = r.shape[-2], decay[..., -1:, :]
-        dM = dM * mask
-        dH = torch.addcmul(dH, dM @ W, growth[..., -1:, :])  # W = g ∘ G
-        dG = torch.addcmul(dM.mT @ H, dW, g)
-        dG.unflatten(-2, (2, L)).mul_(growth[..., None, :, :])
-        dremoved, dk = dG.chunk(2, -2)
-        dfound, dread = dH.chunk(2, -2)
-        dlater = dfound[..., 1:, :] * decay[..., :-1, :]
-        dr, da, dkappa = dread * decay, dremoved * kappa, dremoved * a
-        dkappa[..., :1, :] += dfound[..., :1, :]
-        dkappa[..., 1:, :] += dlater
-        dc = (dr * r).addcmul_(dk, k, value=-1).addcmul_(da, a, value=-1)
-        dc[..., :-1, :].addcmul_(dlater, kappa[..., 1:, :])
-        dc[..., -1:, :] += (dW * W).sum(-2, keepdim=True).addcmul_(dg.mT, g)
-        return None, dr, dc.new_ones(L, L).triu() @ dc, dk, dkappa, da
-
-
-def _operands(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor) -> Operands:
-    """Y, V, H, M, W, g of `_delta_chunks` for chunks (..., L, d_k): a token finds S_{t-1}ᵀ κ̂_t.
-
-    M holds the scores of [κ̂; r] against [a ∘ κ̂; k] under the decays in between.
-    """
-    divided = _Divided(r, r.shape[:-1], r.shape[-1])
-    with torch.no_grad():
-        mild = divided(r, log_w, k, kappa, a)
-    if mild:
-        H, M, W, g = _Divide.apply(divided, r, log_w, k, kappa, a)
-        return None, v.contiguous(), H, M, W, g
-    w = torch.exp(log_w)
+def listing(
+    r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, state: Tensor, chunk_size: int
+) -> tuple[Tensor, Tensor]:
+    """`chunkwise`, all chunks at once but for the states. `ops/cpu/rwkv7.py` is the quick form on a CPU."""
+    tokens, length = v.shape[1], min(chunk_size, v.shape[1])
+    r, log_w, k, v, kappa, a = (to_chunks(x, length) for x in (r, log_w, k, v, kappa, a))  # (c, b, h, L, d)
+    w = log_w.exp()
+    # A token finds S_{t-1}ᵀ κ̂_t, and reads with r_t what is written up to and with itself, by a ∘ κ̂ and by k.
     keys = torch.stack([a * kappa, k], -3)
-    M, H, W, g = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
-    own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1)).transpose(-3, -2)  # r_t meets its own keys
-    M = M + torch.stack([torch.zeros_like(own), own], -4)
-    M, H, W = M.flatten(-4, -3).flatten(-2), H.flatten(-3, -2), W.flatten(-3, -2)
-    return None, v.contiguous(), H, M, W, g[..., None]
+    M, queries, keys_at_end, whole = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
+    own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1))  # r_t meets its own keys
+    (N, finds_of_v), (reads_of_found, reads_of_v) = (x.unbind(-2) for x in M.unbind(-4))
+    finds, reads = queries.unbind(-3)
+    removals, writes = keys_at_end.unbind(-3)
+    reads_of_found, reads_of_v = reads_of_found + own[..., 0, :, :], reads_of_v + own[..., 1, :, :]
 
-
-class _InPlace:
-    """`_operands` and `carry` without gradients."""
-
-    def __init__(self, S: Tensor, shape: torch.Size) -> None:
-        d_k, d_v = S.shape[-2:]
-        self.divided, self.v = _Divided(S, shape, d_k), S.new_empty(*shape, d_v)
-        H, M, W, g = self.divided.operands
-        self.carry = CarryInPlace((None, self.v, H, M, W, g))
-
-    def __call__(
-        self, r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, S: Tensor
-    ) -> tuple[Tensor, Tensor] | None:
-        if not self.divided(r, log_w, k, kappa, a):
-            return None
-        self.v.copy_(v)
-        return self.carry(S)
+    # What tokens find without what others of the chunk remove is F = finds S + finds_of_v V; so (I + N) found = F.
+    right = torch.cat([finds_of_v @ v, finds], -1)
+    solved = torch.linalg.solve_triangular(N, right, upper=False, unitriangular=True)
+    found_of_v, found_of_S = solved.split([v.shape[-1], k.shape[-1]], -1)
+    read_of_v, written = reads_of_v @ v, writes.mT @ v
+    y, S = [], state
+    for i in range(len(r)):
+        found = found_of_v[i] + found_of_S[i] @ S
+        y.append(reads[i] @ S + read_of_v[i] - reads_of_found[i] @ found)
+        S = whole[i][..., None] * S + written[i] - removals[i].mT @ found
+    return from_chunks(torch.stack(y), tokens), S
 
 
 @shapes_checked
@@ -184,13 +98,8 @@ def parallel(
 ) -> tuple[Values, State]:
     """The attention view, O(N²) and one triangular solve: find what is removed, then read both writes."""
     S = _start(r, log_w, k, v, kappa, a, state)
-    if v.shape[1] == 0:
-        return v.clone(), S
-    operands = (s.transpose(1, 2).to(S.dtype) for s in (r, log_w, k, v, kappa, a))
-    y, S = solve(_operands(*operands), S)
-    y = y.transpose(1, 2).to(v.dtype)
-    check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
-    return y, S
+    sequences = {"r": r, "log_w": log_w, "k": k, "v": v, "kappa": kappa, "a": a}
+    return by_chunks(listing, None, sequences, S, v, v.shape[1])
 
 
 @shapes_checked
@@ -220,15 +129,14 @@ def chunkwise(
     chunk_size: int = 64,
     backend: str = "auto",
 ) -> tuple[Values, State]:
-    """One triangular solve per chunk, recurrent between chunks, O(N); chunks above SUB_CHUNK tokens are cut further."""
+    """One triangular solve per chunk, recurrent between chunks, O(N); on a CPU in chunks of at most 32 tokens."""
     S = _start(r, log_w, k, v, kappa, a, state)
     check_chunk_size(chunk_size)
     kernels = check_backend(backend, v, "rwkv7")
     if kernels:
         return kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
-    y, S = over_chunks(_operands, _InPlace, chunk_size, (r, log_w, k, v, kappa, a), S, v)
-    check_result(y, r=r, k=k, v=v, kappa=kappa, a=a)
-    return y, S
+    sequences = {"r": r, "log_w": log_w, "k": k, "v": v, "kappa": kappa, "a": a}
+    return by_chunks(listing, RWKV7, sequences, S, v, chunk_size)
 
 
 @shapes_checked

@@ -21,17 +21,11 @@ negative delta, a number that is not finite, types or devices that differ, chunk
 raises ValueError naming the argument.
 """
 
-import math
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn.functional import pad
 
-from ._blocks import over_blocks, rows_and_chunks
-from ._decays import segsum
+from ._chunks import by_chunks, segsum
 from ._validation import (
     check_alike,
     check_backend,
@@ -41,6 +35,7 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
+from .cpu.selective_scan import SelectiveScan
 
 Channels = Float[Tensor, "batch time d"]
 Rates = Float[Tensor, "d d_state"]
@@ -58,6 +53,31 @@ def _start(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Ten
     check_within(0, torch.inf, delta=delta)
     check_within(-torch.inf, 0, A=A)
     return x.new_zeros(len(x), B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype)) if state is None else state
+
+
+def listing(
+    x: Tensor, delta: Tensor, B: Tensor, C: Tensor, A: Tensor, state: Tensor, chunk_size: int
+) -> tuple[Tensor, Tensor]:
+    """`chunkwise` by doubling: in log₂ chunk_size steps each token gets the map of all tokens since the chunk began.
+
+    The maps h ↦ decay ∘ h + added of two neighbors make one: decay₂ decay₁ and decay₂ added₁ + added₂.
+    `ops/cpu/selective_scan.py` is the quick form on a CPU.
+    """
+    h, y = state, []
+    for pieces in zip(*(z.to(h.dtype).split(chunk_size, 1) for z in (x, delta, B, C)), strict=True):
+        x, delta, B, C = pieces
+        decay = torch.exp(delta[:, :, None, :] * A.mT.to(h.dtype))  # (b, L, d_state, d)
+        added = B[..., None] * (delta * x)[:, :, None, :]
+        size = 1
+        while size < x.shape[1]:
+            later = decay[:, size:]
+            added = torch.cat([added[:, :size], later * added[:, :-size] + added[:, size:]], 1)
+            decay = torch.cat([decay[:, :size], later * decay[:, :-size]], 1)
+            size *= 2
+        states = decay * h[:, None] + added
+        y.append(torch.einsum("bls,blsc->blc", C, states))
+        h = states[:, -1]
+    return torch.cat(y, 1), h
 
 
 @shapes_checked
@@ -113,8 +133,9 @@ def chunkwise(
     h = _start(x, delta, A, B, C, state)
     check_chunk_size(chunk_size)
     check_backend(backend, x)
-    rows, _ = rows_and_chunks(len(x), min(chunk_size, max(x.shape[1], 1)) * h[0].numel())
-    return over_blocks(_chunk, rows, chunk_size, (x, delta, B, C), (A,), h, x)
+    sequences = {"x": x, "delta": delta, "B": B, "C": C}
+    y, h = by_chunks(listing, SelectiveScan, sequences, h, x, chunk_size, constants=(A,))
+    return y, h
 
 
 @shapes_checked
@@ -129,73 +150,3 @@ def _step(x_t: Tensor, delta_t: Tensor, A: Tensor, B_t: Tensor, C_t: Tensor, h: 
     x, delta, A, B, C = (z.to(h.dtype) for z in (x_t, delta_t, A, B_t, C_t))
     h = torch.exp(delta[:, None, :] * A.mT) * h + B[:, :, None] * (delta * x)[:, None, :]
     return torch.einsum("bs,bsc->bc", C, h).to(x_t.dtype), h
-
-
-def _chunk(x: Tensor, delta: Tensor, B: Tensor, C: Tensor, A: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    x, delta, B, C, A = (z.to(h.dtype) for z in (x, delta, B, C, A))
-    return _Chunk.apply(delta, delta * x, A, B, C, h)
-
-
-class _Chunk(torch.autograd.Function):
-    """One chunk, its backward pass written out: the gradient goes through the states by a scan the other way."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, delta: Tensor, written: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        decay = torch.exp(delta[:, :, None, :] * A.mT)  # (b, T, d_state, d)
-        states = B[..., None] * written[:, :, None, :]
-        states[:, 0].addcmul_(decay[:, 0], h)
-        if any(ctx.needs_input_grad):
-            states = _scan(decay.clone(), states)
-            ctx.save_for_backward(delta, written, A, B, C, h, decay, states)
-        else:
-            states = _scan(decay, states)
-        return (C[:, :, None, :] @ states).squeeze(2), states[:, -1].clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor, dh: Tensor) -> tuple[Tensor, ...]:
-        delta, written, A, B, C, h, decay, states = ctx.saved_tensors
-        dstates = C[..., None] * dy[:, :, None, :]
-        dstates[:, -1] += dh
-        decayed = decay * dstates
-        before = _scan(decay, decayed, backwards=True)  # by the state in front of each token; nobody needs decay again
-        dstates[:, :-1] += before[:, 1:]
-        dh = before[:, 0].clone()
-        dexponent = before  # of the decay, which that state is multiplied by
-        dexponent[:, 1:] *= states[:, :-1]
-        dexponent[:, 0] *= h
-        # Sums are rows of ones times matrices, which is many times quicker here than .sum(2) and .sum((0, 1)).
-        by_delta = A.new_ones(1, A.shape[1]) @ torch.mul(dexponent, A.mT, out=decay)
-        by_A = A.new_ones(1, delta[..., 0].numel()) @ dexponent.mul_(delta[:, :, None, :]).flatten(2).flatten(0, 1)
-        return (
-            by_delta.squeeze(2),
-            (B[:, :, None, :] @ dstates).squeeze(2),
-            by_A.view_as(A.mT).mT,
-            (written[:, :, None, :] @ dstates.mT).squeeze(2),
-            (dy[:, :, None, :] @ states.mT).squeeze(2),
-            dh,
-        )
-
-
-def _scan(a: Tensor, b: Tensor, backwards: bool = False) -> Tensor:
-    """h_t = a_t h_{t-1} + b_t from zero, along axis 1; backwards h_t = a_t h_{t+1} + b_t. Overwrites a and b.
-
-    About √T pieces of √T tokens: first the scans of all pieces side by side, token after token, then from piece to
-    piece what the pieces before it left. Three passes over the numbers in 3√T steps.
-    """
-    T = a.shape[1]
-    length = math.isqrt(max(T - 1, 0)) + 1
-    if T % length:
-        missing = (*(0, 0) * (a.dim() - 2), 0, -T % length)
-        a, b = pad(a, missing), pad(b, missing)
-    a, b = a.unflatten(1, (-1, length)), b.unflatten(1, (-1, length))
-    pieces = b.shape[1]
-    last, step = (0, 1) if backwards else (length - 1, -1)
-    for t in range(length - 2, -1, -1) if backwards else range(1, length):
-        b[:, :, t].addcmul_(a[:, :, t], b[:, :, t + step])
-        a[:, :, t].mul_(a[:, :, t + step])
-    for i in range(pieces - 2, -1, -1) if backwards else range(1, pieces):
-        b[:, i].addcmul_(a[:, i], b[:, i + step, last, None])
-    return b.flatten(1, 2)[:, :T]

@@ -17,11 +17,12 @@ log_a, a number that is not finite, types or devices that differ, heads that are
 or a backend that cannot run raises ValueError naming the argument.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._scalar_chunks import attend
+from ._chunks import by_chunks, from_chunks, segsum, to_chunks
 from ._validation import (
     check_alike,
     check_backend,
@@ -31,7 +32,9 @@ from ._validation import (
     check_log_decay,
     check_result,
     shapes_checked,
+    state_dtype,
 )
+from .cpu.scalar import Scalar
 
 Values = Float[Tensor, "batch time heads d"]
 LogDecay = Float[Tensor, "batch time heads"]
@@ -45,7 +48,31 @@ def _start(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor | None)
     check_alike(x=x, B=B, C=C, decays={"log_a": log_a}, state=state)
     check_log_decay(log_a=log_a)
     check_finite(state=state)
-    return _recurrence.start(state, B, x)
+    if state is not None:
+        return state
+    return x.new_zeros(x.shape[0], x.shape[-2], B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype))
+
+
+def listing(
+    x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk_size: int = 64
+) -> tuple[Tensor, Tensor]:
+    """The four steps of `chunkwise`, each for all chunks at once. `ops/cpu/scalar.py` is the quick form on a CPU."""
+    tokens, length, groups = x.shape[1], min(chunk_size, x.shape[1]), (B.shape[2], -1)
+    x, log_a, B, C = (to_chunks(t.to(state.dtype), length) for t in (x, log_a, B, C))  # (c, b, h or g, L, …)
+    x, log_a = x.unflatten(2, groups), log_a.unflatten(2, groups)  # (c, b, g, heads per group, L, …)
+    decay = segsum(log_a).exp()  # from token j to token i
+
+    # 1. The diagonal blocks of the matrix: attention inside the chunks.
+    y = torch.einsum("cbgin,cbgjn,cbghij,cbghjd->cbghid", C, B, decay, x)
+    # 2. What each chunk adds to the state.
+    added = torch.einsum("cbgjn,cbghj,cbghjd->cbghnd", B, decay[..., -1, :], x)
+    # 3. The states, from chunk to chunk.
+    states = [state.unflatten(1, groups)]
+    for a, S in zip(log_a.sum(-1).exp()[..., None, None], added, strict=True):
+        states.append(a * states[-1] + S)
+    # 4. What the tokens of each chunk read of the state before it.
+    y = y + torch.einsum("cbgin,cbghi,cbghnd->cbghid", C, log_a.cumsum(-1).exp(), torch.stack(states[:-1]))
+    return from_chunks(y.flatten(2, 3), tokens), states[-1].flatten(1, 2)
 
 
 @shapes_checked
@@ -57,7 +84,7 @@ def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None =
     Source: arXiv 2405.21060, Section 5.2.
     """
     S = _start(x, log_a, B, C, state)
-    return attend(C, B, x, log_a, S, chunk_size=x.shape[1], names=("C", "B", "x"))
+    return by_chunks(listing, Scalar, {"x": x, "log_a": log_a, "B": B, "C": C}, S, x, x.shape[1])
 
 
 @shapes_checked
@@ -86,14 +113,14 @@ def chunkwise(
 ) -> tuple[Values, State]:
     """The SSD algorithm, O(N·chunk_size): quadratic inside a chunk, recurrent between chunks.
 
-    In blocks of a few chunks: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
+    Four steps, see `listing`: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
     states handed on, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
     """
     check_chunk_size(chunk_size)
     kernels = check_backend(backend, x, "ssd")
     S = _start(x, log_a, B, C, state)
     if kernels is None:
-        return attend(C, B, x, log_a, S, chunk_size, names=("C", "B", "x"))
+        return by_chunks(listing, Scalar, {"x": x, "log_a": log_a, "B": B, "C": C}, S, x, chunk_size)
     y, S = kernels.chunkwise(x, log_a, B, C, S, chunk_size)
     check_result(y, x=x, B=B, C=C)
     return y, S

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ._decays import segsum
+from ._chunks import segsum
 from ._validation import check_alike, check_finite, check_log_decay, shapes_checked, state_dtype
 
 PerChannel = Float[Tensor, " d"]

@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lecture17.ops import _blocks, _decays, _delta_chunks, delta_rule, rwkv7, selective_scan, wkv4
+from lecture17.ops import delta_rule, rwkv7, selective_scan, wkv4
+from lecture17.ops.cpu import blocks, delta
+from lecture17.ops.cpu.delta_rule import DeltaRule
+from lecture17.ops.cpu.rwkv7 import RWKV7, doublings
 from lecture17.reference import delta_rule as reference_delta_rule
 from lecture17.reference import rwkv7 as reference_rwkv7
 
@@ -77,26 +80,28 @@ def test_blocks_of_any_size_give_the_same(
     arguments = draw(3, 22, 2, 3, 4)
     whole = with_gradients(chunkwise, arguments)
     for numel in (1, 100, 250):  # one chunk of one sequence at a time, several chunks, several sequences
-        monkeypatch.setattr(_blocks, "BLOCK_NUMEL", numel)
+        monkeypatch.setattr(blocks, "BLOCK_NUMEL", numel)
         for got, want in zip(with_gradients(chunkwise, arguments), whole, strict=True):
             assert largest(got - want) <= 1e-12 * largest(want)
 
 
-@pytest.mark.parametrize("mixer", [delta_rule, rwkv7])
-def test_the_memory_of_blocks_is_gone_when_a_call_returns(mixer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("mixer", "block"), [(delta_rule, DeltaRule), (rwkv7, RWKV7)])
+def test_the_memory_of_blocks_is_gone_when_a_call_returns(
+    mixer: Any, block: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = []
 
-    class Spy(mixer._InPlace):
+    class Spy(block):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(mixer, "_InPlace", Spy)
-    monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)
+    monkeypatch.setattr(mixer, block.__name__, Spy)
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 1)
     y, _ = mixer.chunkwise(*(x.requires_grad_() for x in CHUNKWISE[mixer.__name__.split(".")[-1]][1](1, 50, 2, 3, 4)))
     assert y.requires_grad  # what the graph keeps is not that memory
-    assert len(made) == 1  # for blocks of one chunk: the last one is filled up
-    assert made[0]() is None
+    assert len(made) == 2  # for blocks of one chunk, and for the rest of 18 tokens
+    assert made[0]() is made[1]() is None
 
 
 @EACH
@@ -104,7 +109,7 @@ def test_backward_keeps_the_arguments_and_states_only(
     chunkwise: Callable[..., Any], draw: Callable[..., Arguments], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = [x.requires_grad_() for x in draw(1, 256, 1, 4, 4)]
-    monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)  # a state for each of the 16 chunks is kept
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 1)  # a state for each of the 16 chunks is kept
     kept: list[int] = []
 
     def count(x: Tensor) -> Tensor:
@@ -121,14 +126,14 @@ def test_inverse_is_accurate_for_equal_keys_and_ignores_the_upper_part(L: int) -
     """Equal keys with β = 2 are the hardest: powers of N grow like 2^L, the inverse has no entry above 2."""
     exact = torch.linalg.inv(torch.eye(L, dtype=torch.float64) + 2 * torch.ones(L, L, dtype=torch.float64).tril(-1))
     N = 2 * torch.ones(3, L, L) + 7 * torch.randn(3, L, L).triu()
-    assert largest(_delta_chunks.NegativeInverse(N)() + exact) <= 1e-5
+    assert largest(delta.NegativeInverse(N)() + exact) <= 1e-5
 
 
 @pytest.mark.parametrize("L", [1, 2, 3, 5, 8, 12, 27, 32, 33])
 def test_products_from_the_start_by_doubling(L: int) -> None:
     x = fractions(2, L, 3)
     want = x.cumprod(1)
-    for second, end_of_first in _decays.doublings(x):
+    for second, end_of_first in doublings(x):
         second.mul_(end_of_first)
     assert largest(x - want) <= 1e-15
 
@@ -153,8 +158,7 @@ def test_scores_are_the_same_by_product_and_the_slow_way(name: str, monkeypatch:
     chunkwise, draw = CHUNKWISE[name]
     arguments = draw(2, 45, 2, 5, 3)
     by_product = with_gradients(chunkwise, arguments)
-    for mixer in (delta_rule, rwkv7):
-        monkeypatch.setattr(mixer, "LOWEST_SUM", 1.0)  # no sum is that high, so none goes by the product
+    monkeypatch.setattr(delta, "LOWEST_SUM", 1.0)  # no sum is that high, so none goes by the product
     the_slow_way = with_gradients(chunkwise, arguments)
     for got, want in zip(by_product, the_slow_way, strict=True):
         assert 0 < largest(got - want) <= 1e-12 * largest(want)
@@ -169,7 +173,7 @@ def test_rwkv7_takes_the_slow_way_only_where_decays_ask_for_it(monkeypatch: pyte
 
     decayed_scores = rwkv7.decayed_scores
     monkeypatch.setattr(rwkv7, "decayed_scores", spy)
-    monkeypatch.setattr(_blocks, "BLOCK_NUMEL", 1)
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 1)
     arguments = rwkv7_arguments(1, 80, 1, 4, 4)  # three blocks of a chunk each, the last one shorter
     rwkv7.chunkwise(*arguments)
     assert not calls
@@ -184,7 +188,7 @@ def test_it_is_exact_on_both_sides_of_the_limit(name: str, times: float) -> None
     chunkwise, draw = CHUNKWISE[name]
     arguments = draw(1, 70, 1, 16, 8)
     decays = arguments[1 if name == "rwkv7" else 4]
-    decays.fill_(times * _delta_chunks.LOWEST_SUM / _delta_chunks.SUB_CHUNK)
+    decays.fill_(times * delta.LOWEST_SUM / delta.Delta.LONGEST_CHUNK)
     y, state = chunkwise(*(x.float() for x in arguments))
     reference = {"rwkv7": reference_rwkv7, "delta_rule_gated": reference_delta_rule}[name]
     want_y, want_state = reference.recurrent(*(x[0, :, 0].numpy() for x in arguments))

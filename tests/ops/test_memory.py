@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lecture17.ops import _memory
-from lecture17.ops._memory import HUGE, empty_result
+from lecture17.ops.cpu import memory
+from lecture17.ops.cpu.memory import HUGE, empty_result
 
 
 @pytest.mark.parametrize("size", [0, 5, HUGE // 4 - 1, HUGE // 4, HUGE // 4 + 3])  # below, at and above the limit
@@ -40,8 +40,8 @@ def test_a_long_result_outlives_everything_it_was_made_from(monkeypatch: pytest.
         asked.append(size)
         return np.zeros(size, dtype)
 
-    monkeypatch.setattr(_memory, "_unused", {})
-    monkeypatch.setattr(_memory.np, "empty", empty)
+    monkeypatch.setattr(memory, "_unused", {})
+    monkeypatch.setattr(memory.np, "empty", empty)
     results = [empty_result(torch.empty(HUGE // 4)).fill_(i) for i in range(3)]
     assert asked == [HUGE + 64] * 3  # a short one is PyTorch's: see the next line
     empty_result(torch.empty(HUGE // 4 - 1))
@@ -50,7 +50,7 @@ def test_a_long_result_outlives_everything_it_was_made_from(monkeypatch: pytest.
 
 
 def test_a_result_lies_where_one_of_its_size_lay_that_is_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_memory, "_unused", {})
+    monkeypatch.setattr(memory, "_unused", {})
     like = torch.empty(2, HUGE // 8)
     first, other = empty_result(like), empty_result(torch.empty(HUGE // 2))
     places = first.data_ptr(), other.data_ptr()
@@ -69,7 +69,7 @@ def test_no_result_lies_where_something_still_refers_to(
     hold: Callable[[Tensor], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A view, an array on the same memory, and what the backward pass has kept."""
-    monkeypatch.setattr(_memory, "_unused", {})
+    monkeypatch.setattr(memory, "_unused", {})
     like = torch.empty(2, HUGE // 8)
     y = empty_result(like).fill_(1)
     place, held = y.data_ptr(), hold(y)
@@ -81,8 +81,8 @@ def test_no_result_lies_where_something_still_refers_to(
 
 
 def test_only_so_much_is_kept_for_later_and_the_latest_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_memory, "_unused", {})
-    monkeypatch.setattr(_memory, "UNUSED", 2 * (HUGE + 64))
+    monkeypatch.setattr(memory, "_unused", {})
+    monkeypatch.setattr(memory, "UNUSED", 2 * (HUGE + 64))
     results = [empty_result(torch.empty(HUGE // 4)) for _ in range(3)]
     places = [r.data_ptr() for r in results]
     while results:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lecture17.ops import _scalar_chunks, gla, retention, ssd
+from lecture17.ops import gla, retention, ssd
+from lecture17.ops.cpu import blocks, scalar
 from lecture17.reference import gla as reference_gla
 from lecture17.reference import mamba3 as reference_mamba3
 from lecture17.reference import ssd as reference_ssd
@@ -150,15 +151,15 @@ def by_form(form: Form, args: dict[str, Tensor], dtype: torch.dtype) -> list[Ten
 def test_decays_are_divided_out_down_to_a_limit_and_nothing_shows_it(
     total: float | str, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_scalar_chunks, "BLOCK_NUMEL", 2 * 4 * 8 * 8)  # two chunks of 8 tokens in a block
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 2 * 2 * 4 * 8 * 8)  # two chunks of 8 tokens of both sequences in a block
     args = BATCHED["ssd"].draw(np.random.default_rng(0), 2, 4, 2, 16 * 4, 3, 4, "mild").args
     in_a_block = torch.tensor([0.5, 2.0, 0.999, 1.001] if total == "either" else [total] * 4, dtype=torch.float64)
     log_a = args["log_a"].unflatten(1, (4, 16))
-    log_a *= (in_a_block * _scalar_chunks.LOWEST_SUM * np.log(2))[:, None, None] / log_a.sum(2, keepdim=True)
-    exact = Mock(wraps=_scalar_chunks._exact)
-    monkeypatch.setattr(_scalar_chunks, "_exact", exact)
+    log_a *= (in_a_block * scalar.LOWEST_SUM * np.log(2))[:, None, None] / log_a.sum(2, keepdim=True)
+    exact = Mock(wraps=scalar._exact)
+    monkeypatch.setattr(scalar, "_exact", exact)
     got = by_form(partial(ssd.chunkwise, chunk_size=8), args, dtype)
-    assert exact.call_count == 2 * 2 * sum(in_a_block > 1)  # of two sequences, in the forward and in the backward pass
+    assert exact.call_count == 2 * sum(in_a_block > 1)  # in the forward and in the backward pass
     for g, want in zip(got, by_form(ssd.recurrent, args, torch.float64), strict=True):
         assert relative_error(g, want) < tolerance
 
@@ -166,7 +167,7 @@ def test_decays_are_divided_out_down_to_a_limit_and_nothing_shows_it(
 @pytest.mark.parametrize("large", ["B", "x"])
 def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large: str) -> None:
     args = BATCHED["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
-    args["log_a"] *= 0.9 * _scalar_chunks.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
+    args["log_a"] *= 0.9 * scalar.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
     args[large] *= 1e33
     args["C"] *= 1e-33
     got = by_form(ssd.chunkwise, args, torch.float32)
@@ -175,9 +176,25 @@ def test_numbers_too_large_to_be_divided_by_decays_are_exact_all_the_same(large:
     assert all(g.isfinite().all() for g in got)
 
 
+def test_the_state_before_numbers_too_large_is_kept_where_the_block_before_was_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 1)  # a block for each chunk
+    args = BATCHED["ssd"].draw(np.random.default_rng(0), 1, 2, 2, 128, 3, 4, "mild").args
+    args["log_a"][:, :64] = -5.0
+    args["log_a"][:, 64:] *= 0.9 * scalar.LOWEST_SUM * np.log(2) / args["log_a"][:, 64:].sum(1, keepdim=True)
+    args["x"] *= 1e33
+    args["C"] *= 1e-33
+    exact = Mock(wraps=scalar._exact)
+    monkeypatch.setattr(scalar, "_exact", exact)
+    y, _ = ssd.chunkwise(*(a.float() for a in args.values()))
+    assert exact.call_count == 2
+    assert relative_error(y, ssd.recurrent(*args.values())[0]) < 1e-5
+
+
 def test_small_gradients_keep_their_digits_where_decays_are_divided_out() -> None:
     args = BATCHED["ssd"].draw(np.random.default_rng(0), 1, 2, 1, 64, 3, 4, "mild").args
-    args["log_a"] *= 0.99 * _scalar_chunks.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
+    args["log_a"] *= 0.99 * scalar.LOWEST_SUM * np.log(2) / args["log_a"].sum(1, keepdim=True)
     found = []
     for scale in (1.0, 2.0**-60):
         leaves = [a.float().requires_grad_() for a in args.values()]
@@ -192,7 +209,7 @@ def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     args = mixer.draw(np.random.default_rng(0), 3, 4, 2, 45, 3, 5, "mixed").args
     found = []
     for numel in (1, 200, 1000, 2**18):  # a chunk of one sequence at a time, several chunks, several sequences, all
-        monkeypatch.setattr(_scalar_chunks, "BLOCK_NUMEL", numel)
+        monkeypatch.setattr(blocks, "BLOCK_NUMEL", numel)
         leaves = [a.clone().requires_grad_() for a in args.values()]
         y, state = mixer.forms(4)["chunkwise"](*leaves)
         found.append((y, state, *torch.autograd.grad(y.cos().sum() + state.sin().sum(), leaves)))

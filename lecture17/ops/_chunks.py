@@ -1,8 +1,62 @@
-"""Decays between tokens, sums of their logs, and scores under them: nothing is ever divided by a decay."""
+"""The chunkwise form of every mixer: sequences cut into chunks, and decays between tokens.
+
+Each mixer has a `listing`, its algorithm in the readable form, which takes all chunks at once. Nothing in it is divided
+by a decay, so it is exact for any decays, and autograd differentiates it. On a CPU the same is computed by a class in
+`ops/cpu/`, a block of chunks at a time.
+"""
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from ._validation import check_finite, state_dtype
+from .cpu.blocks import Block, Listing, OverBlocks, in_chunks
+
+
+def by_chunks(
+    listing: Listing,
+    quick: type[Block] | None,
+    sequences: Mapping[str, Tensor | None],
+    state: Tensor,
+    like: Tensor,
+    chunk_size: int,
+    constants: tuple[Tensor, ...] = (),
+) -> tuple[Tensor, Tensor]:
+    """The chunkwise form by the class `quick` on a CPU, and by the listing on every other device or if `quick` is None.
+
+    Returns y, of the shape and type of `like`, and the state after the last token. A number that is not finite raises
+    ValueError naming its sequence; only those whose names begin with log_ may hold -inf.
+    """
+    tensors = *sequences.values(), *constants
+    if like.numel() == 0:
+        # Sums of nothing, so that the state depends on its sequences: `distributed` waits for gradients by it.
+        return like.clone(), state + sum(x.sum() for x in sequences.values() if x is not None)
+    if quick is None or like.device.type != "cpu":
+        y, state = listing(*tensors, state, chunk_size)
+        y, finite = y.to(like.dtype), None
+    else:
+        length = min(chunk_size, like.shape[1], quick.LONGEST_CHUNK)
+        options = quick, listing, length, torch.is_grad_enabled(), len(sequences)
+        y, state, finite = OverBlocks.apply(*options, like, state, *tensors)
+    if not (finite if finite is not None else y.detach().sum().isfinite()):
+        check_finite(**{name: x for name, x in sequences.items() if not name.startswith("log_")})
+    return y, state
+
+
+def to_chunks(x: Tensor, length: int) -> Tensor:
+    """(b, T, h, …) -> (chunks, b, h, length, …), the last chunk filled up with zeros; 16-bit numbers as float32.
+
+    Zeros change nothing: a log decay of 0 keeps the state, and a key of 0 writes nothing to it.
+    """
+    x = x.to(state_dtype(x.dtype))
+    return in_chunks(pad(x, (*(0, 0) * (x.dim() - 2), 0, -x.shape[1] % length)), length)
+
+
+def from_chunks(y: Tensor, tokens: int) -> Tensor:
+    """(chunks, b, h, length, …) -> (b, tokens, h, …): `to_chunks` the other way."""
+    return y.transpose(2, 3).transpose(0, 1).flatten(1, 2)[:, :tokens]
 
 
 def segsum(log_a: Tensor) -> Tensor:
@@ -15,22 +69,6 @@ def segsum(log_a: Tensor) -> Tensor:
     low = torch.ones(L, L, dtype=torch.bool, device=log_a.device).tril()
     sums = torch.where(low.tril(-1), log_a[..., :, None], 0).cumsum(-2)
     return torch.where(low, sums, -torch.inf)
-
-
-def doublings(x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Views of x: (..., L, d), in order: multiply each first one by its second, and x[..., t, :] is x_1 … x_t.
-
-    Of two neighbouring blocks of 1, 2, 4, … tokens, all of the second, and the last token of the first.
-    """
-    L, size, views = x.shape[-2], 1, []
-    while size < L:
-        whole = L - L % (2 * size)
-        pairs = x[..., :whole, :].unflatten(-2, (-1, 2, size))
-        views.append((pairs[..., 1, :, :], pairs[..., 0, -1:, :]))
-        if whole + size < L:
-            views.append((x[..., whole + size :, :], x[..., whole + size - 1, None, :]))
-        size *= 2
-    return views
 
 
 def decayed_scores(Q: Tensor, K: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
