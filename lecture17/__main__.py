@@ -177,7 +177,7 @@ def bench(
     console = Console(width=110)
     if explorers:
         from . import widgets
-        from .widgets._explorer import Explorer
+        from .widgets.explorer import Explorer
         from .widgets.redraws import redraw_seconds
 
         for name in widgets.__all__:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from . import mixers as catalogue
 from .layers import RWKV7, SS2D, Mixer, Vim
-from .layers._mixer import check_cache
-from .ops._validation import shapes_checked
+from .layers.mixer import check_cache
+from .ops.validation import shapes_checked
 
 IMAGE_BLOCKS: dict[str, type[nn.Module]] = {"V": Vim, "S": SS2D}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lecture17.widgets._form import Form
+from lecture17.widgets.form import Form
 
 from .predictions import Question, keep, load
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..layers._parts import ShortConv
+from ..layers.parts import ShortConv
 from ..models import Block
 from .networks import MLP_RATIO, ScalarDecay, seeded
 from .tasks import Batch, Seed

@@ -35,11 +35,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..layers import attention
-from ..layers._mixer import ConvCache, Mixer, count_heads, over_time
-from ..layers._parts import ShortConv, init_log_rate, init_step_bias
+from ..layers.mixer import ConvCache, Mixer, count_heads, over_time
+from ..layers.parts import ShortConv, init_log_rate, init_step_bias
 from ..models import LanguageModel
 from ..ops import gla, rwkv7, ssd
-from ..ops._validation import state_dtype
+from ..ops.validation import state_dtype
 from .data import Bytes, Text
 from .networks import seeded
 from .tasks import Batch

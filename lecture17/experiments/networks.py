@@ -25,9 +25,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..layers._mixer import rotate
+from ..layers.mixer import rotate
 from ..models import Block
-from ..ops._validation import shapes_checked
+from ..ops.validation import shapes_checked
 from .tasks import Task
 
 Keys = Float[Tensor, "batch heads time d_state"]

@@ -4,13 +4,13 @@ A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache
 two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
 """
 
-from ._mixer import Mixer
 from .attention import Attention
 from .delta_net import DeltaNet, GatedDeltaNet
 from .gla import GLA
 from .mamba import Mamba
 from .mamba2 import Mamba2
 from .mamba3 import Mamba3
+from .mixer import Mixer
 from .retention import Retention
 from .rwkv7 import RWKV7
 from .vision import SS2D, Vim

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._mixer import Mixer, check_even, count_heads, rotate
+from .mixer import Mixer, check_even, count_heads, rotate
 
 
 class Cache(NamedTuple):

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import gla
-from ..ops._validation import state_dtype
-from ._mixer import Mixer, check_even, count_heads, over_time
+from ..ops.validation import state_dtype
+from .mixer import Mixer, check_even, count_heads, over_time
 
 
 class GLA(Mixer):

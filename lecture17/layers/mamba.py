@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import selective_scan
-from ..ops._validation import state_dtype
-from ._mixer import ConvCache, Mixer, over_time
-from ._parts import ShortConv, init_step_bias
+from ..ops.validation import state_dtype
+from .mixer import ConvCache, Mixer, over_time
+from .parts import ShortConv, init_step_bias
 
 
 class SelectiveSSM(Mixer):

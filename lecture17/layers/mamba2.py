@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import ssd
-from ..ops._validation import state_dtype
-from ._mixer import ConvCache, Mixer, count_heads, over_time
-from ._parts import GatedRMSNorm, ShortConv, init_log_rate, init_step_bias
+from ..ops.validation import state_dtype
+from .mixer import ConvCache, Mixer, count_heads, over_time
+from .parts import GatedRMSNorm, ShortConv, init_log_rate, init_step_bias
 
 
 class Mamba2(Mixer):

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import mamba3
-from ..ops._validation import state_dtype
-from ._mixer import Mixer, check_even, count_heads, over_time
-from ._parts import init_step_bias
+from ..ops.validation import state_dtype
+from .mixer import Mixer, check_even, count_heads, over_time
+from .parts import init_step_bias
 
 
 class Mamba3(Mixer):

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import retention
-from ..ops._validation import state_dtype
-from ._mixer import Mixer, check_even, count_heads, over_time, rotate
-from ._parts import HeadNorm
+from ..ops.validation import state_dtype
+from .mixer import Mixer, check_even, count_heads, over_time, rotate
+from .parts import HeadNorm
 
 
 class Cache(NamedTuple):

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import rwkv7
-from ..ops._validation import shapes_checked, state_dtype
-from ._mixer import Mixer, Sequence, Token, check_cache, check_features, count_heads, over_time
-from ._parts import HeadNorm
+from ..ops.validation import shapes_checked, state_dtype
+from .mixer import Mixer, Sequence, Token, check_cache, check_features, count_heads, over_time
+from .parts import HeadNorm
 
 
 class Cache(NamedTuple):

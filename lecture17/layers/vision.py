@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..ops._validation import shapes_checked
+from ..ops.validation import shapes_checked
 from ..reference import scan2d
-from ._mixer import check_features
-from ._parts import ShortConv
 from .mamba import SelectiveSSM
+from .mixer import check_features
+from .parts import ShortConv
 
 
 class Vim(nn.Module):

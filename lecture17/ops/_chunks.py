@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ._validation import check_finite, state_dtype
 from .cpu.blocks import Block, Listing, OverBlocks, in_chunks
+from .validation import check_finite, state_dtype
 
 
 def by_chunks(

@@ -8,7 +8,7 @@ log_a holds one number per token and head, (..., heads, 1), or one per key as we
 import torch
 from torch import Tensor
 
-from ._validation import state_dtype
+from .validation import state_dtype
 
 
 def start(state: Tensor | None, K: Tensor, V: Tensor) -> Tensor:

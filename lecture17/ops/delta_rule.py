@@ -25,7 +25,8 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks, from_chunks, segsum, to_chunks
-from ._validation import (
+from .cpu.delta_rule import DeltaRule
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -34,7 +35,6 @@ from ._validation import (
     check_result,
     shapes_checked,
 )
-from .cpu.delta_rule import DeltaRule
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]

@@ -28,8 +28,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import ssd
-from ._validation import check_alike, shapes_checked
 from .ssd import Keys, LogDecay, State, Values
+from .validation import check_alike, shapes_checked
 
 Group = Any  # dist.ProcessGroup or None; jaxtyping's checker cannot see it where PyTorch was built without it
 

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
-from ._validation import (
+from .cpu.gla import GLA
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -32,7 +33,6 @@ from ._validation import (
     check_result,
     shapes_checked,
 )
-from .cpu.gla import GLA
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]

@@ -26,7 +26,9 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks
-from ._validation import (
+from .cpu.scalar import Scalar
+from .ssd import listing
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -35,8 +37,6 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
-from .cpu.scalar import Scalar
-from .ssd import listing
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]

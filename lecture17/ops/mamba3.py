@@ -36,7 +36,10 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks
-from ._validation import (
+from .cpu.memory import empty_result
+from .cpu.scalar import Scalar
+from .ssd import listing
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -47,9 +50,6 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
-from .cpu.memory import empty_result
-from .cpu.scalar import Scalar
-from .ssd import listing
 
 Values = Float[Tensor, "batch time heads d"]
 PerToken = Float[Tensor, "batch time heads"]

@@ -25,7 +25,9 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks
-from ._validation import (
+from .cpu.scalar import Scalar
+from .ssd import listing
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -34,8 +36,6 @@ from ._validation import (
     check_within,
     shapes_checked,
 )
-from .cpu.scalar import Scalar
-from .ssd import listing
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
-from ._validation import (
+from .cpu.rwkv7 import RWKV7
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -36,7 +37,6 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
-from .cpu.rwkv7 import RWKV7
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]

@@ -26,7 +26,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ._chunks import by_chunks, segsum
-from ._validation import (
+from .cpu.selective_scan import SelectiveScan
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -35,7 +36,6 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
-from .cpu.selective_scan import SelectiveScan
 
 Channels = Float[Tensor, "batch time d"]
 Rates = Float[Tensor, "d d_state"]

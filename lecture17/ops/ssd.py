@@ -23,7 +23,8 @@ from torch import Tensor
 
 from . import _recurrence
 from ._chunks import by_chunks, from_chunks, segsum, to_chunks
-from ._validation import (
+from .cpu.scalar import Scalar
+from .validation import (
     check_alike,
     check_backend,
     check_chunk_size,
@@ -34,7 +35,6 @@ from ._validation import (
     shapes_checked,
     state_dtype,
 )
-from .cpu.scalar import Scalar
 
 Values = Float[Tensor, "batch time heads d"]
 LogDecay = Float[Tensor, "batch time heads"]

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ._chunks import segsum
-from ._validation import check_alike, check_finite, check_log_decay, shapes_checked, state_dtype
+from .validation import check_alike, check_finite, check_log_decay, shapes_checked, state_dtype
 
 PerChannel = Float[Tensor, " d"]
 Channels = Float[Tensor, "batch time d"]

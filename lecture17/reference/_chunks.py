@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._validation import check_at_least_one
+from .validation import check_at_least_one
 
 
 def decay_from_start(log_a: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ many coordinates, and the ranks of its blocks grow with N.
 import numpy as np
 from jaxtyping import Float
 
-from ._validation import check_at_least_one, check_finite, shapes_checked
+from .validation import check_at_least_one, check_finite, shapes_checked
 
 
 @shapes_checked

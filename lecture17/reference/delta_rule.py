@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from . import ssd
 from ._chunks import decay_from_start, over_chunks
-from ._validation import check_finite, check_log_decay, shapes_checked
+from .validation import check_finite, check_log_decay, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]

@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ._chunks import decay_from_start, decay_to_end, over_chunks
-from ._validation import check_finite, check_log_decay, shapes_checked
 from .semiseparable import from_sss
+from .validation import check_finite, check_log_decay, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]

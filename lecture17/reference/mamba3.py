@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 
 from . import ssd
-from ._validation import check_finite, check_log_decay, check_within, shapes_checked
+from .validation import check_finite, check_log_decay, check_within, shapes_checked
 
 Values = Float[np.ndarray, "N d"]
 PerToken = Float[np.ndarray, " N"]

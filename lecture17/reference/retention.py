@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ._chunks import over_chunks
-from ._validation import check_finite, check_within, shapes_checked
+from .validation import check_finite, check_within, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]

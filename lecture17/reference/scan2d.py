@@ -10,7 +10,7 @@ Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming arg
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from ._validation import check_at_least_one, check_finite, check_log_decay, shapes_checked
+from .validation import check_at_least_one, check_finite, check_log_decay, shapes_checked
 
 
 @shapes_checked

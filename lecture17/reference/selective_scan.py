@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from . import gla
 from ._chunks import over_chunks
-from ._validation import check_finite, check_within, shapes_checked
+from .validation import check_finite, check_within, shapes_checked
 
 Channels = Float[np.ndarray, "N d"]
 Rates = Float[np.ndarray, "d d_state"]

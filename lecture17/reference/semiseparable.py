@@ -8,7 +8,7 @@ Dao and Gu, arXiv 2405.21060, Section 3.
 import numpy as np
 from jaxtyping import Float
 
-from ._validation import check_finite, check_log_decay, shapes_checked
+from .validation import check_finite, check_log_decay, shapes_checked
 
 
 @shapes_checked

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ._chunks import decay_from_start, decay_to_end, over_chunks
-from ._validation import check_finite, check_log_decay, shapes_checked
 from .semiseparable import from_sss
+from .validation import check_finite, check_log_decay, shapes_checked
 
 Values = Float[np.ndarray, "N d"]
 LogDecay = Float[np.ndarray, " N"]

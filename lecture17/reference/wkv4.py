@@ -20,8 +20,8 @@ w, or a number that is not finite, raises ValueError naming the argument.
 import numpy as np
 from jaxtyping import Float
 
-from ._validation import check_finite, check_log_decay, shapes_checked
 from .semiseparable import segsum
+from .validation import check_finite, check_log_decay, shapes_checked
 
 PerChannel = Float[np.ndarray, " d"]
 Channels = Float[np.ndarray, "N d"]

@@ -21,7 +21,7 @@ from lecture17.costs import carried, flops, held
 from lecture17.figures.picture import NEUTRAL, OFF_DIAGONAL, STATE, styled
 from lecture17.mixers import ANY_TOKEN, CHUNK, HEADS, LAST_VALUE, MIXERS, RECALLS, THE_GIST, D
 
-from ._explorer import Control, Explorer, Scene
+from .explorer import Control, Explorer, Scene
 
 if TYPE_CHECKING:
     from lecture17.bench import Row

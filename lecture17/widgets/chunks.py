@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from lecture17.costs import flops, held
 from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, styled
 
-from ._explorer import Control, Explorer, Scene
+from .explorer import Control, Explorer, Scene
 
 LENGTHS = tuple(2**k for k in range(8, 17))
 # Tokens that are timed at most: in the parallel form, whose matrices then take some hundred megabytes, and in the

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from lecture17.figures.picture import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, styled
 
-from ._explorer import Control, Explorer, Scene
+from .explorer import Control, Explorer, Scene
 
 T = 48  # tokens
 FAINT = 0.01  # a state smaller than this (it begins at 1) is lost in noise of one percent

@@ -5,7 +5,7 @@ from typing import Any
 
 import traitlets
 
-from ._form import Form
+from .form import Form
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from ._explorer import Explorer
+from .explorer import Explorer
 
 
 def redraw_seconds(

@@ -19,8 +19,8 @@ from matplotlib.patches import Patch, Rectangle
 from lecture17.figures.picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, SIGNED, STATE, styled
 from lecture17.reference import attention
 
-from ._explorer import Control, Explorer, Scene
 from ._mixers import Sequence, mask_name, menu
+from .explorer import Control, Explorer, Scene
 
 NEXT_TO_DIAGONAL = "#F5CE80"  # a lighter OFF_DIAGONAL: read by the chunk after the one that wrote it, without step 3
 DECAYS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)  # denser where more changes

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, expect
 
 from lecture17 import widgets
 from lecture17.widgets import ChunkExplorer
-from lecture17.widgets._explorer import Control, Explorer
+from lecture17.widgets.explorer import Control, Explorer
 
 from .lab import PATIENCE, ExplorerOnPage, Lab
 

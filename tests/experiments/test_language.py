@@ -11,7 +11,7 @@ from lecture17.course.notebooks import read
 from lecture17.experiments import Schedule, language
 from lecture17.experiments.data import Bytes, Text
 from lecture17.experiments.language import BLOCKS, KINDS, Curve, RWKV7Block
-from lecture17.layers._mixer import Mixer
+from lecture17.layers.mixer import Mixer
 from lecture17.ops import rwkv7
 from tests.conftest import ROOT
 

@@ -17,13 +17,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from lecture17 import widgets
-from lecture17.widgets import _explorer, _front
+from lecture17.widgets import _front, explorer
 from lecture17.widgets.redraws import redraw_seconds
 
 from .conftest import Displayed
 from .strategies import extremes_of, settings_of
 
-EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, _explorer.Explorer)]
+EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, explorer.Explorer)]
 each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
 
 

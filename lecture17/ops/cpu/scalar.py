@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .._validation import state_dtype
+from ..validation import state_dtype
 from .blocks import Block, Listing
 
 # Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum} is far from overflow and from 0.

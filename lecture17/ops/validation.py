@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..reference._validation import check_at_least_one, shapes_checked
+from ..reference.validation import check_at_least_one, shapes_checked
 
 __all__ = [
     "check_alike",

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..ops._validation import shapes_checked
+from ..ops.validation import shapes_checked
 
 Sequence = Float[Tensor, "batch time d_model"]
 Token = Float[Tensor, "batch d_model"]
