@@ -214,8 +214,8 @@ _ROWS = (
         "GLA",
         "03c_family",
         _QKV | {"log_alpha": Argument("log decay", "N d_k")},
-        {  # a decay for each key: scores relative to the token in the middle, where a product adds the gates up
-            "parallel": lambda s: Work(s.N**2 * (4 * s.d_k + 2 * s.d_v), 4 * s.N * s.d_k),
+        {  # a decay for each key: scores of halves, quarters, … (`parallel`), or relative to the token in the middle
+            "parallel": lambda s: Work(s.N**2 * (s.d_k + 2 * s.d_v), s.N * s.d_k * (math.log2(s.N) + 3)),
             "recurrent": recurrent,
             "chunkwise": lambda s: Work(
                 s.N * s.c * (4 * s.d_k + 2 * s.d_v) + 4 * s.N * s.state,
@@ -236,7 +236,7 @@ _ROWS = (
         "03c_family",
         _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
         {  # what is stored under k is read and replaced: a second read, in the scores a triangular solve
-            "parallel": lambda s: parallel(s) + Work(s.N**2 * (2 * s.d_k + s.d_v), s.N**2),
+            "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
             "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
             "chunkwise": lambda s: Work(
                 s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
@@ -266,7 +266,7 @@ _ROWS = (
             "a": Argument("share", "N d_k"),
         },
         {  # the removal reads and writes by vectors of its own: three more kinds of scores, and the solve
-            "parallel": lambda s: parallel(s) + Work(s.N**2 * (6 * s.d_k + 5 * s.d_v), 3 * s.N**2),
+            "parallel": lambda s: Work(s.N**2 * (5 * s.d_k + 7 * s.d_v), 2 * s.N * s.d_k * (math.log2(s.N) + 3)),
             "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, s.N * (2 * s.state + s.d_k)),
             "chunkwise": lambda s: Work(
                 s.N * s.c * (10 * s.d_k + 8 * s.d_v) + 8 * s.N * s.state + inverse(s),

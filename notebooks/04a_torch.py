@@ -29,7 +29,6 @@ import torch
 
 from lecture17 import bench, checkpoints, compare, figures, layers, models
 from lecture17.course import predict
-from lecture17.experiments import measure
 from lecture17.ops import rwkv7, ssd
 from lecture17.reference import ssd as one_head
 
@@ -152,7 +151,7 @@ print("gradients equal finite differences; none is NaN, and none crosses a decay
 predict("04a_torch-kept")
 
 # %%
-inputs = tuple(a.float() for a in measure.inputs("ssd", 2048))  # 8 heads, d_state and d 64
+inputs = tuple(a.float() for a in bench.inputs("ssd", 2048))  # 8 heads, d_state and d 64
 given = sum(a.nbytes for a in inputs)
 
 
