@@ -169,7 +169,7 @@ def kept(function) -> float:
     return sum(nbytes for _, nbytes in seen.values()) / given
 
 
-blocked, einsums = kept(measure.function("ssd", "chunkwise")), kept(bench.four_einsums)
+blocked, einsums = kept(ssd.chunkwise), kept(bench.four_einsums)
 print(f"kept, in units of the arguments: {blocked:.1f} in blocks, {einsums:.1f} as einsums")
 assert einsums > 2 * blocked
 
@@ -182,8 +182,8 @@ assert einsums > 2 * blocked
 with torch.no_grad():
     y_blocked, y_einsums = ssd.chunkwise(*inputs)[0], bench.four_einsums(*inputs)[0]
     compare.assert_same(blocked=y_blocked, einsums=y_einsums, tol=1e-3)
-    slow = measure.median_seconds(lambda: bench.four_einsums(*inputs), budget=1.0)
-    fast = measure.median_seconds(lambda: ssd.chunkwise(*inputs), budget=1.0)
+    seconds = bench.in_turn([lambda: bench.four_einsums(*inputs), lambda: ssd.chunkwise(*inputs)])
+slow, fast = torch.tensor(seconds).median(dim=1).values.tolist()
 print(f"N = 2048: einsums {1e3 * slow:.0f} ms, in blocks {1e3 * fast:.0f} ms: {slow / fast:.1f} ×")
 
 # %% [markdown]
