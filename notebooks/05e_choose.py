@@ -24,10 +24,8 @@
 import numpy as np
 import torch
 
-from lecture17 import bench, costs, experiments, widgets
+from lecture17 import bench, costs, experiments, mixers, widgets
 from lecture17.course import predict
-from lecture17.experiments import measure
-from lecture17.mixers import MIXERS
 from lecture17.reference import attention, delta_rule, gla, retention, scan2d, ssd
 from lecture17.widgets import chooser
 
@@ -114,7 +112,7 @@ assert longest == 69_905  # (2.3)
 # whole, as in part [03b](03b_duality.ipynb). **(3.1)** By FLOPs, softmax is cheaper than SSD in training up to 128
 # tokens, and dearer beyond in proportion to $N$. **(3.2)** By FLOPs Mamba-1, with its 16 numbers of state a channel,
 # beats everybody that has a gate. Seconds are another matter: its FLOPs are not matrix products (correction 7,
-# [part 02](02_intuition.ipynb#correction-7)). So measure.
+# [part 02](02_intuition.ipynb#correction-7)). So experiments.measure.
 
 # %%
 lengths = np.arange(64, 2049)
@@ -145,34 +143,34 @@ def softmax_step(N: int) -> float:
     keys, values = torch.randn(2, 1, 8, N, 64)
     query = torch.randn(1, 8, 1, 64)
     attend = torch.nn.functional.scaled_dot_product_attention
-    return measure.median_seconds(lambda: attend(query, keys, values), budget)
+    return experiments.measure.median_seconds(lambda: attend(query, keys, values), budget)
 
 
 def forward(mixer: str, N: int) -> float:
     """Seconds of a forward pass over N tokens, as the mixer is trained."""
-    call, arguments = measure.function(mixer, MIXERS[mixer].trained_form), measure.inputs(mixer, N)
+    call, arguments = experiments.measure.function(mixer, mixers.MIXERS[mixer].trained_form), experiments.measure.inputs(mixer, N)
     with torch.no_grad():
-        return measure.median_seconds(lambda: call(*arguments), budget)
+        return experiments.measure.median_seconds(lambda: call(*arguments), budget)
 
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 rows = []
-for mixer in MIXERS:
+for mixer in mixers.MIXERS:
     for N in trained_at:
         if mixer != "wkv4" or N <= 2048:
-            rows.append(bench.Row(mixer, MIXERS[mixer].trained_form, N, forward(mixer, N)))
+            rows.append(bench.Row(mixer, mixers.MIXERS[mixer].trained_form, N, forward(mixer, N)))
     for N in stepped_at:
-        seconds = softmax_step(N) if mixer == "softmax" else measure.step_seconds(mixer, N, budget)
+        seconds = softmax_step(N) if mixer == "softmax" else experiments.measure.step_seconds(mixer, N, budget)
         rows.append(bench.Row(mixer, "step", N, seconds))
 
 print(f"{'milliseconds':17}" + "".join(f"{f'N = {N:,}':>11}" for N in trained_at), end="")
 print("".join(f"{f'step, {N:,}':>13}" for N in stepped_at))
-for mixer in MIXERS:
+for mixer in mixers.MIXERS:
     times = {(row.form == "step", row.N): 1e3 * row.seconds for row in rows if row.mixer == mixer}
     cells = [f"{times[False, N]:11.3g}" if (False, N) in times else " " * 11 for N in trained_at]
     cells += [f"{times[True, N]:13.3g}" for N in stepped_at]
-    print(f"{MIXERS[mixer].title:17}", *cells, sep="")
+    print(f"{mixers.MIXERS[mixer].title:17}", *cells, sep="")
 run = "full run" if full else "QUICK run, for tests (for the full one set full = True)"
 print(f"{run}, {np.datetime64('today')}", bench.machine(), sep="\n")
 
