@@ -112,7 +112,7 @@ assert longest == 69_905  # (2.3)
 # whole, as in part [03b](03b_duality.ipynb). **(3.1)** By FLOPs, softmax is cheaper than SSD in training up to 128
 # tokens, and dearer beyond in proportion to $N$. **(3.2)** By FLOPs Mamba-1, with its 16 numbers of state a channel,
 # beats everybody that has a gate. Seconds are another matter: its FLOPs are not matrix products (correction 7,
-# [part 02](02_intuition.ipynb#correction-7)). So experiments.measure.
+# [part 02](02_intuition.ipynb#correction-7)). So measure.
 
 # %%
 lengths = np.arange(64, 2049)
@@ -133,7 +133,7 @@ assert min(gated, key=at_4096.get) == "selective_scan"  # (3.2)
 # timed token by token), and one step of decoding. Forward pass, one layer of 8 heads of 64, float32, batch 1.
 
 # %%
-full = experiments.settings.FULL
+measure, full = experiments.measure, experiments.settings.FULL
 trained_at = (512, 2048, 8192) if full else (512, 2048)
 stepped_at, budget = ((16, 4096, 16384), 0.1) if full else ((16, 4096), 0.02)
 
@@ -143,14 +143,15 @@ def softmax_step(N: int) -> float:
     keys, values = torch.randn(2, 1, 8, N, 64)
     query = torch.randn(1, 8, 1, 64)
     attend = torch.nn.functional.scaled_dot_product_attention
-    return experiments.measure.median_seconds(lambda: attend(query, keys, values), budget)
+    return measure.median_seconds(lambda: attend(query, keys, values), budget)
 
 
 def forward(mixer: str, N: int) -> float:
     """Seconds of a forward pass over N tokens, as the mixer is trained."""
-    call, arguments = experiments.measure.function(mixer, mixers.MIXERS[mixer].trained_form), experiments.measure.inputs(mixer, N)
+    call = measure.function(mixer, mixers.MIXERS[mixer].trained_form)
+    arguments = measure.inputs(mixer, N)
     with torch.no_grad():
-        return experiments.measure.median_seconds(lambda: call(*arguments), budget)
+        return measure.median_seconds(lambda: call(*arguments), budget)
 
 
 # %%
@@ -161,7 +162,7 @@ for mixer in mixers.MIXERS:
         if mixer != "wkv4" or N <= 2048:
             rows.append(bench.Row(mixer, mixers.MIXERS[mixer].trained_form, N, forward(mixer, N)))
     for N in stepped_at:
-        seconds = softmax_step(N) if mixer == "softmax" else experiments.measure.step_seconds(mixer, N, budget)
+        seconds = softmax_step(N) if mixer == "softmax" else measure.step_seconds(mixer, N, budget)
         rows.append(bench.Row(mixer, "step", N, seconds))
 
 print(f"{'milliseconds':17}" + "".join(f"{f'N = {N:,}':>11}" for N in trained_at), end="")
