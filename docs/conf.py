@@ -18,10 +18,10 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from lecture17.course.progress import ZONES  # noqa: E402
 from tests.npm import CannotFetch, fetch  # noqa: E402
 
 MERMAID = "mermaid@11.17.2"
-ZONES = ("Quick start", "Tour", "Intuition", "Theory", "Machines", "Measured", "Review")
 
 project = "lecture17"
 author = copyright = "The lecture17 authors"

@@ -9,16 +9,8 @@ from . import assessment, exercises, predictions
 from .exercise import Exercise
 from .paths import EXERCISES, home, private, read_kept, write_atomically
 
-# The lecture's seven zones, by the first digit of a notebook's number, each with how hard it is.
-ZONES = (
-    "quick start ★☆☆",
-    "tour ★☆☆",
-    "intuition ★★☆",
-    "proofs ★★★",
-    "implementations ★★☆",
-    "experiments ★★☆",
-    "review ★☆☆",
-)
+# The lecture's seven zones, by the first digit of a notebook's number, as README's table names them.
+ZONES = ("Quick start", "Tour", "Intuition", "Theory", "Machines", "Measured", "Review")
 
 
 def _file() -> Path:

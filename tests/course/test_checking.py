@@ -163,3 +163,15 @@ def test_a_pass_says_how_far_one_has_come_and_links_what_is_next(clone: Path, mo
         f"3 of {total} points, {3 / total:.0%}. Next: `{first}` in [exercises/01_tour](01_tour.ipynb), "
         "after [notebooks/01_tour](../notebooks/01_tour.ipynb)."
     ]
+
+
+def test_an_answer_that_is_asked_for_without_loops_may_not_loop() -> None:
+    def looping(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        A = np.zeros((len(U), len(U)))
+        for i in range(len(U)):
+            A[i, : i + 1] = V[: i + 1] @ U[i]
+        return A
+
+    assert "A is right, but Python loops over it" in message("00_quickstart-matrix", looping)
+    assert "loops" in message("00_quickstart-matrix", lambda U, V: np.tril([V @ u for u in U]))
+    check("00_quickstart-matrix", lambda U, V: np.tril(U @ V.T))

@@ -1,15 +1,30 @@
 """Exercises of 00_quickstart."""
 
+import ast
+import inspect
+import textwrap
+
 import numpy as np
 
 from lecture17.reference import semiseparable
 
-from ..exercise import Exercise, Inputs, Misconception
+from ..exercise import Exercise, Function, Inputs, Misconception, WrongForm
 
 
 def draw(rng: np.random.Generator) -> Inputs:
     N, r = int(rng.integers(2, 40)), int(rng.integers(1, 6))
     return {"U": rng.normal(size=(N, r)), "V": rng.normal(size=(N, r))}
+
+
+def refuse_loops(answer: Function) -> None:
+    """Raise WrongForm for an answer whose own text loops in Python; what functions that it calls do is not seen."""
+    loops = ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
+    except (OSError, TypeError, SyntaxError):  # its text is not to be had, or is only a part of a statement
+        return
+    if any(isinstance(node, loops) for node in ast.walk(tree)):
+        raise WrongForm("A is right, but Python loops over it: let one matrix product make all entries at once")
 
 
 EXERCISES = (
@@ -19,8 +34,9 @@ EXERCISES = (
         unfilled="Replace the marked lines of `semiseparable_matrix` by NumPy that builds A without a loop.",
         draw=draw,
         returns=("A",),
-        verified="with different numbers of tokens N and ranks r",
+        verified="with different numbers of tokens N and ranks r, without a loop",
         expected=semiseparable.from_generators,
+        at_last=refuse_loops,
         misconceptions=(
             Misconception(
                 "the mask is missing",
