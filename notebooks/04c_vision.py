@@ -484,5 +484,6 @@ figures.receptive_fields(fields, (i, j), faintest=1e-5, title=title)
 # - Four routes see a cross. A 2-D SSM sees a quadrant, best along its diagonal, in $H + W - 1$ waves.
 # - Vim averages a forward and a backward scan; SS2D adds up four.
 #
-# **Where next:** the [exercise](../exercises/04c_vision.ipynb) (4 points), then many machines (04d), or the digits in
-# 05d, which ask whether more routes are worth more than more parameters.
+# **Where next:** the [exercise](../exercises/04c_vision.ipynb) (4 points), then
+# [04d · Many machines](04d_many_machines.ipynb), or the digits in [05d](05d_images.ipynb), which ask whether more
+# routes are worth more than more parameters.

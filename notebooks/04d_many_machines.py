@@ -217,4 +217,4 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # - The bytes do not depend on $N$; ring attention's do.
 # - A wait without an end is a hang: every receive has a time-out and an error that names the rank.
 #
-# **Where next:** zone 5 measures: time and memory, long range, language, images.
+# **Where next:** zone 5 measures: time and memory in [05a](05a_cost.ipynb), then long range, language and images.

@@ -264,4 +264,4 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 # - Equal steps and equal time are two questions, and the order may differ.
 # - A state writes at one speed for ever; attention slows down as its cache grows.
 #
-# **Where next:** part [05e](05e_choose.ipynb) puts cost and recall together into a choice.
+# **Where next:** [05d](05d_images.ipynb) asks the same of images, and [05e](05e_choose.ipynb) makes a choice of it.

@@ -47,5 +47,5 @@ check("00_quickstart-matrix", semiseparable_matrix)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. Then go on with
-# [03b · Duality](../notebooks/03b_duality.ipynb), which proves what the quick start showed.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [01 · Tour](../notebooks/01_tour.ipynb): four relatives by playing.

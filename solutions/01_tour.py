@@ -171,5 +171,5 @@ check("01_tour-retention-three-ways", retention_three_ways)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. Why these three ways must agree, for every
-# relative at once, is proved in [03b · Duality](../notebooks/03b_duality.ipynb).
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [02 · Intuition](../notebooks/02_intuition.ipynb): one mountain from two sides.

@@ -79,5 +79,5 @@ check("02_intuition-fast-matvec", fast_matvec)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [03a · Semiseparable](../notebooks/03a_semiseparable.ipynb): the matrices behind it all.

@@ -115,5 +115,5 @@ check("03a_semiseparable-generators-overflow", find_and_mend)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [03b · Duality](../notebooks/03b_duality.ipynb): the theorem and its proof.

@@ -195,5 +195,5 @@ check("03b_duality-random-features", random_features)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [03c · The family](../notebooks/03c_family.ipynb): the architectures as published.

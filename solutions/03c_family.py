@@ -166,5 +166,5 @@ check("03c_family-rwkv7-step", rwkv7_step)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [03d · Expressivity](../notebooks/03d_expressivity.ipynb): what a state can compute.

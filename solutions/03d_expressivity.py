@@ -118,5 +118,5 @@ check("03d_expressivity-permutation-householder", permutation_householder)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [04a · PyTorch](../notebooks/04a_torch.ipynb): batches, gradients and caches.

@@ -92,5 +92,5 @@ check("04a_torch-decode-cache", decode_step)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [04b · Triton](../notebooks/04b_triton.ipynb): kernels, from the first load.

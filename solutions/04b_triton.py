@@ -110,5 +110,5 @@ check("04b_triton-kernel-chunk-state", chunk_state)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [04c · Vision](../notebooks/04c_vision.ipynb): images as sequences.

@@ -56,5 +56,5 @@ check("04c_vision-cross-scan", cross_scan_and_merge)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed and what comes next. `make grade`, or
-# `python -m lecture17 grade`, grades all exercises at once.
+# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# [04d · Many machines](../notebooks/04d_many_machines.ipynb): one sequence on many processes.

@@ -61,6 +61,14 @@ def test_it_ends_with_a_recap_and_where_next(path: Path) -> None:
     assert sum(line.startswith("- ") for line in last.split("Where next")[0].splitlines()) <= 5
 
 
+@pytest.mark.parametrize(("path", "following"), list(itertools.pairwise(NOTEBOOKS)), ids=lambda path: path.stem)
+def test_lecture_and_exercises_lead_to_the_same_next_part(path: Path, following: Path) -> None:
+    assert f"({following.name}" in read(path).cells[-1].source.split("Where next")[1]
+    exercise = ROOT / "exercises" / path.name
+    if exercise.exists():
+        assert f"(../notebooks/{following.name})" in read(exercise).cells[-1].source
+
+
 @each_notebook
 def test_every_picture_has_words_and_is_asked_about_before(path: Path) -> None:
     cells = read(path).cells
