@@ -105,7 +105,8 @@ def make(folder: Path, *arguments: str, path: str | None = None) -> str:
         (clone / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$@"\n')
         (clone / ".venv" / "bin" / "python").chmod(0o755)
         (clone / ".venv" / ".installed").touch()
-    own = os.environ | {"LC_ALL": "C", "PATH": path or os.environ["PATH"]}
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # `make test` itself
+    own = outer | {"LC_ALL": "C", "PATH": path or os.environ["PATH"]}
     command = [str(shutil.which("make")), *arguments]
     done = subprocess.run(command, cwd=clone, env=own, capture_output=True, text=True, encoding="utf-8", check=False)
     return done.stdout

@@ -4,6 +4,7 @@ const scrollable = () => {
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
 };
 for (const caption of document.querySelectorAll(".sidebar-tree .caption")) caption.ariaLevel = 2;
+for (const fold of document.querySelectorAll("summary[aria-label]")) fold.removeAttribute("aria-label"); // it has words
 document.querySelector(".sidebar-drawer").ariaLabel = "Pages of the course";
 window.addEventListener("load", scrollable);
 window.addEventListener("resize", scrollable);
