@@ -54,7 +54,7 @@ def test_the_quick_start_opens_without_a_question_and_asks_nothing_of_the_networ
 def test_a_tab_of_exercises_has_another_name_than_its_lectures(lab: Lab, screenshots: Path) -> None:
     lab.open("notebooks/03b_duality.ipynb")
     lab.command("docmanager:open", {"path": "exercises/03b_duality.ipynb"})
-    tabs = lab.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tabLabel")
+    tabs = lab.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tabLabel", has_text="03b_duality.ipynb")
     expect(tabs).to_have_count(2)
     marks = [tab.evaluate("tab => getComputedStyle(tab, '::before').content") for tab in tabs.all()]
     assert marks == ["none", '"✎ Ex " / "exercise "']
