@@ -90,7 +90,7 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
         if cell.get("id") is None or cell.id in ids:
             cell.id = uuid.uuid4().hex[:12]
         merged.cells.insert(anchor + 1, cell)
-    merged.metadata = from_dict({**new.metadata, **old.metadata})
+    merged.metadata = from_dict({**old.metadata, **new.metadata})
     return merged
 
 
