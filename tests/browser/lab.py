@@ -106,10 +106,18 @@ class Lab:
         if self.page.url == "about:blank":
             self._load(path)
         elif self.page.evaluate(f"{CURRENT}?.context?.path") != path:
-            self.save()
-            self.command("application:close-all")
+            self._close()
             self.command("docmanager:open", {"path": path})
             self._ready()
+
+    def _close(self) -> None:
+        """Close the notebook in front, which asks if a picture came after the last saving: save until none does."""
+        self.idle()
+        self.save()
+        while self.page.evaluate(f"{CURRENT}.context.model.dirty"):
+            time.sleep(0.1)
+            self.save()
+        self.command("application:close-all")
 
     def reload(self) -> None:
         """Load the page anew, with the notebook in front and no other."""
