@@ -106,7 +106,8 @@ class Lab:
         if self.page.url == "about:blank":
             self._load(path)
         elif self.page.evaluate(f"{CURRENT}?.context?.path") != path:
-            self._close()
+            if self.page.evaluate(f"Boolean({CURRENT}?.context)"):
+                self._close()
             self.command("docmanager:open", {"path": path})
             self._ready()
 
