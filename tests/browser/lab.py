@@ -157,7 +157,7 @@ class Lab:
         """Wait until no cell is running or waiting to run."""
         self.page.wait_for_function(
             "() => ![...document.querySelectorAll('.jp-InputPrompt')].some((p) => p.textContent.includes('*'))"
-            f" && {CURRENT}.sessionContext.session.kernel.status === 'idle'"
+            f" && {CURRENT}?.sessionContext?.session?.kernel?.status === 'idle'"
         )
 
     def save(self) -> None:
