@@ -13,6 +13,7 @@ from lecture17.course.progress import ZONES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAP = read(ROOT / "notebooks" / "00_quickstart.ipynb").cells[-2].source
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ALL = [*NOTEBOOKS, *sorted((ROOT / "exercises").glob("*.ipynb")), *sorted((ROOT / "solutions").glob("*.ipynb"))]
@@ -34,7 +35,7 @@ def test_it_has_one_import_cell_of_at_most_five_lines(path: Path) -> None:
     code = [c.source for c in read(path).cells if c.cell_type == "code"]
     importing = [s for s in code if re.search(r"^(import|from) ", s, re.MULTILINE)]
     assert importing == code[:1]
-    others = [line for line in code[0].splitlines() if line and line != "from lecture17.course import predict"]
+    others = [line for line in code[0].splitlines() if line and not line.startswith("from lecture17.course import")]
     assert len(others) <= 5
 
 
@@ -54,11 +55,15 @@ def test_cells_and_outputs_fit_on_a_screen(path: Path) -> None:
 
 
 @each_notebook
-def test_it_ends_with_a_recap_and_where_next(path: Path) -> None:
-    last = read(path).cells[-1].source
-    assert "## Recap" in last
-    assert "Where next" in last
-    assert sum(line.startswith("- ") for line in last.split("Where next")[0].splitlines()) <= 5
+def test_it_ends_with_a_recap_where_next_and_how_far_one_is(path: Path) -> None:
+    *_, recap, last = read(path).cells
+    assert "## Recap" in recap.source
+    assert "Where next" in recap.source
+    assert last.source == f'progress("{path.stem}")'
+    assert last.metadata.tags == ["nbval-ignore-output"], "it differs from learner to learner"
+    said = last.outputs[0].data["text/markdown"]
+    assert re.search(r": 0 of .*0 of 0 predictions|: 0 of 0 predictions", said), "stored is what somebody new is told"
+    assert sum(line.startswith("- ") for line in recap.source.split("Where next")[0].splitlines()) <= 5
 
 
 @pytest.mark.parametrize(("path", "following"), list(itertools.pairwise(NOTEBOOKS)), ids=lambda path: path.stem)
@@ -138,12 +143,21 @@ def test_the_readmes_table_names_its_zone_stars_minutes_and_points(path: Path) -
         rf"^\| (.+) ([★☆]+) \| \[[^]]+\]\(notebooks/{path.name}\) \| (\d+) \| .* \|(.*)\|$", README, re.MULTILINE
     )
     assert row is not None
-    assert row[1] == ZONES[int(path.name[1])]
+    assert row[1] == list(ZONES)[int(path.name[1])]
     head = "\n".join(read(path).cells[0].source.splitlines()[1:4])
     assert row[2] in head
     assert re.search(rf"(?<!\d){row[3]} min", head)
     points = sum(e.points for e in exercises.of_notebook(path.stem)) if path.stem in exercises.stems() else 0
     assert row[4].strip() == (f"[{points} points](exercises/{path.name})" if points else "")
+
+
+@pytest.mark.parametrize("number", range(len(ZONES)))
+def test_a_zone_has_the_stars_of_its_hardest_notebook(number: int) -> None:
+    heads = [read(path).cells[0].source for path in NOTEBOOKS if path.name.startswith(f"0{number}")]
+    assert list(ZONES.values())[number] == max(
+        (re.findall("[★☆]{3}", head)[0] for head in heads), key=lambda s: s.count("★")
+    )
+    assert f"{number} · {list(ZONES)[number]} {list(ZONES.values())[number]}<br/>" in MAP
 
 
 def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:

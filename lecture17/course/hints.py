@@ -1,7 +1,7 @@
 """Hints, titled by what the learner sees go wrong."""
 
 from .exercises import get
-from .progress import load, standing
+from .progress import first_open, load
 
 
 def hint_text(exercise_id: str | None, number: int | None = None) -> str:
@@ -10,7 +10,7 @@ def hint_text(exercise_id: str | None, number: int | None = None) -> str:
     Raises KeyError for an unknown exercise, ValueError for a number there is no hint of.
     """
     if exercise_id is None:
-        upcoming = standing(load())[2]
+        upcoming = first_open(load())
         if upcoming is None:
             return 'Every exercise is passed. hint("03a_semiseparable-segsum") shows the hints of one.'
         exercise_id = upcoming.id

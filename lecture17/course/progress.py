@@ -1,16 +1,26 @@
 """What the learner has passed: recorded by `check`, shown by `progress()` and `python -m lecture17 progress`."""
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from IPython.display import Markdown, display
+
 from . import assessment, exercises, predictions
 from .exercise import Exercise
-from .paths import EXERCISES, home, private, read_kept, write_atomically
+from .paths import EXERCISES, NOTEBOOKS, home, private, read_kept, write_atomically
 
-# The lecture's seven zones, by the first digit of a notebook's number, as README's table names them.
-ZONES = ("Quick start", "Tour", "Intuition", "Theory", "Machines", "Measured", "Review")
+# The lecture's seven zones, by the first digit of a notebook's number, with the stars of their hardest notebook.
+ZONES = {
+    "Quick start": "★☆☆",
+    "Tour": "★☆☆",
+    "Intuition": "★☆☆",
+    "Theory": "★★★",
+    "Machines": "★★★",
+    "Measured": "★★☆",
+    "Review": "★☆☆",
+}
 
 
 def _file() -> Path:
@@ -39,28 +49,56 @@ def keep(exercise_id: str) -> str:
             write_atomically(_file(), json.dumps({"passed": passed}, indent=1) + "\n")
         except OSError as error:
             return f"Passed, but progress could not be written: {error}"
-    done, total, upcoming = standing(passed)
-    here = exercises.get(exercise_id).stem
-    if upcoming is None:
-        step = "That was the last exercise. [06 · Review](../notebooks/06_review.ipynb) sums up the course."
-    elif upcoming.stem == here:
-        step = f"Next: `{upcoming.id}`, below or above in this notebook."
+    (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed)
+    if upcoming and upcoming.stem == exercises.get(exercise_id).stem:
+        step = f"Next: `{upcoming.id}` in this notebook."
     else:
-        lecture = f"[notebooks/{upcoming.stem}](../notebooks/{upcoming.stem}.ipynb)"
-        step = f"Next: `{upcoming.id}` in [exercises/{upcoming.stem}]({upcoming.stem}.ipynb), after {lecture}."
+        step = _step(upcoming)
     return f"{done} of {total} points, {done / total:.0%}. {step}"
 
 
-def standing(passed: Container[str]) -> tuple[int, int, Exercise | None]:
-    """Points earned, points there are, and the first exercise in the course's order that is not passed yet."""
-    everything = exercises.all_exercises()
-    upcoming = next((e for e in everything if e.id not in passed), None)
-    return sum(e.points for e in everything if e.id in passed), sum(e.points for e in everything), upcoming
+def _points(passed: Container[str], some: Sequence[Exercise]) -> tuple[int, int]:
+    """Points earned with these exercises, and points there are."""
+    return sum(e.points for e in some if e.id in passed), sum(e.points for e in some)
 
 
-def progress() -> None:
-    """Print what is passed and what is next."""
-    print(summary())
+def first_open(passed: Container[str]) -> Exercise | None:
+    """The first exercise in the course's order that is not passed yet."""
+    return next((e for e in exercises.all_exercises() if e.id not in passed), None)
+
+
+def _step(upcoming: Exercise | None) -> str:
+    """What to do next, in Markdown with links that hold in notebooks/ and in exercises/."""
+    if upcoming is None:
+        return "Every exercise is passed. [06 · Review](../notebooks/06_review.ipynb) sums up the course."
+    lecture, exercise = (
+        f"[{folder}/{upcoming.stem}](../{folder}/{upcoming.stem}.ipynb)" for folder in (NOTEBOOKS, EXERCISES)
+    )
+    return f"Next: `{upcoming.id}` in {exercise}, after {lecture}."
+
+
+def progress(stem: str | None = None) -> None:
+    """Show what is passed and what is next: of the whole course, or in a line at the end of the notebook `stem`."""
+    if stem is None:
+        print(summary())
+    else:
+        display(Markdown(so_far(stem)))
+
+
+def so_far(stem: str) -> str:
+    """How far one has come with a notebook and with the course, and what is next, in Markdown.
+
+    Raises KeyError for a notebook that there is not.
+    """
+    passed, here = load(), []
+    if stem in exercises.stems():
+        done, total = _points(passed, exercises.of_notebook(stem))
+        here.append(f"{done} of {total} points")
+    made, right = predictions.counted(stem)
+    here.append(f"{right} of {made} predictions right")
+    done, total = _points(passed, exercises.all_exercises())
+    whole = f"the course: {done} of {total} points, {done / total:.0%}"
+    return f"**Your progress.** This notebook: {', '.join(here)}; {whole}. {_step(first_open(passed))}"
 
 
 def summary() -> str:
@@ -70,12 +108,13 @@ def summary() -> str:
     for stem in exercises.stems():
         if stem[1] != zone:
             zone = stem[1]
-            lines.append(f"zone {zone} · {ZONES[int(zone)]}")
+            name, stars = list(ZONES.items())[int(zone)]
+            lines.append(f"zone {zone} · {name} {stars}")
         items = exercises.of_notebook(stem)
-        got, out_of = (sum(e.points for e in some) for some in ([e for e in items if e.id in passed], items))
+        got, out_of = _points(passed, items)
         boxes = "".join("■" if e.id in passed else "□" for e in items)
         lines.append(f"  {stem:<18} {boxes:<10} {got:>3} of {out_of} points")
-    done, total, upcoming = standing(passed)
+    (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed)
     lines.append(f"{'all':<20} {'':<10} {done:>3} of {total} points, {done / total:.0%}")
     lines.append(predictions.outcome())
     lines.append(assessment.words(assessment.ticked()))

@@ -114,16 +114,23 @@ def keep(question: Question, guesses: list[object], revealed: bool) -> None:
     write_atomically(_file(), json.dumps({"predictions": kept}, indent=1, ensure_ascii=False) + "\n")
 
 
+def counted(stem: str) -> tuple[int, int]:
+    """How many predictions of a notebook are made, and how many of them were right. Raises KeyError, as `get` does."""
+    kept = load()
+    guessed = [(q, _guesses(q, kept)) for q in of_notebook(stem).values()]
+    whole = [(q, guesses) for q, guesses in guessed if len(guesses) == len(q.parts)]
+    return len(whole), sum(q.is_right(guesses) for q, guesses in whole)
+
+
 def outcome() -> str:
     """How many predictions are made and how many of them were right, in all and for each notebook with any."""
-    kept, lines, made, right = load(), [], 0, 0
-    for stem in stems():
-        questions = of_notebook(stem)
-        whole = [q for q in questions.values() if len(_guesses(q, kept)) == len(q.parts)]
-        hits = sum(q.is_right(_guesses(q, kept)) for q in whole)
-        if whole:
-            lines.append(f"  {stem:<18} {len(whole)} of {len(questions)} made, {hits} right")
-        made, right = made + len(whole), right + hits
+    results = {stem: counted(stem) for stem in stems()}
+    made, right = (sum(column) for column in zip(*results.values(), strict=True))
+    lines = [
+        f"  {stem:<18} {some} of {len(of_notebook(stem))} made, {hits} right"
+        for stem, (some, hits) in results.items()
+        if some
+    ]
     return "\n".join([f"Predictions: {made} made, {right} right", *lines])
 
 
