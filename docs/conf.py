@@ -22,6 +22,7 @@ from lecture17.course.progress import ZONES  # noqa: E402
 from tests.npm import CannotFetch, fetch  # noqa: E402
 
 MERMAID = "mermaid@11.17.2"
+NEEDS_A_KERNEL = re.compile(r"\bRun this cell\b[^<]*(?=</p>)|\n\n[^\n]*\b[Rr]un this cell\b[^\n]*")
 
 project = "lecture17"
 author = copyright = "The lecture17 authors"
@@ -62,7 +63,7 @@ class Mermaid(SphinxDirective):
 
 
 def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Exercises are shown as they were made, answers to predictions folded; the front page lists all pages."""
+    """Exercises as they were made, lectures without what needs a kernel; the front page lists all pages."""
     if docname.startswith("exercises/"):
         notebook = json.loads(source[0])
         for cell in notebook["cells"]:
@@ -72,8 +73,12 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = json.dumps(notebook)
     elif docname.startswith("notebooks/"):
         notebook = json.loads(source[0])
-        for cell in notebook["cells"]:  # what answers a prediction is behind a button
-            if cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
+        notebook["cells"] = [c for c in notebook["cells"] if not "".join(c["source"]).startswith("progress(")]
+        for cell in notebook["cells"]:
+            for data in (output.get("data", {}) for output in cell.get("outputs", ())):
+                for kind in data.keys() & {"text/html", "text/markdown"}:
+                    data[kind] = NEEDS_A_KERNEL.sub("", "".join(data[kind]))
+            if cell["metadata"].get("jupyter", {}).get("outputs_hidden"):  # it answers a prediction
                 cell["metadata"].setdefault("tags", []).append("hide-output")
                 cell["outputs"] = [o for o in cell["outputs"] if o.get("data") != {}]  # what only JupyterLab needs
         source[0] = json.dumps(notebook)

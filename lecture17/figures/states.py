@@ -68,7 +68,7 @@ def orbits(states: Mapping[str, np.ndarray], *, title: str) -> Picture:
                     ha="left" if place[0] > 0.5 else "center",
                     va="center",
                 )
-            ax.set(xlabel="first number of the state", ylabel="second number", aspect="equal")
+            ax.set(xlabel="first state entry", ylabel="second state entry", aspect="equal")
             ax.set(xlim=(-1.6, 2.2), ylim=(-1.6, 1.6))
         ax.set_title(name)
     return picture
@@ -100,7 +100,7 @@ def mirrors(corners: np.ndarray, normals: Sequence[np.ndarray], *, title: str) -
             along = 1.5 * np.array([-mirror[1], mirror[0]])
             ax.plot(*np.array([-along, along]).T, "--", color=STATE)
             ax.annotate("", 0.55 * mirror, -0.55 * mirror, arrowprops={"arrowstyle": "<->", "color": STATE})
-        ax.set(title=name, xlabel="first number of the state", ylabel="second number", aspect="equal")
+        ax.set(title=name, xlabel="first state entry", ylabel="second state entry", aspect="equal")
         ax.set(xlim=(-1.6, 1.6), ylim=(-1.5, 1.5))
     return picture
 
@@ -144,7 +144,12 @@ class PlateauAndSpike(LivePicture):
         self.lines = []
         for c, name in enumerate(SIGNALS):
             state, out = axes[f"S{c}"], axes[f"y{c}"]
-            self.lines += state.plot(play.states[:, :, c], color=STATE)
+            rows = state.plot(play.states[:, :, c], color=STATE)
+            if len(rows) > 1:  # each has a line style of its own
+                for number, (row, style) in enumerate(zip(rows, ("-", "--", ":", "-."), strict=False)):
+                    row.set(linestyle=style, label=f"row {number}")
+                state.legend(loc="upper left", ncols=len(rows), columnspacing=1)
+            self.lines += rows
             state.set(title=f"state of the {name}", xlabel="after token t", ylabel="value")
             out.plot(play.x[:, c], color=NEUTRAL, drawstyle="steps-mid", linestyle="--", label="in")
             self.lines += out.plot(play.y[:, c], color=OUTPUT, label="out")

@@ -120,9 +120,9 @@ def describe(params: Params) -> str:
     why = (
         "softmax attention has no finite state, so every block is built"
         if menu()[params.mixer].grows
-        else "on the diagonal, built inside its chunk by step 1"
+        else "on the diagonal, computed inside its chunk"
         if distance == 0
-        else f"it passes through the state, by steps {'2 and 4' if distance == 1 else '2, 3 and 4'}"
+        else "it passes through the state" + (", carried across the chunks between" if distance > 1 else "")
     )
     words = (
         f"Block rows {params.row * c}–{(params.row + 1) * c - 1}, columns {params.column * c}–"
@@ -168,7 +168,7 @@ class SemiseparableScene(Scene):
             ax.set(xlabel="written at token j", xticks=(0, 0.5, 1), xticklabels=("0", "N/2", "N"), yticks=())
         self.matrices[0].set(ylabel="read at token i", yticks=(0, 0.5, 1), yticklabels=("0", "N/2", "N"))
         bar = self.colorbar(self.pictures[0], ax=self.matrices, shrink=0.7, ticks=[-1, 0, 1])
-        bar.ax.set_yticklabels(["−limit", "0", "limit"])
+        bar.ax.set_yticklabels(["−", "0", "+"])
         self.grid.set(title="rank of each block", xlabel="written in chunk", ylabel="read in chunk")
         self.grid.set(xticks=(), yticks=())
         self.numbers = [self.grid.text(0, 0, "", ha="center", va="center") for _ in range(36)]
@@ -183,15 +183,15 @@ class SemiseparableScene(Scene):
         self._label_values()
         self.curves = [
             self.values.plot([0], [1], "o-", color=color, label=name, markersize=4)[0]
-            for color, name in ((STATE, "M"), (ATTENTION, "softmax"))
+            for color, name in ((STATE, "M"), (ATTENTION, "softmax, compared"))
         ]
         self.limit = self.values.axvline(0, ymax=0.75, color=NEUTRAL, linestyle=":", label="rank that theory allows")
         self.rounding = self.values.axhline(1, color=NEUTRAL, linestyle="--", lw=1, label="rounding: below is zero")
         self.values.legend(loc="upper right", ncols=2)
         steps = {
-            "step 1": DIAGONAL,
-            "steps 2, 4": NEXT_TO_DIAGONAL,
-            "steps 2, 3, 4": OFF_DIAGONAL,
+            "inside a chunk": DIAGONAL,
+            "to the next chunk": NEXT_TO_DIAGONAL,
+            "to later chunks": OFF_DIAGONAL,
             "no finite state": ATTENTION,
         }
         handles = [Patch(color=color, label=name) for name, color in steps.items()]
@@ -219,7 +219,7 @@ class SemiseparableScene(Scene):
         for ax, image, name, X in zip(self.matrices, self.pictures, names, matrices, strict=True):
             limit = np.quantile(np.abs(X[np.tril_indices(params.N)]), 0.99)  # an outlier must not pale all the rest
             image.set_data(X / limit)
-            ax.title.set_text(f"{name}\nlimit {limit:.2g}")
+            ax.title.set_text(f"{name}\ncolors to ±{limit:.2g}")
         self._show_blocks(params, r)
         self._show_values(params, r)
 

@@ -110,6 +110,7 @@ def test_every_stored_picture_and_its_words_are_on_the_page(site: Path) -> None:
                     assert image in text, f"{path.stem} lacks a picture: {image[:200]}"
         assert "Error displaying widget" not in text
         assert "A Jupyter Widget" not in text
+        assert not re.search("[Rr]un this cell to", text), "there is no kernel here"
 
 
 def test_exercises_are_shown_unsolved_without_what_the_learner_wrote(site: Path) -> None:
