@@ -3,13 +3,11 @@
 `judge` gives a `Record`. Its fields are for programs, grading among them; its text is for people, and free to change.
 """
 
-import copy
 import re
 import sys
 import textwrap
-import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import Markdown, display
 
 from . import exercises
+from .answers import Failure, Returned, call, close, compare, defined_settings, first_line
 from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
 from .progress import keep
 
@@ -53,8 +52,8 @@ class Record:
     def __str__(self) -> str:
         if self.status == UNFILLED:
             return f"✗ {self.exercise}: not filled in yet. {self.summary}"
-        points = "1 point" if self.points == 1 else f"{self.points} points"
-        head = f"✓ {self.exercise} ({points})" if self.status == PASSED else f"✗ {self.exercise}"
+        points = f" ({self.points} point{'s' * (self.points > 1)})" if self.points else ""
+        head = f"✓ {self.exercise}{points}" if self.status == PASSED else f"✗ {self.exercise}"
         return "\n".join([_wrap(f"{head}: {self.summary}"), *self.details])
 
 
@@ -69,30 +68,11 @@ class CheckFailed(AssertionError):
         return [str(self)]
 
 
-@dataclass
-class Returned:
-    """What calling an answer on one case gave: outputs by name, or the exception, or a fault of form."""
-
-    outputs: dict[str, Any] = field(default_factory=dict)
-    error: BaseException | None = None
-    fault: str | None = None
-
-
-@dataclass
-class Failure:
-    """Why one case failed: what differs, and where."""
-
-    what: str
-    where: str = ""
-    value: np.ndarray | None = None
-    right: np.ndarray | None = None
-
-
 def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> None:
     """Check an answer against the definition; print what was verified, or raise CheckFailed saying what is wrong.
 
-    The answer is called on random inputs, half of them drawn anew at every call. `seed` repeats one case,
-    which a failure message names. A pass is recorded in the learner's progress.
+    The answer is called on random inputs, half of them drawn anew at every call. A pass is recorded in the learner's
+    progress. `seed` repeats one case, which a failure message names; passing that one alone earns nothing.
 
     Raises KeyError for an unknown exercise, CheckFailed for an answer that is not right.
     """
@@ -100,14 +80,20 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
     if record.status != PASSED:
         last_failed[:] = [record.exercise]
         raise CheckFailed(record)
-    print(record)
-    if standing := keep(record.exercise):
+    if seed is not None:
+        record = replace(record, points=0, summary=f"{record.summary}. For the points, run the check without `seed`")
+    sys.stdout.write(f"{record}\n")  # `print` may be another by now
+    if seed is None and (standing := keep(record.exercise)):
         display(Markdown(standing))
 
 
 def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Record:
     """What `check` says of an answer, as a record. Raises KeyError for an unknown exercise."""
-    exercise = exercises.get(exercise_id)
+    with defined_settings():
+        return _judge(exercises.get(exercise_id), answer, seed)
+
+
+def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
     if not callable(answer):
         return _record(exercise, WRONG, f"expected a function, got {type(answer).__name__}")
     if (name := getattr(answer, "__name__", "")) in outdated:
@@ -146,76 +132,6 @@ if shell := get_ipython():
 def fresh_seeds() -> list[int]:
     """Those of cases that nobody has seen, other ones at every call."""
     return np.random.default_rng().integers(1_000_000, 10_000_000, N_UNSEEDED).tolist()
-
-
-def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
-    """Call `answer` on copies of `inputs` and see that what comes back has the right form."""
-    given = copy.deepcopy(inputs)
-    try:
-        with np.errstate(all="ignore"):
-            result = exercise.run(answer, given) if exercise.run else answer(*given.values())
-    except WrongForm as fault:
-        return Returned(fault=str(fault))
-    except Exception as error:
-        return Returned(error=error)
-    changed = [n for n in inputs if not _identical(inputs[n], given[n])]
-    if changed:
-        return Returned(fault=f"the answer changed its argument {changed[0]} in place: work on a copy")
-    if result is None:
-        return Returned(fault="the answer returned None: is a `return` missing?")
-    n = len(exercise.returns)
-    if n > 1 and not (isinstance(result, tuple) and len(result) == n):
-        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
-        return Returned(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
-    return Returned(outputs=dict(zip(exercise.returns, result if n > 1 else (result,), strict=True)))
-
-
-def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure | None:
-    """What is wrong with what an answer returned, None if nothing."""
-    if returned.error is not None:
-        return Failure(f"raised {type(returned.error).__name__}: {_first_line(returned.error)}", _place(returned.error))
-    if returned.fault is not None:
-        return Failure(returned.fault)
-    if exercise.verify is not None:
-        complaint = exercise.verify(inputs, returned.outputs)
-        return None if complaint is None else Failure(complaint)
-    assert exercise.expected is not None
-    right = exercise.expected(*copy.deepcopy(inputs).values())
-    rights = dict(zip(exercise.returns, right if len(exercise.returns) > 1 else (right,), strict=True))
-    for name, expected in rights.items():
-        failure = _difference(exercise, inputs, name, returned.outputs[name], np.asarray(expected))
-        if failure is not None:
-            return failure
-    return None
-
-
-def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right: np.ndarray) -> Failure | None:
-    """How one output differs from the right one: its type, its shape, its numbers, in this order."""
-    if not isinstance(value, (np.ndarray, float, int, np.number)):
-        return Failure(f"{name} is a {type(value).__name__}: expected a NumPy array of shape {right.shape}")
-    value = np.asarray(value)
-    if value.shape != right.shape:
-        return Failure(f"{name} has shape {value.shape}: expected {right.shape}", value=value, right=right)
-    if right.dtype.kind != value.dtype.kind or value.dtype.itemsize < right.dtype.itemsize:
-        return Failure(f"{name} has type {value.dtype}: expected {right.dtype}", value=value, right=right)
-    if not np.isfinite(value).all():
-        what, wrong = f"{name} has entries that are not finite", ~np.isfinite(value)
-        error = np.nan
-    else:
-        scale = np.abs(right).max(initial=0.0) or 1.0
-        what, wrong = f"{name} differs from the definition", np.abs(value - right) > exercise.tol * scale
-        error = float(np.abs(value - right).max(initial=0.0))
-    if not wrong.any():
-        return None
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    where = exercise.where(inputs, index) if exercise.where and name == exercise.returns[0] else ""
-    at = f"{name}[{', '.join(map(str, index))}]" if index else name
-    got, expected = value[index], right[index]
-    where = f"first at {at}{', ' + where if where else ''}: got {got:.6g}, expected {expected:.6g}"
-    where += f"; {int(wrong.sum())} of {wrong.size} entries are wrong"
-    if np.isfinite(error):
-        where += f", largest error {error:.1e}"
-    return Failure(what, where, value, right)
 
 
 def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misconception | None:
@@ -259,7 +175,7 @@ def _guess(failure: Failure) -> str | None:
     value, right = failure.value, failure.right
     if value is None or right is None:
         return None
-    if right.ndim == 2 and value.shape == right.shape[::-1] and _close(value.T, right):
+    if right.ndim == 2 and value.shape == right.shape[::-1] and close(value.T, right):
         return "this is the right answer, transposed"
     if value.shape != right.shape:
         return None
@@ -268,7 +184,7 @@ def _guess(failure: Failure) -> str | None:
     if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
         return f"computed in {value.dtype}: the inputs are {right.dtype}, keep that precision"
     ratio = float((value * right).sum() / (right * right).sum()) if right.any() else 0.0
-    if ratio and _close(value, ratio * right):
+    if np.isfinite(ratio) and abs(ratio - 1) > 0.01 and close(value, ratio * right):
         return f"this is the right answer times {ratio:.6g}"
     return None
 
@@ -299,35 +215,13 @@ def describe(inputs: Inputs) -> str:
 
 
 def _same(exercise: Exercise, a: Returned, b: Returned, names: tuple[str, ...]) -> bool:
-    if a.error is not None or b.error is not None:
-        return type(a.error) is type(b.error)
-    if a.fault is not None or b.fault is not None:
-        return a.fault == b.fault
-    return all(_close(a.outputs[n], b.outputs[n], max(exercise.tol, 1e-8)) for n in names or a.outputs)
+    if a.error is not None and b.error is not None:
+        return type(a.error) is type(b.error) and _without_numbers(a.error) == _without_numbers(b.error)
+    if a.fault is not None or a.outputs.keys() != b.outputs.keys():
+        return a.error is b.error and a.fault == b.fault
+    return all(close(a.outputs[n], b.outputs[n], max(exercise.tol, 1e-8)) for n in names or a.outputs)
 
 
-def _close(a: Any, b: Any, tol: float = 1e-8) -> bool:
-    try:
-        a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    except (TypeError, ValueError):
-        return False
-    scale = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-    return a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=tol * scale, equal_nan=True)
-
-
-def _identical(a: Any, b: Any) -> bool:
-    return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
-
-
-def _place(error: BaseException) -> str:
-    """The line of the learner's own cell where the exception arose."""
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename or f.filename[:1] == "<"
-    ]
-    if not frames and error.__traceback__ is not None:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if sys.prefix not in f.filename][1:]
-    return f"line {frames[-1].lineno} of your cell: {frames[-1].line}" if frames else ""
+def _without_numbers(error: BaseException) -> str:
+    """The same mistake says the same, but for sizes."""
+    return re.sub(r"[\d.]+", "#", first_line(error))

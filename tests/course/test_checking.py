@@ -160,7 +160,7 @@ def test_a_pass_says_how_far_one_has_come_and_links_what_is_next(clone: Path, mo
     total = sum(e.points for e in all_exercises())
     first = of_notebook("01_tour")[0].id
     assert shown == [
-        f"3 of {total} points, {3 / total:.0%}. Next: `{first}` in [exercises/01_tour](01_tour.ipynb), "
+        f"3 of {total} points, {3 / total:.0%}. Next: `{first}` in [exercises/01_tour](../exercises/01_tour.ipynb), "
         "after [notebooks/01_tour](../notebooks/01_tour.ipynb)."
     ]
 
@@ -175,3 +175,33 @@ def test_an_answer_that_is_asked_for_without_loops_may_not_loop() -> None:
     assert "A is right, but Python loops over it" in message("00_quickstart-matrix", looping)
     assert "loops" in message("00_quickstart-matrix", lambda U, V: np.tril([V @ u for u in U]))
     check("00_quickstart-matrix", lambda U, V: np.tril(U @ V.T))
+
+
+def test_values_are_shown_with_the_digits_in_which_they_differ() -> None:
+    def nearly(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        return np.tril(U @ V.T) * (1 + 1e-9)
+
+    got, expected = re.search(r"got (\S+), expected (\S+);", message("00_quickstart-matrix", nearly)).groups()  # type: ignore[union-attr]
+    assert got != expected
+    assert 0 < abs(float(got) / float(expected) - 1) < 1e-8
+
+
+def test_an_index_slip_is_no_factor_near_one() -> None:
+    def drifts(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        return np.tril(U @ V.T) * (1 + 1e-7)
+
+    assert "right answer times" not in message("00_quickstart-matrix", drifts)
+
+
+def test_exceptions_count_as_the_same_mistake_only_if_they_say_the_same() -> None:
+    def slips(x, log_a, B, C, chunk_size):
+        raise ValueError("something of the learner's own")
+
+    assert "none of the usual mistakes" in message("03b_duality-ssd-chunkwise", slips)
+
+
+def test_one_seed_earns_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(clone / "exercises")
+    check("00_quickstart-matrix", lambda U, V: np.tril(U @ V.T), seed=0)
+    assert "For the points, run the check without `seed`" in " ".join(capsys.readouterr().out.split())
+    assert not (clone / ".lecture17" / "progress.json").exists()

@@ -3,13 +3,17 @@
 import importlib
 import linecache
 import re
+import warnings
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
+import torch
 
 from lecture17.course import exercises
 from lecture17.course.build import from_source
-from lecture17.course.checking import SEEDS, WIDTH, CheckFailed, check, diagnose
+from lecture17.course.checking import PASSED, SEEDS, WIDTH, CheckFailed, check, diagnose, judge
 from lecture17.course.exercise import Exercise
 from lecture17.course.notebooks import grade_id, is_answer, is_check
 from tests.conftest import ROOT
@@ -69,6 +73,39 @@ def test_an_exercise_has_three_misconceptions_and_three_hints(exercise: Exercise
     assert len({m.name for m in exercise.misconceptions}) == len(exercise.misconceptions)
     assert len(exercise.hints) == 3
     assert (exercise.expected is None) != (exercise.verify is None)
+
+
+@pytest.fixture
+def switches() -> Iterator[Callable[[], list[object]]]:
+    """Everything that a learner may have switched is switched; gives what reads the switches, and puts them back."""
+
+    def read() -> list[object]:
+        default = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+        return [np.geterr(), warnings.filters[:], *default]
+
+    errors, dtype = np.geterr(), torch.get_default_dtype()
+    with warnings.catch_warnings():
+        try:
+            np.seterr(all="raise")
+            warnings.simplefilter("error")
+            torch.set_default_dtype(torch.float64)
+            torch.set_default_device("meta")
+            torch.set_grad_enabled(False)
+            yield read
+        finally:
+            np.seterr(**errors)
+            torch.set_default_dtype(dtype)
+            torch.set_default_device(None)
+            torch.set_grad_enabled(True)
+
+
+@each
+def test_a_right_answer_passes_whatever_its_learner_has_switched(
+    exercise: Exercise, switches: Callable[[], list[object]]
+) -> None:
+    before, answer = switches(), solve(exercise)[answer_name(exercise)]
+    assert judge(exercise.id, answer).status == PASSED  # type: ignore[arg-type]
+    assert switches() == before
 
 
 @each
