@@ -8,3 +8,4 @@ made of. `reference_use` finds answers that read the right one from the course.
 
 SOURCE = "lecture17.grading"  # names what grading sends in a kernel's reply
 TOKEN = "<token of this run of this cell>"  # in the text of a check's cell, until it is run
+PATIENCE = 5  # times its processor time that a cell may take by the clock: a busy machine is not the learner's fault

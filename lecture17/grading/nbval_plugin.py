@@ -7,6 +7,7 @@ waits look four times a second whether it still lives; the first one also ends i
 or threads than an answer can need.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 
-from . import SOURCE, TOKEN
+from . import PATIENCE, SOURCE, TOKEN
 from .sandbox import MEMORY, REPORT, end_children
 
 FULL = {  # what a kernel was full of before it was seen, by how the exception's name ends, and why
@@ -56,9 +57,19 @@ def excess(memory: float) -> tuple[str, str] | None:
     return None
 
 
+def processor_time() -> float:
+    """Seconds of processor time that this process's kernel has taken so far, with all that it has started."""
+    spent = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            spent += sum(process.cpu_times()[:4])  # user and system, its own and of children that have ended
+    return spent
+
+
 def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) -> Any:
     self.reply, self.late = None, False
-    deadline = time.monotonic() + (timeout or float("inf"))
+    budget = timeout or float("inf")
+    deadline, begun = time.monotonic() + PATIENCE * budget, processor_time()
     memory = float(os.environ.get(MEMORY, "inf"))
     while True:
         replied = True
@@ -75,7 +86,7 @@ def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | Non
             return
         if not self.is_alive():
             raise KernelDied
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or processor_time() - begun >= budget:
             self.late = True  # interrupted by nbval, now; where that ends the kernel, it is still the time that was up
             raise Empty
 

@@ -21,7 +21,7 @@ from nbformat import v4
 from lecture17.course.checking import Record
 from lecture17.course.notebooks import write
 
-from . import sandbox
+from . import PATIENCE, sandbox
 
 MARK = "LECTURE17_GRADING"  # environment variable: all that is started for grading carries it
 MEMORY = 4 * 2**30  # bytes that the processes of one notebook may use; less where less is free
@@ -55,7 +55,7 @@ class Cell:
 class Room:
     """What is granted to all runs of a grading, and what is found out about them."""
 
-    timeout: float  # seconds a cell may take
+    timeout: float  # seconds of processor time that a cell may take
     stop: threading.Event = field(default_factory=threading.Event)  # set: end at once
     unconfined: str = ""  # why the network and the files could not be kept from the learner's code, where so
 
@@ -173,7 +173,7 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
         else:
             cell, record = entry.pop("cell"), entry.pop("record", None)
             runs[cell] = CellRun(**entry, record=Record(**record) if record else None)
-            patience = room.timeout + 30
+            patience = PATIENCE * room.timeout + 30
     if room.stop.is_set():
         process.terminate()
     return runs

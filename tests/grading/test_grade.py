@@ -62,6 +62,17 @@ def test_solutions_earn_everything_and_files_are_written(clone: Path, tmp_path: 
     assert not (clone / ".lecture17").exists(), "grading is not the learner's progress"
 
 
+def test_what_counts_is_the_processor_time_of_an_answer_beside_a_generous_clock(clone: Path) -> None:
+    path, nb = solved(clone)
+    for name, seconds in (("ssd-parallel", 0.2), ("softmax-rank", 1000)):  # in each of 24 cases
+        answer = cell(nb, name)
+        answer.source = answer.source.replace("):\n", f"):\n    import time; time.sleep({seconds})\n", 1)
+    write(nb, path)
+    verdicts = {g.exercise.removeprefix("03b_duality-"): g.verdict for g in grade([path], timeout=3)}
+    assert verdicts.pop("softmax-rank") == "timed out"
+    assert set(verdicts.values()) == {"passed"}
+
+
 def test_every_kind_of_trouble_has_its_verdict_and_costs_only_its_own_exercise(clone: Path) -> None:
     path, nb = solved(clone)
     cell(nb, "exp-counterexample").source = "def exp_counterexample(q1)\n    return 1"
