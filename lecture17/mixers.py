@@ -233,7 +233,7 @@ _ROWS = (
     Mixer(
         "delta_rule",
         "gated delta rule",
-        "03c_family",
+        "03c_memory",
         _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
         {  # what is stored under k is read and replaced: a second read, in the scores a triangular solve
             "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
@@ -284,7 +284,7 @@ _ROWS = (
     Mixer(
         "mamba3",
         "Mamba-3",
-        "03c_family",
+        "03c_memory",
         {
             "x": Argument("value", "N d_v"),
             "delta": Argument("step", "N"),
@@ -330,7 +330,7 @@ _ROWS = (
     Mixer(
         "wkv4",
         "RWKV-4",
-        "03c_family",
+        "03c_memory",
         {
             "w": Argument("log decay", "d_v", most=1.0),
             "u": Argument("bonus", "d_v"),

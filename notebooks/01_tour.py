@@ -430,7 +430,7 @@ assert_same(without_bonus=without_bonus, quotient_of_sums=sums[:, 0] / sums[:, 1
 # With $w_t = 1$ and $k_t = a_t \circ \hat\kappa_t$ this is the *delta rule*,
 # $S_t = S_{t-1} + (a_t \circ \hat\kappa_t)(v_t - S_{t-1}^\top \hat\kappa_t)^\top$: write the **difference**
 # between what should be stored and what is. (Here $w_t$ is the decay itself, $e^{-e^{-1/2} \sigma(\cdot)}$ in the
-# paper and so never below 0.545. The whole layer, and its step as an exercise: part [03c](03c_family.ipynb).)
+# paper and so never below 0.545. The whole layer, and its step as an exercise: part [03c](03c_memory.ipynb).)
 
 
 # %%

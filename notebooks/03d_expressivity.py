@@ -9,21 +9,22 @@
 # %% [markdown]
 # # 03d · Expressivity: what a state can compute
 #
-# *25 minutes · ★★★*
+# *40 minutes · ★★★*
 #
 # After this you can …
-# - build by hand a state that tracks parity, one that counts modulo $k$ and one that follows permutations, and prove
-#   which transitions cannot,
+# - build by hand states that track parity, count modulo $k$ and follow permutations, and prove which transitions
+#   cannot,
 # - say which limits of these models are proved, under which assumptions, and which are only observed,
 # - read a table of trained models with suspicion: chance level, length, place in the sequence, seeds.
 #
 # **How to read.** A claim marked *proved* has its proof or its source beside it. A result marked *observed* comes from
-# small networks trained in this notebook, and holds for them. The two are never mixed: a proof that something is
-# possible does not make it learnable, and a failed training proves nothing impossible.
+# small networks trained in this notebook, and holds for them. The two are never mixed: that something is possible does
+# not make it learnable, and a failed training run proves nothing impossible.
 #
-# **Letters.** $h_t$ is the state, $r$ numbers in all; $A_t$ its transition, $a_t$ if it is one number; $x_t$ the token;
-# $N$ tokens. All letters: the [notation table](03a_semiseparable.ipynb#notation); all words: the
-# [glossary](06_review.ipynb#glossary). Chunks and speed play no part here: this is about what can be computed at all.
+# **Letters.** $h_t$ is the state, $r$ numbers in all; $A_t$ is its transition, $a_t$ if that is a single number; $x_t$
+# is the token; there are $N$ tokens. All letters: the [notation table](03a_semiseparable.ipynb#notation); all words:
+# the [glossary](06_review.ipynb#glossary). Chunks and speed play no part here. The question is what can be computed at
+# all.
 
 # %%
 from fractions import Fraction
@@ -39,11 +40,11 @@ from lecture17.reference import delta_rule, mamba3, semiseparable
 # ## 1 · One token, again and again
 #
 # *Parity*: say after each token whether the number of ones so far is odd. It needs a single bit of memory, and a
-# finite automaton with two states does it. **To find out what a recurrence cannot do, feed it one token for ever**:
-# then its transition is one fixed matrix, $h_t = A h_{t-1} + b$, and parity asks whether $t$ is odd.
+# finite automaton with two states does it. **To find out what a recurrence cannot do, feed it the same token forever**:
+# its transition is then one fixed matrix, $h_t = A h_{t-1} + b$, and parity asks whether $t$ is odd.
 #
-# Three examples: $A = 0.8$, $A = -1$, and a turn by $120°$. You should care, because $A = 0.8$ is what Mamba-2 and GLA
-# have: decays between 0 and 1, whatever the token says.
+# Three examples: $A = 0.8$, $A = -1$, and a turn by $120°$. The first is the one to watch, because Mamba-2 and GLA have
+# nothing else: decays between 0 and 1, whatever the token says.
 
 # %%
 predict("03d_expressivity-orbits")
@@ -55,27 +56,27 @@ states = {"A = 0.8": 0.8**t, "A = −1": (-1.0) ** t, "A turns by 120°": turn}
 figures.orbits(states, title="The states that one token, repeated, leads to")
 
 # %% [markdown]
-# **Learned:** what comes round can be counted; what settles forgets where it was. (Mamba-2 and GLA have decays only.
-# Published RetNet has $\gamma e^{i \theta}$ and does turn, but by the same angle at every token: it counts positions,
-# not ones.)
+# **Learned:** what comes back can be counted; what settles forgets where it was. (Mamba-2 and GLA only decay. Published
+# RetNet has $\gamma e^{i \theta}$ and does turn, but by the same angle at every token: it counts positions, not ones.)
 #
 # **Claim 1 (proved here). Let $A$ have $r$ real eigenvalues, none negative, and a basis of eigenvectors. Then any
-# linear readout $w \cdot h_t + c$ changes its sign at most $r$ times, for ever.** So a threshold on it says parity
-# right for at most $r + 1$ lengths in a row.
+# linear readout $w \cdot h_t + c$ changes its sign at most $r$ times, however long it runs.** So a threshold on it
+# gives the right parity for at most $r + 1$ lengths in a row.
 #
-# *Proof.* **(1.1)** In the basis of eigenvectors a number of the state with eigenvalue $\lambda$ is $\alpha \lambda^t
-# + \beta$, or $\alpha + \beta t$ if $\lambda = 1$, or constant from $t = 1$ on if $\lambda = 0$. So the readout is
-# $f(t) = c_0 + c_1 t + \sum_i \alpha_i \lambda_i^t$ with distinct positive $\lambda_i \ne 1$. These are at most $r +
-# 1$ terms, the constant always counted, for $c_1 t$ is there only if an eigenvalue is 1, which then is none of the
-# $\lambda_i$. **(1.2)** Such a sum of $n$ terms has at most $n - 1$ zeros over all real $t$, unless it is zero
-# throughout. The constant counts even when it is 0: $2^t - 4t$ has three terms and two zeros. Differentiate: the
-# constant goes, and $c_1$, if there, is the new one. If it is not, only powers are left; divide by one $\lambda_i^t$,
-# which makes its term the constant. Either way there is one term fewer, counted in the same way, and by Rolle's
-# theorem at most one zero is lost. A single constant has none. ∎
+# *Proof.* **(1.1)** In the basis of eigenvectors, a state entry with eigenvalue $\lambda$ is
+# $\alpha \lambda^t + \beta$, or $\alpha + \beta t$ if $\lambda = 1$, or constant from $t = 1$ on if $\lambda = 0$. So
+# the readout is $f(t) = c_0 + c_1 t + \sum_i \alpha_i \lambda_i^t$ with distinct positive $\lambda_i \ne 1$. That is at
+# most $r + 1$ terms, if the constant always counts as one: $c_1 t$ is there only if an eigenvalue is 1, and that
+# eigenvalue is none of the $\lambda_i$. **(1.2)** Such a sum of $n$ terms has at most $n - 1$ zeros over all real $t$,
+# unless it is zero everywhere. (The constant counts even when it is 0: $2^t - 4t$ has three terms and two zeros.)
+# Differentiate: the constant disappears, and $c_1$, if there is one, becomes the new constant. If there is none, only
+# powers are left; divide by one $\lambda_i^t$, and its term becomes the constant. Either way one term fewer is left,
+# counted in the same way, and by Rolle's theorem $f$ has at most one zero more than what is left. A single constant has
+# none. ∎
 #
-# **(1.3)** A ReLU network with $m$ hidden units as readout does not help: each unit switches at most $r$ times, and
-# between two switches the readout is linear again. Its answer changes finitely often, and parity of $1, 1, 1, \dots$
-# changes for ever.
+# **(1.3)** A ReLU network with $m$ hidden units as readout does not help. Each unit switches at most $r$ times, and
+# between two switches the readout is linear again. So its answer changes finitely often, while the parity of
+# $1, 1, 1, \dots$ changes forever.
 
 # %%
 rng = np.random.default_rng(17)
@@ -104,29 +105,29 @@ t = np.linspace(-1.0, 6.0, 1000)
 assert sign_changes(2**t - 4 * t) == 2  # (1.2): three terms, one of them the constant 0
 
 # %% [markdown]
-# **What the proof does not say.** It speaks of *one* layer and of readouts with finitely many pieces. A readout with
-# infinitely many escapes: $A = 1$ simply counts, $h_t = t$, and $\sin(\pi t)$ is periodic. But then the state grows
-# without bound, and any number format stops counting. This is why the theorems in the literature speak of *finite
-# precision*; they cover any number of layers: no parity with non-negative eigenvalues (Sarrof, Veitsman and Hahn,
-# arXiv 2405.17394; Grazzi et al., arXiv 2411.12537).
+# **What the proof does not say.** It is about *one* layer, and about readouts with finitely many pieces. A readout with
+# infinitely many pieces escapes it: with $A = 1$ the state simply counts, $h_t = t$, and a sine of $\pi t$ is periodic.
+# But then the state grows without bound, and in any number format the counting stops. That is why the theorems in the
+# literature assume *finite precision*; they cover any number of layers: no parity with non-negative eigenvalues
+# (Sarrof, Veitsman and Hahn, arXiv 2405.17394; Grazzi et al., arXiv 2411.12537).
 #
 # **Claim 2 (proved here). With real eigenvalues of either sign, one layer cannot count modulo 3, nor modulo any
-# $k > 2$** (again if there is a basis of eigenvectors). *Proof.* **(2.1)** Look at every second token only. The
-# transition is then $A^2$, whose eigenvalues are squares, none negative. So by Claim 1 what can be read at even times
-# changes finitely often. But at even times $t$ modulo $k$ is $0, 2, 4, \dots$, and that changes for ever unless
-# $k \le 2$. ∎ (Grazzi et al. treat several layers, at finite precision: counting modulo 3 then still needs transitions
-# that are not triangular with real eigenvalues.)
+# $k > 2$** (again given a basis of eigenvectors). *Proof.* **(2.1)** Look at every second token only. The transition is
+# then $A^2$, whose eigenvalues are squares, none of them negative. By Claim 1, what can be read at even times changes
+# finitely often. But at even times $t$ modulo $k$ is $0, 2, 4, \dots$, and that changes forever unless $k \le 2$. ∎
+# (For several layers at finite precision, Grazzi et al. show that counting modulo 3 needs transitions that are not
+# triangular.)
 #
 # ## 2 · Parity by hand: one sign
 #
 # **One number is enough, if it may be $-1$:** $a(1) = -1$ and $a(0) = 1$. Start at $h = 1$; then
-# $h_t = (-1)^{\text{number of ones}}$, and parity is $(1 - h_t) / 2$. Nothing approximates here, and nothing wears
-# out: products of $\pm 1$ are exact in every number format.
+# $h_t = (-1)^{\text{number of ones}}$, and parity is $(1 - h_t) / 2$. Nothing is approximated and nothing fades:
+# products of $\pm 1$ are exact in every number format.
 #
-# The delta rule holds the same machine. With a key of length 1, $I - \beta k k^\top$ has the eigenvalues 1 and
-# $1 - \beta$: **$\beta = 2$ is a reflection**. In one dimension, with $v = \frac12$ and $\beta_t = 2 x_t$, it is
+# The delta rule can do the same. With a key of length 1, $I - \beta k k^\top$ has the eigenvalues 1 and $1 - \beta$:
+# **$\beta = 2$ is a reflection**. In one dimension, with $v = \frac12$ and $\beta_t = 2 x_t$, it is
 # $S_t = (1 - 2 x_t)\, S_{t-1} + x_t$, which flips between 0 and 1. The delta rule as published has
-# $\beta = \sigma(\dots) \in (0, 1)$, and so eigenvalues in $(0, 1]$ only; letting $\beta$ reach 2 changes one line
+# $\beta = \sigma(\dots) \in (0, 1)$, hence eigenvalues in $(0, 1]$ only; letting $\beta$ go up to 2 changes one line
 # of code (arXiv 2411.12537). SSD's decay is $e^{\texttt{log\_a}}$, which no real `log_a` makes negative.
 #
 # Build it yourself: [exercise](../exercises/03d_expressivity.ipynb) `03d_expressivity-parity-by-hand`.
@@ -161,13 +162,13 @@ assert_same(parity=parity, delta_rule_with_beta_2=y[:, 0])
 # %% [markdown]
 # ## 3 · Counting modulo $k$ by hand: one turn
 #
-# **By Claim 2 one layer that counts modulo $k > 2$ needs complex eigenvalues: a rotation.** (Two layers may do with
-# signs: $\pm 1$ twice counts modulo 4, as the next cell shows.) Let a complex number be the state and each token turn
-# it, $h_t = e^{2 \pi i\, x_t / k}\, h_{t-1}$. Its direction is the count. To read it, compare with the $k$ directions
-# it can have; the largest of $k$ linear scores is the answer, as in any classifier.
+# **By Claim 2, one layer that counts modulo $k > 2$ needs complex eigenvalues: a rotation.** (Two layers can make do
+# with signs: $\pm 1$ twice counts modulo 4, as the next cell shows.) Let the state be a complex number and let each
+# token turn it, $h_t = e^{2 \pi i\, x_t / k}\, h_{t-1}$. Its direction is the count. To read it, compare it with the
+# $k$ directions it can have; the largest of $k$ linear scores is the answer, as in any classifier.
 #
-# In real numbers the turn is a $2 \times 2$ block, and rotating what is written and read instead of the state gives
-# the same outputs. That is how Mamba-3 has it (part [03c](03c_family.ipynb); Lahoti et al., arXiv 2603.15569,
+# In real numbers the turn is a $2 \times 2$ block, and rotating what is written and read, instead of the state, gives
+# the same outputs. That is how Mamba-3 does it (part [03c](03c_memory.ipynb); Lahoti et al., arXiv 2603.15569,
 # Section 3).
 #
 # Build it yourself: [exercise](../exercises/03d_expressivity.ipynb) `03d_expressivity-mod-counter`.
@@ -198,9 +199,9 @@ assert_same(real_part=np.real(turned), mamba3=y[1:, 0])
 # %% [markdown]
 # **A turn can drift, a sign cannot.** A learned angle is never exact. If a one turns by $\pi(1 + \varepsilon)$ instead
 # of $\pi$, the errors add up, and after more than $1 / 2\varepsilon$ ones the state has crossed into the other half
-# plane: from there on the answers are not random but *inverted*. They stay so while the error lies between a quarter
-# of a turn and three quarters. If instead a sign is $-(1 - \varepsilon)$, the state shrinks but never crosses zero,
-# and a norm before the readout makes up for the size. Keep this in mind for step 6.
+# plane. From there on the answers are not random but *inverted*, as long as the error lies between a quarter of a turn
+# and three quarters. If instead a sign is $-(1 - \varepsilon)$, the state shrinks but never crosses zero, and a norm
+# before the readout makes up for the size. Keep this in mind for section 6.
 
 # %%
 epsilon, ones_so_far = 0.011, np.arange(1, 161)
@@ -218,12 +219,11 @@ assert from_sign.all()
 # %% [markdown]
 # ## 4 · Permutations by hand: two mirrors
 #
-# Now tokens that do not commute. Three things lie in three places, and each token is one of the six permutations of
-# them: the group $S_3$. After each token, say how they lie. Draw the three places as the corners of a triangle. **A
-# swap is a mirror, that is, one step of the delta rule with $\beta = 2$. A cyclic shift is a turn by $120°$.**
+# Now for tokens that do not commute. Three things lie in three places, and each token is one of their six permutations:
+# the group $S_3$. After each token, say how they lie. Draw the three places as the corners of a triangle. **A swap is a
+# reflection, that is, one step of the delta rule with $\beta = 2$. A cyclic shift is a turn by $120°$.**
 #
-# You should care what two mirrors do, one after the other, because it tells how many steps of the delta rule a token
-# needs.
+# What do two reflections do, one after the other? The answer tells how many steps of the delta rule a token needs.
 
 # %%
 predict("03d_expressivity-mirrors")
@@ -242,8 +242,8 @@ figures.mirrors(corners, [swap(0, 1), swap(0, 2)], title="Two mirrors, one after
 
 # %% [markdown]
 # **Learned:** two reflections in lines at an angle $\varphi$ turn by $2 \varphi$. **So two steps of the delta rule make
-# every rotation of a plane, and with it all six permutations of three things.** One step makes the four that are no
-# turns: nothing, or a swap. A state of two numbers per corner then follows any sequence.
+# every rotation of a plane, and with it all six permutations of three things.** One step makes only the four that are
+# not turns: nothing, or a swap. A state of two numbers per corner then follows any sequence.
 #
 # Build it with $3 \times 3$ matrices: [exercise](../exercises/03d_expressivity.ipynb)
 # `03d_expressivity-permutation-householder`.
@@ -271,18 +271,24 @@ K, beta = np.array([k for k, _ in all_steps]), np.array([beta for _, beta in all
 reader = np.tile([1.0, 0.3], (len(K), 1))  # a direction in which the corners are told apart
 y, _ = delta_rule.recurrent(reader, K, np.zeros((len(K), 3)), beta, state=corners.T)
 place = np.abs(y[1::2, :, None] - corners @ [1.0, 0.3]).argmin(axis=2)
-assert_same(places=[task.elements[g] for g in labels[0]], two_mirrors_a_token=place)
+assert_same(places=[task.elements[g] for g in labels[0]], two_mirrors_per_token=place)
 
 # %% [markdown]
-# **Claim 3 (proved here). One step of the delta rule a token, in one layer, cannot follow $S_3$.** *Proof.* Repeat the
-# cyclic shift: that is counting modulo 3. But $I - \beta k k^\top$ is symmetric, so its eigenvalues are real, which
+# **Claim 3 (proved here). One step of the delta rule per token, in one layer, cannot follow $S_3$.** *Proof.* Repeat
+# the cyclic shift: that is counting modulo 3. But $I - \beta k k^\top$ is symmetric, so its eigenvalues are real, which
 # Claim 2 rules out. ∎ **(4.1)** In numbers: the shift $P$ differs from $I$ by a matrix of rank 2, one step by rank 1 at
 # most, and the nearest matrix of rank 1 is $\sqrt 3$ away.
 #
-# **What this does not say.** Two *layers* of one step each can do it: they solve the word problem of every dihedral
-# group, and $S_3$ is one; several steps a token are DeltaProduct (Siems et al., arXiv 2502.10297). And it is no
-# matter of circuit classes: $S_3$ is a solvable group, whose word problem is in $\mathsf{TC}^0$. The first symmetric
-# group beyond it, if $\mathsf{TC}^0 \ne \mathsf{NC}^1$, is $S_5$ (next step).
+# **Two layers with one step each can** (Siems et al., arXiv 2502.10297, for every dihedral group; several steps per
+# token are their DeltaProduct). **(4.2)** By hand: write a permutation as a turn by $m$ thirds, after a fixed swap if
+# it is odd. Turns add up, but a swap reverses those before it. So the total follows from two counts: the sign $e_t$ of
+# the permutation so far, and the sum of $e_t m_t$ modulo 3. The first is a parity, for layer 1. For the second, layer 2
+# reflects one corner at *every* token. Reflections at the angles $\varphi_1, \varphi_2, \dots$ turn by
+# $2 (\varphi_2 - \varphi_1 + \dots)$, so let layer 1 also keep the parity of the position, $p_t = (-1)^t$, and take
+# $\varphi_t = p_t e_t m_t \cdot 60°$: then all turns have the same sign.
+#
+# None of this is about circuit classes: $S_3$ is a solvable group, whose word problem is in $\mathsf{TC}^0$. The first
+# symmetric group beyond it, if $\mathsf{TC}^0 \ne \mathsf{NC}^1$, is $S_5$ (next section).
 
 # %%
 P = np.eye(3)[:, [1, 2, 0]]  # thing j goes to place j + 1
@@ -300,13 +306,37 @@ for _ in range(100):
     assert np.linalg.norm(one_step - P) >= np.sqrt(3)
     assert np.allclose(np.sort(np.linalg.eigvals(one_step).real), np.sort([1, 1, 1 - beta]))
 
+
+# %%
+def sign(flips: np.ndarray) -> np.ndarray:
+    """Layer 1: one number that a flip reflects, by the delta rule with β = 2."""
+    one = np.ones((len(flips), 1))
+    return delta_rule.recurrent(one, one, 0 * one, 2.0 * flips, state=np.ones((1, 1)))[0][:, 0]
+
+
+moves = np.array([task.elements[g] for g in tokens[0]])  # thing j goes to place moves[t, j]
+thirds = moves[:, 0]  # m: where thing 0 goes
+is_odd = (moves[:, 1] - thirds) % 3 == 2
+position, parity_sign = sign(np.ones(len(moves))), sign(is_odd)
+
+angle = position * parity_sign * thirds * np.pi / 3  # of layer 2's mirror at each token
+K = np.stack([-np.sin(angle), np.cos(angle)], axis=1)
+beta, nothing = np.full(len(K), 2.0), np.zeros((len(K), 1))
+scores = [
+    delta_rule.recurrent(np.tile(c, (len(K), 1)), K, nothing, beta, state=corners[:1].T)[0][:, 0]
+    for c in corners
+]
+total = position * parity_sign * np.argmax(scores, axis=0)  # thirds of a turn in all
+places_now = (total[:, None] + parity_sign[:, None] * np.arange(3)) % 3
+assert_same(places=[task.elements[g] for g in labels[0]], one_mirror_in_two_layers=places_now)
+
 # %% [markdown]
 # ## 5 · What is proved, by whom, and under which assumptions
 #
 # $\mathsf{TC}^0$: circuits of constant depth and polynomial size with threshold gates, that is, a fixed number of
-# parallel steps. $\mathsf{NC}^1$: logarithmic depth, with gates of two inputs; it holds $\mathsf{TC}^0$, and most
+# parallel steps. $\mathsf{NC}^1$: logarithmic depth, with gates of two inputs. It contains $\mathsf{TC}^0$, and most
 # believe strictly. Composing permutations of five things is complete for $\mathsf{NC}^1$ (Barrington, 1989).
-# $\mathsf{PNC}^1$: the sign of what an arithmetic circuit of logarithmic depth computes; it holds $\mathsf{NC}^1$.
+# $\mathsf{PNC}^1$: the sign of what an arithmetic circuit of logarithmic depth computes; it contains $\mathsf{NC}^1$.
 #
 # | proved | assumes | source |
 # | --- | --- | --- |
@@ -318,21 +348,22 @@ for _ in range(100):
 # | no parity with eigenvalues $\ge 0$, any depth | finite precision, all lengths | 2405.17394, 2411.12537 |
 # | these do model all star-free languages | finite precision | Sarrof et al., 2405.17394 |
 # | Householder products do all regular languages | eigenvalues in $[-1, 1]$, enough layers | 2411.12537 |
+# | RWKV-7's form does all regular languages | removal doubled ($c = 2$, below), four layers | 2503.14456 |
 # | diagonal-plus-low-rank RNNs (DeltaNet, RWKV-7): up to $\mathsf{PNC}^1$ | rationals, fixed depth | 2603.03612 |
 # | permutation-times-diagonal RNNs: up to $\mathsf{NC}^1$ | the same | Merrill et al., 2603.03612 |
 # | *nonlinear* RNNs solve $\mathsf{L}$-complete problems | for $\mathsf{P}$: polynomial precision | 2603.03612 |
 # | one input moves soft attention by $O(1/N)$ | fixed size, bounded weights | Hahn, 1906.06755 |
-# | copying needs a state as large as the string | any fixed-size state | 2402.01032; step 8 |
+# | copying needs a state as large as the string | any fixed-size state | 2402.01032; section 8 |
 #
 # <a id="correction-16"></a>
 #
 # > **Correction 16 · the lecture says** Transformers are Turing complete and SSMs are in $\mathsf{TC}^0$, hence
-# > Transformers are more expressive; and calls the balance a *no free lunch theorem*.
+# > Transformers are more expressive; and it calls the balance a *no free lunch theorem*.
 # >
 # > **In truth** the two halves have different assumptions. At bounded precision and in one pass *both* are in
 # > $\mathsf{TC}^0$. Completeness is proved for unlimited precision and unlimited steps, and under these for recurrent
 # > networks as well. "No free lunch" is the name of theorems about learning and search, averaged over all problems;
-# > what holds here is a trade-off, namely the lines of this table, each with its assumptions.
+# > what holds here is a trade-off: the lines of this table, each with its assumptions.
 #
 # <a id="parity-tc0"></a>
 #
@@ -342,19 +373,27 @@ for _ in range(100):
 # > **In truth** parity *is* in $\mathsf{TC}^0$: a fixed number of threshold layers does it, as the cell below shows for
 # > every input of 12 bits. Mamba-3's rotations commute, so with them it stays in $\mathsf{TC}^0$ (at $O(\log N)$ bits).
 # > And a *nonlinear* recurrent network simulates any finite automaton, hence recognizes all regular languages, some of
-# > which are complete for $\mathsf{NC}^1$.
+# > which are complete for $\mathsf{NC}^1$. The price is that its tokens must be processed one by one: in xLSTM, the
+# > gates of sLSTM read the previous output, so it has no parallel form (arXiv 2405.04517).
 #
 # <a id="rwkv-7"></a>
 #
-# **What of RWKV-7?** Its paper (arXiv 2503.14456) shows that RWKV-7 recognizes all regular languages with a fixed
-# number of layers, which Transformers cannot unless $\mathsf{TC}^0 = \mathsf{NC}^1$. Part [03c](03c_family.ipynb) says
-# that in RWKV-7 a flip fades. Both hold, for different parameters. The *form* of the transition, $\mathrm{diag}(w) -
-# (a \circ \hat\kappa)\, \hat\kappa^\top$, holds every reflection if its numbers are free: with $w = 1$, $a = 2$ and
-# $\hat\kappa = (e_i - e_j)/\sqrt 2$ it swaps two entries of the state. The layer *as shipped* has $a < 1$ and $0.545 <
-# w < 1$. **(5.1)** All eigenvalues of its transition lie in $(-0.455, 1)$, so every transition shrinks volumes,
-# $\lvert \det A_t \rvert < 1$, and so does every product of them. A permutation keeps volumes: no product of shipped
-# transitions is one. What is tracked in that way fades with every token; how long it can still be read is a matter of
-# precision and of what the layers around it restore.
+# **What about RWKV-7?** Its paper (arXiv 2503.14456, Appendix D) proves that one layer can follow swaps of five things,
+# a problem complete for $\mathsf{NC}^1$, and that four layers recognize any regular language. Part
+# [03c](03c_memory.ipynb) says that in RWKV-7 a flip fades. Both are true, for different parameters. The proofs use the
+# transition $\mathrm{diag}(w) - c\, (a \circ \hat\kappa)\, \hat\kappa^\top$ with $c = 2$. At $w = 1$ and $a = 1$,
+# limits that its gates do not reach, and with $\hat\kappa = (e_i - e_j)/\sqrt 2$, it swaps two entries of the state.
+# The released models have $c = 1$, $a < 1$ and $0.545 < w < 1$. For them:
+#
+# - **(5.1)** every transition shrinks volumes, $\lvert \det A_t \rvert < 1$, and so does every product of them. A
+#   permutation keeps volumes, so no product of shipped transitions is one.
+# - **(5.2)** Repeat one token. All eigenvalues of $A$ lie in $(-0.455, 1)$, so the state converges, and what alternates
+#   between even and odd lengths shrinks to less than half with every token. In float32, a flipped 1 is gone after 132
+#   tokens. At fixed precision, the layer above then sees a constant input and settles in turn.
+#
+# So, as shipped and at fixed precision, it does not track parity or a swap at all lengths. That is no verdict on what
+# *different* tokens do in turn: their products can even grow (part [03c](03c_memory.ipynb), (7.6) and (7.7)), and the
+# lengths in use are finite.
 #
 # Unlimited precision alone is enough to make one number a whole memory: $h_t = (h_{t-1} + x_t) / 2$, a plain SSM with
 # $a = \frac12$, keeps every bit it has seen as a binary digit. How many can be read back?
@@ -370,7 +409,7 @@ rotations = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a i
 assert np.allclose(rotations[0] @ rotations[1], rotations[1] @ rotations[0])
 
 width, kappa = 4, np.array([1.0, -1.0, 0, 0]) / np.sqrt(2)
-swap_01 = np.eye(width) - 2 * np.outer(kappa, kappa)  # w = 1, a = 2
+swap_01 = np.eye(width) - 2 * np.outer(kappa, kappa)  # w = 1, a = 1, c = 2
 assert_same(swap=swap_01, permutation=np.eye(width)[[1, 0, 2, 3]])
 
 volumes = []
@@ -403,14 +442,21 @@ print(f"bits of {len(bits)} kept in one number:", kept)
 assert kept["Fraction"] == len(bits)
 assert kept["float32"] < 32 < kept["float64"] < 64
 
+flip, tokens_seen = np.float32(1), 0  # (5.2), at the strongest flip of RWKV-7 as shipped
+while flip:
+    flip, tokens_seen = np.float32(np.exp(-np.exp(-0.5)) - 1) * flip, tokens_seen + 1
+print(f"a flip repeated in float32: nothing is left after {tokens_seen} tokens")
+assert tokens_seen == 132
+
 # %% [markdown]
 # <a id="correction-15"></a>
 #
 # > **Correction 15 · the lecture says** Mamba-2 scores 0.9% on parity.
 # >
-# > **In truth** that number is *scaled* accuracy, $(\text{accuracy} - \text{chance}) / (1 - \text{chance})$, as the
-# > table of Mamba-3 has it (Lahoti et al., arXiv 2603.15569): 0.90% above chance, that is, chance. A network that
-# > answers 0.9% of yes-or-no questions right would be a marvel: say the opposite, and it is right 99.1% of the time.
+# > **In truth** that number is *scaled* accuracy, $(\text{accuracy} - \text{chance}) / (1 - \text{chance})$, as in the
+# > table of the Mamba-3 paper (Lahoti et al., arXiv 2603.15569): 0.90% of the way from chance to perfect, that is,
+# > chance. A network that answers only 0.9% of yes-or-no questions correctly would be a marvel: negate its answers, and
+# > it is right 99.1% of the time.
 
 # %%
 scaled = {
@@ -429,14 +475,14 @@ assert abs(accuracy["Mamba-2"] - chance) < 0.5
 # %% [markdown]
 # ## 6 · Parity, learned
 #
-# What is possible need not be found by gradient descent. So train: six networks that differ in nothing but the mixer,
-# about 3,000 parameters each (softmax 4,300), on running parity. One layer, 8 heads with 4 numbers of state a feature,
-# no convolution; only softmax gets two layers (and rotary positions), so that nobody can say it was starved. Lengths
-# grow from 4 to 40 over the first 40% of the steps, and the tests are at 40, 64 and 256.
+# What is possible need not be found by gradient descent. So train: six networks that differ only in the mixer, about
+# 3,000 parameters each (softmax 4,300), on running parity. Each has one layer, 8 heads with a state of 4 numbers per
+# feature, and no convolution; only softmax gets two layers (and rotary positions), so that nobody can say it was
+# starved. Lengths grow from 4 to 40 over the first 40% of the steps, and the tests are at 40, 64 and 256.
 #
-# (The stored results are those of a full run. If you run this cell as it stands, it trains the *quick* setting, one
-# seed and few steps, which is what the tests do; `full = True` takes about five minutes on two cores for the three
-# experiments together.)
+# (The stored results come from a full run. If you run this cell as it is, it trains the *quick* setting, one seed and
+# few steps, which is what the tests do. `full = True` takes about five minutes on two cores for the three experiments
+# together.)
 
 # %%
 full = experiments.FULL  # True to train as long as the stored results did
@@ -469,12 +515,12 @@ print(parity_runs.table(), parity_runs.table(last=8), sep="\n\n")
 print(experiments.provenance(full, seeds))
 
 # %% [markdown]
-# Each cell is the mean over the seeds, with lowest and highest in brackets. **Compare the two tables**: the mean over
-# all places flatters everybody, because early places are easy (one token, two possible counts). The last eight places
-# tell whether the task was learned.
+# Each entry is the mean over the seeds, with the lowest and the highest in parentheses. **Compare the two tables**: the
+# mean over all places flatters every model, because early places are easy (one token, two possible counts). The last
+# eight places tell whether the task was learned.
 #
-# But eight places can mislead as well. **Predict** the course of accuracy over 256 places for the rotation, from step
-# 3. Will it fall to chance and stay?
+# But eight places can mislead as well. **Predict** the accuracy of the rotation over 256 places, given section 3. Will
+# it fall to chance and stay there?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -484,10 +530,10 @@ figures.accuracy_by_place(by_place, 40, {"chance": 0.5}, softmax=["causal softma
 
 # %% [markdown]
 # **Learned:** what the transition cannot do is not learned. What it can do is learned here by every seed at the
-# lengths of training, and how far it holds beyond depends on *how* it is done: a scalar sign holds, a phase does not.
+# training lengths; how far it holds beyond them depends on *how* it is done: a scalar sign holds, a phase does not.
 # (Where the rotation's last eight places look good at 256, its error has merely passed three quarters of a turn.) The
-# delta rule's reflection could be as exact as the sign (step 2); as learned it holds at 64 in every seed, and at 256
-# less well than the scalar.
+# delta rule's reflection could be as exact as the sign (section 2); as learned, it holds at 64 in every seed, and at
+# 256 less well than the scalar.
 #
 # <a id="correction-14"></a>
 #
@@ -498,7 +544,7 @@ figures.accuracy_by_place(by_place, 40, {"chance": 0.5}, softmax=["causal softma
 # > that are real and not negative (*proved*: Claim 1 and its sources). With $-1$, or with a rotation, the same SSM
 # > learns it (*observed*).
 #
-# The next cell holds these sentences to the results. What needs the full run is asserted in the full run only.
+# The next cell checks these sentences against the results. What needs the full run is asserted in the full run only.
 
 # %%
 guessing = ["scalar in (0, 1)", "delta rule, β in (0, 1)", "causal softmax"]
@@ -519,8 +565,8 @@ if full:
 # %% [markdown]
 # ## 7 · Permutations, learned
 #
-# The same network and training, now on all six permutations of three things, lengths 4 to 20, with one and with two
-# steps of the delta rule a token. Chance is $1/6$.
+# The same network and training, now on all six permutations of three things, lengths 4 to 20, with one step and with
+# two steps of the delta rule per token. Chance is $1/6$.
 #
 # (A hint for the question: every swap is odd and every shift even, and whether the permutation so far is odd or even is
 # a parity.)
@@ -557,27 +603,28 @@ if full:
     assert 1 / 3 < far.min() < far.mean() < 0.95
 
 # %% [markdown]
-# **Learned:** one reflection a token gets a third, what odd or even alone gives. A second one follows the permutations
-# at the lengths of training and at 64, in every seed; at 256 its last places have fallen off, by how much depends on
-# the seed. That one step fails in the long run is *proved* for one layer (Claim 3); that it falls to a third so soon
-# is *observed*.
+# **Learned:** one reflection per token reaches a third, which is what odd or even alone gives. With a second one the
+# network follows the permutations at the training lengths and at 64, in every seed; at 256 accuracy has dropped at the
+# last places, by an amount that depends on the seed. That one step fails in the long run is *proved* for one layer
+# (Claim 3); that it falls to a third so soon is *observed*.
 #
 # ## 8 · Copying: how large a state must be
 #
 # **Claim 4 (proved here). To repeat every string of $L$ letters from an alphabet $\mathcal A$, a state needs at least
-# $L \log_2 \lvert\mathcal A\rvert$ bits.** *Proof.* **(8.1)** When the string has been read, all that is said depends
-# on the state alone. With $s$ bits there are $2^s$ states; if that is less than $\lvert\mathcal A\rvert^L$, two strings
-# end in the same state and get the same copy, and one copy is wrong. ∎ (Jelassi et al., arXiv 2402.01032, who show too
-# that a two-layer Transformer can copy strings of length exponential in its size: its cache grows with the string.)
+# $L \log_2 \lvert\mathcal A\rvert$ bits.** *Proof.* **(8.1)** Once the string has been read, everything that follows
+# depends on the state alone. With $s$ bits there are $2^s$ states. If that is less than $\lvert\mathcal A\rvert^L$, two
+# strings end in the same state and get the same copy, and one of the copies is wrong. ∎ (Jelassi et al., arXiv
+# 2402.01032, who also show that a two-layer Transformer can copy strings of length exponential in its size: its cache
+# grows with the string.)
 #
 # **(8.2)** For an exactly *linear* copy the count is in numbers. Copying is the matrix with ones at $(L + j, j)$; its
 # block from the first half to the second is the identity, of rank $L$, so by Claim 5 of part
-# [03b](03b_duality.ipynb) a linear state needs
-# $L$ numbers per feature. A trained network may do with fewer, for it only has to guess the right letter.
+# [03b](03b_duality.ipynb) a linear state needs $L$ numbers per feature. A trained network may need fewer, because it
+# only has to guess the right letter.
 #
 # **Predict.** One layer of SSD, a state of $r$ rows with 32 numbers each, strings of 12 letters and of 36, from an
-# alphabet of 32. How much more state does the longer string need? You should care, because the context of a language
-# model is such a string. Softmax has the same number of steps to learn it.
+# alphabet of 32. How much more state does the longer string need? (The context of a language model is such a string.)
+# Softmax has the same number of steps to learn it.
 
 # %%
 for L in (4, 12, 36):
@@ -629,12 +676,12 @@ if full:
     assert needed[1] >= 2 * needed[0]
 
 # %% [markdown]
-# **Learned:** three times the string needs several times the state. For 36 letters the seeds differ widely: some
-# trainings do not find what others do with the same state, which is no limit of the state. Claim 4 asks for far less,
-# $36 \cdot 5 = 180$ bits, six numbers in float32: what *limits* is proved in bits, what is *learned* is at most about a
-# bit per number of state.
+# **Learned:** a string three times as long needs several times the state. For 36 letters the seeds differ widely: some
+# runs do not find what others do with the same state, so that is no limit of the state. Claim 4 asks for far less,
+# $36 \cdot 5 = 180$ bits, six numbers in float32. What *limits* is proved in bits; what is *learned* is at most about
+# one bit per number of the state.
 #
-# ## 9 · Three things the lecture states wrongly
+# ## 9 · Two more things the lecture gets wrong
 #
 # <a id="correction-19"></a>
 #
@@ -726,28 +773,27 @@ assert month[given] < month[true]
 # | one layer, real eigenvalues $\ge 0$, a basis of eigenvectors: no parity, linear or ReLU readout | proved here (1) |
 # | the same for several layers, at finite precision | proved: 2405.17394, 2411.12537 |
 # | one layer, real eigenvalues, such a basis: no counting modulo $k > 2$; one mirror: not $S_3$ | proved here (1, 4) |
-# | two layers of signs count modulo 4 | built here (3) |
+# | two layers of signs count modulo 4; two layers of one mirror per token follow $S_3$ | built here (3, 4) |
 # | $-1$ tracks parity, a turn counts modulo $k$, two reflections follow $S_3$ | built here (2 to 4) |
 # | Transformers and diagonal SSMs, one pass, $O(\log N)$ bits: in $\mathsf{TC}^0$ | proved: 2207.00729, 2404.08819 |
 # | diagonal-plus-low-rank ones: up to $\mathsf{PNC}^1$, over the rationals | proved: 2603.03612 |
-# | RWKV-7's form of transition does all regular languages | proved: 2503.14456 |
-# | no product of its transitions as shipped is a permutation | proved here (5) |
+# | RWKV-7 with $c = 2$, four layers: all regular languages | proved: 2503.14456 |
+# | RWKV-7 as shipped: no product of transitions is a permutation; one token repeated settles | proved here (5) |
 # | copying needs $L \log_2 \lvert\mathcal A\rvert$ bits of state | proved here (8) |
 # | gradient descent finds the sign, the turn and the two reflections | observed, at these sizes and seeds |
 # | a scalar sign holds to length 256, the rotation drifts, softmax does not learn length 40 | observed |
-# | one reflection a token falls to a third on $S_3$ by length 20 | observed |
+# | one reflection per token falls to a third on $S_3$ by length 20 | observed |
 # | how much state copying takes | observed; the bound of (8) is far lower |
 #
 # ## Recap
 #
 # - **Repeat one token: what the state does then is what it can count.** Decays settle, signs alternate, turns come
-#   round.
-# - In one layer parity needs an eigenvalue that is not real and non-negative, and counting modulo $k > 2$ a complex
+#   back.
+# - In one layer, parity needs an eigenvalue that is not real and non-negative, and counting modulo $k > 2$ a complex
 #   one.
 # - One delta step with $\beta = 2$ is a mirror; two make a turn, and all of $S_3$.
 # - Circuit classes put Transformers and SSMs side by side; completeness assumes what no machine has.
 # - Look at late places, at several lengths and at every seed, before you believe a table.
 #
 # **Where next:** the [exercises](../exercises/03d_expressivity.ipynb) (8 points), then part [04a](04a_torch.ipynb),
-# where all these mixers
-# become fast, batched PyTorch.
+# where all these mixers become fast, batched PyTorch.

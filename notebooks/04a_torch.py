@@ -224,7 +224,7 @@ with torch.no_grad():
 #
 # No convolution here: each of six streams mixes in the token before by its own weights (*token shift*). The state is
 # decayed key by key, and what a key $\hat\kappa$ recalls is removed at a rate $a$ before $k v^\top$ is written. (Peng
-# et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_family.ipynb).) This is the first layer of a stack;
+# et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_memory.ipynb).) This is the first layer of a stack;
 # later ones also mix in
 # the first layer's values.
 

@@ -49,7 +49,7 @@ from lecture17.ops import ssd
 # y_t^{\text{from zero}} + (a_1 \cdots a_t)\, C_t S$.
 #
 # (That is for one decay per token. With the matrix transitions of the delta rule and RWKV-7 a segment is $(A, U)$,
-# where $A$ is the product of its $r \times r$ transitions, $I - K^\top W$ in part [03c](03c_family.ipynb). These pairs
+# where $A$ is the product of its $r \times r$ transitions, $I - K^\top W$ in part [03c](03c_memory.ipynb). These pairs
 # compose in the same way, and a message that carries one has $r^2$ numbers more.)
 #
 # First in one process, with four segments of different lengths:

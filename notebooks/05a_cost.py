@@ -215,7 +215,7 @@ if full:
 # ## 5 · The lecture's complexity table, corrected
 #
 # Two corrections concern it. Both are derived and counted in part [03c](03c_family.ipynb): [correction
-# 18](03c_family.ipynb#correction-18) (RWKV-7 is $O(N d \cdot \text{head size})$, RetNet trains in $O(N)$, a KV cache
+# 18](03c_memory.ipynb#correction-18) (RWKV-7 is $O(N d \cdot \text{head size})$, RetNet trains in $O(N)$, a KV cache
 # is $O(N)$) and [correction 23](03c_family.ipynb#correction-23) ("250 times fewer operations" drops $d$ on one side).
 #
 # | mixer | training, best form | one decoding step | kept while decoding |

@@ -170,7 +170,7 @@ if full:
 # *Fragile:* 256 numbers. One seed of three is stuck there, below every seed with *half* the state: a trap of training,
 # then, and no limit of the state. A mean over seeds would hide it. Fragile too is the order of linear attention, SSD
 # and the delta rule at 512 numbers. Each key is written once, so there is nothing to remove and nothing to forget: this
-# task cannot show what the delta rule is for. Write a key twice, as [part 03c](03c_family.ipynb) does, and it answers
+# task cannot show what the delta rule is for. Write a key twice, as [part 03c](03c_memory.ipynb) does, and it answers
 # with the last value, where linear attention answers with the sum.
 #
 # ## 3 · ListOps: know the guess before the score

@@ -38,14 +38,14 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # ([03a](03a_semiseparable.ipynb), [03b](03b_duality.ipynb)). Softmax has no such rank, hence no such state.
 #
 # **The transition is the architecture.** $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t^\top S_t$. Decays fade, the
-# delta rule replaces, $-1$ flips, rotations turn ([03c](03c_family.ipynb)); the size of $S$ says what can be copied
-# ([03d](03d_expressivity.ipynb)).
+# delta rule replaces, $-1$ flips, rotations turn ([03c](03c_family.ipynb) and its [second part](03c_memory.ipynb)); the
+# size of $S$ says what can be copied ([03d](03d_expressivity.ipynb)).
 #
 # ## 2 · The family, computed
 #
 # For each mixer on one random sequence of 64 tokens, $r = 4$: whether the recurrence is the matrix, and the largest
 # rank of a block below the diagonal. For one head of 64, the numbers carried after 65,536 tokens; and, by the function
-# that the table with every formula uses too, the last of [03c](03c_family.ipynb): the numbers after 1,024 tokens, the
+# that the table with every formula uses too, the last of [03c](03c_memory.ipynb): the numbers after 1,024 tokens, the
 # FLOPs of one token, how much of a flip is kept ([03d](03d_expressivity.ipynb)), and whether the order of tokens
 # matters.
 
@@ -222,7 +222,7 @@ assert (years.count("24"), len(years)) == (8, 19)
 # | 1 | [00](00_quickstart.ipynb), [01](01_tour.ipynb), [02](02_intuition.ipynb) | their exercises | 2 |
 # | 2 | [03a](03a_semiseparable.ipynb) | block ranks, segsum, the overflow | 2 |
 # | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2½ |
-# | 4 | [03c](03c_family.ipynb) | the gates in log space, RWKV-7's step | 2½ |
+# | 4 | [03c](03c_family.ipynb), [second part](03c_memory.ipynb) | the gates in log space, RWKV-7's step | 2½ |
 # | 5 | [03d](03d_expressivity.ipynb) | parity, counters and permutations by hand | 2 |
 # | 6 | [04a](04a_torch.ipynb) to [04d](04d_many_machines.ipynb) | batches, caches, a kernel, images | 3 |
 # | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 2½ |

@@ -10,8 +10,9 @@
 # # Exercises to 03c · The family
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. All of it is explained in
-# [03c · The family](../notebooks/03c_family.ipynb). Tokens are rows, and a state $S$ is always keys × values.
+# mistake when they know it. No exercise needs an earlier one. The first two are explained in
+# [03c · The family](../notebooks/03c_family.ipynb), the last two in its
+# [second part](../notebooks/03c_memory.ipynb). Tokens are rows, and a state $S$ is always keys × values.
 
 # %%
 import numpy as np
@@ -20,18 +21,20 @@ from lecture17.course import check, hint, progress
 from lecture17.reference.semiseparable import segsum
 
 # %% [markdown]
-# ## Retention in chunks, every head at its own pace
+# ## Retention in chunks, each head with its own decay
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03c_family-retention-chunkwise` | ★★☆ | 15 min | 3 | you can train RetNet in linear time, and go on from any state |
+# | `03c_family-retention-chunkwise` | ★★☆ | 15 min | 3 | you can train RetNet in linear time, and continue from any state |
 #
 # All heads at once: `Q`, `K` are $(heads, N, d_k)$, `V` is $(heads, N, d_v)$, `gamma` holds one $\gamma$ per head (0 and
 # 1 are legal) and `state` the states *before* the first token, $(heads, d_k, d_v)$. Cut the tokens into chunks of
 # `chunk_size`; the last may be shorter. For a chunk of $c$ tokens, counted from 0 inside it,
 #
-# $$y_t = \sum_{j \le t} \gamma^{t-j} (q_t \cdot k_j)\, v_j + \gamma^{t+1}\, q_t S, \qquad
-#   S \leftarrow \gamma^c S + \sum_t \gamma^{c-1-t}\, k_t v_t^\top .$$
+# $$\begin{aligned}
+# y_t &= \sum_{j \le t} \gamma^{t-j} (q_t \cdot k_j)\, v_j + \gamma^{t+1}\, q_t S, \\
+# S &\leftarrow \gamma^c S + \sum_t \gamma^{c-1-t}\, k_t v_t^\top .
+# \end{aligned}$$
 #
 # Loop over chunks only, not over tokens or heads. Return all outputs and the states after the last token. Stuck? Type
 # `hint("03c_family-retention-chunkwise")` in a new cell.
@@ -132,17 +135,17 @@ check("03c_family-delta-online-sgd", delta_online_sgd)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03c_family-rwkv7-step` | ★★★ | 20 min | 5 | you can decode with RWKV-7, from what its projections give to the new state |
+# | `03c_family-rwkv7-step` | ★★★ | 20 min | 5 | you can decode with RWKV-7, from the outputs of its projections to the new state |
 #
-# One head, one token. The projections have given the receptance `r`, the decay logits `d`, the rates `a` in $(0, 1)$ and
-# the key `k`, all $(d_k,)$, and the value `v`, $(d_v,)$. Two more vectors are learned: `k_k` and `k_a`. Make
+# One head, one token. The projections give the receptance `r`, the decay logits `d`, the rates `a` in $(0, 1)$ and the
+# key `k`, all $(d_k,)$, and the value `v`, $(d_v,)$. Two more vectors are learned: `k_k` and `k_a`. Compute
 #
-# $$w = e^{-e^{-1/2} \sigma(d)}, \qquad \hat\kappa = \frac{k \circ k_k}{|k \circ k_k|}, \qquad
+# $$w = e^{-e^{-1/2} \sigma(d)}, \quad \hat\kappa = \frac{k \circ k_k}{|k \circ k_k|}, \quad
 #   \tilde k = k \circ (1 + (a - 1) \circ k_a),$$
 #
-# and with them, from the state `S` $(d_k, d_v)$ before the token,
+# and then, from the state `S` $(d_k, d_v)$ before the token,
 #
-# $$S \leftarrow \mathrm{diag}(w)\, S - (a \circ \hat\kappa)\,(\hat\kappa^\top S) + \tilde k\, v^\top, \qquad y = r^\top S .$$
+# $$S \leftarrow \mathrm{diag}(w)\, S - (a \circ \hat\kappa)\,(\hat\kappa^\top S) + \tilde k\, v^\top, \quad y = r^\top S .$$
 #
 # Return `y` and the new state. Stuck? Type `hint("03c_family-rwkv7-step")` in a new cell.
 
@@ -167,4 +170,5 @@ check("03c_family-rwkv7-step", rwkv7_step)
 # ## Where next
 #
 # `progress()` in a new cell shows what you have passed. The lecture goes on with
-# [03d · Expressivity](../notebooks/03d_expressivity.ipynb): what a state can compute.
+# [03c · The family, second part](../notebooks/03c_memory.ipynb): memories that correct themselves. If you have read it,
+# go on with [03d · Expressivity](../notebooks/03d_expressivity.ipynb): what a state can compute.

@@ -26,7 +26,7 @@ from lecture17.course import check, hint, progress
 # | `03d_expressivity-parity-by-hand` | ★☆☆ | 5 min | 2 | you can say what a decay in (0, 1) lacks |
 #
 # Carry **one number**, $h_t = a(x_t)\, h_{t-1}$ with $h = 1$ before the first token. Choose $a(0)$ and $a(1)$ so that the
-# state is 1 while the number of ones so far is even, and never wears out. `bits` is an integer array $(N,)$ of zeros and
+# state is 1 whenever the number of ones so far is even, and never decays. `bits` is an integer array $(N,)$ of zeros and
 # ones. Return `h`, the states after each token, and `parity`, an integer array: 1 where the number of ones so far is odd.
 # Stuck? Type `hint("03d_expressivity-parity-by-hand")` in a new cell.
 
@@ -51,7 +51,7 @@ check("03d_expressivity-parity-by-hand", parity_by_hand)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03d_expressivity-mod-counter` | ★★☆ | 10 min | 3 | you can build the rotation that Mamba-3 added to Mamba-2 |
+# | `03d_expressivity-mod-counter` | ★★☆ | 10 min | 3 | you can build the rotation that Mamba-3 adds to Mamba-2 |
 #
 # Count modulo $k$ with **two numbers**: a unit vector, $(1, 0)$ before the first token, which token $t$ turns
 # counterclockwise by $2\pi\, x_t / k$. Return `h`, the states after each token, $(N, 2)$, and `count`, an integer array with
@@ -85,13 +85,13 @@ check("03d_expressivity-mod-counter", mod_counter)
 # | --- | --- | --- | --- | --- |
 # | `03d_expressivity-permutation-householder` | ★★☆ | 15 min | 3 | you know what the delta rule can do with β up to 2 |
 #
-# One step of the delta rule with nothing to write multiplies the state by $H = I - \beta\, k k^\top$. Make **any permutation
+# One step of the delta rule that writes nothing multiplies the state by $H = I - \beta\, k k^\top$. Make **any permutation
 # of three things out of two such steps**. `p` is a permutation as an integer array $(3,)$: the thing in place $j$ goes to
-# place `p[j]`, so the matrix to be made has its 1 of column $j$ in row `p[j]`. Return
+# place `p[j]`, so column $j$ of the matrix to be made has its 1 in row `p[j]`. Return
 #
 # - `K`, $(2, 3)$: the keys of the first and of the second step, each of length 1,
 # - `beta`, $(2,)$: their $\beta$, from 0 to 2; 0 where a step does nothing,
-# - `T`, $(3, 3)$: what the two steps make together, as a product of your two matrices.
+# - `T`, $(3, 3)$: the product of your two matrices, that is, what the two steps do together.
 #
 # Many answers are right. Stuck? Type `hint("03d_expressivity-permutation-householder")` in a new cell.
 

@@ -1,4 +1,4 @@
-"""The blocks of the delta rule, plain and gated. Introduced in 03c_family."""
+"""The blocks of the delta rule, plain and gated. Introduced in 03c_memory."""
 
 import torch
 import torch.nn.functional as F

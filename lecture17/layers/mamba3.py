@@ -1,4 +1,4 @@
-"""The Mamba-3 block: trapezoidal rule and rotating states. Introduced in 03c_family."""
+"""The Mamba-3 block: trapezoidal rule and rotating states. Introduced in 03c_memory."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""RWKV-7's time mixing. Introduced in 03c_family and 04a_torch."""
+"""RWKV-7's time mixing. Introduced in 03c_memory and 04a_torch."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The delta rule, plain and gated: a token replaces what its key recalls. Introduced in 03c_family.
+"""The delta rule, plain and gated: a token replaces what its key recalls. Introduced in 03c_memory.
 
     S_t = a_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    y_t = q_t S_t    (S: d_k × d_v, a_t = e^{log_a_t})
 

@@ -1,4 +1,4 @@
-"""Mamba-3's core: SSD with the trapezoidal rule and a complex (rotating) state. Introduced in 03c_family.
+"""Mamba-3's core: SSD with the trapezoidal rule and a complex (rotating) state. Introduced in 03c_memory.
 
     S_t = α_t S_{t-1} + β_t B̃_{t-1} x_{t-1}ᵀ + γ_t B̃_t x_tᵀ,    y_t = C̃_t S_t       (S: d_state × d, keys × values)
     α_t = e^{log_a_t},   β_t = (1 - λ_t) Δ_t α_t,   γ_t = λ_t Δ_t

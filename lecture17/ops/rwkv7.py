@@ -1,4 +1,4 @@
-"""RWKV-7's generalised delta rule: vector decay, and removal along one direction. Introduced in 01_tour and 03c_family.
+"""RWKV-7's generalised delta rule: vector decay, and removal along one direction. Introduced in 01_tour and 03c_memory.
 
     S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ,    y_t = r_t S_t    (S: d_k × d_v, keys × values)
 

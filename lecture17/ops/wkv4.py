@@ -1,4 +1,4 @@
-"""WKV of RWKV-4: a decayed weighted mean with a bonus for the present token. Introduced in 01_tour and 03c_family.
+"""WKV of RWKV-4: a decayed weighted mean with a bonus for the present token. Introduced in 01_tour and 03c_memory.
 
 Channel by channel, with weights e^{k}:
 

@@ -239,7 +239,7 @@ def _() -> list[object]:
     return ["For 0.5, 0.1 and 0"]
 
 
-@answers("03c_family-last-value")
+@answers("03c_memory-last-value")
 def _() -> list[object]:
     found: list[object] = []
     for n, enough in ((1, 1e-9), (64, 0.5)):

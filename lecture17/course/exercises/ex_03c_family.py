@@ -69,7 +69,7 @@ def retained_with(name: str) -> Any:
 RETENTION_CHUNKWISE = Exercise(
     id="03c_family-retention-chunkwise",
     points=3,
-    unfilled="For each chunk: the masked scores inside, what the incoming state adds, and the state handed on.",
+    unfilled="For each chunk: the masked scores inside, what the incoming state adds, and the state passed on.",
     draw=draw_heads,
     returns=("y", "state"),
     verified="each head with its own γ, 0 and 1 included, ragged lengths, from a state that is not zero",
@@ -92,7 +92,7 @@ RETENTION_CHUNKWISE = Exercise(
             retained_with("full_decay"),
         ),
         Misconception(
-            "the state is handed on without the decay of the chunk",
+            "the state is passed on without the decay of the chunk",
             "the old state shrinks by γ^c before what the chunk's c tokens write is added",
             retained_with("undecayed_state"),
         ),
@@ -103,12 +103,12 @@ RETENTION_CHUNKWISE = Exercise(
         ),
         Misconception(
             "every chunk reads the state that was given at the start",
-            "each chunk reads the state that the chunk before it handed on",
+            "each chunk reads the state that the chunk before it passed on",
             retained_with("not_carried"),
         ),
         Misconception(
             "the state starts from zero",
-            "start from the `state` that is given: a sequence may go on where another was cut",
+            "start from the `state` that is given: the sequence may continue another one",
             retained_with("from_zero"),
         ),
         Misconception(
@@ -210,12 +210,12 @@ GLA_CHUNKWISE = Exercise(
         ),
         Misconception(
             "a token's own gate decays what it writes",
-            "token j writes after its gate has acted: between j and i stand the gates j+1 … i",
+            "token j writes after its gate has acted: the gates between j and i are j+1 … i",
             gated_with("gates_own_write"),
         ),
         Misconception(
             "the state is not carried into the next chunk",
-            "add (q ∘ decay from the chunk's start) @ S, with the S that the chunk before handed on",
+            "add (q ∘ decay from the chunk's start) @ S, with the S that the chunk before passed on",
             gated_with("not_carried"),
         ),
         Misconception(
@@ -224,7 +224,7 @@ GLA_CHUNKWISE = Exercise(
             gated_with("undecayed_read"),
         ),
         Misconception(
-            "the state is handed on without the gates of the chunk",
+            "the state is passed on without the gates of the chunk",
             "row c of the old state shrinks by the product of all gates of key dimension c in the chunk",
             gated_with("undecayed_state"),
         ),
@@ -250,7 +250,8 @@ GLA_CHUNKWISE = Exercise(
         ),
         (
             "The first chunk is right and the second is not",
-            "y += (q * exp(cumsum(log_alpha))) @ S, and S = exp(sum)[:, None] * S + (k * decay to the end).T @ v.",
+            "Its tokens also read S: which gates have acted on S by token t? And which act on S, and on what token t "
+            "wrote, until the chunk ends?",
         ),
     ),
 )
@@ -314,8 +315,8 @@ DELTA_ONLINE_SGD = Exercise(
             descended_with("uphill"),
         ),
         Misconception(
-            "the half of the loss is left out",
-            "ℓ = |v - Sᵀk|²/2; without the half both the loss and the step are twice as large",
+            "the factor ½ of the loss is left out",
+            "ℓ = |v - Sᵀk|²/2; without the ½ both the loss and the step are twice as large",
             descended_with("no_half"),
         ),
         Misconception(
@@ -325,16 +326,16 @@ DELTA_ONLINE_SGD = Exercise(
         ),
         Misconception(
             "the whole state decays by 1 - β",
-            "only what lies along k is replaced: (I - β k kᵀ) S, not (1 - β) S",
+            "only the part along k is replaced: (I - β k kᵀ) S, not (1 - β) S",
             descended_with("forgets_all"),
         ),
     ),
     hints=(
         (
             "I do not know the gradient",
-            "Let e = v - Sᵀk. Changing S[i, j] changes e[j] by -k[i], so the gradient is -np.outer(k, e).",
+            "Let e = v - Sᵀk, so ℓ = |e|²/2. If S[i, j] grows a little, which entry of e changes, and by how much?",
         ),
-        ("My losses grow without end", "Look at the sign: S moves *against* the gradient, so np.outer(k, e) is added."),
+        ("My losses grow without end", "Look at the sign: S moves *against* the gradient, and adds what is missing."),
         ("I get a shape error", "S is (d_k, d_v) and k is (d_k,): what k recalls is k @ S, which is (d_v,) like v."),
     ),
 )
@@ -386,10 +387,10 @@ def stepped_with(name: str) -> Any:
 RWKV7_STEP = Exercise(
     id="03c_family-rwkv7-step",
     points=5,
-    unfilled="Make w, κ̂ and k̃ from the token's numbers, then decay, remove, write and read.",
+    unfilled="Compute w, κ̂ and k̃ from the token's numbers, then decay, remove, write and read.",
     draw=draw_token,
     returns=("y", "state"),
-    verified="from states that are not zero, with as many values as you like",
+    verified="from nonzero states, with values longer than keys",
     expected=by_parallel,
     misconceptions=(
         Misconception(
@@ -398,7 +399,7 @@ RWKV7_STEP = Exercise(
             stepped_with("removes_late"),
         ),
         Misconception(
-            "the rates a are on the side that reads",
+            "the rates a scale the lookup instead of the removal",
             "κ̂ alone looks up, and a∘κ̂ removes: np.outer(a * kappa, kappa @ S)",
             stepped_with("rate_reads"),
         ),
@@ -408,8 +409,8 @@ RWKV7_STEP = Exercise(
             stepped_with("no_removal"),
         ),
         Misconception(
-            "κ̂ is not brought to length 1",
-            "divide k∘k_k by its length; else the removal can take out more than there is",
+            "κ̂ is not scaled to length 1",
+            "divide k∘k_k by its length; otherwise the removal can take out more than there is",
             stepped_with("not_unit"),
         ),
         Misconception(

@@ -49,7 +49,7 @@ PARITY_BY_HAND = Exercise(
     misconceptions=(
         Misconception(
             "a one multiplies by 0",
-            "0 forgets everything, also whether the count was odd; a one must flip the sign: a(1) = -1",
+            "0 forgets everything, including whether the count was odd; a one must flip the sign: a(1) = -1",
             parity_with(lambda bits: 1.0 - bits),
         ),
         Misconception(
@@ -74,14 +74,14 @@ PARITY_BY_HAND = Exercise(
         ),
         Misconception(
             "the state is 0 or 1",
-            "that state works as well, but here h starts at 1 and is multiplied by a(bit) = 1 or -1, nothing is added",
+            "that state works too, but here h starts at 1 and is only multiplied, by a(bit) = 1 or -1",
             lambda bits: (parities(bits)[1].astype(float), parities(bits)[1]),
         ),
     ),
     hints=(
         (
             "I do not know what to carry",
-            "One number, 1.0 at the start, multiplied by what undoes itself when done twice.",
+            "One number, 1.0 at the start. A one must multiply it by something that undoes itself when done twice.",
         ),
         ("My state becomes 0 and stays there", "Some a is 0. A flip that can be undone is a multiplication by -1."),
         ("parity has the wrong type", "It is asked for as integers: ((1 - h) / 2).astype(int)."),
@@ -138,8 +138,8 @@ MOD_COUNTER = Exercise(
     tol=1e-9,
     misconceptions=(
         Misconception(
-            "negative angles are not brought back",
-            "arctan2 answers between -π and π, so half of the counts come out negative: take them modulo k",
+            "negative angles are not taken modulo k",
+            "arctan2 returns angles between -π and π, so half of the counts come out negative: take them modulo k",
             without_modulo,
             of=("count",),
         ),
@@ -155,7 +155,7 @@ MOD_COUNTER = Exercise(
         ),
         Misconception(
             "a full turn is taken to be π",
-            "k steps must come round: each is 2π/k, not π/k",
+            "k steps must make a full turn: each is 2π/k, not π/k",
             turned(lambda increments, k: np.pi * increments / k),
         ),
         Misconception(
@@ -167,7 +167,7 @@ MOD_COUNTER = Exercise(
     hints=(
         (
             "I do not know what to carry",
-            "A unit vector h, (1, 0) at first. Token t makes it R @ h, where R turns by 2π·increment/k.",
+            "A unit vector h, (1, 0) at the start. Token t turns it to R @ h, where R rotates by 2π·increment/k.",
         ),
         (
             "Half of my counts are wrong or negative",
@@ -241,10 +241,10 @@ def verify_reflections(inputs: Inputs, outputs: dict[str, Any]) -> str | None:
 PERMUTATION_HOUSEHOLDER = Exercise(
     id="03d_expressivity-permutation-householder",
     points=3,
-    unfilled="Return keys K and beta of two steps of the delta rule that permute as p does, and T, what they make.",
+    unfilled="Return keys K and beta of two steps of the delta rule that permute as p does, and T, their product.",
     draw=draw_permutation,
     returns=("K", "beta", "T"),
-    verified="and your two steps make each permutation",
+    verified="and your two steps make every permutation",
     verify=verify_reflections,
     misconceptions=(
         Misconception(
@@ -256,7 +256,7 @@ PERMUTATION_HOUSEHOLDER = Exercise(
         ),
         Misconception(
             "a swap is given β = 1",
-            "β = 1 projects: it sets the part along k to zero; a reflection turns it round, with β = 2",
+            "β = 1 projects: it sets the part along k to zero; a reflection reverses it, with β = 2",
             lambda p: reflections(p, "projection"),
             of=("T",),
         ),
@@ -268,7 +268,7 @@ PERMUTATION_HOUSEHOLDER = Exercise(
         ),
         Misconception(
             "the key is a sum of unit vectors",
-            "k = (e_i + e_j)/√2 exchanges the two and turns their signs round: take the difference",
+            "k = (e_i + e_j)/√2 exchanges the two and flips their signs: take the difference",
             lambda p: reflections(p, "sum"),
             of=("T",),
         ),
@@ -286,11 +286,11 @@ PERMUTATION_HOUSEHOLDER = Exercise(
         ),
         (
             "Swaps work and shifts do not",
-            "First bring thing 0 to its place by a swap; then see where 1 and 2 are now, and swap them if need be.",
+            "First bring thing 0 to its place by a swap; then see where 1 and 2 are now, and swap them if necessary.",
         ),
         (
-            "What do I return where nothing is to be moved?",
-            "β = 0 makes I, whatever the key: any vector of length 1 will do.",
+            "What do I return if nothing has to move?",
+            "β = 0 gives I, whatever the key: any vector of length 1 will do.",
         ),
     ),
 )
