@@ -8,7 +8,7 @@ pyplot: nothing to close, nothing kept alive, no backend to choose.
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -160,6 +160,11 @@ def log2_axis(ax: Axes, sizes: Sequence[int]) -> None:
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def each(values: Mapping[str, Any], words: Callable[[Any], str]) -> str:
+    """For each name what there is to say of its value."""
+    return "; ".join(f"{name}, {words(value)}" for name, value in values.items())
 
 
 def ends(values: Sequence[Any] | np.ndarray, form: str = "") -> str:
