@@ -1,25 +1,20 @@
 """What the learner has passed: recorded by `check`, shown by `progress()` and `python -m lecture17 progress`."""
 
-import json
 from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 
 from . import assessment, exercises, predictions
 from .exercise import Exercise
-from .paths import EXERCISES, home, private, read_kept, write_atomically
+from .paths import EXERCISES, home, read_kept, write_kept
 
 # The lecture's seven zones, by the first digit of a notebook's number, as README's table names them.
 ZONES = ("Quick start", "Tour", "Intuition", "Theory", "Machines", "Measured", "Review")
 
 
-def _file() -> Path:
-    return private() / "progress.json"
-
-
 def load() -> dict[str, str]:
     """Exercise id → when it was first passed."""
-    return read_kept(_file(), "passed", dict)
+    return read_kept("progress.json", "passed", dict)
 
 
 def keep(exercise_id: str) -> str:
@@ -36,7 +31,7 @@ def keep(exercise_id: str) -> str:
     if exercise_id not in passed:
         passed[exercise_id] = datetime.now().isoformat(timespec="seconds")
         try:
-            write_atomically(_file(), json.dumps({"passed": passed}, indent=1) + "\n")
+            write_kept("progress.json", "passed", passed)
         except OSError as error:
             return f"Passed, but progress could not be written: {error}"
     done, total, upcoming = standing(passed)
