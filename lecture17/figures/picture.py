@@ -9,7 +9,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
+
+Moving = TypeVar("Moving", bound=Artist)
 
 MAGNITUDES = "viridis"
 SIGNED = "PuOr_r"  # orange above zero, purple below, white at zero
@@ -122,6 +124,12 @@ class LivePicture(Picture):
         self.set_dpi(RENDERED_DPI)
         self.agg = FigureCanvasAgg(self)
         self.moving: list[Artist] = []
+
+    def moves(self, artists: Iterable[Moving]) -> list[Moving]:
+        """These may change, and are drawn over those that were named before."""
+        named = list(artists)
+        self.moving += named
+        return named
 
     @styled
     def png(self) -> bytes:

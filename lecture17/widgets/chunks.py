@@ -151,7 +151,7 @@ class ChunksScene(Scene):
         )
         handles = [*self.panels[0].curves, self.panels[0].lowest, self.panels[0].chosen]
         self.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2, handlelength=1.6)
-        self.moving = [self.headline, *(artist for panel in self.panels for artist in panel.moving), self.not_timed]
+        self.moving += [*(artist for panel in self.panels for artist in panel.moving), self.not_timed]
         self.follow(Params())
 
     def follow(self, params: Params) -> None:

@@ -45,7 +45,7 @@ class Scene(LivePicture):
 
     def __init__(self, size: tuple[float, float]) -> None:
         super().__init__("The title of the moment", "", size)
-        self.headline = self.suptitle(self.get_suptitle())
+        [self.headline] = self.moves([self.suptitle(self.get_suptitle())])
 
     def pointed(self, params: Any, x: float, y: float) -> dict[str, Any]:
         """The parameters chosen by a click at pixel (x, y) of the figure, counted from its lower left corner."""
