@@ -43,8 +43,6 @@ LIMITS = {"100 kB": 1e5, "1 MB": 1e6, "10 MB": 1e7, "100 MB": 1e8, "1 GB": 1e9}
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     N: int = 16384
     limit: str = "10 MB"
     phase: str = "decoding"
@@ -53,7 +51,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen."""
     return (
         Control("N", "tokens N", tuple(2**k for k in range(6, 21)), text="{:,}".format),
         Control("limit", "memory a layer", tuple(LIMITS)),

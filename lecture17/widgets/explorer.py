@@ -1,7 +1,8 @@
 """What all explorers share: controls on top, a picture that follows them, and what it shows in words.
 
-An explorer is made of pure parts: Params (what the controls say), `controls` (what they may say), `compute` and
-`describe` of Params, and a Scene that draws them. This module joins the parts and knows nothing of the subject.
+An explorer is made of pure parts: Params (what the controls say), `controls` (what they may say, where the values of a
+control may depend on those before it), `compute` (all that the picture shows), `describe` (the picture in words), and a
+Scene that draws it. This module joins the parts and knows nothing of the subject.
 """
 
 from collections.abc import Callable

@@ -34,8 +34,6 @@ USED_BY = {
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     kind: str = COMPLEX
     size: float = 0.95
     period: int = 6
@@ -43,7 +41,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     periods = tuple(range(3, 13)) if params.kind == COMPLEX else (2,)
     return (
         Control("kind", "memory", tuple(USED_BY), "choice"),
@@ -72,7 +69,6 @@ class Result:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     turn = {NEGATIVE: -1.0 + 0j, COMPLEX: np.exp(2j * np.pi / params.period)}.get(params.kind, 1.0 + 0j)
     slower = 0.5 ** np.arange(4) if params.kind == CHANNELS else np.ones(1)
     eigenvalues = turn * params.size**slower
@@ -109,7 +105,6 @@ def _kernel_in_words(params: Params) -> str:
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     r = compute(params)
     λ = {NEGATIVE: f"−{params.size:g}", COMPLEX: f"{params.size:g} e^(2πi/{params.period})"}
     counting = {

@@ -22,8 +22,6 @@ N_BINS = 8  # distances from 1, 2, 4, … 128 to just below the next power of tw
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     side: int = 8
     route: str = "Hilbert"
     step: int = 36
@@ -31,7 +29,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     return (
         Control("side", "pixels a side", (4, 8, 16)),
         Control("route", "route", ROUTES, "choice"),
@@ -60,7 +57,6 @@ class Result:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     n = params.side
     orders = [*scan2d.routes(n, n)[[0, 1, 2, 3]], scan2d.hilbert(n, n), scan2d.z_order(n, n)]
     order = orders[ROUTES.index(params.route)]
@@ -83,7 +79,6 @@ def compute(params: Params) -> Result:
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     r = compute(params)
     seen = (
         f"{len(r.neighbors)} of its neighbors came before it, with weight {_listed(r.neighbors)}"

@@ -29,8 +29,6 @@ FLOOR = 1e-18  # of relative singular values on a logarithmic axis
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     mixer: str = "Mamba-2"
     N: int = 64
     d_state: int = 4
@@ -43,7 +41,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     n_chunks = params.N // params.chunk_size
     return (
         Control("mixer", "mixer", tuple(menu()), "choice"),
@@ -91,7 +88,6 @@ def _relative_singular_values(M: np.ndarray, c: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     mixer, c = menu()[params.mixer], params.chunk_size
     s = Sequence(params.N, params.d_state, params.decay, params.seed)
     Q, K = s.queries_keys(mixer)

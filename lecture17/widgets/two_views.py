@@ -30,8 +30,6 @@ def decays_only() -> dict[str, Mixer]:
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     t: int = 12
     mixer: str = "Mamba-2"
     d_state: int = 4
@@ -40,7 +38,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     decays = DECAYS if menu()[params.mixer].decay else (1.0,)
     return (
         Control("t", "token t", tuple(range(N)), "play"),
@@ -111,12 +108,10 @@ def _compute(mixer: str, r: int, decay: float, seed: int) -> Result:
 
 
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     return _compute(params.mixer, params.d_state, params.decay, params.seed)
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     r, t = compute(params), params.t
     same = np.allclose(r.y_matrix, r.y_state, rtol=0, atol=1e-10)
     numbers = ", ".join(f"{value:.2f}".replace("-", "−") for value in r.y_matrix[t] + 0.0)
