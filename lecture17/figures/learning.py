@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .costs import LOOKS
-from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, each, ends, log2_axis, styled
+from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, each, log2_axis, styled
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -70,12 +70,15 @@ def copying_accuracy(
 
     `softmax` has levels that softmax attention reaches.
     """
-    reached = each(recurrent, lambda a: ", ".join(f"{x:.2f}" for x in a.mean(0)))
-    levels = ", ".join(f"{value:.2f} ({name})" for name, value in softmax.items())
     picture = Picture(
         title,
-        f"Share of {what} against the numbers in the state, {ends(sizes)}, mean of the seeds: {reached}; softmax "
-        f"attention {levels}.",
+        f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, mean of the "
+        "seeds: "
+        + "; ".join(f"{name}, {', '.join(f'{x:.2f}' for x in a.mean(0))}" for name, a in recurrent.items())
+        + "; softmax attention "
+        + ", ".join(f"{value:.2f} ({name})" for name, value in softmax.items())
+        + ".",
+        size=(9.0, 3.6),
     )
     ax = picture.subplots()
     for (name, a), color, marker in zip(recurrent.items(), (STATE, DIAGONAL), "os", strict=True):
