@@ -100,10 +100,10 @@ def hint(
 def reset(exercise: Annotated[str, typer.Argument(help="The exercise's id.")]) -> None:
     """Empty the answer cell of one exercise. Your notebook is backed up first."""
     from .course import exercises, learner
-    from .course.paths import home
+    from .course.paths import EXERCISES, home
 
     try:
-        path = learner.exercise_file(home(), exercises.get(exercise).stem)
+        path = home() / EXERCISES / f"{exercises.get(exercise).stem}.ipynb"
         copy = learner.reset(exercise, path, home())
     except (KeyError, ValueError, OSError) as error:
         raise _fail(error) from None

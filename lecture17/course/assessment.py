@@ -1,9 +1,6 @@
 """The self-assessment: eight things to be able to do, ticked by the learner and kept on this machine."""
 
-import json
-from pathlib import Path
-
-from .paths import private, read_kept, write_atomically
+from .paths import read_kept, write_kept
 
 # Kept by these names, so that an item may be reworded or moved.
 ITEMS = {
@@ -18,20 +15,15 @@ ITEMS = {
 }
 
 
-def _file() -> Path:
-    return private() / "self-assessment.json"
-
-
 def ticked() -> list[int]:
     """The numbers of the items that the learner has ticked, on this machine, ever."""
-    kept = read_kept(_file(), "can", list)
+    kept = read_kept("self-assessment.json", "can", list)
     return [i for i, name in enumerate(ITEMS) if name in kept]
 
 
 def keep(numbers: list[int]) -> None:
     """Keep which items are ticked."""
-    names = [name for i, name in enumerate(ITEMS) if i in numbers]
-    write_atomically(_file(), json.dumps({"can": names}, indent=1) + "\n")
+    write_kept("self-assessment.json", "can", [name for i, name in enumerate(ITEMS) if i in numbers])
 
 
 def words(numbers: list[int]) -> str:

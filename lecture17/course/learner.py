@@ -8,7 +8,6 @@ from pathlib import Path
 from nbformat import NotebookNode, from_dict
 
 from .notebooks import NotANotebook, grade_id, is_answer, is_check, made, read, write
-from .paths import EXERCISES
 
 
 def backup(path: Path, root: Path) -> Path:
@@ -111,11 +110,6 @@ def reset(exercise_id: str, path: Path, root: Path) -> Path:
         cell.outputs, cell.execution_count = [], None
     write(nb, path)
     return copy
-
-
-def exercise_file(root: Path, stem: str) -> Path:
-    """Where the learner's notebook of that stem lies."""
-    return root / EXERCISES / f"{stem}.ipynb"
 
 
 def _is_work(cell: NotebookNode) -> bool:

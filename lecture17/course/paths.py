@@ -4,7 +4,7 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Kept = TypeVar("Kept", dict, list)
 
@@ -44,11 +44,17 @@ def write_atomically(path: Path, text: str) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def read_kept(path: Path, key: str, kind: type[Kept]) -> Kept:
-    """What is kept under `key` in a JSON file, as a `kind`; an empty one if there is no file.
+def write_kept(name: str, key: str, value: Any) -> None:
+    """Keep `value` under `key` in a JSON file of the learner's own folder."""
+    write_atomically(private() / name, json.dumps({key: value}, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_kept(name: str, key: str, kind: type[Kept]) -> Kept:
+    """What `write_kept` has kept, as a `kind`; an empty one if there is no file.
 
     A file that cannot be read is set aside, not overwritten.
     """
+    path = private() / name
     try:
         return kind(json.loads(path.read_text(encoding="utf-8"))[key])
     except FileNotFoundError:

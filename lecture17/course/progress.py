@@ -1,6 +1,5 @@
 """What the learner has passed: recorded by `check`, shown by `progress()` and `python -m lecture17 progress`."""
 
-import json
 from collections.abc import Container, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from IPython.display import Markdown, display
 
 from . import assessment, exercises, predictions
 from .exercise import Exercise
-from .paths import EXERCISES, NOTEBOOKS, home, private, read_kept, write_atomically
+from .paths import EXERCISES, NOTEBOOKS, home, read_kept, write_kept
 
 # The lecture's seven zones, by the first digit of a notebook's number, with the stars of their hardest notebook.
 ZONES = {
@@ -23,13 +22,9 @@ ZONES = {
 }
 
 
-def _file() -> Path:
-    return private() / "progress.json"
-
-
 def load() -> dict[str, str]:
     """Exercise id → when it was first passed."""
-    return read_kept(_file(), "passed", dict)
+    return read_kept("progress.json", "passed", dict)
 
 
 def keep(exercise_id: str) -> str:
@@ -46,7 +41,7 @@ def keep(exercise_id: str) -> str:
     if exercise_id not in passed:
         passed[exercise_id] = datetime.now().isoformat(timespec="seconds")
         try:
-            write_atomically(_file(), json.dumps({"passed": passed}, indent=1) + "\n")
+            write_kept("progress.json", "passed", passed)
         except OSError as error:
             return f"Passed, but progress could not be written: {error}"
     (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed)

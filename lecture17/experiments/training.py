@@ -10,13 +10,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,7 +31,6 @@ _TRAIN, _TEST = 0, 1  # first entry of a seed, so that no test sequence is one t
 _PAIRS = 2**20  # tokens × tokens × batch that a test holds in memory at once
 _SAVE_EVERY = 50  # steps
 
-_Key = TypeVar("_Key", bound=Hashable)
 _Result = TypeVar("_Result")
 OnStep = Callable[[int], bool | None]
 
@@ -89,9 +88,7 @@ class StopButton:
             self._before = signal.signal(signal.SIGINT, self._ask)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
@@ -227,33 +224,22 @@ def progress_bar(total: int, what: str) -> tqdm:
 def train_all(
     jobs: Mapping[str, Callable[..., _Result]], seeds: Sequence[int], steps: int, processes: int = 2
 ) -> dict[str, list[_Result]]:
-    """Call every job with every seed, as job(seed=…, on_step=…), by `in_processes`; a result a seed for each name.
+    """Call every job with every seed, as job(seed=…, on_step=…), in processes of one thread; a result a seed by name.
 
-    steps    of all jobs with one seed
+    steps    of all jobs with one seed, which a bar counts
 
-    After the stop button, what had not begun is missing.
+    A job passes `on_step` on to `train`. When the stop button is pressed, on_step tells every running job to end, and
+    what has not begun is missing.
     """
     every = {(name, seed): partial(job, seed=seed) for name, job in jobs.items() for seed in seeds}
     total = len(seeds) * steps
-    done = in_processes(every, total, f"{len(every)} trainings, {total:,} steps", processes)
-    return {name: [done[name, seed] for seed in seeds if (name, seed) in done] for name in jobs}
-
-
-def in_processes(
-    jobs: Mapping[_Key, Callable[..., _Result]], total: int, what: str, processes: int = 2
-) -> dict[_Key, _Result]:
-    """Call every job as job(on_step=…) in processes of one thread each, with a bar that counts to `total` steps.
-
-    A job passes `on_step` on to `train`. When the stop button is pressed, on_step tells every running job to end, and
-    what has not begun is left out of the result.
-    """
     context = get_context("spawn")
     counter, stop = context.Value("q", 0), context.Value("b", 0)
-    workers = min(processes, os.cpu_count() or 1, len(jobs))
+    workers = min(processes, os.cpu_count() or 1, len(every))
     pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
-    with progress_bar(total, what) as bar, StopButton() as button:
+    with progress_bar(total, f"{len(every)} trainings, {total:,} steps") as bar, StopButton() as button:
         try:
-            started = {key: pool.submit(_counted, job) for key, job in jobs.items()}
+            started = {key: pool.submit(_counted, job) for key, job in every.items()}
             waiting: set[Future[_Result | None]] = set(started.values())
             while waiting:
                 _, waiting = wait(waiting, timeout=0.2)
@@ -262,7 +248,8 @@ def in_processes(
                     stop.value = 1
                     waiting = {future for future in waiting if not future.cancel()}
             results = {key: future.result() for key, future in started.items() if not future.cancelled()}
-            return {key: result for key, result in results.items() if result is not None}
+            done = {key: result for key, result in results.items() if result is not None}
+            return {name: [done[name, seed] for seed in seeds if (name, seed) in done] for name in jobs}
         finally:
             stop.value = 1
             pool.shutdown(cancel_futures=True)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .costs import LOOKS
-from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, log2_axis, styled
+from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, each, log2_axis, styled
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -28,15 +28,14 @@ def accuracy_by_place(
     `trained` is the longest sequence in training, `levels` are reference lines, `softmax` names what is attention.
     """
     smooth = {name: _smoothed(a) for name, a in accuracies.items()}
+    inside = slice(trained - _WINDOW + 1)
+    told = each(
+        smooth,
+        lambda a: f"{a[:, inside].mean():.2f} up to place {trained} and {a[:, -_WINDOW:].mean():.2f} at the end",
+    )
     picture = Picture(
         title,
-        f"Accuracy against place for networks trained on lengths up to {trained}, mean of the seeds: "
-        + "; ".join(
-            f"{name}, {a[:, : trained - _WINDOW + 1].mean():.2f} up to place {trained} and "
-            f"{a[:, -_WINDOW:].mean():.2f} at the end"
-            for name, a in smooth.items()
-        )
-        + ".",
+        f"Accuracy against place for networks trained on lengths up to {trained}, mean of the seeds: {told}.",
         size=(9.6, 2.5 + 1.9 * ((len(accuracies) - 1) // 3)),
     )
     panels = picture.in_rows(len(accuracies), min(3, len(accuracies)), sharex=True, sharey=True)
@@ -49,8 +48,7 @@ def accuracy_by_place(
             ax.axhline(value, color=NEUTRAL, linestyle=style, linewidth=1.2, label=level)
         ax.axvline(trained, color=NEUTRAL, linestyle="--", linewidth=1.2, label="longest in training")
         ax.set(title=name, xlabel="place in the sequence", ylabel="accuracy", ylim=(-0.04, 1.04))
-    handles, labels = panels[0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    picture.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(levels) + 1)
     return picture
 
 
@@ -174,15 +172,10 @@ def against_control(
 @styled
 def above_levels(accuracies: Mapping[str, np.ndarray], levels: Mapping[str, float], *, title: str) -> Picture:
     """For each name the accuracies of the seeds, and levels that are reached without learning the task."""
-    picture = Picture(
-        title,
-        "Accuracy of each seed: "
-        + "; ".join(f"{name}, {a.min():.2f} to {a.max():.2f}" for name, a in accuracies.items())
-        + "; reference lines: "
-        + ", ".join(f"{name}, {value:.2f}" for name, value in levels.items())
-        + ".",
-        size=(7.5, 1.8 + 0.4 * len(accuracies)),
-    )
+    reached = each(accuracies, lambda a: f"{a.min():.2f} to {a.max():.2f}")
+    lines = ", ".join(f"{name}, {value:.2f}" for name, value in levels.items())
+    told = f"Accuracy of each seed: {reached}; reference lines: {lines}."
+    picture = Picture(title, told, size=(7.5, 1.8 + 0.4 * len(accuracies)))
     ax = picture.subplots()
     _seeds(ax, accuracies, levels)
     ax.set(xlim=(0, None), ylim=(len(accuracies) - 0.5, -0.5))

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from .picture import MAGNITUDES, OFF_DIAGONAL, OUTPUT, SIGNED, STATE, Picture, styled
+from .picture import MAGNITUDES, OFF_DIAGONAL, OUTPUT, SIGNED, STATE, Picture, each, styled
 
 
 def lower_triangle(M: np.ndarray) -> np.ndarray:
@@ -135,14 +135,13 @@ def sparse_and_dense(sparse: np.ndarray, dense: np.ndarray, *, title: str) -> Pi
 def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
     """For each named matrix the ranks (N, N) of its blocks: entry (i, j) for the rows from i on, columns up to j."""
     largest = max(int(np.tril(r).max()) for r in ranks.values())
+    told = each(
+        ranks,
+        lambda r: f"at most {np.tril(r).max()} where it lies on or below the diagonal and up to {r.max()} elsewhere",
+    )
     picture = Picture(
         title,
-        "Rank of the block with upper right corner (i, j), as an image for each matrix: "
-        + "; ".join(
-            f"{name}, at most {np.tril(r).max()} where it lies on or below the diagonal and up to {r.max()} elsewhere"
-            for name, r in ranks.items()
-        )
-        + ".",
+        f"Rank of the block with upper right corner (i, j), as an image for each matrix: {told}.",
         size=(9.0, 4.2),
     )
     panels = picture.in_rows(len(ranks))
@@ -154,8 +153,7 @@ def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
         ax.set(title=name, xlabel="last column j", ylabel="first row i")
         ax.set(xlim=(-0.5, len(r) - 0.5), ylim=(len(r) - 0.5, -0.5))
     picture.colorbar(image, ax=panels, label="rank of M[i:, :j+1]", shrink=0.8, extend="max")
-    handles, labels = panels[0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower center")
+    picture.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center")
     return picture
 
 
@@ -164,14 +162,12 @@ def family_portrait(kernels: Mapping[str, np.ndarray], *, title: str) -> Picture
     """The matrices (N, N) of several mixers on the same tokens, all in one scale of signed values."""
     largest = max(np.abs(M).max() for M in kernels.values())
     columns = 4
+    told = each(
+        kernels, lambda M: f"{(np.abs(M) > 0.01).sum()} entries above 0.01, from {M.min():z.2f} to {M.max():z.2f}"
+    )
     picture = Picture(
         title,
-        "Matrices of several mixers on the same tokens, rows read and columns written: "
-        + "; ".join(
-            f"{name}, {(np.abs(M) > 0.01).sum()} entries above 0.01, from {M.min():z.2f} to {M.max():z.2f}"
-            for name, M in kernels.items()
-        )
-        + ".",
+        f"Matrices of several mixers on the same tokens, rows read and columns written: {told}.",
         size=(9.6, 2.7 * -(-len(kernels) // columns)),
     )
     axes = picture.in_rows(len(kernels), columns)

@@ -8,8 +8,8 @@ pyplot: nothing to close, nothing kept alive, no backend to choose.
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
+
+Moving = TypeVar("Moving", bound=Artist)
 
 MAGNITUDES = "viridis"
 SIGNED = "PuOr_r"  # orange above zero, purple below, white at zero
@@ -123,6 +125,12 @@ class LivePicture(Picture):
         self.agg = FigureCanvasAgg(self)
         self.moving: list[Artist] = []
 
+    def moves(self, artists: Iterable[Moving]) -> list[Moving]:
+        """These may change, and are drawn over those that were named before."""
+        named = list(artists)
+        self.moving += named
+        return named
+
     @styled
     def png(self) -> bytes:
         if not hasattr(self, "_background"):
@@ -160,6 +168,11 @@ def log2_axis(ax: Axes, sizes: Sequence[int]) -> None:
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def each(values: Mapping[str, Any], words: Callable[[Any], str]) -> str:
+    """For each name what there is to say of its value."""
+    return "; ".join(f"{name}, {words(value)}" for name, value in values.items())
 
 
 def ends(values: Sequence[Any] | np.ndarray, form: str = "") -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, ends, lines_over_sizes, log2_axis, styled
+from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, each, ends, lines_over_sizes, log2_axis, styled
 
 
 @styled
@@ -41,8 +41,7 @@ def error_growth(lengths: Sequence[int], errors: Mapping[str, Sequence[float]], 
     picture = Picture(
         title,
         f"Largest error of the decay mask against the number of tokens {ends(lengths)}, both axes logarithmic: "
-        + "; ".join(f"{name}, {ends(e, '.0e')}" for name, e in errors.items())
-        + ".",
+        f"{each(errors, lambda e: ends(e, '.0e'))}.",
         size=(7.5, 3.8),
     )
     ax = picture.subplots()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .matrices import draw_matrix, lower_triangle
-from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, OUTPUT, STATE, LivePicture, Picture, styled
+from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, OUTPUT, STATE, LivePicture, Picture, each, styled
 
 SIGNALS = ("plateau", "spike")
 
@@ -16,15 +16,16 @@ def eigenvalues(transitions: Mapping[str, np.ndarray], *, title: str) -> Picture
     """The eigenvalues of transition matrices (tokens, r, r), a panel with the unit circle for each name."""
     columns = 3
     values = {name: np.linalg.eigvals(A).ravel() for name, A in transitions.items()}
+    told = each(
+        values,
+        lambda v: (
+            f"real parts from {v.real.min():.2f} to {v.real.max():.2f}, imaginary parts up to "
+            f"{np.abs(v.imag).max():.2f}"
+        ),
+    )
     picture = Picture(
         title,
-        "Eigenvalues of transition matrices in the complex plane, with the unit circle: "
-        + "; ".join(
-            f"{name}, real parts from {v.real.min():.2f} to {v.real.max():.2f}, imaginary parts up to "
-            f"{np.abs(v.imag).max():.2f}"
-            for name, v in values.items()
-        )
-        + ".",
+        f"Eigenvalues of transition matrices in the complex plane, with the unit circle: {told}.",
         size=(9.0, 3.2 * -(-len(values) // columns)),
     )
     turn = np.exp(2j * np.pi * np.linspace(0, 1, 200))
@@ -40,17 +41,14 @@ def eigenvalues(transitions: Mapping[str, np.ndarray], *, title: str) -> Picture
 @styled
 def orbits(states: Mapping[str, np.ndarray], *, title: str) -> Picture:
     """For each name the states after 0, 1, 2, … tokens: one number (T,) against time, or two (T, 2) in their plane."""
-    picture = Picture(
-        title,
-        "States reached by one token repeated: "
-        + "; ".join(
-            f"{name}, {'one number, from' if h.ndim == 1 else 'two numbers, from'} {h[0].round(2) + 0.0} over "
+    told = each(
+        states,
+        lambda h: (
+            f"{'one number, from' if h.ndim == 1 else 'two numbers, from'} {h[0].round(2) + 0.0} over "
             f"{h[1].round(2) + 0.0} to {h[-1].round(2) + 0.0} after {len(h) - 1} tokens"
-            for name, h in states.items()
-        )
-        + ".",
-        size=(9.6, 3.3),
+        ),
     )
+    picture = Picture(title, f"States reached by one token repeated: {told}.", size=(9.6, 3.3))
     for ax, (name, h) in zip(picture.in_rows(len(states)), states.items(), strict=True):
         if h.ndim == 1:
             ax.axhline(0, color=NEUTRAL, linewidth=0.8)

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm
 from matplotlib.patheffects import withStroke
 
-from .picture import DIAGONAL, MAGNITUDES, NEUTRAL, OFF_DIAGONAL, OUTPUT, STATE, Picture, styled
+from .picture import DIAGONAL, MAGNITUDES, NEUTRAL, OFF_DIAGONAL, OUTPUT, STATE, Picture, each, styled
 
 
 @styled
@@ -47,10 +47,8 @@ def locality(distances: Mapping[str, np.ndarray], radii: Mapping[str, np.ndarray
     picture = Picture(
         title,
         "Two panels. Pairs of neighbors against the steps between them: "
-        + "; ".join(f"{name}, {(d == 1).mean():.0%} one step apart, {d.max()} at most" for name, d in distances.items())
-        + ". Distance of the farthest of the last k pixels: "
-        + "; ".join(f"{name}, {r[-1]:.0f} pixels for k = {len(r)}" for name, r in radii.items())
-        + ".",
+        f"{each(distances, lambda d: f'{(d == 1).mean():.0%} one step apart, {d.max()} at most')}. Distance of the "
+        f"farthest of the last k pixels: {each(radii, lambda r: f'{r[-1]:.0f} pixels for k = {len(r)}')}.",
         size=(9.6, 3.7),
     )
     near, far = picture.subplots(1, 2)
@@ -85,8 +83,7 @@ def receptive_fields(
     picture = Picture(
         title,
         f"What the pixel in row {pixel[0]}, column {pixel[1]} sees, an image for each way to read: "
-        + "; ".join(f"{name}, {(w > 0).mean():.0%} of all pixels" for name, w in weights.items())
-        + ".",
+        f"{each(weights, lambda w: f'{(w > 0).mean():.0%} of all pixels')}.",
         size=(9.6, 0.7 + 2.9 * -(-len(weights) // columns)),
     )
     panels = picture.in_rows(len(weights), columns)

@@ -45,7 +45,9 @@ def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
 def _statements(source: str) -> list[ast.stmt]:
     """A cell's statements, magics made Python; none where it is no Python."""
     try:
-        return ast.parse(TransformerManager().transform_cell(source)).body
+        python = TransformerManager().transform_cell(source)
+        symtable.symtable(python, "cell", "exec")  # refuses what the parser does not, as an argument named twice
+        return ast.parse(python).body
     except (SyntaxError, ValueError):
         return []
 
@@ -73,17 +75,13 @@ def _holder(dotted: str) -> Iterator[str]:
         yield dotted
 
 
+def _table(statement: ast.stmt) -> symtable.SymbolTable:
+    return symtable.symtable(ast.unparse(statement), "cell", "exec")
+
+
 def _binds(statement: ast.stmt) -> set[str]:
     """The names of the notebook that a statement binds."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return {statement.name}
-    names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return names | {
-        (a.asname or a.name).split(".")[0]
-        for n in ast.walk(statement)
-        if isinstance(n, (ast.Import, ast.ImportFrom))
-        for a in n.names
-    }
+    return {s.get_name() for s in _table(statement).get_symbols() if s.is_assigned() or s.is_imported()}
 
 
 def _loads(statement: ast.stmt) -> set[str]:
@@ -96,4 +94,4 @@ def _loads(statement: ast.stmt) -> set[str]:
         for child in table.get_children():
             yield from globals_of(child)
 
-    return set(globals_of(symtable.symtable(ast.unparse(statement), "cell", "exec")))
+    return set(globals_of(_table(statement)))

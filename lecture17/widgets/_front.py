@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets
 import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
@@ -28,34 +29,37 @@ def somebody_watches() -> bool:
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
 
-class Shown:
-    """A widget with a still: `show` displays both, `refresh` brings the still up to date."""
+class Shown(ipywidgets.DOMWidget):
+    """A widget with a still: as the last expression of a cell both are shown, or where nobody watches the still."""
 
-    def __init__(self) -> None:
-        self.handle: DisplayHandle | None = None
+    handle: DisplayHandle | None = None
 
-    def show(self, still: dict[str, str], view: Any) -> None:
-        """Display the still and, after it, a widget's MIME bundle (or the pair of it and its metadata).
+    def still(self) -> dict[str, str]:
+        """What stays in the notebook when the kernel has gone."""
+        raise NotImplementedError
 
-        Raises NotImplementedError where nobody watches: IPython then takes the `_repr_mimebundle_` of what it shows.
-        """
-        if not somebody_watches():
-            raise NotImplementedError
-        view = view[0] if isinstance(view, tuple) else view
-        self.handle = display(_marked(still), raw=True, display_id=True)
-        display({**view, "text/plain": "", "text/html": ""}, raw=True)
-
-    def refresh(self, still: dict[str, str]) -> None:
-        """Replace the still, if it was shown."""
+    def refresh(self) -> None:
+        """Bring the still up to date, if it was shown."""
         if self.handle is not None:
-            self.handle.update(_marked(still), raw=True)
+            self.handle.update(_marked(self.still()), raw=True)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.still(), {}
+
+    def _ipython_display_(self) -> None:
+        if not somebody_watches():
+            raise NotImplementedError  # IPython then takes `_repr_mimebundle_`
+        self.handle = display(_marked(self.still()), raw=True, display_id=True)
+        live = super()._repr_mimebundle_()
+        view = live[0] if isinstance(live, tuple) else live  # anywidget adds metadata
+        display({**view, "text/plain": "", "text/html": ""}, raw=True)
 
 
 def _marked(still: dict[str, str]) -> dict[str, str]:
     return {kind: text if kind == "text/plain" else STILL + text for kind, text in still.items()}
 
 
-class Front(anywidget.AnyWidget):
+class Front(Shown, anywidget.AnyWidget):
     """Labeled controls, a picture, and the picture in words.
 
     As the last expression of a cell it shows itself: in JupyterLab with its controls, elsewhere (a web page, nbconvert,
@@ -78,7 +82,6 @@ class Front(anywidget.AnyWidget):
     positions = traitlets.Dict().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        self.shown = Shown()
         super().__init__(**traits)
         self.on_msg(self._answer)
 
@@ -97,10 +100,4 @@ class Front(anywidget.AnyWidget):
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         """What the front end says besides `positions`: that nothing has moved for a while."""
         if "rest" in content:
-            self.shown.refresh(self.still())
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.still(), {}
-
-    def _ipython_display_(self) -> None:
-        self.shown.show(self.still(), super()._repr_mimebundle_())
+            self.refresh()

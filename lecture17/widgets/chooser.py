@@ -43,8 +43,6 @@ LIMITS = {"100 kB": 1e5, "1 MB": 1e6, "10 MB": 1e7, "100 MB": 1e8, "1 GB": 1e9}
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     N: int = 16384
     limit: str = "10 MB"
     phase: str = "decoding"
@@ -53,7 +51,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen."""
     return (
         Control("N", "tokens N", tuple(2**k for k in range(6, 21)), text="{:,}".format),
         Control("limit", "memory a layer", tuple(LIMITS)),
@@ -247,19 +244,17 @@ class ChooserScene(Scene):
         self.rows: tuple[Row, ...] = ()
         self.panels = self.subplots(1, 3, sharey=True)
         places = np.arange(len(names()))
-        self.bars = [ax.barh(places, 1.0, height=0.7).patches for ax in self.panels]
+        self.bars = [self.moves(ax.barh(places, 1.0, height=0.7).patches) for ax in self.panels]
         self.panels[0].set_yticks(places, list(names().values()))
         self.panels[0].invert_yaxis()
         _axis(self.panels[0], "FLOPs", (1e3, 1e16), {1e4: "10 k", 1e8: "100 M", 1e12: "1 T"})
         _axis(self.panels[1], "seconds", (1e-6, 1e5), {1e-5: "10 µs", 1e-2: "10 ms", 1e1: "10 s"})
         _axis(self.panels[2], "memory", (1e3, 1e11), {1e4: "10 kB", 1e7: "10 MB", 1e10: "10 GB"})
-        self.limit = self.panels[2].axvline(1, color="black", linestyle="--", linewidth=1.2)
+        [self.limit] = self.moves([self.panels[2].axvline(1, color="black", linestyle="--", linewidth=1.2)])
         middle = self.panels[1].transAxes
-        self.untimed = self.panels[1].text(0.5, 0.5, "not measured", ha="center", transform=middle)
+        [self.untimed] = self.moves([self.panels[1].text(0.5, 0.5, "not measured", ha="center", transform=middle)])
         handles = [Patch(color=color, label=name) for name, color in LOOKS.items()]
         self.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2)
-        bars = [bar for bars in self.bars for bar in bars]
-        self.moving = [self.headline, *bars, self.limit, self.untimed]
         self.follow(Params())
 
     def follow(self, params: Params) -> None:

@@ -29,8 +29,6 @@ TIMED_CHUNKS = (16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     N: int = 4096
     d_state: int = 64
     d_head: int = 64
@@ -38,7 +36,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     return (
         Control("N", "tokens N", LENGTHS, text="{:,}".format),
         Control("d_state", "state size", (16, 32, 64, 128, 256)),
@@ -86,7 +83,6 @@ def compute(params: Params) -> dict[str, Cost]:
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     work, memory = compute(params).values()
     return (
         f"For {params.N:,} tokens, state size {params.d_state} and head size {params.d_head}, chunks of "
@@ -151,7 +147,7 @@ class ChunksScene(Scene):
         )
         handles = [*self.panels[0].curves, self.panels[0].lowest, self.panels[0].chosen]
         self.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2, handlelength=1.6)
-        self.moving = [self.headline, *(artist for panel in self.panels for artist in panel.moving), self.not_timed]
+        self.moving += [*(artist for panel in self.panels for artist in panel.moving), self.not_timed]
         self.follow(Params())
 
     def follow(self, params: Params) -> None:

@@ -1,7 +1,8 @@
 """What all explorers share: controls on top, a picture that follows them, and what it shows in words.
 
-An explorer is made of pure parts: Params (what the controls say), `controls` (what they may say), `compute` and
-`describe` of Params, and a Scene that draws them. This module joins the parts and knows nothing of the subject.
+An explorer is made of pure parts: Params (what the controls say), `controls` (what they may say, where the values of a
+control may depend on those before it), `compute` (all that the picture shows), `describe` (the picture in words), and a
+Scene that draws it. This module joins the parts and knows nothing of the subject.
 """
 
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Scene(LivePicture):
 
     def __init__(self, size: tuple[float, float]) -> None:
         super().__init__("The title of the moment", "", size)
-        self.headline = self.suptitle(self.get_suptitle())
+        [self.headline] = self.moves([self.suptitle(self.get_suptitle())])
 
     def pointed(self, params: Any, x: float, y: float) -> dict[str, Any]:
         """The parameters chosen by a click at pixel (x, y) of the figure, counted from its lower left corner."""

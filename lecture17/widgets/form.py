@@ -9,7 +9,7 @@ import traitlets
 from ._front import Shown
 
 
-class Form(anywidget.AnyWidget):
+class Form(Shown, anywidget.AnyWidget):
     """Groups of choices; `marked` and `notes` say, group by group, what is chosen and what there is to say of it.
 
     As the last expression of a cell it shows itself: where nobody can answer (a web page, nbconvert, nbval) as the
@@ -32,10 +32,9 @@ class Form(anywidget.AnyWidget):
     marked: Any = traitlets.List().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        self.shown = Shown()
         super().__init__(**traits)
         self.on_msg(lambda *_: self.press())  # the only message there is
-        self.observe(lambda _: self.shown.refresh(self.still()), names=["marked", "notes", "words", "above"])
+        self.observe(lambda _: self.refresh(), names=["marked", "notes", "words", "above"])
 
     def press(self) -> None:
         """What the button does: empty the form."""
@@ -50,11 +49,4 @@ class Form(anywidget.AnyWidget):
         raise NotImplementedError
 
     def still(self) -> dict[str, str]:
-        """What stays in the notebook when the kernel has gone."""
         return {"text/markdown": self.static(), "text/plain": self.plain()}
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.still(), {}
-
-    def _ipython_display_(self) -> None:
-        self.shown.show(self.still(), super()._repr_mimebundle_())

@@ -9,6 +9,7 @@ Source: Grazzi et al., arXiv 2411.12537: without eigenvalues outside [0, ∞) no
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,8 +34,6 @@ USED_BY = {
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     kind: str = COMPLEX
     size: float = 0.95
     period: int = 6
@@ -42,7 +41,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     periods = tuple(range(3, 13)) if params.kind == COMPLEX else (2,)
     return (
         Control("kind", "memory", tuple(USED_BY), "choice"),
@@ -71,7 +69,6 @@ class Result:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     turn = {NEGATIVE: -1.0 + 0j, COMPLEX: np.exp(2j * np.pi / params.period)}.get(params.kind, 1.0 + 0j)
     slower = 0.5 ** np.arange(4) if params.kind == CHANNELS else np.ones(1)
     eigenvalues = turn * params.size**slower
@@ -108,7 +105,6 @@ def _kernel_in_words(params: Params) -> str:
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     r = compute(params)
     λ = {NEGATIVE: f"−{params.size:g}", COMPLEX: f"{params.size:g} e^(2πi/{params.period})"}
     counting = {
@@ -135,38 +131,28 @@ class MemoryScene(Scene):
         disc, kernel, count = self.add_subplot(above[0]), self.add_subplot(above[1]), self.add_subplot(rows[1])
         self._draw_disc(disc)
         kernel.axhline(0, color=NEUTRAL, linewidth=0.8)
-        self.kernels = [kernel.plot([], [], ".-", color=STATE, linewidth=1)[0] for _ in range(4)]
+        self.kernels = self.moves(kernel.plot([], [], ".-", color=STATE, linewidth=1)[0] for _ in range(4))
         kernel.set(title="weight of the token k tokens ago", xlabel="k", ylabel="weight, real part")
         kernel.set(xlim=(-1, T), ylim=(-1.1, 1.1))
         self._draw_count(count)
-        self.moving = [
-            self.headline,
-            self.visited,
-            self.points,
-            *self.kernels,
-            self.ones,
-            self.truth,
-            self.right,
-            self.wrong,
-            self.count_title,
-        ]
         self.follow(Params())
 
     def _draw_disc(self, ax: Axes) -> None:
         around = np.exp(2j * np.pi * np.linspace(0, 1, 181))
         ax.plot(around.real, around.imag, color=NEUTRAL, linewidth=1)
         ax.plot([-1, 1, np.nan, 0, 0], [0, 0, np.nan, -1, 1], color=NEUTRAL, linewidth=0.6)
-        self.visited = ax.plot([], [], "o", color=OFF_DIAGONAL, fillstyle="none")[0]
-        self.points = ax.plot([], [], "o", color=STATE, markersize=9)[0]
+        [self.visited] = self.moves(ax.plot([], [], "o", color=OFF_DIAGONAL, fillstyle="none"))
+        [self.points] = self.moves(ax.plot([], [], "o", color=STATE, markersize=9))
         ax.set(title="● eigenvalues   ○ states", xlabel="real part", ylabel="imaginary part", aspect="equal")
         ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
 
     def _draw_count(self, ax: Axes) -> None:
-        self.truth = ax.plot([], [], color=NEUTRAL, drawstyle="steps-mid", linewidth=1, label="true count")[0]
-        self.right = ax.plot([], [], "o", color=STATE, label="read right")[0]
-        self.wrong = ax.plot([], [], "x", color=ATTENTION, markersize=7, label="read wrong, or too faint")[0]
-        self.ones = ax.plot([], [], "|", color="black", markersize=9, label="a 1 comes in")[0]
-        self.count_title = ax.set_title("the number of ones", y=1.02)
+        steps: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": 1}
+        [self.truth] = self.moves(ax.plot([], [], color=NEUTRAL, label="true count", **steps))
+        [self.right] = self.moves(ax.plot([], [], "o", color=STATE, label="read right"))
+        [self.wrong] = self.moves(ax.plot([], [], "x", color=ATTENTION, markersize=7, label="read wrong, or too faint"))
+        [self.ones] = self.moves(ax.plot([], [], "|", color="black", markersize=9, label="a 1 comes in"))
+        [self.count_title] = self.moves([ax.set_title("the number of ones", y=1.02)])
         ax.set(xlabel="token", xlim=(-1, T), ylim=(-0.35, 1.55), ylabel="count")
         ax.set_yticks([0, 1], ["0", "last"])
         ax.legend(loc="upper left", ncols=4, columnspacing=1, handletextpad=0.4, borderaxespad=0)

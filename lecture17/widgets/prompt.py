@@ -13,7 +13,7 @@ _EVERY = 0.05  # seconds between two looks at a growing text
 _LINES = 12  # of a text where it stands still
 
 
-class PromptBox:
+class PromptBox(Shown, ipywidgets.VBox):
     """`write(name, prompt, temperature)` yields a text in pieces; in JupyterLab a box asks for all three.
 
     As the last expression of a cell it shows itself. Where nobody can type (nbconvert, nbval, a web page) that is the
@@ -28,49 +28,42 @@ class PromptBox:
         prompt: str,
         temperature: float = 0.7,
     ) -> None:
-        self.write, self.names, self.prompt, self.temperature = write, list(names), prompt, temperature
-        self.shown = Shown()
+        self.write, self.written = write, prompt
+        self.prompt = ipywidgets.Text(prompt, description="Prompt")
+        self.name = ipywidgets.Dropdown(options=list(names), description="Model")
+        self.heat = ipywidgets.FloatSlider(temperature, min=0, max=1.5, step=0.1, description="Temperature")
+        self.button = ipywidgets.Button(description="Write", tooltip="Write after the prompt")
+        self.text = ipywidgets.HTML()
+        super().__init__([self.prompt, self.name, self.heat, self.button, self.text])
+        self.add_class(LIVE)
+        self.button.on_click(self._press)
 
-    def widget(self) -> ipywidgets.VBox:
-        """The controls, and the text below them, which grows while it is written."""
-        prompt = ipywidgets.Text(self.prompt, description="Prompt")
-        name = ipywidgets.Dropdown(options=self.names, description="Model")
-        heat = ipywidgets.FloatSlider(self.temperature, min=0, max=1.5, step=0.1, description="Temperature")
-        button = ipywidgets.Button(description="Write", tooltip="Write after the prompt")
-        text = ipywidgets.HTML()
+    def _pieces(self) -> Iterator[str]:
+        return self.write(self.name.value, self.prompt.value, self.heat.value)
 
-        def press(_: Any) -> None:
-            button.disabled, looked, pieces = True, 0.0, prompt.value
-            try:
-                for piece in self.write(name.value, prompt.value, heat.value):
-                    pieces += piece
-                    if time.monotonic() - looked > _EVERY:
-                        text.value, looked = _framed(pieces), time.monotonic()
-            except Exception as error:  # ipywidgets would put it into a log that nobody sees
-                pieces += f"\n\n{type(error).__name__}: {error}"
-            text.value = _framed(pieces)
-            self.shown.refresh(_still(name.value, heat.value, prompt.value, pieces))
-            button.disabled = False
+    def _press(self, _: Any) -> None:
+        """Write, and show the text as it grows."""
+        self.button.disabled, looked, self.written = True, 0.0, self.prompt.value
+        try:
+            for piece in self._pieces():
+                self.written += piece
+                if time.monotonic() - looked > _EVERY:
+                    self.text.value, looked = _framed(self.written), time.monotonic()
+        except Exception as error:  # ipywidgets would put it into a log that nobody sees
+            self.written += f"\n\n{type(error).__name__}: {error}"
+        self.text.value = _framed(self.written)
+        self.refresh()
+        self.button.disabled = False
 
-        button.on_click(press)
-        box = ipywidgets.VBox([prompt, name, heat, button, text])
-        box.add_class(LIVE)
-        return box
+    def still(self) -> dict[str, str]:
+        lines = "\n".join(line.rstrip() for line in self.written.splitlines()[:_LINES])
+        title = f"{self.name.value} at temperature {self.heat.value:g}, after “{self.prompt.value}”"
+        shown = f"**{title}**\n\n````text\n{lines}\n````\n\nRun this cell to type a prompt of your own."
+        return {"text/markdown": shown, "text/plain": f"{title}:\n{lines}"}
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        text = self.prompt + "".join(self.write(self.names[0], self.prompt, self.temperature))
-        return _still(self.names[0], self.temperature, self.prompt, text)
-
-    def _ipython_display_(self) -> None:
-        nothing = _still(self.names[0], self.temperature, self.prompt, self.prompt)
-        self.shown.show(nothing, self.widget()._repr_mimebundle_())
-
-
-def _still(name: str, temperature: float, prompt: str, text: str) -> dict[str, str]:
-    lines = "\n".join(line.rstrip() for line in text.splitlines()[:_LINES])
-    title = f"{name} at temperature {temperature:g}, after “{prompt}”"
-    shown = f"**{title}**\n\n````text\n{lines}\n````\n\nRun this cell to type a prompt of your own."
-    return {"text/markdown": shown, "text/plain": f"{title}:\n{lines}"}
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        self.written = self.prompt.value + "".join(self._pieces())
+        return super()._repr_mimebundle_()
 
 
 def _framed(text: str) -> str:

@@ -5,6 +5,7 @@ a pixel that was read k steps ago has weight decay^k in the state: near in the i
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +22,6 @@ N_BINS = 8  # distances from 1, 2, 4, … 128 to just below the next power of tw
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     side: int = 8
     route: str = "Hilbert"
     step: int = 36
@@ -30,7 +29,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     return (
         Control("side", "pixels a side", (4, 8, 16)),
         Control("route", "route", ROUTES, "choice"),
@@ -59,7 +57,6 @@ class Result:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     n = params.side
     orders = [*scan2d.routes(n, n)[[0, 1, 2, 3]], scan2d.hilbert(n, n), scan2d.z_order(n, n)]
     order = orders[ROUTES.index(params.route)]
@@ -82,7 +79,6 @@ def compute(params: Params) -> Result:
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     r = compute(params)
     seen = (
         f"{len(r.neighbors)} of its neighbors came before it, with weight {_listed(r.neighbors)}"
@@ -112,30 +108,22 @@ class ScanScene(Scene):
         above = rows[0].subgridspec(1, 2)
         path, context = self.add_subplot(above[0]), self.add_subplot(above[1])
         unit = (0, 1, 1, 0)
-        self.image = path.imshow([[0.0]], cmap="Greys", vmin=0, vmax=2.5, extent=unit)
-        self.whole = path.plot([], [], color=OFF_DIAGONAL, linewidth=0.8)[0]
-        self.path = path.plot([], [], color=DIAGONAL)[0]
-        self.weights = context.imshow([[0.0]], cmap=MAGNITUDES, vmin=0, vmax=1, extent=unit)
-        self.here = [ax.plot([], [], "o", color=OUTPUT, markeredgecolor="black")[0] for ax in (path, context)]
+        [self.image] = self.moves([path.imshow([[0.0]], cmap="Greys", vmin=0, vmax=2.5, extent=unit)])
+        [self.whole] = self.moves(path.plot([], [], color=OFF_DIAGONAL, linewidth=0.8))
+        [self.path] = self.moves(path.plot([], [], color=DIAGONAL))
+        [self.weights] = self.moves([context.imshow([[0.0]], cmap=MAGNITUDES, vmin=0, vmax=1, extent=unit)])
+        dot: dict[str, Any] = {"color": OUTPUT, "markeredgecolor": "black"}
+        self.here = self.moves(ax.plot([], [], "o", **dot)[0] for ax in (path, context))
         path.set_title("the path so far", y=1.02)
         context.set_title("what the pixel sees", y=1.02)
         for ax in (path, context):
             ax.set(xlabel="column", ylabel="row", xticks=(), yticks=())
         self.colorbar(self.weights, ax=context, label="weight", ticks=[0, 0.5, 1], shrink=0.8)
         self._draw_shares(self.add_subplot(rows[1]))
-        self.moving = [
-            self.headline,
-            self.image,
-            self.whole,
-            self.path,
-            self.weights,
-            *self.here,
-            *self.bars,
-        ]
         self.follow(Params())
 
     def _draw_shares(self, ax: Axes) -> None:
-        self.bars = ax.bar(np.arange(N_BINS), np.ones(N_BINS), color=DIAGONAL, width=0.8).patches
+        self.bars = self.moves(ax.bar(np.arange(N_BINS), np.ones(N_BINS), color=DIAGONAL, width=0.8).patches)
         ax.set(title="pairs of neighboring pixels", ylabel="share", ylim=(0, 1), xlabel="steps apart in the sequence")
         ax.set_xticks(range(N_BINS), ["1", *(f"{2**b}–{2 ** (b + 1) - 1}" for b in range(1, N_BINS))])
         ax.set_yticks([0, 0.5, 1], ["0", "1/2", "1"])

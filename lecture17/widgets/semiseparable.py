@@ -29,8 +29,6 @@ FLOOR = 1e-18  # of relative singular values on a logarithmic axis
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     mixer: str = "Mamba-2"
     N: int = 64
     d_state: int = 4
@@ -43,7 +41,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     n_chunks = params.N // params.chunk_size
     return (
         Control("mixer", "mixer", tuple(menu()), "choice"),
@@ -91,7 +88,6 @@ def _relative_singular_values(M: np.ndarray, c: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     mixer, c = menu()[params.mixer], params.chunk_size
     s = Sequence(params.N, params.d_state, params.decay, params.seed)
     Q, K = s.queries_keys(mixer)
@@ -161,33 +157,24 @@ class SemiseparableScene(Scene):
         self.grid, self.values = (self.add_subplot(below[i]) for i in range(2))
         # All matrices are drawn on the unit square, so that no tick moves when N does.
         unit = (0, 1, 1, 0)
-        self.pictures = [ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit) for ax in self.matrices]
-        self.blocks = self.grid.imshow(np.ones((1, 1, 3)), extent=unit)
+        self.pictures = self.moves(
+            ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit) for ax in self.matrices
+        )
+        [self.blocks] = self.moves([self.grid.imshow(np.ones((1, 1, 3)), extent=unit)])
         for ax in self.matrices:
-            ax.set_title("two lines\nof title", y=1.02)
+            self.moves([ax.set_title("two lines\nof title", y=1.02)])
             ax.set(xlabel="written at token j", xticks=(0, 0.5, 1), xticklabels=("0", "N/2", "N"), yticks=())
         self.matrices[0].set(ylabel="read at token i", yticks=(0, 0.5, 1), yticklabels=("0", "N/2", "N"))
         bar = self.colorbar(self.pictures[0], ax=self.matrices, shrink=0.7, ticks=[-1, 0, 1])
         bar.ax.set_yticklabels(["−", "0", "+"])
         self.grid.set(title="rank of each block", xlabel="written in chunk", ylabel="read in chunk")
         self.grid.set(xticks=(), yticks=())
-        self.numbers = [self.grid.text(0, 0, "", ha="center", va="center") for _ in range(36)]
-        self.borders = [
-            ax.plot([], [], color=color, linewidth=0.7)[0]
-            for ax, color in ((self.matrices[2], NEUTRAL), (self.grid, "white"))
-        ]
-        self.chosen = [
-            ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor="black", linewidth=2.5))
-            for ax in (self.matrices[2], self.grid)
-        ]
+        both = ((self.matrices[2], NEUTRAL), (self.grid, "white"))
+        self.borders = self.moves(ax.plot([], [], color=color, linewidth=0.7)[0] for ax, color in both)
+        self.numbers = self.moves(self.grid.text(0, 0, "", ha="center", va="center") for _ in range(36))
+        frame: dict[str, Any] = {"fill": False, "edgecolor": "black", "linewidth": 2.5}
+        self.chosen = self.moves(ax.add_patch(Rectangle((0, 0), 1, 1, **frame)) for ax, _ in both)
         self._label_values()
-        self.curves = [
-            self.values.plot([0], [1], "o-", color=color, label=name, markersize=4)[0]
-            for color, name in ((STATE, "M"), (ATTENTION, "softmax, compared"))
-        ]
-        self.limit = self.values.axvline(0, ymax=0.75, color=NEUTRAL, linestyle=":", label="rank that theory allows")
-        self.rounding = self.values.axhline(1, color=NEUTRAL, linestyle="--", lw=1, label="rounding: below is zero")
-        self.values.legend(loc="upper right", ncols=2)
         steps = {
             "inside a chunk": DIAGONAL,
             "to the next chunk": NEXT_TO_DIAGONAL,
@@ -196,10 +183,6 @@ class SemiseparableScene(Scene):
         }
         handles = [Patch(color=color, label=name) for name, color in steps.items()]
         self.legend(handles=handles, loc="outside lower left", ncols=4, columnspacing=1.2)
-        titles = [ax.title for ax in self.matrices]
-        on_blocks = [*self.borders, *self.numbers, *self.chosen]
-        moving_lines = [*self.curves, self.limit, self.rounding]
-        self.moving = [self.headline, *titles, *self.pictures, self.blocks, *on_blocks, *moving_lines]
         self.follow(Params())
 
     def _label_values(self) -> None:
@@ -209,6 +192,14 @@ class SemiseparableScene(Scene):
         ax.set_ylim(FLOOR / 3, 1e7)
         ax.set_yticks([1, 1e-5, 1e-10, 1e-15], ["1", "1e−5", "1e−10", "1e−15"])
         ax.minorticks_off()
+        self.curves = self.moves(
+            ax.plot([0], [1], "o-", color=color, label=name, markersize=4)[0]
+            for color, name in ((STATE, "M"), (ATTENTION, "softmax, compared"))
+        )
+        limit = ax.axvline(0, ymax=0.75, color=NEUTRAL, linestyle=":", label="rank that theory allows")
+        rounding = ax.axhline(1, color=NEUTRAL, linestyle="--", lw=1, label="rounding: below is zero")
+        self.limit, self.rounding = self.moves([limit, rounding])
+        ax.legend(loc="upper right", ncols=2)
 
     def follow(self, params: Params) -> None:
         r, mixer = compute(params), menu()[params.mixer]

@@ -4,59 +4,37 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import traitlets
 
 from lecture17.figures.states import Play, plateau_and_spike
 
 from ._front import Front
 
+STEP = 0.01  # from one value to the next
 
-class Slider:
+
+class Slider(Front):
     """The picture of the play `compute(value)`, and in JupyterLab, Notebook or VS Code a slider for `value` above it.
-
-    As the last expression of a cell it shows itself: see `Front`.
 
     Raises ValueError when `value` does not lie between `low` and `high`.
     """
 
-    def __init__(
-        self,
-        compute: Callable[[float], Play],
-        label: str,
-        low: float,
-        high: float,
-        *,
-        value: float,
-        step: float = 0.01,
-    ) -> None:
+    def __init__(self, compute: Callable[[float], Play], label: str, low: float, high: float, *, value: float) -> None:
         if not low <= value <= high:
             raise ValueError(f"value is {value:g}: expected a number from low = {low:g} to high = {high:g}")
-        self.compute, self.label, self.low, self.high, self.value, self.step = compute, label, low, high, value, step
-
-    def widget(self) -> Front:
-        """The slider and its picture, which follows it."""
-        values = np.linspace(self.low, self.high, round((self.high - self.low) / self.step) + 1)
-        texts = [f"{value:g}" for value in values.round(10)]
-        front = Front(
-            controls=[{"name": "value", "label": self.label, "kind": "slider", "texts": texts}],
-            positions={"value": int(np.argmin(np.abs(values - self.value)))},
-            asleep=f"{self.label}: {self.value:g}. Run this cell to move it between {self.low:g} and {self.high:g}.",
+        self.compute = compute
+        self.values = np.linspace(low, high, round((high - low) / STEP) + 1)
+        room = [compute(float(value)) for value in np.linspace(low, high, 5)]
+        self.play = plateau_and_spike(compute(value), room)
+        texts = [f"{value:g}" for value in self.values.round(10)]
+        super().__init__(
+            controls=[{"name": "value", "label": label, "kind": "slider", "texts": texts}],
+            asleep=f"{label}: {value:g}. Run this cell to move it between {low:g} and {high:g}.",
         )
+        self.positions = {"value": int(np.argmin(np.abs(self.values - value)))}
 
-        picture = plateau_and_spike(
-            self.compute(self.value), [self.compute(float(value)) for value in np.linspace(self.low, self.high, 5)]
-        )
-
-        def redraw(change: Any = None) -> None:
-            picture.follow(self.compute(float(values[front.positions["value"]])))
-            with front.hold_sync():
-                front.show(picture)
-
-        redraw()
-        front.observe(redraw, names="positions")
-        return front
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return self.widget().still()
-
-    def _ipython_display_(self) -> None:
-        self.widget()._ipython_display_()
+    @traitlets.observe("positions")
+    def _redraw(self, change: Any) -> None:
+        self.play.follow(self.compute(float(self.values[self.positions["value"]])))
+        with self.hold_sync():
+            self.show(self.play)

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
@@ -31,8 +30,6 @@ def decays_only() -> dict[str, Mixer]:
 
 @dataclass(frozen=True)
 class Params:
-    """What the controls say."""
-
     t: int = 12
     mixer: str = "Mamba-2"
     d_state: int = 4
@@ -41,7 +38,6 @@ class Params:
 
 
 def controls(params: Params) -> tuple[Control, ...]:
-    """What can be chosen; the values of a control depend on those before it."""
     decays = DECAYS if menu()[params.mixer].decay else (1.0,)
     return (
         Control("t", "token t", tuple(range(N)), "play"),
@@ -112,12 +108,10 @@ def _compute(mixer: str, r: int, decay: float, seed: int) -> Result:
 
 
 def compute(params: Params) -> Result:
-    """Everything that the picture shows."""
     return _compute(params.mixer, params.d_state, params.decay, params.seed)
 
 
 def describe(params: Params) -> str:
-    """The picture in words."""
     r, t = compute(params), params.t
     same = np.allclose(r.y_matrix, r.y_state, rtol=0, atol=1e-10)
     numbers = ", ".join(f"{value:.2f}".replace("-", "−") for value in r.y_matrix[t] + 0.0)
@@ -149,43 +143,34 @@ class TwoViewsScene(Scene):
         panels = [self.add_subplot(above[i]) for i in range(6)]
         names = ("row t of M", "times x", "S before", "− faded", "+ written", "= S after")
         unit = (0, 1, 1, 0)
-        self.pictures: list[AxesImage] = []
+        self.pictures = self.moves(
+            ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit, aspect="auto") for ax in panels
+        )
         for ax, name in zip(panels, names, strict=True):
-            self.pictures.append(
-                ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit, aspect="auto", interpolation="nearest")
-            )
             ax.set(title=name, xticks=(), yticks=())
         panels[0].set(xlabel="weighs inputs 0 … t", ylabel="token t")
         panels[1].set(xlabel="features", ylabel="token j")
         for ax in panels[2:]:
             ax.set(xlabel="features")
         panels[2].set(ylabel="keys")
-        self.later = [ax.add_patch(Rectangle((0, 0), 1, 1, color="white", alpha=0.75, lw=0)) for ax in panels[:2]]
-        self.frames = [
-            ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=DIAGONAL, linewidth=2.5)) for ax in panels[:2]
-        ]
+        both = panels[:2]
+        self.later = self.moves(ax.add_patch(Rectangle((0, 0), 1, 1, color="white", alpha=0.75, lw=0)) for ax in both)
+        self.frames = self.moves(
+            ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=DIAGONAL, linewidth=2.5)) for ax in both
+        )
         self._draw_outputs(self.add_subplot(below[0]))
         self.costs = [
             CostBars(self.add_subplot(below[1]), "operations so far"),
             CostBars(self.add_subplot(below[2]), "numbers held"),
         ]
-        moving_costs = [artist for costs in self.costs for artist in (*costs.bars, *costs.numbers)]
-        self.moving = [
-            self.headline,
-            *self.pictures,
-            *self.later,
-            *self.frames,
-            *self.curves,
-            *self.circles,
-            self.now,
-            *moving_costs,
-        ]
+        for costs in self.costs:
+            self.moves([*costs.bars, *costs.numbers])
         self.follow(Params())
 
     def _draw_outputs(self, ax: Axes) -> None:
-        self.now = ax.axvline(0, ymax=0.78, color=NEUTRAL, linewidth=1)
-        self.curves = ax.plot(np.zeros((1, D)), color=OUTPUT)
-        self.circles = ax.plot(np.zeros((1, D)), "o", color=STATE, fillstyle="none")
+        self.curves = self.moves(ax.plot(np.zeros((1, D)), color=OUTPUT))
+        self.circles = self.moves(ax.plot(np.zeros((1, D)), "o", color=STATE, fillstyle="none"))
+        [self.now] = self.moves([ax.axvline(0, ymax=0.78, color=NEUTRAL, linewidth=1)])
         self.curves[0].set_label("row t times x")
         self.circles[0].set_label("read from the state")
         ax.set(title="the output y, both ways", xlabel="token t", xlim=(-0.7, N - 0.3), ylim=(-1.1, 1.6))

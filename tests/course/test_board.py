@@ -11,13 +11,6 @@ from lecture17.course.board import ProgressBoard
 from lecture17.course.progress import summary
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / paths.SOLUTIONS).mkdir()
-    monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
-    return tmp_path
-
-
 def test_ticks_are_kept_at_once_and_found_by_a_new_board(home: Path) -> None:
     board = ProgressBoard()
     assert board.marked == [[]]
@@ -65,7 +58,7 @@ def test_where_nothing_can_be_written_the_board_says_so(home: Path, monkeypatch:
         raise OSError("disk full")
 
     board = ProgressBoard()
-    monkeypatch.setattr(assessment, "write_atomically", refuse)
+    monkeypatch.setattr(paths, "write_atomically", refuse)
     board.marked = [[3]]
     assert board.words == "Self-assessment: 1 of 8. Not kept: disk full"
 

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lecture17.__main__ import app
-from lecture17.course import check, exercises
+from lecture17.course import check, exercises, paths
 from lecture17.course.notebooks import grade_id, read, write
-from lecture17.course.progress import keep, load
+from lecture17.course.progress import load
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -66,7 +66,7 @@ def test_a_pass_stands_where_progress_cannot_be_written(clone: Path, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(keep.__globals__, "write_atomically", full)
+    monkeypatch.setattr(paths, "write_atomically", full)
     pass_the_first(monkeypatch, clone / "exercises")
 
 

@@ -19,13 +19,6 @@ ALL = [q for stem in predictions.stems() for q in predictions.of_notebook(stem).
 CHOICE, NUMBER, PARTS = "00_quickstart-same-output", "02_intuition-inverse", "03b_duality-chunk-size"
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / paths.SOLUTIONS).mkdir()
-    monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
-    return tmp_path
-
-
 def kept(home: Path) -> dict:
     return json.loads((home / ".lecture17" / "predictions.json").read_text(encoding="utf-8"))["predictions"]
 
@@ -93,14 +86,14 @@ def test_where_nothing_can_be_written_it_says_so_and_goes_on(home: Path, monkeyp
     def refuse(*_: object) -> None:
         raise OSError("read-only")
 
-    monkeypatch.setattr(predictions, "write_atomically", refuse)
+    monkeypatch.setattr(paths, "write_atomically", refuse)
     form = predict(CHOICE)
     form.marked = [[1]]
     assert form.words.splitlines()[-1] == "Not kept: read-only"
     form.press()
     assert form.notes == ["Right."]
     assert form.words.splitlines()[-1] == "Not kept: read-only"
-    monkeypatch.setattr(predictions, "private", refuse)
+    monkeypatch.setattr(paths, "private", refuse)
     assert predict(CHOICE).words == "Guesses are not kept: read-only"
 
 

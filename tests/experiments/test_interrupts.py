@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from lecture17 import experiments
 from lecture17.experiments.tasks import Batch
-from lecture17.experiments.training import Schedule, StopButton, in_processes, train
+from lecture17.experiments.training import Schedule, StopButton, train, train_all
 
 TASK = experiments.ModCounter(3)
 STEPS = 120
@@ -250,10 +250,10 @@ def test_the_stop_button_ends_all_trainings_and_they_can_be_resumed(
             assert (once.accuracy[8] == again.accuracy[8]).all()
 
 
-def interrupted_outside_a_training(on_step: Any) -> int:
+def interrupted_outside_a_training(seed: int, on_step: Any) -> int:
     os.kill(os.getpid(), signal.SIGINT)
     return 17
 
 
 def test_interrupts_do_not_reach_what_a_process_does_besides_training() -> None:
-    assert in_processes({"job": interrupted_outside_a_training}, 1, "one job") == {"job": 17}
+    assert train_all({"job": interrupted_outside_a_training}, [0], 1) == {"job": [17]}

@@ -78,6 +78,7 @@ def test_an_answer_that_uses_the_reference_is_found(source: str, own: str, what:
         (answer("x"), "from lecture17.course import check, hint, progress\nfrom lecture17.compare import assert_same"),
         (answer("'read the solutions in lecture17.reference'"), ""),
         ("def ssd_parallel(x, log_a, B, C)\n    return 1", "this is no Python"),
+        ("def ssd_parallel(x, x):\n    return 1", "def f():\n    y = 1\n    global y"),  # nor are these
     ],
 )
 def test_an_answer_that_does_not_is_not_accused(source: str, own: str) -> None:

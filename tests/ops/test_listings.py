@@ -16,9 +16,9 @@ from tests.strategies import DECAYS
 WITH_LISTING = [name for name, mixer in BATCHED.items() if mixer.one_head.chunkwise]
 
 
-@pytest.fixture
-def _listings_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mixers compute as on a device that is not a CPU."""
+@pytest.fixture(params=WITH_LISTING)
+def mixer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One of them; all compute as on a device that is not a CPU."""
     by_chunks = _chunks.by_chunks
 
     def by_listing(listing: Any, quick: Any, *arguments: Any, **options: Any) -> Any:
@@ -26,13 +26,11 @@ def _listings_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in WITH_LISTING:
         monkeypatch.setattr(BATCHED[name].module, "by_chunks", by_listing)
+    return BATCHED[request.param]
 
 
-@pytest.mark.usefixtures("_listings_only")
 @pytest.mark.parametrize("decays", DECAYS)
-@pytest.mark.parametrize("name", WITH_LISTING)
-def test_a_listing_is_the_recurrence_in_values_states_and_gradients(name: str, decays: str) -> None:
-    mixer = BATCHED[name]
+def test_a_listing_is_the_recurrence_in_values_states_and_gradients(mixer: Any, decays: str) -> None:
     batch = mixer.draw(np.random.default_rng(0), 2, 4, 2, 23, 3, 4, decays)
     args = list(batch.args.values())
     recurrent = mixer.forms(5)["recurrent"]
@@ -45,11 +43,8 @@ def test_a_listing_is_the_recurrence_in_values_states_and_gradients(name: str, d
         assert relative_error(gradients(chunkwise, args, state, weights), want) < 1e-9
 
 
-@pytest.mark.usefixtures("_listings_only")
 @pytest.mark.parametrize("decays", DECAYS)
-@pytest.mark.parametrize("name", WITH_LISTING)
-def test_a_listing_takes_a_state_over_where_a_sequence_is_cut(name: str, decays: str) -> None:
-    mixer = BATCHED[name]
+def test_a_listing_takes_a_state_over_where_a_sequence_is_cut(mixer: Any, decays: str) -> None:
     batch = mixer.draw(np.random.default_rng(1), 2, 4, 2, 23, 3, 4, decays)
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
         args, chunkwise = in_type(batch.args, dtype), mixer.forms(4)["chunkwise"]
@@ -59,10 +54,7 @@ def test_a_listing_takes_a_state_over_where_a_sequence_is_cut(name: str, decays:
             assert relative_error((torch.cat([y_first, y_second], 1), state), batch.wanted) < tolerance
 
 
-@pytest.mark.usefixtures("_listings_only")
-@pytest.mark.parametrize("name", WITH_LISTING)
-def test_a_listing_names_what_is_not_finite_and_sums_16_bits_in_float32(name: str) -> None:
-    mixer = BATCHED[name]
+def test_a_listing_names_what_is_not_finite_and_sums_16_bits_in_float32(mixer: Any) -> None:
     args = mixer.draw(np.random.default_rng(2), 1, 2, 1, 9, 3, 2, "mild").args
     chunkwise = mixer.forms(4)["chunkwise"]
     values = mixer.one_head.values

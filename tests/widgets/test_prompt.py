@@ -30,7 +30,7 @@ def parts(view: ipywidgets.VBox) -> dict[str, Any]:
 
 
 def test_where_nobody_can_type_it_is_the_beginning_of_a_sample(box: PromptBox) -> None:
-    bundle = box._repr_mimebundle_()
+    bundle, _ = box._repr_mimebundle_()
     assert asked == [("SSD", "def ", 0.5)]
     assert set(bundle) == {"text/markdown", "text/plain"}
     for text in bundle.values():
@@ -50,7 +50,7 @@ def test_where_somebody_can_type_there_is_a_widget_and_nothing_is_written_before
 
 
 def test_what_was_written_last_stays_when_the_kernel_has_gone(box: PromptBox, watched: Displayed) -> None:
-    made = parts(box.widget())
+    made = parts(box)
     watched.show(box)
     made["Button"].click()
     [after] = watched.updates
@@ -62,7 +62,7 @@ def test_the_button_writes_what_the_controls_say_and_the_text_grows(
     box: PromptBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prompt, "_EVERY", 0)
-    made = parts(box.widget())
+    made = parts(box)
     seen: list[str] = []
     made["HTML"].observe(lambda change: seen.append(change["new"]), names="value")
     made["Text"].value, made["Dropdown"].value, made["FloatSlider"].value = "class ", "hybrid", 1.0
@@ -80,7 +80,7 @@ def test_an_error_is_shown_and_the_button_can_be_pressed_again() -> None:
         yield "a"
         raise RuntimeError("out of ink")
 
-    made = parts(PromptBox(fails, ["SSD"], prompt="").widget())
+    made = parts(PromptBox(fails, ["SSD"], prompt=""))
     made["Button"].click()
     assert "a\n\nRuntimeError: out of ink" in made["HTML"].value
     assert not made["Button"].disabled

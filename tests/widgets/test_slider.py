@@ -47,7 +47,7 @@ def words_in(image: str) -> str:
 
 
 def test_where_nobody_watches_it_is_the_picture_and_a_line_that_says_what_could_be_moved(made: Slider) -> None:
-    bundle = made._repr_mimebundle_()
+    bundle, _ = made._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"}
     assert bundle["text/plain"] == words_in(bundle["text/html"]) == play(0.9).describe()
     assert bundle["text/html"].endswith("<p>decay &lt;a&gt;: 0.9. Run this cell to move it between 0.3 and 1.</p>")
@@ -69,16 +69,15 @@ def test_where_somebody_watches_it_is_a_widget_with_the_picture_for_those_who_ca
 
 
 def test_the_picture_follows_the_slider(made: Slider) -> None:
-    front = made.widget()
-    [control] = front.controls
+    [control] = made.controls
     assert (control["label"], control["texts"][0], control["texts"][-1]) == ("decay <a>", "0.3", "1")
-    assert control["texts"][front.positions["value"]] == "0.9"
-    assert front.words == play(0.9).describe()
-    seen = {front.picture}
+    assert control["texts"][made.positions["value"]] == "0.9"
+    assert made.words == play(0.9).describe()
+    seen = {made.picture}
     for position in (0, 25, len(control["texts"]) - 1):
-        front.positions = {"value": position}
-        assert front.words == play(float(control["texts"][position])).describe()
-        seen.add(front.picture)
+        made.positions = {"value": position}
+        assert made.words == play(float(control["texts"][position])).describe()
+        seen.add(made.picture)
     assert len(seen) == 4
 
 
@@ -104,11 +103,10 @@ def test_every_curve_stays_inside_its_axes() -> None:
 
 
 def test_a_move_is_shown_within_a_tenth_of_a_second(made: Slider) -> None:
-    front = made.widget()
     seconds = []
     for position in range(12):
         begin = time.process_time()
-        front.positions = {"value": position}
+        made.positions = {"value": position}
         seconds.append(time.process_time() - begin)
     assert min(seconds) < 0.1
 

@@ -6,7 +6,6 @@ its `options`, of which `right` is one, or for a number, `right` give or take `t
 Guesses are kept in `.lecture17/predictions.json`.
 """
 
-import json
 import math
 import tomllib
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..paths import private, read_kept, write_atomically
+from ..paths import read_kept, write_kept
 
 FOLDER = Path(__file__).parent
 
@@ -99,19 +98,15 @@ def get(question_id: str) -> Question:
     raise KeyError(f"no prediction is called {question_id!r}: expected one of {', '.join(q.id for q in known)}")
 
 
-def _file() -> Path:
-    return private() / "predictions.json"
-
-
 def load() -> dict[str, dict[str, Any]]:
     """Question id → {"guesses": one for each part, None where there is none; "revealed": whether the answer is}."""
-    return read_kept(_file(), "predictions", dict)
+    return read_kept("predictions.json", "predictions", dict)
 
 
 def keep(question: Question, guesses: list[object], revealed: bool) -> None:
     """Keep what is guessed. Raises OSError where nothing can be written."""
     kept = {**load(), question.id: {"guesses": guesses, "revealed": revealed}}
-    write_atomically(_file(), json.dumps({"predictions": kept}, indent=1, ensure_ascii=False) + "\n")
+    write_kept("predictions.json", "predictions", kept)
 
 
 def counted(stem: str) -> tuple[int, int]:
