@@ -52,11 +52,6 @@ def to_chunks(x: Tensor, length: int) -> Tensor:
     return in_chunks(pad(x, (*(0, 0) * (x.dim() - 2), 0, -x.shape[1] % length)), length)
 
 
-def from_chunks(y: Tensor, tokens: int) -> Tensor:
-    """(chunks, b, h, length, …) -> (b, tokens, h, …): `to_chunks` the other way."""
-    return y.transpose(2, 3).transpose(0, 1).flatten(1, 2)[:, :tokens]
-
-
 def segsum(log_a: Tensor) -> Tensor:
     """Log decays between tokens: [..., t, j] = log_a_{j+1} + … + log_a_t for t ≥ j, -inf above; log_a: (..., L).
 

@@ -24,7 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, from_chunks, segsum, to_chunks
+from ._chunks import by_chunks, segsum, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.delta_rule import DeltaRule
 from .validation import check_backend, checked
 
@@ -55,7 +56,7 @@ def listing(
         U = writes[i] - recalls[i] @ S
         y.append(reads[i] @ S + scores[i] @ U)
         S = whole[i] * S + keys[i].mT @ U
-    return from_chunks(torch.stack(y), tokens), S
+    return from_chunks(torch.stack(y))[:, :tokens], S
 
 
 @checked

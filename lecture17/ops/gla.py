@@ -22,7 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
+from ._chunks import by_chunks, decayed_scores, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.gla import GLA
 from .validation import check_backend, check_result, checked
 
@@ -45,7 +46,7 @@ def listing(
     for decay, more in zip(whole[..., None], added, strict=True):
         states.append(decay * states[-1] + more)
     y = scores @ v + reads[..., 0, :, :] @ torch.stack(states[:-1])
-    return from_chunks(y, tokens), states[-1]
+    return from_chunks(y)[:, :tokens], states[-1]
 
 
 @checked

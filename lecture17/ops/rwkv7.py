@@ -25,7 +25,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
+from ._chunks import by_chunks, decayed_scores, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.rwkv7 import RWKV7
 from .validation import check_backend, checked
 
@@ -60,7 +61,7 @@ def listing(
         found = found_of_v[i] + found_of_S[i] @ S
         y.append(reads[i] @ S + read_of_v[i] - reads_of_found[i] @ found)
         S = whole[i][..., None] * S + written[i] - removals[i].mT @ found
-    return from_chunks(torch.stack(y), tokens), S
+    return from_chunks(torch.stack(y))[:, :tokens], S
 
 
 @checked

@@ -22,7 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, from_chunks, segsum, to_chunks
+from ._chunks import by_chunks, segsum, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.scalar import Scalar
 from .validation import check_backend, check_result, checked
 
@@ -51,7 +52,7 @@ def listing(
         states.append(a * states[-1] + S)
     # 4. What the tokens of each chunk read of the state before it.
     y = y + torch.einsum("cbgin,cbghi,cbghnd->cbghid", C, log_a.cumsum(-1).exp(), torch.stack(states[:-1]))
-    return from_chunks(y.flatten(2, 3), tokens), states[-1].flatten(1, 2)
+    return from_chunks(y.flatten(2, 3))[:, :tokens], states[-1].flatten(1, 2)
 
 
 @checked
