@@ -29,6 +29,7 @@ multiple of groups, chunk_size < 1, or a backend that cannot run raises ValueErr
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -93,19 +94,9 @@ def _before(first: Tensor, sequence: Tensor) -> Tensor:
     return torch.cat([first[:, None], sequence[:, :-1]], 1)
 
 
-def _segment(
-    chunk_size: int,
-    state: State,
-    x: Tensor,
-    delta: Tensor,
-    lam: Tensor,
-    log_a: Tensor,
-    theta: Tensor,
-    B: Tensor,
-    C: Tensor,
-) -> tuple[Tensor, State]:
+def _segment(chunk_size: int, state: State, *arguments: Tensor) -> tuple[Tensor, State]:
     """The sequence by one SSD in the chunkwise form."""
-    S, angle, B_last, x_last = state
+    (S, angle, B_last, x_last), (x, delta, lam, log_a, theta, B, C) = state, arguments
     wide = S.dtype
     angles = angle[:, None] + theta.to(torch.float64).cumsum(1)
     B_turned, C_turned = _rotated(B, angles), _rotated(C, angles)
@@ -200,17 +191,8 @@ def step(
     return _step(x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, before)
 
 
-def _step(
-    x_t: Tensor,
-    delta_t: Tensor,
-    lam_t: Tensor,
-    log_a_t: Tensor,
-    theta_t: Tensor,
-    B_t: Tensor,
-    C_t: Tensor,
-    state: State,
-) -> tuple[Tensor, State]:
-    S, angle, B_last, x_last = state
+def _step(*token_and_state: Any) -> tuple[Tensor, State]:
+    x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, (S, angle, B_last, x_last) = token_and_state
     angle = angle + theta_t
     B, C, x = _rotated(B_t, angle), _rotated(C_t, angle), x_t.to(S.dtype, copy=True)
     alpha = log_a_t.to(S.dtype).exp()[..., None, None]

@@ -22,6 +22,7 @@ log_a, delta < 0, lam outside [0, 1], a number that is not finite, or chunk_size
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -77,18 +78,9 @@ def matrix(
     return M
 
 
-def _two_ssds(
-    form: Callable[..., tuple[np.ndarray, np.ndarray]],
-    x: np.ndarray,
-    delta: np.ndarray,
-    lam: np.ndarray,
-    log_a: np.ndarray,
-    theta: np.ndarray,
-    B: np.ndarray,
-    C: np.ndarray,
-    state: State | None,
-) -> tuple[np.ndarray, State]:
+def _two_ssds(form: Callable[..., tuple[np.ndarray, np.ndarray]], *arguments: Any) -> tuple[np.ndarray, State]:
     """SSD of what each token writes plus SSD of what its predecessor writes, both by `form` of ssd."""
+    x, delta, lam, log_a, theta, B, C, state = arguments
     S, angle, B_last, x_last = _start(x, theta, state)
     angles = _with_previous(angle, angle + np.cumsum(theta, axis=0))  # (N+1, n_pairs)
     B, C = _rotated(B, angles[1:]), _rotated(C, angles[1:])
