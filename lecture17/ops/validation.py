@@ -5,25 +5,19 @@ check values, types and devices. Values are looked at by one sum or maximum a te
 that finds something wrong is the tensor searched for where it is. A GPU is waited for once in each check.
 """
 
-import inspect
 import os
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..reference.validation import check_at_least_one, shapes_checked
+from ..reference.validation import RANGES, also_checked_by, check_at_least_one, shapes_checked
 
 __all__ = ["check_at_least_one", "shapes_checked"]
-
-RANGES = {"delta": (0, torch.inf), "lam": (0, 1), "A": (-torch.inf, 0)}
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _first(bad: Tensor) -> str:
@@ -95,18 +89,6 @@ def check_unit(name: str, keys: Tensor) -> None:
         )
 
 
-def checked(function: Function) -> Function:
-    """`shapes_checked`, and then `check_arguments`."""
-    names = list(inspect.signature(function).parameters)
-
-    @wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        check_arguments(**dict(zip(names, args, strict=False)), **options)
-        return function(*args, **options)
-
-    return shapes_checked(cast(Function, call))
-
-
 def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) -> None:
     """Raise ValueError for an argument of the wrong type, on another device, or with values that its name rules out.
 
@@ -142,6 +124,9 @@ def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) ->
             check_unit(name, value)
     for value in states:
         check_result(value, {"state": value})
+
+
+checked = also_checked_by(check_arguments)
 
 
 def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:

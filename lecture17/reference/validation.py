@@ -22,23 +22,35 @@ RANGES = {"delta": (0, np.inf), "lam": (0, 1), "A": (-np.inf, 0), "gamma": (0, 1
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def checked(function: Function) -> Function:
-    """`shapes_checked`, and then the arrays' values by the argument's name; a wrong one raises ValueError.
+def also_checked_by(check: Callable[..., None]) -> Callable[[Function], Function]:
+    """A decorator: `shapes_checked`, and then check(**arguments)."""
+
+    def decorate(function: Function) -> Function:
+        names = list(inspect.signature(function).parameters)
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            check(**dict(zip(names, args, strict=False)), **options)
+            return function(*args, **options)
+
+        return shapes_checked(cast(Function, call))
+
+    return decorate
+
+
+def _check_values(**arguments: Any) -> None:
+    """Raise ValueError for an array with values that the name of its argument rules out.
 
     log_… and w are logs of decays, at most 0, -inf allowed; those in `RANGES` keep to them; all others are finite, and
     the rows of kappa have length 1 or 0.
     """
-    names = list(inspect.signature(function).parameters)
+    for name, value in arguments.items():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, np.ndarray) or name in RANGES:
+                _check(name, np.asarray(part))
 
-    @wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        for name, value in [*zip(names, args, strict=False), *options.items()]:
-            for part in value if isinstance(value, tuple) else (value,):
-                if isinstance(part, np.ndarray) or name in RANGES:
-                    _check(name, np.asarray(part))
-        return function(*args, **options)
 
-    return shapes_checked(cast(Function, call))
+checked = also_checked_by(_check_values)
 
 
 def _check(name: str, value: np.ndarray) -> None:
