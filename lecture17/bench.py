@@ -224,24 +224,11 @@ def to_json(rows: list[Row], gpu: bool = False) -> str:
 
 
 HEADER = ("mixer", "form", "N", "ms", "GFLOP", "of bmm", "× sdpa", "× loop", "÷ N/4", "backward", "memory")
+_FORMATS = ("", "", ",", ".3g", ".3g", ".0%", ".2g", ".2g", ".1f", ".1f", ".2f")
 
 
 def cells(row: Row) -> tuple[str, ...]:
     """A row as it is printed, in the order of HEADER."""
-
-    def words(value: float | None, form: str) -> str:
-        return "" if value is None else format(value, form)
-
-    return (
-        row.mixer,
-        row.form,
-        f"{row.N:,}",
-        f"{1e3 * row.seconds:.3g}",
-        words(row.gflop, ".3g"),
-        words(row.share_of_bmm, ".0%"),
-        words(row.times_sdpa, ".2g"),
-        words(row.times_loop, ".2g"),
-        words(row.growth, ".1f"),
-        words(row.backward, ".1f"),
-        words(row.memory, ".2f"),
-    )
+    numbers = row.mixer, row.form, row.N, 1e3 * row.seconds, row.gflop, row.share_of_bmm, row.times_sdpa
+    more = row.times_loop, row.growth, row.backward, row.memory
+    return tuple("" if x is None else format(x, form) for x, form in zip(numbers + more, _FORMATS, strict=True))

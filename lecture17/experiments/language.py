@@ -35,11 +35,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..layers import attention
-from ..layers.mixer import ConvCache, Mixer, count_heads, over_time
-from ..layers.parts import ShortConv, init_log_rate, init_step_bias
+from ..layers.delta_net import Convolved
+from ..layers.mixer import over_time
+from ..layers.parts import init_log_rate, init_step_bias
 from ..models import LanguageModel
 from ..ops import gla, rwkv7, ssd
-from ..ops.validation import state_dtype
 from .data import Bytes, Text
 from .networks import seeded
 from .tasks import Batch
@@ -49,44 +49,10 @@ KINDS = {"attention": "AA", "SSD": "SS", "GLA": "GG", "RWKV-7": "RR", "hybrid": 
 TESTS = 10  # how often a training is tested on its way
 TEST_WINDOWS = 200
 _AT_ONCE = 50  # windows of a test
-WIDTH = 4  # tokens that the convolution sees
 RANK = 16  # of the maps from x to gates that are as many as a head's keys
 
 
-class _Convolved(Mixer):
-    """What the blocks share: projections, convolution, heads, norm and the way out."""
-
-    def __init__(self, d_model: int, head_dim: int):
-        super().__init__(d_model)
-        self.n_heads, self.head_dim = count_heads(head_dim, d_model=d_model), head_dim
-        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
-        self.conv = ShortConv(3 * d_model, WIDTH, bias=False)
-        self.norm = nn.RMSNorm(head_dim, eps=1e-5)
-        self.out_proj = nn.Linear(d_model, d_model, bias=False)
-
-    def init_cache(self, batch: int) -> ConvCache:
-        return ConvCache(self.conv.init_window(batch), self.init_state(batch))
-
-    def init_state(self, batch: int) -> Any:
-        weight = self.out_proj.weight
-        return weight.new_zeros(batch, self.n_heads, self.head_dim, self.head_dim, dtype=state_dtype(weight.dtype))
-
-    def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
-        qkv, window = self.conv(self.in_proj(x), cache.window)
-        q, k, v = self.heads(qkv, 3).unbind(2)  # (b, t, h, p) each
-        y, state = self.read(q, k, v, x, cache.state)
-        return self.out_proj(self.norm(y).flatten(2)), ConvCache(window, state)
-
-    def heads(self, z: Tensor, parts: int) -> Tensor:
-        """(b, t, parts · d) as (b, t, parts, h, p)."""
-        return z.unflatten(-1, (parts, self.n_heads, self.head_dim))
-
-    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """What q reads of all that k and v wrote, (b, t, h, p); returns (y, state)."""
-        raise NotImplementedError
-
-
-class SoftmaxBlock(_Convolved):
+class SoftmaxBlock(Convolved):
     def init_state(self, batch: int) -> attention.Cache:
         none = self.out_proj.weight.new_zeros(batch, self.n_heads, 0, self.head_dim)
         return attention.Cache(none, none)
@@ -97,7 +63,7 @@ class SoftmaxBlock(_Convolved):
         return y.transpose(1, 2), state
 
 
-class SSDBlock(_Convolved):
+class SSDBlock(Convolved):
     def __init__(self, d_model: int, head_dim: int):
         super().__init__(d_model, head_dim)
         self.step_proj = nn.Linear(d_model, self.n_heads, bias=False)
@@ -110,7 +76,7 @@ class SSDBlock(_Convolved):
         return over_time(ssd, v * delta[..., None].to(v.dtype), log_a, k, q, state=state, chunk_size=64)
 
 
-class GLABlock(_Convolved):
+class GLABlock(Convolved):
     def __init__(self, d_model: int, head_dim: int):
         super().__init__(d_model, head_dim)
         self.alpha_proj = nn.Sequential(nn.Linear(d_model, RANK, bias=False), nn.Linear(RANK, d_model))
@@ -120,7 +86,7 @@ class GLABlock(_Convolved):
         return over_time(gla, q, k, v, log_alpha, state=state, chunk_size=64)
 
 
-class RWKV7Block(_Convolved):
+class RWKV7Block(Convolved):
     def __init__(self, d_model: int, head_dim: int):
         super().__init__(d_model, head_dim)
         self.gates_proj = nn.Sequential(nn.Linear(d_model, RANK, bias=False), nn.Linear(RANK, 2 * d_model))
@@ -133,7 +99,7 @@ class RWKV7Block(_Convolved):
         return over_time(rwkv7, q, log_w, a * k, v, F.normalize(k, dim=-1), a, state=state, chunk_size=64)
 
 
-BLOCKS: dict[str, type[_Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
+BLOCKS: dict[str, type[Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
 
 
 def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 107_000) -> LanguageModel:

@@ -46,9 +46,7 @@ class ModCounter:
     def n_tokens(self) -> int:
         return self.k
 
-    @property
-    def n_classes(self) -> int:
-        return self.k
+    n_classes = n_tokens
 
     def draw(self, batch: int, length: int, seed: Seed) -> Batch:
         tokens = np.random.default_rng(seed).integers(self.k, size=(batch, length))
@@ -73,9 +71,7 @@ class Permutations:
     def n_tokens(self) -> int:
         return len(self.elements)
 
-    @property
-    def n_classes(self) -> int:
-        return len(self.elements)
+    n_classes = n_tokens
 
     def products(self) -> Int[np.ndarray, "g g"]:
         """The multiplication table: entry (g, h) is the number of "first h, then g"."""
@@ -140,9 +136,7 @@ class Recall:
     def n_tokens(self) -> int:
         return 2 * self.n_keys + 1  # keys, values, and the blank
 
-    @property
-    def n_classes(self) -> int:
-        return self.n_tokens
+    n_classes = n_tokens
 
     def draw(self, batch: int, length: int, seed: Seed) -> Batch:
         gaps = self.time - 2 * length
@@ -204,13 +198,7 @@ class ListOps:
     Sources: Nangia and Bowman, arXiv 1804.06028; Tay et al., arXiv 2011.04006, Section 2.2.1.
     """
 
-    @property
-    def n_tokens(self) -> int:
-        return len(WORDS) + 1
-
-    @property
-    def n_classes(self) -> int:
-        return 10
+    n_tokens, n_classes = len(WORDS) + 1, 10
 
     def draw(self, batch: int, length: int, seed: Seed) -> Batch:
         if length < 12:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mixer import Mixer, check_even, count_heads, rotate
+from .mixer import Mixer, angles, check_even, count_heads, rotate
 
 
 class Cache(NamedTuple):
@@ -50,16 +50,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, cache: Cache, rope: bool) -> tuple[T
     """Attention of the tokens that follow those in the cache, (batch, heads, time, head_dim); returns (y, cache)."""
     seen, time = cache.k.shape[2], q.shape[2]
     if rope:
-        angle = _angles(seen, time, q)  # (t, p/2)
+        pair = torch.arange(0, q.shape[-1], 2, dtype=torch.float64, device=q.device)
+        angle = angles(seen, time, pair / q.shape[-1])  # (t, p/2)
         q, k = rotate(q, angle), rotate(k, angle)
     k, v = torch.cat([cache.k, k], dim=2), torch.cat([cache.v, v], dim=2)  # (b, h, seen + t, p)
     # Only a prompt continued by several tokens needs the mask written out: row i sees the seen and itself.
     mask = torch.ones(time, seen + time, dtype=torch.bool, device=q.device).tril(seen) if seen and time > 1 else None
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen == 0), Cache(k, v)
-
-
-def _angles(seen: int, time: int, q: Tensor) -> Tensor:
-    """position · 10000^{-2i/head_dim}, in float64 because float32 loses the angle of a late token."""
-    position = torch.arange(seen, seen + time, dtype=torch.float64, device=q.device)
-    pair = torch.arange(0, q.shape[-1], 2, dtype=torch.float64, device=q.device)
-    return position[:, None] * 10000 ** (-pair / q.shape[-1])

@@ -1,4 +1,7 @@
-"""The blocks of the delta rule, plain and gated. Introduced in 03c_memory."""
+"""Blocks with a convolution in front of q, k and v: the delta rule, plain and gated. Introduced in 03c_memory."""
+
+from abc import abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +13,45 @@ from .mixer import ConvCache, Mixer, count_heads, over_time
 from .parts import ShortConv, init_log_rate, init_step_bias
 
 
-class DeltaNet(Mixer):
+class Convolved(Mixer):
+    """A block whose q, k, v = SiLU(conv(W x)), and whose reading of them is normed per head and projected.
+
+    What it reads is the subclass's affair. x, out: (batch, time, d_model) with d_model = heads · head_dim.
+    """
+
+    def __init__(self, d_model: int, head_dim: int, d_conv: int = 4):
+        super().__init__(d_model)
+        self.n_heads, self.head_dim = count_heads(head_dim, d_model=d_model), head_dim
+        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.conv = ShortConv(3 * d_model, d_conv, bias=False)
+        self.norm = nn.RMSNorm(head_dim, eps=1e-5)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def init_cache(self, batch: int) -> ConvCache:
+        return ConvCache(self.conv.init_window(batch), self.init_state(batch))
+
+    def init_state(self, batch: int) -> Any:
+        return self.zeros(batch, self.n_heads, self.head_dim, self.head_dim)
+
+    def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
+        qkv, window = self.conv(self.in_proj(x), cache.window)
+        q, k, v = self.heads(qkv, 3).unbind(2)  # (b, t, h, p) each
+        y, state = self.read(q, k, v, x, cache.state)
+        return self.out_proj(self.gated(self.norm(y).flatten(2), x)), ConvCache(window, state)
+
+    def heads(self, z: Tensor, parts: int) -> Tensor:
+        """(b, t, parts · d) as (b, t, parts, h, p)."""
+        return z.unflatten(-1, (parts, self.n_heads, self.head_dim))
+
+    @abstractmethod
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What q reads of all that k and v wrote, (b, t, h, p); returns (y, state)."""
+
+    def gated(self, y: Tensor, x: Tensor) -> Tensor:
+        return y
+
+
+class DeltaNet(Convolved):
     """The delta rule: each token replaces what its key recalls.
 
         q, k, v = SiLU(conv(W x)),    q, k to length 1 per head,    β = beta_max σ(W_β x)
@@ -22,37 +63,20 @@ class DeltaNet(Mixer):
     """
 
     def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4, beta_max: float = 1.0):
-        super().__init__(d_model)
+        super().__init__(d_model, head_dim, d_conv)
         if not 0 < beta_max <= 2:
             raise ValueError(f"beta_max is {beta_max}: expected a number in (0, 2], beyond which the state grows")
-        self.n_heads = count_heads(head_dim, d_model=d_model)
-        self.head_dim, self.beta_max = head_dim, beta_max
-        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
-        self.conv = ShortConv(3 * d_model, d_conv, bias=False)
+        self.beta_max = beta_max
         self.beta_proj = nn.Linear(d_model, self.n_heads, bias=False)
-        self.norm = nn.RMSNorm(head_dim, eps=1e-5)
-        self.out_proj = nn.Linear(d_model, d_model, bias=False)
 
-    def init_cache(self, batch: int) -> ConvCache:
-        weight = self.in_proj.weight
-        state = weight.new_zeros(batch, self.n_heads, self.head_dim, self.head_dim, dtype=state_dtype(weight.dtype))
-        return ConvCache(self.conv.init_window(batch), state)
-
-    def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
-        qkv, window = self.conv(self.in_proj(x), cache.window)  # (b, t, 3 d)
-        q, k, v = qkv.unflatten(-1, (3, self.n_heads, self.head_dim)).unbind(2)  # (b, t, h, p) each
+    def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
         beta = self.beta_max * torch.sigmoid(self.beta_proj(x))  # (b, t, h)
-        y, state = over_time(delta_rule, q, k, v, beta, self.log_decay(x), state=cache.state, chunk_size=64)
-        y = self.norm(y).flatten(2)  # (b, t, d)
-        return self.out_proj(self.gated(y, x)), ConvCache(window, state)
+        return over_time(delta_rule, q, k, v, beta, self.log_decay(x), state=state, chunk_size=64)
 
     def log_decay(self, x: Tensor) -> Tensor | None:
         """log_a: (b, t, h), None where nothing decays."""
         return None
-
-    def gated(self, y: Tensor, x: Tensor) -> Tensor:
-        return y
 
 
 class GatedDeltaNet(DeltaNet):

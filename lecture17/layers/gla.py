@@ -4,7 +4,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import gla
-from ..ops.validation import state_dtype
 from .mixer import Mixer, check_even, count_heads, over_time
 
 
@@ -33,8 +32,7 @@ class GLA(Mixer):
         self.out_proj = nn.Linear(d_model, d_model, bias=False)
 
     def init_cache(self, batch: int) -> Tensor:
-        weight = self.q_proj.weight
-        return weight.new_zeros(batch, self.n_heads, self.head_dim // 2, self.head_dim, dtype=state_dtype(weight.dtype))
+        return self.zeros(batch, self.n_heads, self.head_dim // 2, self.head_dim)
 
     def mix(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         q = self.q_proj(x).unflatten(-1, (self.n_heads, -1))  # (b, t, h, p/2)

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import selective_scan
-from ..ops.validation import state_dtype
 from .mixer import ConvCache, Mixer, over_time
 from .parts import ShortConv, init_step_bias
 
@@ -32,7 +31,7 @@ class SelectiveSSM(Mixer):
 
     def init_cache(self, batch: int) -> Tensor:
         d, n = self.A_log.shape
-        return self.A_log.new_zeros(batch, n, d, dtype=state_dtype(self.A_log.dtype))
+        return self.zeros(batch, n, d)
 
     def mix(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         delta, B, C = self.x_proj(x).split(

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import ssd
-from ..ops.validation import state_dtype
 from .mixer import ConvCache, Mixer, count_heads, over_time
 from .parts import GatedRMSNorm, ShortConv, init_log_rate, init_step_bias
 
@@ -53,9 +52,7 @@ class Mamba2(Mixer):
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
 
     def init_cache(self, batch: int) -> ConvCache:
-        state_type = state_dtype(self.D.dtype)
-        state = self.D.new_zeros(batch, self.n_heads, self.d_state, self.head_dim, dtype=state_type)
-        return ConvCache(self.conv1d.init_window(batch), state)
+        return ConvCache(self.conv1d.init_window(batch), self.zeros(batch, self.n_heads, self.d_state, self.head_dim))
 
     def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
         z, xBC, delta = self.in_proj(x).split([self.d_inner, self.conv1d.in_channels, self.n_heads], dim=-1)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..ops.validation import shapes_checked
+from ..ops.validation import shapes_checked, state_dtype
 
 Sequence = Float[Tensor, "batch time d_model"]
 Token = Float[Tensor, "batch d_model"]
@@ -46,6 +46,11 @@ class Mixer(nn.Module, ABC):
     @abstractmethod
     def mix(self, x: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """The block on the tokens x: (batch, time, d_model) that follow those the cache has seen."""
+
+    def zeros(self, *shape: int) -> Tensor:
+        """A state before the first token, on the device of the parameters."""
+        weight = next(self.parameters())
+        return weight.new_zeros(shape, dtype=state_dtype(weight.dtype))
 
     @shapes_checked
     def forward(self, x: Sequence) -> Sequence:
@@ -123,6 +128,12 @@ def check_even(reason: str, **sizes: int) -> None:
     ((name, size),) = sizes.items()
     if size % 2:
         raise ValueError(f"{name} is {size}: expected an even number, {reason}")
+
+
+def angles(first: int, time: int, exponent: Tensor) -> Tensor:
+    """position · 10000^{-exponent}, a row a token, in float64 because float32 loses the angle of a late token."""
+    position = torch.arange(first, first + time, dtype=torch.float64, device=exponent.device)
+    return position[:, None] * 10000**-exponent
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import retention
-from ..ops.validation import state_dtype
-from .mixer import Mixer, check_even, count_heads, over_time, rotate
+from .mixer import Mixer, angles, check_even, count_heads, over_time, rotate
 from .parts import HeadNorm
 
 
@@ -48,9 +47,7 @@ class Retention(Mixer):
         nn.init.xavier_uniform_(self.out_proj.weight)
 
     def init_cache(self, batch: int) -> Cache:
-        weight = self.q_proj.weight
-        state = weight.new_zeros(batch, self.n_heads, self.head_dim, 2 * self.head_dim, dtype=state_dtype(weight.dtype))
-        return Cache(0, state)
+        return Cache(0, self.zeros(batch, self.n_heads, self.head_dim, 2 * self.head_dim))
 
     def mix(self, x: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
         time = x.shape[1]
@@ -58,7 +55,8 @@ class Retention(Mixer):
         k = self.k_proj(x).unflatten(-1, (self.n_heads, -1)) * self.head_dim**-0.5
         v = self.v_proj(x).unflatten(-1, (self.n_heads, -1))  # (b, t, h, 2 p)
 
-        angle = self._angles(cache.position, time, x.device)  # (t, 1, p/2)
+        exponent = torch.linspace(0, 1, self.head_dim // 2, dtype=torch.float64, device=x.device)
+        angle = angles(cache.position, time, exponent)[:, None]  # (t, 1, p/2)
         gamma = 1 - 2.0 ** (-5 - torch.arange(self.n_heads, device=x.device))  # (h,)
         y, state = over_time(
             retention, rotate(q, angle), rotate(k, angle), v, gamma, state=cache.state, chunk_size=64
@@ -66,9 +64,3 @@ class Retention(Mixer):
 
         y = self.norm(y)  # (b, t, h 2 p)
         return self.out_proj(F.silu(self.g_proj(x)) * y), Cache(cache.position + time, state)
-
-    def _angles(self, position: int, time: int, device: torch.device) -> Tensor:
-        """position · θ, in float64 because float32 loses the angle of a late token."""
-        token = torch.arange(position, position + time, dtype=torch.float64, device=device)
-        pair = torch.linspace(0, 1, self.head_dim // 2, dtype=torch.float64, device=device)
-        return (token[:, None] * 10000**-pair)[:, None]

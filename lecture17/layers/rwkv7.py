@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import rwkv7
-from ..ops.validation import shapes_checked, state_dtype
+from ..ops.validation import shapes_checked
 from .mixer import Mixer, Sequence, Token, check_cache, check_features, count_heads, over_time
 from .parts import HeadNorm
 
@@ -89,8 +89,7 @@ class RWKV7(Mixer):
 
     def init_cache(self, batch: int) -> Cache:
         last = self.k_k.new_zeros(batch, self.d_model)
-        state_type = state_dtype(last.dtype)
-        return Cache(last, last.new_zeros(batch, self.n_heads, self.head_dim, self.head_dim, dtype=state_type))
+        return Cache(last, self.zeros(batch, self.n_heads, self.head_dim, self.head_dim))
 
     @shapes_checked
     def forward(self, x: Sequence, v_first: Sequence | None = None) -> Sequence:

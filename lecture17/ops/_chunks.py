@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .cpu.blocks import Block, Listing, OverBlocks, in_chunks
-from .validation import check_finite, state_dtype
+from .validation import check_result, state_dtype
 
 
 def by_chunks(
@@ -40,9 +40,7 @@ def by_chunks(
         length = min(chunk_size, like.shape[1], quick.LONGEST_CHUNK)
         options = quick, listing, length, torch.is_grad_enabled(), len(sequences)
         y, state, finite = OverBlocks.apply(*options, like, state, *tensors)
-    if not (finite if finite is not None else y.detach().sum().isfinite()):
-        check_finite(**{name: x for name, x in sequences.items() if not name.startswith("log_")})
-    return y, state
+    return check_result(y, sequences, finite), state
 
 
 def to_chunks(x: Tensor, length: int) -> Tensor:
@@ -52,11 +50,6 @@ def to_chunks(x: Tensor, length: int) -> Tensor:
     """
     x = x.to(state_dtype(x.dtype))
     return in_chunks(pad(x, (*(0, 0) * (x.dim() - 2), 0, -x.shape[1] % length)), length)
-
-
-def from_chunks(y: Tensor, tokens: int) -> Tensor:
-    """(chunks, b, h, length, …) -> (b, tokens, h, …): `to_chunks` the other way."""
-    return y.transpose(2, 3).transpose(0, 1).flatten(1, 2)[:, :tokens]
 
 
 def segsum(log_a: Tensor) -> Tensor:

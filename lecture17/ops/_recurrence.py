@@ -5,26 +5,44 @@
 log_a holds one number per token and head, (..., heads, 1), or one per key as well, (..., heads, d_k).
 """
 
+from collections.abc import Callable, Mapping
+from itertools import repeat
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .validation import state_dtype
+from .validation import check_groups, check_result, state_dtype
 
 
 def start(state: Tensor | None, K: Tensor, V: Tensor) -> Tensor:
-    """The state before the first token, zero if not given; K and V with or without a time axis."""
+    """The state before the first token, zero if not given; K and V with or without a time axis, K of groups."""
+    check_groups(V.shape[-2], K.shape[-2])
     if state is not None:
         return state
     return V.new_zeros(V.shape[0], V.shape[-2], K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype))
 
 
-def recurrent(Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
-    """Carry the state S from token to token; returns (y, state after the last)."""
+def by_tokens(
+    step: Callable[..., tuple[Tensor, Any]], sequences: Mapping[str, Tensor | None], state: Any, like: Tensor
+) -> tuple[Tensor, Any]:
+    """The recurrent form, step(*token, state) -> (y_t, state) from token to token; `like` has the shape of y.
+
+    Returns y and the state after the last token. A number that is not finite raises ValueError naming its sequence.
+    """
     y = []
-    for q_t, k_t, v_t, log_a_t in zip(*(x.unbind(1) for x in (Q, K, V, log_a)), strict=True):
-        y_t, S = step(q_t, k_t, v_t, log_a_t, S)
+    for token in zip(*(repeat(None) if x is None else x.unbind(1) for x in sequences.values()), strict=False):
+        y_t, state = step(*token, state)
         y.append(y_t)
-    return (torch.stack(y, 1) if y else V.clone()), S
+    return check_result(torch.stack(y, 1) if y else like.clone(), sequences), state
+
+
+def one_token(
+    step: Callable[..., tuple[Tensor, Any]], token: Mapping[str, Tensor | None], state: Any
+) -> tuple[Tensor, Any]:
+    """`by_tokens` of a single one."""
+    y_t, state = step(*token.values(), state)
+    return check_result(y_t, token), state
 
 
 def step(q_t: Tensor, k_t: Tensor, v_t: Tensor, log_a_t: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,30 +24,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, from_chunks, segsum, to_chunks
+from ._chunks import by_chunks, segsum, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.delta_rule import DeltaRule
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_log_decay,
-    check_result,
-    shapes_checked,
-)
+from .validation import check_backend, checked
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
 PerToken = Float[Tensor, "batch time heads"]
 State = Float[Tensor, "batch heads d_k d_v"]
-
-
-def _start(Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, state: Tensor | None) -> Tensor:
-    """Check all but that Q, K, V and beta are finite; returns the state before the first token."""
-    check_alike(Q=Q, K=K, V=V, beta=beta, decays={"log_a": log_a}, state=state)
-    check_log_decay(log_a=log_a)
-    check_finite(state=state)
-    return _recurrence.start(state, K, V)
 
 
 def listing(
@@ -71,20 +56,20 @@ def listing(
         U = writes[i] - recalls[i] @ S
         y.append(reads[i] @ S + scores[i] @ U)
         S = whole[i] * S + keys[i].mT @ U
-    return from_chunks(torch.stack(y), tokens), S
+    return from_chunks(torch.stack(y))[:, :tokens], S
 
 
-@shapes_checked
+@checked
 def parallel(
     Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None, state: State | None = None
 ) -> tuple[Values, State]:
     """The attention view, O(N²) and one triangular solve. Source: arXiv 2406.06484, Section 3."""
-    S = _start(Q, K, V, beta, log_a, state)
+    S = _recurrence.start(state, K, V)
     sequences = {"Q": Q, "K": K, "V": V, "beta": beta, "log_a": log_a}
     return by_chunks(listing, None, sequences, S, V, V.shape[1])
 
 
-@shapes_checked
+@checked
 def recurrent(
     Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None, state: State | None = None
 ) -> tuple[Values, State]:
@@ -94,17 +79,11 @@ def recurrent(
 
     Source: arXiv 2102.11174, Section 4; gated: arXiv 2412.06464, Section 3.
     """
-    S = _start(Q, K, V, beta, log_a, state)
-    y = []
-    for t in range(V.shape[1]):
-        y_t, S = _step(Q[:, t], K[:, t], V[:, t], beta[:, t], None if log_a is None else log_a[:, t], S)
-        y.append(y_t)
-    result = torch.stack(y, 1) if y else V.clone()
-    check_result(result, Q=Q, K=K, V=V, beta=beta)
-    return result, S
+    S = _recurrence.start(state, K, V)
+    return _recurrence.by_tokens(_step, {"Q": Q, "K": K, "V": V, "beta": beta, "log_a": log_a}, S, V)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys,
     K: Keys,
@@ -119,14 +98,13 @@ def chunkwise(
 
     Source: arXiv 2406.06484, Section 3.
     """
-    S = _start(Q, K, V, beta, log_a, state)
-    check_chunk_size(chunk_size)
+    S = _recurrence.start(state, K, V)
     check_backend(backend, V)
     sequences = {"Q": Q, "K": K, "V": V, "beta": beta, "log_a": log_a}
     return by_chunks(listing, DeltaRule, sequences, S, V, chunk_size)
 
 
-@shapes_checked
+@checked
 def step(
     q_t: Float[Tensor, "batch heads d_k"],
     k_t: Float[Tensor, "batch heads d_k"],
@@ -136,9 +114,8 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    y_t, S = _step(q_t, k_t, v_t, beta_t, log_a_t, _start(q_t, k_t, v_t, beta_t, log_a_t, state))
-    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t, beta_t=beta_t)
-    return y_t, S
+    token = {"q_t": q_t, "k_t": k_t, "v_t": v_t, "beta_t": beta_t, "log_a_t": log_a_t}
+    return _recurrence.one_token(_step, token, _recurrence.start(state, k_t, v_t))
 
 
 def _step(

@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from . import ssd
 from .ssd import Keys, LogDecay, State, Values
-from .validation import check_alike, shapes_checked
+from .validation import check_arguments, shapes_checked
 
 Group = Any  # dist.ProcessGroup or None; jaxtyping's checker cannot see it where PyTorch was built without it
 
@@ -65,7 +65,7 @@ def ssd_chunkwise(
             "torch.distributed is not initialized: expected a process started by torchrun, and in it "
             'dist.init_process_group("gloo"), or "nccl" for tensors on GPUs'
         )
-    check_alike(x=x, state=state)
+    check_arguments(state, x=x)
     y, own = ssd.chunkwise(x, log_a, B, C, None, chunk_size, backend)
     log_decays = log_a.to(own.dtype).cumsum(1)  # (b, t, h)
     log_decay = log_decays[:, -1] if log_a.shape[1] else own.new_zeros(own.shape[:2])

@@ -22,29 +22,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
+from ._chunks import by_chunks, decayed_scores, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.gla import GLA
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_log_decay,
-    check_result,
-    shapes_checked,
-)
+from .validation import check_backend, check_result, checked
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
 State = Float[Tensor, "batch heads d_k d_v"]
-
-
-def _start(Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor | None) -> Tensor:
-    """Check all but that Q, K and V are finite; returns the state before the first token."""
-    check_alike(Q=Q, K=K, V=V, decays={"log_alpha": log_alpha}, state=state)
-    check_log_decay(log_alpha=log_alpha)
-    check_finite(state=state)
-    return _recurrence.start(state, K, V)
 
 
 def listing(
@@ -61,31 +46,30 @@ def listing(
     for decay, more in zip(whole[..., None], added, strict=True):
         states.append(decay * states[-1] + more)
     y = scores @ v + reads[..., 0, :, :] @ torch.stack(states[:-1])
-    return from_chunks(y, tokens), states[-1]
+    return from_chunks(y)[:, :tokens], states[-1]
 
 
-@shapes_checked
+@checked
 def parallel(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): build the masked matrix and multiply.
 
     y = M V + (Q ∘ decay since the start) S_0
     S_N = (K ∘ decay to the end)ᵀ V + diag(decay of the whole) S_0
     """
-    S = _start(Q, K, V, log_alpha, state)
+    S = _recurrence.start(state, K, V)
     sequences = {"Q": Q, "K": K, "V": V, "log_alpha": log_alpha}
     return by_chunks(listing, None, sequences, S, V, V.shape[1])
 
 
-@shapes_checked
+@checked
 def recurrent(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = diag(α_t) S_{t-1} + k_t v_tᵀ, y_t = q_t S_t. Source: arXiv 2312.06635, Section 4.1."""
-    S = _start(Q, K, V, log_alpha, state)
-    y, S = _recurrence.recurrent(Q, K, V, log_alpha, S)
-    check_result(y, Q=Q, K=K, V=V)
-    return y, S
+    S = _recurrence.start(state, K, V)
+    sequences = {"Q": Q, "K": K, "V": V, "log_alpha": log_alpha}
+    return _recurrence.by_tokens(_recurrence.step, sequences, S, V)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys,
     K: Keys,
@@ -96,18 +80,16 @@ def chunkwise(
     backend: str = "auto",
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2312.06635, Section 4.2."""
-    check_chunk_size(chunk_size)
     kernels = check_backend(backend, V, "gla")
-    S = _start(Q, K, V, log_alpha, state)
-    if kernels:
-        y, S = kernels.chunkwise(Q, K, V, log_alpha, S, chunk_size)
-        check_result(y, Q=Q, K=K, V=V)
-        return y, S
+    S = _recurrence.start(state, K, V)
     sequences = {"Q": Q, "K": K, "V": V, "log_alpha": log_alpha}
-    return by_chunks(listing, GLA, sequences, S, V, chunk_size)
+    if kernels is None:
+        return by_chunks(listing, GLA, sequences, S, V, chunk_size)
+    y, S = kernels.chunkwise(Q, K, V, log_alpha, S, chunk_size)
+    return check_result(y, sequences), S
 
 
-@shapes_checked
+@checked
 def step(
     q_t: Float[Tensor, "batch heads d_k"],
     k_t: Float[Tensor, "batch heads d_k"],
@@ -116,6 +98,5 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    y_t, S = _recurrence.step(q_t, k_t, v_t, log_alpha_t, _start(q_t, k_t, v_t, log_alpha_t, state))
-    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t)
-    return y_t, S
+    token = {"q_t": q_t, "k_t": k_t, "v_t": v_t, "log_alpha_t": log_alpha_t}
+    return _recurrence.one_token(_recurrence.step, token, _recurrence.start(state, k_t, v_t))

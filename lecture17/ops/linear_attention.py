@@ -28,15 +28,7 @@ from . import _recurrence
 from ._chunks import by_chunks
 from .cpu.scalar import Scalar
 from .ssd import listing
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_result,
-    shapes_checked,
-    state_dtype,
-)
+from .validation import check_backend, checked, state_dtype
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -45,16 +37,14 @@ State = (
 )
 
 
-def _start(Q: Tensor, K: Tensor, V: Tensor, normalize: bool, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Check all but that Q, K and V are finite; returns values, log decays and first state of the SSD to compute."""
+def _start(K: Tensor, V: Tensor, normalize: bool, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Values, log decays and first state of the SSD to compute."""
     if state is not None and isinstance(state, tuple) != normalize:
         raise ValueError(
             "state is the pair (S, z) with normalize=True and the tensor S without: "
             f"got {'a pair' if isinstance(state, tuple) else 'a tensor'} with normalize={normalize}"
         )
-    check_alike(Q=Q, K=K, V=V, state=state)
     S, z = state if isinstance(state, tuple) else (state, None)
-    check_finite(state=S, z=z)
     if S is not None and z is not None:
         S = torch.cat([S, z[..., None]], -1)
     log_a = V.new_zeros(()).expand(V.shape[:-1])
@@ -78,27 +68,27 @@ def _finish(y: Tensor, S: Tensor, V: Tensor, normalize: bool) -> tuple[Tensor, S
     return (y / normaliser).to(V.dtype), (S[..., :-1].contiguous(), S[..., -1].contiguous())
 
 
-@shapes_checked
+@checked
 def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): the matrix of the whole sequence, which is one chunk of `chunkwise`.
 
     y = tril(Q Kᵀ) V + Q S_0,    divided by the row sums tril(Q Kᵀ) 1 + Q z_0 if normalize
     """
-    values, log_a, S = _start(Q, K, V, normalize, state)
+    values, log_a, S = _start(K, V, normalize, state)
     y, S = by_chunks(listing, Scalar, {"V": values, "log_a": log_a, "K": K, "Q": Q}, S, values, V.shape[1])
     return _finish(y, S, V, normalize)
 
 
-@shapes_checked
+@checked
 def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = S_{t-1} + k_t v_tᵀ, z_t = z_{t-1} + k_t. Source: arXiv 2006.16236, (18) to (20)."""
-    values, log_a, S = _start(Q, K, V, normalize, state)
-    y, S = _recurrence.recurrent(Q, K, values, log_a[..., None], S)
-    check_result(y, Q=Q, K=K, V=V)
+    values, log_a, S = _start(K, V, normalize, state)
+    sequences = {"Q": Q, "K": K, "V": values, "log_a": log_a[..., None]}
+    y, S = _recurrence.by_tokens(_recurrence.step, sequences, S, values)
     return _finish(y, S, V, normalize)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys,
     K: Keys,
@@ -109,14 +99,13 @@ def chunkwise(
     backend: str = "auto",
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size)."""
-    check_chunk_size(chunk_size)
     check_backend(backend, V)
-    values, log_a, S = _start(Q, K, V, normalize, state)
+    values, log_a, S = _start(K, V, normalize, state)
     y, S = by_chunks(listing, Scalar, {"V": values, "log_a": log_a, "K": K, "Q": Q}, S, values, chunk_size)
     return _finish(y, S, V, normalize)
 
 
-@shapes_checked
+@checked
 def step(
     q_t: Float[Tensor, "batch heads d_k"],
     k_t: Float[Tensor, "batch heads d_k"],
@@ -125,7 +114,7 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    values, log_a_t, S = _start(q_t, k_t, v_t, normalize, state)
-    y_t, S = _recurrence.step(q_t, k_t, values, log_a_t[..., None], S)
-    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t)
+    values, log_a_t, S = _start(k_t, v_t, normalize, state)
+    token = {"q_t": q_t, "k_t": k_t, "v_t": values, "log_a_t": log_a_t[..., None]}
+    y_t, S = _recurrence.one_token(_recurrence.step, token, S)
     return _finish(y_t, S, v_t, normalize)

@@ -29,6 +29,7 @@ multiple of groups, chunk_size < 1, or a backend that cannot run raises ValueErr
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -40,13 +41,11 @@ from .cpu.memory import empty_result
 from .cpu.scalar import Scalar
 from .ssd import listing
 from .validation import (
-    check_alike,
+    check_arguments,
+    check_at_least_one,
     check_backend,
-    check_chunk_size,
     check_finite,
     check_groups,
-    check_log_decay,
-    check_within,
     shapes_checked,
     state_dtype,
 )
@@ -71,14 +70,9 @@ def _start(
     """Check everything; returns the state before the first token."""
     check_groups(x.shape[-2], B.shape[-2])
     S, angle, *last = (None, None) if state is None else state
-    check_alike(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C, decays={"log_a": log_a}, state=(S, *last))
-    check_log_decay(log_a=log_a)
-    check_finite(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C)
-    check_within(0, math.inf, delta=delta)
-    check_within(0, 1, lam=lam)
+    check_arguments((S, *last), x=x, delta=delta, lam=lam, log_a=log_a, theta=theta, B=B, C=C)
+    check_finite(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C, state=angle)
     if state is not None:
-        for part in state:
-            check_finite(state=part)
         return state
     S = _recurrence.start(None, B, x)
     batch, heads, d_state, d = S.shape
@@ -100,19 +94,9 @@ def _before(first: Tensor, sequence: Tensor) -> Tensor:
     return torch.cat([first[:, None], sequence[:, :-1]], 1)
 
 
-def _segment(
-    chunk_size: int,
-    state: State,
-    x: Tensor,
-    delta: Tensor,
-    lam: Tensor,
-    log_a: Tensor,
-    theta: Tensor,
-    B: Tensor,
-    C: Tensor,
-) -> tuple[Tensor, State]:
+def _segment(chunk_size: int, state: State, *arguments: Tensor) -> tuple[Tensor, State]:
     """The sequence by one SSD in the chunkwise form."""
-    S, angle, B_last, x_last = state
+    (S, angle, B_last, x_last), (x, delta, lam, log_a, theta, B, C) = state, arguments
     wide = S.dtype
     angles = angle[:, None] + theta.to(torch.float64).cumsum(1)
     B_turned, C_turned = _rotated(B, angles), _rotated(C, angles)
@@ -160,11 +144,8 @@ def recurrent(
 ) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = α_t S_{t-1} + β_t B̃_{t-1} x_{t-1}ᵀ + γ_t B̃_t x_tᵀ, y_t = C̃_t S_t."""
     after = _start(x, delta, lam, log_a, theta, B, C, state)
-    y = []
-    for token in zip(*(a.unbind(1) for a in (x, delta, lam, log_a, theta, B, C)), strict=True):
-        y_t, after = _step(after, *token)
-        y.append(y_t)
-    return (torch.stack(y, 1) if y else x.clone()), after
+    sequences = {"x": x, "delta": delta, "lam": lam, "log_a": log_a, "theta": theta, "B": B, "C": C}
+    return _recurrence.by_tokens(_step, sequences, after, x)
 
 
 @shapes_checked
@@ -181,7 +162,7 @@ def chunkwise(
     backend: str = "auto",
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size): SSD's chunkwise form on rotated B and C."""
-    check_chunk_size(chunk_size)
+    check_at_least_one(chunk_size=chunk_size)
     check_backend(backend, x)
     after = _start(x, delta, lam, log_a, theta, B, C, state)
     segment = chunk_size * max(1, SEGMENT // chunk_size)
@@ -207,20 +188,11 @@ def step(
 ) -> tuple[Float[Tensor, "batch heads d"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
     before = _start(x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, state)
-    return _step(before, x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t)
+    return _step(x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, before)
 
 
-def _step(
-    state: State,
-    x_t: Tensor,
-    delta_t: Tensor,
-    lam_t: Tensor,
-    log_a_t: Tensor,
-    theta_t: Tensor,
-    B_t: Tensor,
-    C_t: Tensor,
-) -> tuple[Tensor, State]:
-    S, angle, B_last, x_last = state
+def _step(*token_and_state: Any) -> tuple[Tensor, State]:
+    x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, (S, angle, B_last, x_last) = token_and_state
     angle = angle + theta_t
     B, C, x = _rotated(B_t, angle), _rotated(C_t, angle), x_t.to(S.dtype, copy=True)
     alpha = log_a_t.to(S.dtype).exp()[..., None, None]

@@ -27,15 +27,7 @@ from . import _recurrence
 from ._chunks import by_chunks
 from .cpu.scalar import Scalar
 from .ssd import listing
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_result,
-    check_within,
-    shapes_checked,
-)
+from .validation import check_backend, check_within, checked
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -43,18 +35,16 @@ Gamma = Float[Tensor, " heads"] | float
 State = Float[Tensor, "batch heads d_k d_v"]
 
 
-def _start(Q: Tensor, K: Tensor, V: Tensor, gamma: Tensor | float, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Check all but that Q, K and V are finite; returns log decays, (batch, time, heads), and the first state."""
-    check_alike(Q=Q, K=K, V=V, state=state)
+def _start(K: Tensor, V: Tensor, gamma: Tensor | float, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Check gamma; returns log decays, (batch, time, heads), and the first state."""
     gamma = torch.as_tensor(gamma, dtype=torch.float64, device=V.device)
-    check_within(0, 1, gamma=gamma)
-    check_finite(state=state)
+    check_within(0, 1, "gamma", gamma)
     forgets = gamma == 0
     log_gamma = torch.where(forgets, -torch.inf, torch.where(forgets, 1, gamma).log())
     return log_gamma.expand(V.shape[:-1]), _recurrence.start(state, K, V)
 
 
-@shapes_checked
+@checked
 def parallel(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): the masked matrix of the whole sequence, which is one chunk of `chunkwise`.
 
@@ -62,31 +52,28 @@ def parallel(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = No
 
     Source: arXiv 2307.08621, Section 2.1.
     """
-    log_a, S = _start(Q, K, V, gamma, state)
+    log_a, S = _start(K, V, gamma, state)
     return by_chunks(listing, Scalar, {"V": V, "log_a": log_a, "K": K, "Q": Q}, S, V, V.shape[1])
 
 
-@shapes_checked
+@checked
 def recurrent(Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = γ S_{t-1} + k_t v_tᵀ, y_t = q_t S_t."""
-    log_a, S = _start(Q, K, V, gamma, state)
-    y, S = _recurrence.recurrent(Q, K, V, log_a[..., None], S)
-    check_result(y, Q=Q, K=K, V=V)
-    return y, S
+    log_a, S = _start(K, V, gamma, state)
+    return _recurrence.by_tokens(_recurrence.step, {"Q": Q, "K": K, "V": V, "log_a": log_a[..., None]}, S, V)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys, K: Keys, V: Values, gamma: Gamma, state: State | None = None, chunk_size: int = 64, backend: str = "auto"
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size). Source: arXiv 2307.08621, Section 2.1."""
-    check_chunk_size(chunk_size)
     check_backend(backend, V)
-    log_a, S = _start(Q, K, V, gamma, state)
+    log_a, S = _start(K, V, gamma, state)
     return by_chunks(listing, Scalar, {"V": V, "log_a": log_a, "K": K, "Q": Q}, S, V, chunk_size)
 
 
-@shapes_checked
+@checked
 def step(
     q_t: Float[Tensor, "batch heads d_k"],
     k_t: Float[Tensor, "batch heads d_k"],
@@ -95,7 +82,6 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    log_a_t, S = _start(q_t, k_t, v_t, gamma, state)
-    y_t, S = _recurrence.step(q_t, k_t, v_t, log_a_t[..., None], S)
-    check_result(y_t, q_t=q_t, k_t=k_t, v_t=v_t)
-    return y_t, S
+    log_a_t, S = _start(k_t, v_t, gamma, state)
+    token = {"q_t": q_t, "k_t": k_t, "v_t": v_t, "log_a_t": log_a_t[..., None]}
+    return _recurrence.one_token(_recurrence.step, token, S)

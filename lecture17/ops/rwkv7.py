@@ -25,42 +25,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, decayed_scores, from_chunks, to_chunks
+from ._chunks import by_chunks, decayed_scores, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.rwkv7 import RWKV7
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_log_decay,
-    check_result,
-    shapes_checked,
-    state_dtype,
-)
+from .validation import check_backend, checked
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
 State = Float[Tensor, "batch heads d_k d_v"]
-
-
-def _start(r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, state: Tensor | None) -> Tensor:
-    """Check all but that r, k, v, kappa and a are finite; returns the state before the first token."""
-    check_alike(r=r, k=k, v=v, kappa=kappa, a=a, decays={"log_w": log_w}, state=state)
-    check_log_decay(log_w=log_w)
-    check_finite(state=state)
-    _check_unit(kappa)
-    return _recurrence.start(state, k, v)
-
-
-def _check_unit(kappa: Tensor) -> None:
-    length = torch.linalg.vector_norm(kappa.detach(), dim=-1, dtype=state_dtype(kappa.dtype))
-    wrong = (length != 0) & ((length - 1).abs() > (1e-4 if kappa.dtype.itemsize > 2 else 1e-2))
-    if wrong.any():
-        check_finite(kappa=kappa)
-        raise ValueError(
-            f"kappa{wrong.nonzero()[0].tolist()} has length {length[wrong][0].item():.6g}: "
-            "expected length 1 (or 0); divide each key by its norm"
-        )
 
 
 def listing(
@@ -89,35 +61,30 @@ def listing(
         found = found_of_v[i] + found_of_S[i] @ S
         y.append(reads[i] @ S + read_of_v[i] - reads_of_found[i] @ found)
         S = whole[i][..., None] * S + written[i] - removals[i].mT @ found
-    return from_chunks(torch.stack(y), tokens), S
+    return from_chunks(torch.stack(y))[:, :tokens], S
 
 
-@shapes_checked
+@checked
 def parallel(
     r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
 ) -> tuple[Values, State]:
     """The attention view, O(N²) and one triangular solve: find what is removed, then read both writes."""
-    S = _start(r, log_w, k, v, kappa, a, state)
+    S = _recurrence.start(state, k, v)
     sequences = {"r": r, "log_w": log_w, "k": k, "v": v, "kappa": kappa, "a": a}
     return by_chunks(listing, None, sequences, S, v, v.shape[1])
 
 
-@shapes_checked
+@checked
 def recurrent(
     r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
 ) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ, y_t = r_t S_t."""
-    S = _start(r, log_w, k, v, kappa, a, state)
-    y = []
-    for t in range(v.shape[1]):
-        y_t, S = _step(r[:, t], log_w[:, t], k[:, t], v[:, t], kappa[:, t], a[:, t], S)
-        y.append(y_t)
-    result = torch.stack(y, 1) if y else v.clone()
-    check_result(result, r=r, k=k, v=v, kappa=kappa, a=a)
-    return result, S
+    S = _recurrence.start(state, k, v)
+    sequences = {"r": r, "log_w": log_w, "k": k, "v": v, "kappa": kappa, "a": a}
+    return _recurrence.by_tokens(_step, sequences, S, v)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     r: Keys,
     log_w: Keys,
@@ -130,8 +97,7 @@ def chunkwise(
     backend: str = "auto",
 ) -> tuple[Values, State]:
     """One triangular solve per chunk, recurrent between chunks, O(N); on a CPU in chunks of at most 32 tokens."""
-    S = _start(r, log_w, k, v, kappa, a, state)
-    check_chunk_size(chunk_size)
+    S = _recurrence.start(state, k, v)
     kernels = check_backend(backend, v, "rwkv7")
     if kernels:
         return kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
@@ -139,7 +105,7 @@ def chunkwise(
     return by_chunks(listing, RWKV7, sequences, S, v, chunk_size)
 
 
-@shapes_checked
+@checked
 def step(
     r_t: Float[Tensor, "batch heads d_k"],
     log_w_t: Float[Tensor, "batch heads d_k"],
@@ -150,9 +116,8 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d_v"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    y_t, S = _step(r_t, log_w_t, k_t, v_t, kappa_t, a_t, _start(r_t, log_w_t, k_t, v_t, kappa_t, a_t, state))
-    check_result(y_t, r_t=r_t, k_t=k_t, v_t=v_t, kappa_t=kappa_t, a_t=a_t)
-    return y_t, S
+    token = {"r_t": r_t, "log_w_t": log_w_t, "k_t": k_t, "v_t": v_t, "kappa_t": kappa_t, "a_t": a_t}
+    return _recurrence.one_token(_step, token, _recurrence.start(state, k_t, v_t))
 
 
 def _step(

@@ -21,21 +21,16 @@ negative delta, a number that is not finite, types or devices that differ, chunk
 raises ValueError naming the argument.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from . import _recurrence
 from ._chunks import by_chunks, segsum
 from .cpu.selective_scan import SelectiveScan
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_within,
-    shapes_checked,
-    state_dtype,
-)
+from .validation import check_backend, check_finite, checked, state_dtype
 
 Channels = Float[Tensor, "batch time d"]
 Rates = Float[Tensor, "d d_state"]
@@ -47,11 +42,8 @@ Key = Float[Tensor, "batch d_state"]
 
 
 def _start(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
-    """The state before the first token, once all arguments are checked."""
-    check_alike(x=x, B=B, C=C, decays={"delta": delta, "A": A}, state=state)
-    check_finite(x=x, delta=delta, A=A, B=B, C=C, state=state)
-    check_within(0, torch.inf, delta=delta)
-    check_within(-torch.inf, 0, A=A)
+    """The state before the first token, once all arguments are finite."""
+    check_finite(x=x, delta=delta, A=A, B=B, C=C)
     return x.new_zeros(len(x), B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype)) if state is None else state
 
 
@@ -80,7 +72,7 @@ def listing(
     return torch.cat(y, 1), h
 
 
-@shapes_checked
+@checked
 def parallel(
     x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
 ) -> tuple[Channels, State]:
@@ -102,7 +94,7 @@ def parallel(
     return y.to(x.dtype), h
 
 
-@shapes_checked
+@checked
 def recurrent(
     x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
 ) -> tuple[Channels, State]:
@@ -111,14 +103,11 @@ def recurrent(
     Source: arXiv 2312.00752, Algorithm 2.
     """
     h = _start(x, delta, A, B, C, state)
-    y = []
-    for t in range(x.shape[1]):
-        y_t, h = _step(x[:, t], delta[:, t], A, B[:, t], C[:, t], h)
-        y.append(y_t)
-    return (torch.stack(y, 1) if y else x.clone()), h
+    sequences = {"x": x, "delta": delta, "B": B, "C": C}
+    return _recurrence.by_tokens(partial(_step, A), sequences, h, x)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     x: Channels,
     delta: Channels,
@@ -131,22 +120,20 @@ def chunkwise(
 ) -> tuple[Channels, State]:
     """Chunk after chunk, all states inside a chunk by a two-level scan: O(N·d·d_state), but no matrix product."""
     h = _start(x, delta, A, B, C, state)
-    check_chunk_size(chunk_size)
     check_backend(backend, x)
     sequences = {"x": x, "delta": delta, "B": B, "C": C}
-    y, h = by_chunks(listing, SelectiveScan, sequences, h, x, chunk_size, constants=(A,))
-    return y, h
+    return by_chunks(listing, SelectiveScan, sequences, h, x, chunk_size, constants=(A,))
 
 
-@shapes_checked
+@checked
 def step(
     x_t: Channel, delta_t: Channel, A: Rates, B_t: Key, C_t: Key, state: State | None = None
 ) -> tuple[Channel, State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    return _step(x_t, delta_t, A, B_t, C_t, _start(x_t, delta_t, A, B_t, C_t, state))
+    return _step(A, x_t, delta_t, B_t, C_t, _start(x_t, delta_t, A, B_t, C_t, state))
 
 
-def _step(x_t: Tensor, delta_t: Tensor, A: Tensor, B_t: Tensor, C_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+def _step(A: Tensor, x_t: Tensor, delta_t: Tensor, B_t: Tensor, C_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     x, delta, A, B, C = (z.to(h.dtype) for z in (x_t, delta_t, A, B_t, C_t))
     h = torch.exp(delta[:, None, :] * A.mT) * h + B[:, :, None] * (delta * x)[:, None, :]
     return torch.einsum("bs,bsc->bc", C, h).to(x_t.dtype), h

@@ -22,35 +22,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import _recurrence
-from ._chunks import by_chunks, from_chunks, segsum, to_chunks
+from ._chunks import by_chunks, segsum, to_chunks
+from .cpu.blocks import from_chunks
 from .cpu.scalar import Scalar
-from .validation import (
-    check_alike,
-    check_backend,
-    check_chunk_size,
-    check_finite,
-    check_groups,
-    check_log_decay,
-    check_result,
-    shapes_checked,
-    state_dtype,
-)
+from .validation import check_backend, check_result, checked
 
 Values = Float[Tensor, "batch time heads d"]
 LogDecay = Float[Tensor, "batch time heads"]
 Keys = Float[Tensor, "batch time groups d_state"]
 State = Float[Tensor, "batch heads d_state d"]
-
-
-def _start(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
-    """Check all but that x, B and C are finite; returns the state before the first token."""
-    check_groups(x.shape[-2], B.shape[-2])
-    check_alike(x=x, B=B, C=C, decays={"log_a": log_a}, state=state)
-    check_log_decay(log_a=log_a)
-    check_finite(state=state)
-    if state is not None:
-        return state
-    return x.new_zeros(x.shape[0], x.shape[-2], B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype))
 
 
 def listing(
@@ -72,10 +52,10 @@ def listing(
         states.append(a * states[-1] + S)
     # 4. What the tokens of each chunk read of the state before it.
     y = y + torch.einsum("cbgin,cbghi,cbghnd->cbghid", C, log_a.cumsum(-1).exp(), torch.stack(states[:-1]))
-    return from_chunks(y.flatten(2, 3), tokens), states[-1].flatten(1, 2)
+    return from_chunks(y.flatten(2, 3))[:, :tokens], states[-1].flatten(1, 2)
 
 
-@shapes_checked
+@checked
 def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): the masked matrix of the whole sequence, which is one chunk of `chunkwise`.
 
@@ -83,11 +63,11 @@ def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None =
 
     Source: arXiv 2405.21060, Section 5.2.
     """
-    S = _start(x, log_a, B, C, state)
+    S = _recurrence.start(state, B, x)
     return by_chunks(listing, Scalar, {"x": x, "log_a": log_a, "B": B, "C": C}, S, x, x.shape[1])
 
 
-@shapes_checked
+@checked
 def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): carry the state from token to token.
 
@@ -95,13 +75,11 @@ def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None 
 
     Source: arXiv 2405.21060, equation (2) with A_t = a_t I (Section 5.1).
     """
-    S = _start(x, log_a, B, C, state)
-    y, S = _recurrence.recurrent(C, B, x, log_a[..., None], S)
-    check_result(y, x=x, B=B, C=C)
-    return y, S
+    S = _recurrence.start(state, B, x)
+    return _recurrence.by_tokens(_recurrence.step, {"C": C, "B": B, "x": x, "log_a": log_a[..., None]}, S, x)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     x: Values,
     log_a: LogDecay,
@@ -116,17 +94,16 @@ def chunkwise(
     Four steps, see `listing`: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
     states handed on, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
     """
-    check_chunk_size(chunk_size)
     kernels = check_backend(backend, x, "ssd")
-    S = _start(x, log_a, B, C, state)
+    S = _recurrence.start(state, B, x)
+    sequences = {"x": x, "log_a": log_a, "B": B, "C": C}
     if kernels is None:
-        return by_chunks(listing, Scalar, {"x": x, "log_a": log_a, "B": B, "C": C}, S, x, chunk_size)
+        return by_chunks(listing, Scalar, sequences, S, x, chunk_size)
     y, S = kernels.chunkwise(x, log_a, B, C, S, chunk_size)
-    check_result(y, x=x, B=B, C=C)
-    return y, S
+    return check_result(y, sequences), S
 
 
-@shapes_checked
+@checked
 def step(
     x_t: Float[Tensor, "batch heads d"],
     log_a_t: Float[Tensor, "batch heads"],
@@ -135,7 +112,5 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d"], State]:
     """One token of `recurrent`: S = e^{log_a_t} S + B_t x_tᵀ, y_t = C_t S; returns (y_t, S)."""
-    S = _start(x_t, log_a_t, B_t, C_t, state)
-    y_t, S = _recurrence.step(C_t, B_t, x_t, log_a_t[..., None], S)
-    check_result(y_t, x_t=x_t, B_t=B_t, C_t=C_t)
-    return y_t, S
+    token = {"C_t": C_t, "B_t": B_t, "x_t": x_t, "log_a_t": log_a_t[..., None]}
+    return _recurrence.one_token(_recurrence.step, token, _recurrence.start(state, B_t, x_t))

@@ -6,6 +6,7 @@ that finds something wrong is the tensor searched for where it is. A GPU is wait
 """
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -14,20 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..reference.validation import check_at_least_one, shapes_checked
+from ..reference.validation import RANGES, also_checked_by, check_at_least_one, shapes_checked
 
-__all__ = [
-    "check_alike",
-    "check_backend",
-    "check_chunk_size",
-    "check_finite",
-    "check_groups",
-    "check_log_decay",
-    "check_result",
-    "check_within",
-    "shapes_checked",
-    "state_dtype",
-]
+__all__ = ["check_at_least_one", "shapes_checked"]
 
 
 def _first(bad: Tensor) -> str:
@@ -50,39 +40,22 @@ def check_finite(**tensors: Tensor | None) -> None:
             )
 
 
-def check_result(y: Tensor, **tensors: Tensor) -> None:
-    """`check_finite` by a look at y, which is not finite if a number in one of the tensors is not."""
-    if not y.detach().sum().isfinite():
-        check_finite(**tensors)
-
-
-def check_log_decay(**tensors: Tensor | None) -> None:
-    """Raise ValueError unless each tensor (or None) holds logs of decays: at most 0, -inf allowed, no NaN."""
-    for name, value in tensors.items():
-        if value is None or value.numel() == 0 or value.detach().amax() <= 0:  # the maximum is NaN if any is
-            continue
-        bad = ~(value <= 0)
-        raise ValueError(
-            f"{name}{_first(bad)} is {value[bad][0].item():.6g}: expected log decays, at most 0 "
-            f"(a decay is exp({name}) in [0, 1]; -inf forgets everything)"
-        )
-
-
-def check_within(low: float, high: float, **tensors: Tensor) -> None:
-    """Raise ValueError naming the first of `tensors` with a number that is not in [low, high]."""
-    for name, value in tensors.items():
-        if value.numel() == 0:
-            continue
-        least, most = value.detach().aminmax()  # both are NaN if any number is
-        if low <= least and most <= high:
-            continue
+def check_within(low: float, high: float, name: str, value: Tensor, words: str = "numbers in [{:g}, {:g}]") -> None:
+    """Raise ValueError unless all numbers are in [low, high]; `words` say what was expected."""
+    if value.numel() == 0:
+        return
+    least, most = value.detach().aminmax()  # both are NaN if any number is
+    if not ((low == -torch.inf or low <= least) and most <= high):
         bad = ~((value >= low) & (value <= high))
-        raise ValueError(f"{name}{_first(bad)} is {value[bad][0].item():.6g}: expected numbers in [{low:g}, {high:g}]")
+        what = f"{name}{_first(bad)} is {value[bad][0].item():.6g}"
+        raise ValueError(f"{what}: expected {words.format(low, high)}")
 
 
-def check_chunk_size(chunk_size: int) -> None:
-    """Raise ValueError unless chunk_size is at least 1."""
-    check_at_least_one(chunk_size=chunk_size)
+def check_result(y: Tensor, sequences: Mapping[str, Tensor | None], finite: bool | None = None) -> Tensor:
+    """`check_finite` of all but log decays by a look at y, or by `finite`, which says what that would; returns y."""
+    if not (y.detach().sum().isfinite() if finite is None else finite):
+        check_finite(**{name: x for name, x in sequences.items() if not name.startswith("log_")})
+    return y
 
 
 def check_groups(heads: int, groups: int) -> None:
@@ -94,26 +67,44 @@ def check_groups(heads: int, groups: int) -> None:
         )
 
 
+def is_wide(kind: str) -> bool:
+    """Whether a 16-bit call may have an argument of that name in float32."""
+    return kind.startswith("log_") or kind in ("delta", "A", "w", "u")
+
+
 def state_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type sums are accumulated and states kept in: float32 for the 16-bit types, else the type itself."""
     return torch.float32 if dtype.itemsize < 4 else dtype
 
 
-def check_alike(decays: dict[str, Tensor | None] | None = None, state: Any = None, **tensors: Tensor) -> None:
-    """Raise ValueError unless all tensors share one type and one device.
+def check_unit(name: str, keys: Tensor) -> None:
+    """Raise ValueError unless each of the keys has length 1 or 0."""
+    length = torch.linalg.vector_norm(keys.detach(), dim=-1, dtype=state_dtype(keys.dtype))
+    wrong = (length != 0) & ((length - 1).abs() > (1e-4 if keys.dtype.itemsize > 2 else 1e-2))
+    if wrong.any():
+        check_finite(**{name: keys})
+        raise ValueError(
+            f"{name}{_first(wrong)} has length {length[wrong][0].item():.6g}: "
+            "expected length 1 (or 0); divide each key by its norm"
+        )
 
-    `decays` may also be of the type of the state, and `state` (a tensor, or a tuple of them, or None) must be:
-    log decays in 16 bits lose too much, so a layer in bfloat16 passes them in float32.
+
+def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) -> None:
+    """Raise ValueError for an argument of the wrong type, on another device, or with values that its name rules out.
+
+    All tensors share one type and one device. What `is_wide` names may also be of the type of the state, and `state` (a
+    tensor, or a tuple of them, or None) must be: log decays in 16 bits lose too much, so a layer in bfloat16 passes
+    them in float32. Other numbers must be finite, too, but are not looked at here: their results tell.
     """
-    (first, model), *others = tensors.items()
+    check_at_least_one(chunk_size=chunk_size)
+    tensors = [(n, n.removesuffix("_t"), x) for n, x in arguments.items() if isinstance(x, Tensor) and n != "gamma"]
+    first, model = next((name, x) for name, kind, x in tensors if not is_wide(kind))
     wide = state_dtype(model.dtype)
-    states = state if isinstance(state, tuple) else (state,)
-    asked = [(name, value, {model.dtype}) for name, value in others]
-    asked += [(name, value, {model.dtype, wide}) for name, value in (decays or {}).items() if value is not None]
-    asked += [("state", value, {wide}) for value in states if value is not None]
-    for name, value, dtypes in asked:
+    states = [s for s in (state if isinstance(state, tuple) else (state,)) if s is not None]
+    asked = [(name, x, (model.dtype, wide) if is_wide(kind) else (model.dtype,)) for name, kind, x in tensors]
+    for name, value, dtypes in asked + [("state", value, (wide,)) for value in states]:
         if value.dtype not in dtypes:
-            expected = " or ".join(sorted(map(str, dtypes)))
+            expected = " or ".join(sorted(map(str, {*dtypes})))
             raise ValueError(
                 f"{name} is of type {value.dtype} while {first} is {model.dtype}: expected {expected}; "
                 f"convert with {name}.to({wide if name == 'state' else model.dtype})"
@@ -123,6 +114,19 @@ def check_alike(decays: dict[str, Tensor | None] | None = None, state: Any = Non
                 f"{name} is on {value.device} while {first} is on {model.device}: expected one device; "
                 f'move it with {name}.to("{model.device}")'
             )
+    for name, kind, value in tensors:
+        if kind.startswith("log_") or kind == "w":
+            words = f"log decays, at most 0 (a decay is exp({name}) in [0, 1]; -inf forgets everything)"
+            check_within(-torch.inf, 0, name, value, words)
+        elif kind in RANGES:
+            check_within(*RANGES[kind], name, value)
+        elif kind == "kappa":
+            check_unit(name, value)
+    for value in states:
+        check_result(value, {"state": value})
+
+
+checked = also_checked_by(check_arguments)
 
 
 def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:

@@ -19,12 +19,15 @@ Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming arg
 w, a number that is not finite, or types or devices that differ raise ValueError naming the argument.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from . import _recurrence
 from ._chunks import segsum
-from .validation import check_alike, check_finite, check_log_decay, shapes_checked, state_dtype
+from .validation import check_finite, checked, state_dtype
 
 PerChannel = Float[Tensor, " d"]
 Channels = Float[Tensor, "batch time d"]
@@ -34,16 +37,12 @@ State = tuple[Channel, Channel, Channel]
 EMPTY = -1e38  # exponent of a sum of nothing: below any other, yet finite, so that differences are never inf - inf
 
 
-def _start(w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: State | None) -> State:
-    """The state (p, q, o) before the first token, once all arguments are checked."""
-    check_alike(k=k, v=v, decays={"w": w, "u": u}, state=state)
-    check_log_decay(w=w)
+def _start(u: Tensor, k: Tensor, v: Tensor, state: State | None) -> State:
+    """The state (p, q, o) before the first token, once all arguments are finite."""
     check_finite(u=u, k=k, v=v)
     if state is None:
         zero = k.new_zeros(len(k), k.shape[-1], dtype=state_dtype(k.dtype))
         return zero, zero, torch.full_like(zero, EMPTY)
-    for part in state:
-        check_finite(state=part)
     return state
 
 
@@ -54,12 +53,12 @@ def _add(p: Tensor, q: Tensor, o: Tensor, exponent: Tensor, v: Tensor) -> State:
     return kept * p + added * v, kept * q + added, m
 
 
-@shapes_checked
+@checked
 def parallel(
     w: PerChannel, u: PerChannel, k: Channels, v: Channels, state: State | None = None
 ) -> tuple[Channels, State]:
     """The attention view, O(N²): the states in front of all tokens at once, each with its own largest exponent."""
-    p, q, o = _start(w, u, k, v, state)
+    p, q, o = _start(u, k, v, state)
     w, u, k, values = (z.to(o.dtype) for z in (w, u, k, v))
     # Log weights in front of token i = 0 … N: i w + o in column 0, (i-1-j) w + k_j in column j+1 for j < i, or -inf.
     decays = segsum(w[:, None].expand(-1, k.shape[1] + 1))  # (d, N+1, N+1): the state counts as one token
@@ -75,7 +74,7 @@ def parallel(
     return (numerator / denominator).to(v.dtype), (p[:, -1], q[:, -1], o[:, -1])
 
 
-@shapes_checked
+@checked
 def recurrent(
     w: PerChannel, u: PerChannel, k: Channels, v: Channels, state: State | None = None
 ) -> tuple[Channels, State]:
@@ -84,18 +83,13 @@ def recurrent(
     m = max(o, u + k_t):      y_t = (e^{o-m} p + e^{u+k_t-m} v_t) / (e^{o-m} q + e^{u+k_t-m})
     m' = max(w + o, k_t):     p = e^{w+o-m'} p + e^{k_t-m'} v_t,   q = e^{w+o-m'} q + e^{k_t-m'},   o = m'
     """
-    state = _start(w, u, k, v, state)
-    y = []
-    for t in range(k.shape[1]):
-        y_t, state = _step(w, u, k[:, t], v[:, t], state)
-        y.append(y_t)
-    return (torch.stack(y, 1) if y else v.clone()), state
+    return _recurrence.by_tokens(partial(_step, w, u), {"k": k, "v": v}, _start(u, k, v, state), v)
 
 
-@shapes_checked
+@checked
 def step(w: PerChannel, u: PerChannel, k_t: Channel, v_t: Channel, state: State | None = None) -> tuple[Channel, State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    return _step(w, u, k_t, v_t, _start(w, u, k_t, v_t, state))
+    return _step(w, u, k_t, v_t, _start(u, k_t, v_t, state))
 
 
 def _step(w: Tensor, u: Tensor, k_t: Tensor, v_t: Tensor, state: State) -> tuple[Tensor, State]:

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from . import ssd
 from ._chunks import decay_from_start, over_chunks
-from .validation import check_finite, check_log_decay, shapes_checked
+from .validation import checked, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]
@@ -37,42 +37,33 @@ def _log_decay(beta: np.ndarray, log_a: np.ndarray | None) -> np.ndarray:
     return np.zeros_like(beta) if log_a is None else log_a
 
 
-def _check(
-    Q: np.ndarray, K: np.ndarray, V: np.ndarray, beta: np.ndarray, log_a: np.ndarray, state: np.ndarray | None
-) -> None:
-    check_log_decay(log_a=log_a)
-    check_finite(Q=Q, K=K, V=V, beta=beta, state=state)
-
-
 def _triangular(K: np.ndarray, beta: np.ndarray, log_a: np.ndarray) -> np.ndarray:
     """I + diag(β) tril(L ∘ K Kᵀ, -1), which takes corrected values to β times the given ones."""
     return np.eye(len(K)) + beta[:, None] * np.tril(ssd.matrix(K, log_a, K, K), -1)
 
 
-@shapes_checked
+@checked
 def matrix(Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None) -> Float[np.ndarray, "N N"]:
     """The matrix M with y = M V; of V only the length matters.
 
     M = (L ∘ Q Kᵀ) (I + diag(β) tril(L ∘ K Kᵀ, -1))⁻¹ diag(β)
     """
     log_a = _log_decay(beta, log_a)
-    _check(Q, K, V, beta, log_a, None)
     return ssd.matrix(V, log_a, K, Q) @ np.linalg.solve(_triangular(K, beta, log_a), np.diag(beta))
 
 
-@shapes_checked
+@checked
 def parallel(
     Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None, state: State | None = None
 ) -> tuple[Values, State]:
     """The attention view, O(N²) and one triangular solve: correct the values, then SSD. Source: arXiv 2406.06484, 3."""
     log_a = _log_decay(beta, log_a)
-    _check(Q, K, V, beta, log_a, state)
     recalled = 0 if state is None else decay_from_start(log_a)[:, None] * (K @ state)
     D = np.linalg.solve(_triangular(K, beta, log_a), beta[:, None] * (V - recalled))
     return ssd.parallel(D, log_a, K, Q, state)
 
 
-@shapes_checked
+@checked
 def recurrent(
     Q: Keys, K: Keys, V: Values, beta: PerToken, log_a: PerToken | None = None, state: State | None = None
 ) -> tuple[Values, State]:
@@ -83,7 +74,6 @@ def recurrent(
     Source: arXiv 2102.11174, Section 4; gated: arXiv 2412.06464, Section 3.
     """
     log_a = _log_decay(beta, log_a)
-    _check(Q, K, V, beta, log_a, state)
     S = np.zeros((K.shape[1], V.shape[1])) if state is None else state
     y = np.empty_like(V)
     for t in range(len(V)):
@@ -93,7 +83,7 @@ def recurrent(
     return y, S
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys,
     K: Keys,

@@ -21,19 +21,14 @@ from jaxtyping import Float
 
 from ._chunks import decay_from_start, decay_to_end, over_chunks
 from .semiseparable import from_sss
-from .validation import check_finite, check_log_decay, shapes_checked
+from .validation import checked, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]
 State = Float[np.ndarray, "d_k d_v"]
 
 
-def _check(Q: np.ndarray, K: np.ndarray, V: np.ndarray, log_alpha: np.ndarray, state: np.ndarray | None) -> None:
-    check_log_decay(log_alpha=log_alpha)
-    check_finite(Q=Q, K=K, V=V, state=state)
-
-
-@shapes_checked
+@checked
 def matrix(Q: Keys, K: Keys, V: Values, log_alpha: Keys) -> Float[np.ndarray, "N N"]:
     """The matrix M with y = M V, added up key dimension by key dimension in O(N²) memory; of V only the length matters.
 
@@ -41,21 +36,19 @@ def matrix(Q: Keys, K: Keys, V: Values, log_alpha: Keys) -> Float[np.ndarray, "N
 
     Source: arXiv 2312.06635, Section 4.1 (the parallel form, there with the cumulative products divided out).
     """
-    _check(Q, K, V, log_alpha, None)
     M = np.zeros((len(V), len(V)))
     for c in range(K.shape[1]):
         M += from_sss(log_alpha[:, c], K[:, [c]], Q[:, [c]])
     return M
 
 
-@shapes_checked
+@checked
 def parallel(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): build the masked matrix and multiply.
 
     y = M V + (Q ∘ decay since the start) S_0
     S_N = (K ∘ decay to the end)ᵀ V + diag(decay of the whole) S_0
     """
-    _check(Q, K, V, log_alpha, state)
     y = matrix(Q, K, V, log_alpha) @ V
     S = (K * decay_to_end(log_alpha)).T @ V
     if state is not None:
@@ -64,10 +57,9 @@ def parallel(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None =
     return y, S
 
 
-@shapes_checked
+@checked
 def recurrent(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = diag(α_t) S_{t-1} + k_t v_tᵀ, y_t = q_t S_t. Source: arXiv 2312.06635, Section 4.1."""
-    _check(Q, K, V, log_alpha, state)
     S = np.zeros((K.shape[1], V.shape[1])) if state is None else state
     y = np.empty_like(V)
     for t in range(len(V)):
@@ -76,7 +68,7 @@ def recurrent(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None 
     return y, S
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None = None, chunk_size: int = 64
 ) -> tuple[Values, State]:

@@ -15,11 +15,13 @@ Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming arg
 is not finite, chunk_size < 1, or a normalizer q_t·z_t that is zero raises ValueError naming the argument.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float
 
 from ._chunks import over_chunks
-from .validation import check_finite, shapes_checked
+from .validation import checked, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]
@@ -35,9 +37,7 @@ def _start(K: np.ndarray, V: np.ndarray, normalize: bool, state: State | None) -
             "state is the pair (S, z) with normalize=True and the array S without: "
             f"got {'a pair' if isinstance(state, tuple) else 'an array'} with normalize={normalize}"
         )
-    S, z = state if isinstance(state, tuple) else (state, np.zeros(K.shape[-1]))
-    check_finite(state=S, z=z)
-    return S, z
+    return state if isinstance(state, tuple) else (state, np.zeros(K.shape[-1]))
 
 
 def _divide(y: np.ndarray, normalizer: np.ndarray) -> np.ndarray:
@@ -49,21 +49,19 @@ def _divide(y: np.ndarray, normalizer: np.ndarray) -> np.ndarray:
     return y / normalizer[..., None]
 
 
-@shapes_checked
+@checked
 def matrix(Q: Keys, K: Keys, V: Values, normalize: bool = False) -> Float[np.ndarray, "N N"]:
     """The matrix M = tril(Q Kᵀ), rows divided by their sums if normalize; of V only the length matters.
 
     Source: arXiv 2006.16236, Section 3.3 (causal masking); as a matrix arXiv 2405.21060, Section 4.
     """
-    check_finite(Q=Q, K=K, V=V)
     M = np.tril(Q @ K.T)
     return _divide(M, M.sum(1)) if normalize else M
 
 
-@shapes_checked
+@checked
 def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): y = tril(Q Kᵀ) V, divided by the row sums if normalize."""
-    check_finite(Q=Q, K=K, V=V)
     S, z = _start(K, V, normalize, state)
     scores = matrix(Q, K, V)
     y = scores @ V + Q @ S
@@ -71,10 +69,9 @@ def parallel(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State 
     return (_divide(y, scores.sum(1) + Q @ z), (S, z_N)) if normalize else (y, S)
 
 
-@shapes_checked
+@checked
 def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = S_{t-1} + k_t v_tᵀ, z_t = z_{t-1} + k_t. Source: arXiv 2006.16236, (18) to (20)."""
-    check_finite(Q=Q, K=K, V=V)
     S, z = _start(K, V, normalize, state)
     y, normalizer = np.empty_like(V), np.empty(len(V))
     for t in range(len(V)):
@@ -83,16 +80,12 @@ def recurrent(Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State
     return (_divide(y, normalizer), (S, z)) if normalize else (y, S)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys, K: Keys, V: Values, normalize: bool = False, state: State | None = None, chunk_size: int = 64
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size): `parallel` chunk by chunk."""
-
-    def chunk(q: np.ndarray, k: np.ndarray, v: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
-        return parallel(q, k, v, normalize, state)
-
-    return over_chunks(chunk, (Q, K, V), state, chunk_size)
+    return over_chunks(partial(parallel, normalize=normalize), (Q, K, V), state, chunk_size)
 
 
 @shapes_checked

@@ -22,12 +22,13 @@ log_a, delta < 0, lam outside [0, 1], a number that is not finite, or chunk_size
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from . import ssd
-from .validation import check_finite, check_log_decay, check_within, shapes_checked
+from .validation import checked, shapes_checked
 
 Values = Float[np.ndarray, "N d"]
 PerToken = Float[np.ndarray, " N"]
@@ -41,28 +42,11 @@ State = tuple[
 ]
 
 
-def _check(
-    x: np.ndarray,
-    delta: np.ndarray,
-    lam: np.ndarray,
-    log_a: np.ndarray,
-    theta: np.ndarray,
-    B: np.ndarray,
-    C: np.ndarray,
-) -> None:
-    check_log_decay(log_a=log_a)
-    check_finite(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C)
-    check_within(0, np.inf, delta=delta)
-    check_within(0, 1, lam=lam)
-
-
 def _start(x: np.ndarray, theta: np.ndarray, state: State | None) -> State:
     """The state as (S, angle, B̃ of the last token, x of the last token)."""
     if state is None:
         n_pairs, d = theta.shape[-1], x.shape[-1]
         return np.zeros((2 * n_pairs, d)), np.zeros(n_pairs), np.zeros(2 * n_pairs), np.zeros(d)
-    for part in state:
-        check_finite(state=part)
     return state
 
 
@@ -78,7 +62,7 @@ def _with_previous(last: np.ndarray, sequence: np.ndarray) -> np.ndarray:
     return np.concatenate([last[None], sequence])
 
 
-@shapes_checked
+@checked
 def matrix(
     x: Values, delta: PerToken, lam: PerToken, log_a: PerToken, theta: Angles, B: Keys, C: Keys
 ) -> Float[np.ndarray, "N N"]:
@@ -86,7 +70,6 @@ def matrix(
 
     M[i, j] = L[i, j] γ_j C̃_i·B̃_j + L[i, j+1] β_{j+1} C̃_i·B̃_j    (second term for j < i)
     """
-    _check(x, delta, lam, log_a, theta, B, C)
     angle = np.cumsum(theta, axis=0)
     B, C = _rotated(B, angle), _rotated(C, angle)
     beta = (1 - lam) * delta * np.exp(log_a)
@@ -95,19 +78,9 @@ def matrix(
     return M
 
 
-def _two_ssds(
-    form: Callable[..., tuple[np.ndarray, np.ndarray]],
-    x: np.ndarray,
-    delta: np.ndarray,
-    lam: np.ndarray,
-    log_a: np.ndarray,
-    theta: np.ndarray,
-    B: np.ndarray,
-    C: np.ndarray,
-    state: State | None,
-) -> tuple[np.ndarray, State]:
+def _two_ssds(form: Callable[..., tuple[np.ndarray, np.ndarray]], *arguments: Any) -> tuple[np.ndarray, State]:
     """SSD of what each token writes plus SSD of what its predecessor writes, both by `form` of ssd."""
-    _check(x, delta, lam, log_a, theta, B, C)
+    x, delta, lam, log_a, theta, B, C, state = arguments
     S, angle, B_last, x_last = _start(x, theta, state)
     angles = _with_previous(angle, angle + np.cumsum(theta, axis=0))  # (N+1, n_pairs)
     B, C = _rotated(B, angles[1:]), _rotated(C, angles[1:])
@@ -118,7 +91,7 @@ def _two_ssds(
     return y_previous + y_own, (S_previous + S_own, angles[-1], Bs[-1], xs[-1])
 
 
-@shapes_checked
+@checked
 def parallel(
     x: Values,
     delta: PerToken,
@@ -133,7 +106,7 @@ def parallel(
     return _two_ssds(ssd.parallel, x, delta, lam, log_a, theta, B, C, state)
 
 
-@shapes_checked
+@checked
 def recurrent(
     x: Values,
     delta: PerToken,
@@ -145,7 +118,6 @@ def recurrent(
     state: State | None = None,
 ) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = α_t S_{t-1} + β_t B̃_{t-1} x_{t-1}ᵀ + γ_t B̃_t x_tᵀ, y_t = C̃_t S_t."""
-    _check(x, delta, lam, log_a, theta, B, C)
     S, angle, B_last, x_last = _start(x, theta, state)
     y = np.empty_like(x)
     for t in range(len(x)):
@@ -159,7 +131,7 @@ def recurrent(
     return y, (S, angle, B_last, x_last)
 
 
-@shapes_checked
+@checked
 def chunkwise(
     x: Values,
     delta: PerToken,

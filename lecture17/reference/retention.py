@@ -15,38 +15,33 @@ Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming arg
 [0, 1], a number that is not finite, or chunk_size < 1 raises ValueError naming the argument.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float
 
 from ._chunks import over_chunks
-from .validation import check_finite, check_within, shapes_checked
+from .validation import checked, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]
 State = Float[np.ndarray, "d_k d_v"]
 
 
-def _check(Q: np.ndarray, K: np.ndarray, V: np.ndarray, gamma: float, state: np.ndarray | None) -> None:
-    check_within(0, 1, gamma=np.asarray(gamma))
-    check_finite(Q=Q, K=K, V=V, state=state)
-
-
-@shapes_checked
+@checked
 def matrix(Q: Keys, K: Keys, V: Values, gamma: float) -> Float[np.ndarray, "N N"]:
     """The matrix M = D ∘ (Q Kᵀ) with y = M V; of V only the length matters. Source: arXiv 2307.08621, Section 2.1."""
-    _check(Q, K, V, gamma, None)
     t = np.arange(len(V))
     D = np.tril(gamma ** np.maximum(t[:, None] - t, 0))
     return D * (Q @ K.T)
 
 
-@shapes_checked
+@checked
 def parallel(Q: Keys, K: Keys, V: Values, gamma: float, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): build the masked matrix and multiply.
 
     y_i = (M V)_i + γ^{i+1} q_i S_0,    S_N = Σ_j γ^{N-1-j} k_j v_jᵀ + γ^N S_0
     """
-    _check(Q, K, V, gamma, state)
     N = len(V)
     y = matrix(Q, K, V, gamma) @ V
     S = (K * gamma ** np.arange(N)[::-1, None]).T @ V
@@ -56,10 +51,9 @@ def parallel(Q: Keys, K: Keys, V: Values, gamma: float, state: State | None = No
     return y, S
 
 
-@shapes_checked
+@checked
 def recurrent(Q: Keys, K: Keys, V: Values, gamma: float, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = γ S_{t-1} + k_t v_tᵀ, y_t = q_t S_t."""
-    _check(Q, K, V, gamma, state)
     S = np.zeros((K.shape[1], V.shape[1])) if state is None else state
     y = np.empty_like(V)
     for t in range(len(V)):
@@ -68,16 +62,12 @@ def recurrent(Q: Keys, K: Keys, V: Values, gamma: float, state: State | None = N
     return y, S
 
 
-@shapes_checked
+@checked
 def chunkwise(
     Q: Keys, K: Keys, V: Values, gamma: float, state: State | None = None, chunk_size: int = 64
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size): `parallel` chunk by chunk."""
-
-    def chunk(q: np.ndarray, k: np.ndarray, v: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
-        return parallel(q, k, v, gamma, state)
-
-    return over_chunks(chunk, (Q, K, V), state, chunk_size)
+    return over_chunks(partial(parallel, gamma=gamma), (Q, K, V), state, chunk_size)
 
 
 @shapes_checked

@@ -31,31 +31,11 @@ from jaxtyping import Float
 
 from . import gla
 from ._chunks import decay_from_start, over_chunks
-from .validation import check_finite, check_log_decay, shapes_checked
+from .validation import checked, shapes_checked
 
 Keys = Float[np.ndarray, "N d_k"]
 Values = Float[np.ndarray, "N d_v"]
 State = Float[np.ndarray, "d_k d_v"]
-
-
-def _check(
-    r: np.ndarray,
-    log_w: np.ndarray,
-    k: np.ndarray,
-    v: np.ndarray,
-    kappa: np.ndarray,
-    a: np.ndarray,
-    state: np.ndarray | None,
-) -> None:
-    check_log_decay(log_w=log_w)
-    check_finite(r=r, k=k, v=v, kappa=kappa, a=a, state=state)
-    length = np.linalg.norm(kappa, axis=1)
-    wrong = (length != 0) & (abs(length - 1) > 1e-4)
-    if wrong.any():
-        t = int(np.argmax(wrong))
-        raise ValueError(
-            f"kappa[{t}] has length {length[t]:.6g}: expected length 1 (or 0); divide each row by its norm"
-        )
 
 
 def _before(kappa: np.ndarray, keys: np.ndarray, v: np.ndarray, log_w: np.ndarray) -> np.ndarray:
@@ -65,24 +45,22 @@ def _before(kappa: np.ndarray, keys: np.ndarray, v: np.ndarray, log_w: np.ndarra
     return A
 
 
-@shapes_checked
+@checked
 def matrix(r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys) -> Float[np.ndarray, "N N"]:
     """The matrix M with y = M v; of v only the length matters.
 
     M = M_rk - M_rb (I + A_b)⁻¹ A_k    with M_rk and M_rb those of `gla`, read with r and written with k and b
     """
-    _check(r, log_w, k, v, kappa, a, None)
     b = a * kappa
     A_b, A_k = _before(kappa, b, v, log_w), _before(kappa, k, v, log_w)
     return gla.matrix(r, k, v, log_w) - gla.matrix(r, b, v, log_w) @ np.linalg.solve(np.eye(len(v)) + A_b, A_k)
 
 
-@shapes_checked
+@checked
 def parallel(
     r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
 ) -> tuple[Values, State]:
     """The attention view, O(N²) and one triangular solve: find what is removed, then gate both writes like `gla`."""
-    _check(r, log_w, k, v, kappa, a, state)
     b = a * kappa
     found = _before(kappa, k, v, log_w) @ v
     if state is not None:
@@ -94,12 +72,11 @@ def parallel(
     return y_written - y_removed, S_written - S_removed
 
 
-@shapes_checked
+@checked
 def recurrent(
     r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
 ) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ, y_t = r_t S_t."""
-    _check(r, log_w, k, v, kappa, a, state)
     S = np.zeros((k.shape[1], v.shape[1])) if state is None else state
     y = np.empty_like(v)
     for t in range(len(v)):
@@ -109,7 +86,7 @@ def recurrent(
     return y, S
 
 
-@shapes_checked
+@checked
 def chunkwise(
     r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None, chunk_size: int = 64
 ) -> tuple[Values, State]:

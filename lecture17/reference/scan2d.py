@@ -10,7 +10,7 @@ Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming arg
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from .validation import check_at_least_one, check_finite, check_log_decay, shapes_checked
+from .validation import check_at_least_one, checked, shapes_checked
 
 
 @shapes_checked
@@ -103,7 +103,7 @@ def z_order(H: int, W: int) -> Int[np.ndarray, "{H*W}"]:
     return np.argsort(key)
 
 
-@shapes_checked
+@checked
 def ssm2d(
     img: Float[np.ndarray, "H W d"],
     log_a_row: Float[np.ndarray, "H W"],
@@ -123,8 +123,6 @@ def ssm2d(
     Raises ValueError where a log decay is positive or NaN or another argument is not finite.
     Source: Fornasini and Marchesini, "Doubly-indexed dynamical systems", Math. Systems Theory 12 (1978).
     """
-    check_log_decay(log_a_row=log_a_row, log_a_col=log_a_col)
-    check_finite(img=img, B=B, C=C)
     H, W, d = img.shape
     a_row, a_col = np.exp(log_a_row)[:, :, None, None], np.exp(log_a_col)[:, :, None, None]
     S = np.zeros((H + 1, W + 1, B.shape[2], d))  # row 0 and column 0 are outside the image; pixel (i, j) is at i+1, j+1

@@ -23,20 +23,12 @@ from jaxtyping import Float
 
 from . import gla
 from ._chunks import over_chunks
-from .validation import check_finite, check_within, shapes_checked
+from .validation import checked, shapes_checked
 
 Channels = Float[np.ndarray, "N d"]
 Rates = Float[np.ndarray, "d d_state"]
 Keys = Float[np.ndarray, "N d_state"]
 State = Float[np.ndarray, "d_state d"]
-
-
-def _check(
-    x: np.ndarray, delta: np.ndarray, A: np.ndarray, B: np.ndarray, C: np.ndarray, state: np.ndarray | None
-) -> None:
-    check_finite(x=x, delta=delta, A=A, B=B, C=C, state=state)
-    check_within(0, np.inf, delta=delta)
-    check_within(-np.inf, 0, A=A)
 
 
 def _as_gla(
@@ -46,13 +38,12 @@ def _as_gla(
     return C, delta[:, [c]] * B, x[:, [c]], delta[:, [c]] * A[c]
 
 
-@shapes_checked
+@checked
 def matrix(x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys) -> Float[np.ndarray, "d N N"]:
     """One matrix per channel, y[:, c] = M[c] x[:, c]; of x only the shape matters.
 
     M[c, i, j] = Σ_s C_is e^{A_cs (δ_{j+1,c} + … + δ_ic)} δ_jc B_js   for i ≥ j,   0 above
     """
-    _check(x, delta, A, B, C, None)
     N, d = x.shape
     M = np.empty((d, N, N))
     for c in range(d):
@@ -60,12 +51,11 @@ def matrix(x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys) -> Float[np
     return M
 
 
-@shapes_checked
+@checked
 def parallel(
     x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
 ) -> tuple[Channels, State]:
     """The attention view, O(N²): `gla.parallel` once per channel."""
-    _check(x, delta, A, B, C, state)
     y, h = np.empty_like(x), np.empty((B.shape[1], x.shape[1]))
     for c in range(x.shape[1]):
         h_c = None if state is None else state[:, [c]]
@@ -73,7 +63,7 @@ def parallel(
     return y, h
 
 
-@shapes_checked
+@checked
 def recurrent(
     x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
 ) -> tuple[Channels, State]:
@@ -81,7 +71,6 @@ def recurrent(
 
     Source: arXiv 2312.00752, Algorithm 2.
     """
-    _check(x, delta, A, B, C, state)
     h = np.zeros((B.shape[1], x.shape[1])) if state is None else state  # (d_state, d)
     y = np.empty_like(x)
     for t in range(len(x)):
@@ -90,18 +79,14 @@ def recurrent(
     return y, h
 
 
-@shapes_checked
+@checked
 def chunkwise(
     x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None, chunk_size: int = 64
 ) -> tuple[Channels, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size): `parallel` chunk by chunk."""
-
-    def chunk(
-        x: np.ndarray, delta: np.ndarray, B: np.ndarray, C: np.ndarray, state: State | None
-    ) -> tuple[np.ndarray, State]:
-        return parallel(x, delta, A, B, C, state)
-
-    return over_chunks(chunk, (x, delta, B, C), state, chunk_size)
+    return over_chunks(
+        lambda x, delta, B, C, state: parallel(x, delta, A, B, C, state), (x, delta, B, C), state, chunk_size
+    )
 
 
 @shapes_checked

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from ._chunks import decay_from_start, decay_to_end, over_chunks
 from .semiseparable import from_sss
-from .validation import check_finite, check_log_decay, shapes_checked
+from .validation import checked, shapes_checked
 
 Values = Float[np.ndarray, "N d"]
 LogDecay = Float[np.ndarray, " N"]
@@ -27,19 +27,13 @@ Keys = Float[np.ndarray, "N d_state"]
 State = Float[np.ndarray, "d_state d"]
 
 
-def _check(x: np.ndarray, log_a: np.ndarray, B: np.ndarray, C: np.ndarray, state: np.ndarray | None) -> None:
-    check_log_decay(log_a=log_a)
-    check_finite(x=x, B=B, C=C, state=state)
-
-
-@shapes_checked
+@checked
 def matrix(x: Values, log_a: LogDecay, B: Keys, C: Keys) -> Float[np.ndarray, "N N"]:
     """The matrix M = L ∘ (C Bᵀ) with y = M x; of x only the length matters. Source: arXiv 2405.21060, Section 5.1."""
-    _check(x, log_a, B, C, None)
     return from_sss(log_a, B, C)
 
 
-@shapes_checked
+@checked
 def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
     """The attention view, O(N²): build the masked matrix and multiply.
 
@@ -48,7 +42,6 @@ def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None =
 
     Source: arXiv 2405.21060, Section 5.2.
     """
-    _check(x, log_a, B, C, state)
     y = matrix(x, log_a, B, C) @ x
     S = (B * decay_to_end(log_a)[:, None]).T @ x
     if state is not None:
@@ -57,7 +50,7 @@ def parallel(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None =
     return y, S
 
 
-@shapes_checked
+@checked
 def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None) -> tuple[Values, State]:
     """The SSM view, O(N): carry the state from token to token.
 
@@ -65,15 +58,15 @@ def recurrent(x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None 
 
     Source: arXiv 2405.21060, equation (2) with A_t = a_t I (Section 5.1).
     """
-    _check(x, log_a, B, C, state)
     S = np.zeros((B.shape[1], x.shape[1])) if state is None else state
     y = np.empty_like(x)
     for t in range(len(x)):
-        y[t], S = _step(x[t], log_a[t], B[t], C[t], S)
+        S = np.exp(log_a[t]) * S + np.outer(B[t], x[t])
+        y[t] = C[t] @ S
     return y, S
 
 
-@shapes_checked
+@checked
 def chunkwise(
     x: Values, log_a: LogDecay, B: Keys, C: Keys, state: State | None = None, chunk_size: int = 64
 ) -> tuple[Values, State]:
@@ -94,12 +87,5 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[np.ndarray, " d"], State]:
     """One token of `recurrent`: S = e^{log_a_t} S + B_t x_tᵀ, y_t = C_t S; returns (y_t, S)."""
-    _check(x_t, np.asarray(log_a_t), B_t, C_t, state)
-    return _step(x_t, log_a_t, B_t, C_t, np.zeros((len(B_t), len(x_t))) if state is None else state)
-
-
-def _step(
-    x_t: np.ndarray, log_a_t: np.ndarray | float, B_t: np.ndarray, C_t: np.ndarray, S: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    S = np.exp(log_a_t) * S + np.outer(B_t, x_t)
-    return C_t @ S, S
+    y, state = recurrent(x_t[None], np.array([log_a_t], float), B_t[None], C_t[None], state)
+    return y[0], state

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .semiseparable import segsum
-from .validation import check_finite, check_log_decay, shapes_checked
+from .validation import checked, shapes_checked
 
 PerChannel = Float[np.ndarray, " d"]
 Channels = Float[np.ndarray, "N d"]
@@ -30,18 +30,9 @@ State = tuple[PerChannel, PerChannel, PerChannel]
 EMPTY = -1e38  # exponent of a sum of nothing: below any other, yet finite, so that differences are never inf - inf
 
 
-def _check(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> None:
-    check_log_decay(w=w)
-    check_finite(u=u, k=k, v=v)
-
-
 def _start(w: np.ndarray, state: State | None) -> State:
     """The state (p, q, o)."""
-    if state is None:
-        return np.zeros_like(w), np.zeros_like(w), np.full_like(w, EMPTY)
-    for part in state:
-        check_finite(state=part)
-    return state
+    return (np.zeros_like(w), np.zeros_like(w), np.full_like(w, EMPTY)) if state is None else state
 
 
 def _add(
@@ -59,10 +50,9 @@ def _past_exponents(w: np.ndarray, k: np.ndarray, o: np.ndarray) -> np.ndarray:
     return decays + exponents[:, None, :]
 
 
-@shapes_checked
+@checked
 def matrix(w: PerChannel, u: PerChannel, k: Channels, v: Channels) -> Float[np.ndarray, "d N N"]:
     """One matrix per channel, y[:, c] = M[c] v[:, c]; rows sum to 1; of v only the shape matters."""
-    _check(w, u, k, v)
     N = len(k)
     exponents = _past_exponents(w, k, np.full_like(w, EMPTY))[:, :N, 1:]  # (d, N, N), -inf on the diagonal and above
     exponents[:, np.arange(N), np.arange(N)] = (u + k).T
@@ -70,12 +60,11 @@ def matrix(w: PerChannel, u: PerChannel, k: Channels, v: Channels) -> Float[np.n
     return weights / weights.sum(axis=2, keepdims=True)
 
 
-@shapes_checked
+@checked
 def parallel(
     w: PerChannel, u: PerChannel, k: Channels, v: Channels, state: State | None = None
 ) -> tuple[Channels, State]:
     """The attention view, O(N²): the states in front of all tokens at once, each with its own largest exponent."""
-    _check(w, u, k, v)
     p, q, o = _start(w, state)
     exponents = _past_exponents(w, k, o)  # (d, N+1, N+1)
     o = exponents.max(axis=2)  # (d, N+1): column i is in front of token i, column N after the last
@@ -87,7 +76,7 @@ def parallel(
     return numerator / denominator, (p[-1], q[-1], o[-1])
 
 
-@shapes_checked
+@checked
 def recurrent(
     w: PerChannel, u: PerChannel, k: Channels, v: Channels, state: State | None = None
 ) -> tuple[Channels, State]:
@@ -96,7 +85,6 @@ def recurrent(
     m = max(o, u + k_t):      y_t = (e^{o-m} p + e^{u+k_t-m} v_t) / (e^{o-m} q + e^{u+k_t-m})
     m' = max(w + o, k_t):     p = e^{w+o-m'} p + e^{k_t-m'} v_t,   q = e^{w+o-m'} q + e^{k_t-m'},   o = m'
     """
-    _check(w, u, k, v)
     p, q, o = _start(w, state)
     y = np.empty_like(v)
     for t in range(len(v)):

@@ -46,18 +46,13 @@ class Row:
     code: int  # its bytes
 
 
-def _numbers(mixer: str, d_k: int, d_v: int, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
-    """Arguments and state of one head; their values do not matter."""
-    drawn = MIXERS[mixer].draw(np.random.default_rng(0), 256, d_k, d_v, batch=Batch())
-    return [torch.tensor(x, dtype=dtype, requires_grad=True) for x in drawn.values()], torch.zeros(1, 1, d_k, d_v)
-
-
 def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype) -> list[Launch]:
     """All that a forward and a backward pass of the mixer would launch."""
     kernels = import_module(f"lecture17.ops.kernels.{mixer}")
-    args, state = _numbers(mixer, d_k, d_v, dtype)
+    drawn = MIXERS[mixer].draw(np.random.default_rng(0), 256, d_k, d_v, batch=Batch())  # values do not matter
+    args = [torch.tensor(x, dtype=dtype, requires_grad=True) for x in drawn.values()]
     with noted_launches() as noted:
-        y, _ = kernels.chunkwise(*args, state, chunk_size)
+        y, _ = kernels.chunkwise(*args, torch.zeros(1, 1, d_k, d_v), chunk_size)
         y.sum().backward()
     return noted
 

@@ -54,7 +54,7 @@ class Block:
 
         The next call may write over the state.
         """
-        result, S = self.exact(*pieces, S)
+        result, S = self.form(*pieces)(*pieces, S)
         y.copy_(result)
         return S, result.sum().item()
 
@@ -67,7 +67,17 @@ class Block:
 
         Those of constants are added to what is there.
         """
-        return self.by_autograd(self.exact, S, dS, grads, dy, *pieces)
+        *inputs, before = (None if x is None else x.detach().requires_grad_() for x in (*pieces, S))
+        with torch.enable_grad():
+            results = self.form(*pieces)(*inputs, before)
+        *found, dS = torch.autograd.grad(results, [x for x in (*inputs, before) if x is not None], (dy, dS))
+        for place, grad in zip((x for x in grads if x is not None), found, strict=True):
+            place.copy_(grad)
+        return dS
+
+    def form(self, *pieces: Any) -> Callable[..., tuple[Tensor, Tensor]]:
+        """What computes these pieces where `forward` and `backward` are not overridden: (*pieces, S) -> (y, state)."""
+        return self.exact
 
     def exact(self, *pieces_and_state: Any) -> tuple[Tensor, Tensor]:
         """y and the state after the block by the listing, which is exact for any decays."""
@@ -75,17 +85,6 @@ class Block:
         length = pieces[0].shape[3]
         y, S = self.listing(*(None if x is None else from_chunks(x) for x in pieces), S, length)
         return in_chunks(y, length), S
-
-    @staticmethod
-    def by_autograd(form: Any, S: Tensor, dS: Tensor, grads: Sequence[Any], dy: Tensor, *pieces: Any) -> Tensor:
-        """`backward` of a block that is form(*pieces, S) -> (y, state after it)."""
-        *inputs, before = (None if x is None else x.detach().requires_grad_() for x in (*pieces, S))
-        with torch.enable_grad():
-            results = form(*inputs, before)
-        *found, dS = torch.autograd.grad(results, [x for x in (*inputs, before) if x is not None], (dy, dS))
-        for place, grad in zip((x for x in grads if x is not None), found, strict=True):
-            place.copy_(grad)
-        return dS
 
 
 class OverBlocks(torch.autograd.Function):

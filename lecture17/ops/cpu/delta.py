@@ -47,7 +47,8 @@ class Delta(Block):
         L, written = rows // 2, W.shape[-2]
         self.besides = written > L  # is there a V?
         self.H, self.W, self.g, self.M = H, W, g, H.new_empty(*batch, rows, written)
-        self.mask = causal(L, H).repeat(1, written // L)
+        low = H.new_ones(L, L).tril()  # what an earlier token has written is found, and read with what itself has
+        self.mask = torch.cat([low.tril(-1), low]).repeat(1, written // L)
         self.Y, U, self.V, self.y = H.new_empty(4, *batch, L, d_v)
         XH = self.Y if d_k == d_v else H.new_empty(*batch, L, d_k)
         self.states = H.new_empty(batch[0] + 1, *batch[1:], d_k, d_v)
@@ -127,12 +128,6 @@ class Delta(Block):
     def write_gradients(self, grads: Sequence[Any], pieces: Sequence[Any], *of_operands: Any) -> None:
         """From those by Y, V, H, M, W and g to those by the pieces."""
         raise NotImplementedError
-
-
-def causal(L: int, like: Tensor) -> Tensor:
-    """(2L, L): 1 where a token finds what an earlier one, or reads what an earlier one or itself has written."""
-    low = like.new_ones(L, L).tril()
-    return torch.cat([low.tril(-1), low])
 
 
 def _all(x: Tensor) -> Tensor:

@@ -21,14 +21,8 @@ class DeltaRule(delta.Delta):
     ) -> None:
         *batch, L, d_k = K.shape
         self.start = S.new_empty(*batch, L, 1)
-        super().__init__(
-            listing,
-            S,
-            S.new_empty(*batch, 2 * L, d_k),
-            S.new_empty(*batch, L, d_k),
-            self.start[..., -1:, :],
-            V.shape[-1],
-        )
+        H, W = S.new_empty(*batch, 2 * L, d_k), S.new_empty(*batch, L, d_k)
+        super().__init__(listing, S, H, W, self.start[..., -1:, :], V.shape[-1])
 
     def write(self, Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None) -> bool:
         sums = torch.zeros_like(beta) if log_a is None else log_a.cumsum(-1)

@@ -1,7 +1,7 @@
 """One decay per key: gated linear attention, with gates divided out where they are mild."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,21 +22,13 @@ class GLA(Block):
 
     LONGEST_CHUNK = 32  # so few tokens that their gates seldom leave the range of floats
 
-    def mild(self, log_w: Tensor) -> bool:
-        """Whether the sums from the middle to both ends, the largest and the smallest, are within the limit."""
+    def form(self, *pieces: Any) -> Callable[..., tuple[Tensor, Tensor]]:
+        """By the sums from the middle to both ends, the largest and the smallest."""
+        log_w = pieces[3]
         L = log_w.shape[-2]
         ends = log_w[..., : L // 2 + 1, :].sum(-2), log_w[..., L // 2 + 1 :, :].sum(-2)
-        return min(x.amin().item() for x in ends) >= -LARGEST_SUM * math.log(2)
-
-    def forward(self, S: Tensor, y: Tensor, *pieces: Any) -> tuple[Tensor, float]:
-        form = divided if self.mild(pieces[3]) else self.exact
-        result, S = form(*pieces, S)
-        y.copy_(result)
-        return S, result.sum().item()
-
-    def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Any], dy: Tensor, *pieces: Any) -> Tensor:
-        form = divided if self.mild(pieces[3]) else self.exact
-        return self.by_autograd(form, S, dS, grads, dy, *pieces)
+        mild = min(x.amin().item() for x in ends) >= -LARGEST_SUM * math.log(2)
+        return divided if mild else self.exact
 
 
 def divided(*pieces_and_state: Any) -> tuple[Tensor, Tensor]:

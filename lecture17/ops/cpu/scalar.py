@@ -154,23 +154,13 @@ class Scalar(Block):
         """All states between chunks; or S alone if a number is too large, which says so to the backward pass."""
         return S if self.all_states is None else self.all_states.clone()
 
-    def backward(
-        self,
-        S: Tensor,
-        dS: Tensor,
-        grads: Sequence[Tensor],
-        dy: Tensor,
-        V: Tensor,
-        log_a: Tensor,
-        K: Tensor,
-        Q: Tensor,
-        a: _Decays,
-    ) -> Tensor:
+    def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Tensor], dy: Tensor, *pieces: Any) -> Tensor:
         """In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by `down` and `up`, u = `from_start`, w = `to_end`,
         S the state before and D the gradient by that after:
 
             G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
         """
+        V, log_a, K, Q, a = pieces
         if S.dim() == dS.dim():
             a = _exact(log_a, S.dtype)
             self.forward(S, torch.empty_like(dy), V, log_a, K, Q, a)

@@ -117,59 +117,30 @@ def _scan(
     L: tl.constexpr,
     BK: tl.constexpr,
     BV: tl.constexpr,
+    REVERSE: tl.constexpr,
 ):
-    """y = (mask ∘ C Bᵀ) x + 2^c ∘ (C S), S the state before the chunk."""
+    """y = (mask ∘ C Bᵀ) x + 2^c ∘ (C S), S the state before the chunk.
+
+    In reverse, with C and B exchanged, dy in the place of x, and S the gradient by the state after the chunk, y is
+    dx = (maskᵀ ∘ B Cᵀ) dy + 2^{c_L - c} ∘ (B S).
+    """
     bh, chunk = program(chunks)
     t = chunk * L + tl.arange(0, L)
     v = tl.program_id(1) * BV + tl.arange(0, BV)
-    n_t, f_t, _, _ = _powers(n, f, bh, chunk, chunks, L)
+    slot = bh * (chunks + 1) + chunk + (1 if REVERSE else 0)
+    n_t, f_t, n_L, f_L = _powers(n, f, bh, chunk, chunks, L)
     scores = tl.zeros((L, L), tl.float32)
     out = tl.zeros((L, BV), tl.float32)
     for k0 in range(0, DK, BK):
         k = k0 + tl.arange(0, BK)
         q = load_rows(C, bh, t, k, N, HEADS, DK, SHARE)
         scores += dot(q, tl.trans(load_rows(B, bh, t, k, N, HEADS, DK, SHARE)))
-        out += dot(q, load_state(states, bh * (chunks + 1) + chunk, k, v, DK, DV).to(q.dtype))
-    P = (scores * _mask(n_t, f_t, L)).to(x.dtype.element_ty)
-    out = out * tl.exp2(n_t + f_t)[:, None] + dot(P, load_rows(x, bh, t, v, N, HEADS, DV))
+        out += dot(q, load_state(states, slot, k, v, DK, DV).to(q.dtype))
+    mask = _mask(n_t, f_t, L)
+    P = (scores * (tl.trans(mask) if REVERSE else mask)).to(x.dtype.element_ty)
+    decay = tl.exp2((n_L - n_t) + (f_L - f_t)) if REVERSE else tl.exp2(n_t + f_t)
+    out = out * decay[:, None] + dot(P, load_rows(x, bh, t, v, N, HEADS, DV))
     store_rows(y, out, bh, t, v, N, HEADS, DV)
-
-
-@triton.jit
-def _backward_x(
-    B,
-    C,
-    n,
-    f,
-    dstates,
-    dy,
-    dx,
-    N,
-    chunks,
-    HEADS: tl.constexpr,
-    SHARE: tl.constexpr,
-    DK: tl.constexpr,
-    DV: tl.constexpr,
-    L: tl.constexpr,
-    BK: tl.constexpr,
-    BV: tl.constexpr,
-):
-    """dx = (mask ∘ C Bᵀ)ᵀ dy + 2^{c_L - c} ∘ (B D), D the gradient by the state after the chunk."""
-    bh, chunk = program(chunks)
-    t = chunk * L + tl.arange(0, L)
-    v = tl.program_id(1) * BV + tl.arange(0, BV)
-    n_t, f_t, n_L, f_L = _powers(n, f, bh, chunk, chunks, L)
-    scores = tl.zeros((L, L), tl.float32)
-    out = tl.zeros((L, BV), tl.float32)
-    for k0 in range(0, DK, BK):
-        k = k0 + tl.arange(0, BK)
-        keys = load_rows(B, bh, t, k, N, HEADS, DK, SHARE)
-        scores += dot(load_rows(C, bh, t, k, N, HEADS, DK, SHARE), tl.trans(keys))
-        out += dot(keys, load_state(dstates, bh * (chunks + 1) + chunk + 1, k, v, DK, DV).to(keys.dtype))
-    P = (scores * _mask(n_t, f_t, L)).to(dy.dtype.element_ty)
-    out = out * tl.exp2((n_L - n_t) + (f_L - f_t))[:, None]
-    out += dot(tl.trans(P), load_rows(dy, bh, t, v, N, HEADS, DV))
-    store_rows(dx, out, bh, t, v, N, HEADS, DV)
 
 
 @triton.jit
@@ -310,7 +281,7 @@ def _ssd(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk: i
     scan = _Scan(x, log_a, B, state, chunk)
     states = scan.states(B, x, state)
     y = torch.empty_like(x)
-    scan.launch(_scan, (scan.over_v,), x, B, C, scan.n, scan.f, states, y)
+    scan.launch(_scan, (scan.over_v,), x, B, C, scan.n, scan.f, states, y, REVERSE=False)
     return y, states[:, -1].reshape(state.shape).clone()
 
 
@@ -325,7 +296,7 @@ def _ssd_backward(
     dx, dlog_a = torch.empty_like(x), torch.empty_like(log_a)
     dB, dC = state.new_empty(2, *x.shape[:3], B.shape[-1])  # of each head
     reads, writes = torch.empty_like(scan.n), torch.empty_like(scan.n)
-    scan.launch(_backward_x, (scan.over_v,), B, C, scan.n, scan.f, dstates, dy, dx)
+    scan.launch(_scan, (scan.over_v,), dy, C, B, scan.n, scan.f, dstates, dx, REVERSE=True)
     scan.launch(_backward_keys, (), x, dy, B, C, scan.n, scan.f, dstates, dB, writes, READS=False)
     scan.launch(_backward_keys, (), dy, x, C, B, scan.n, scan.f, states, dC, reads, READS=True)
     kept = scan.total[..., 0] * torch.linalg.vecdot(states[:, :-1].flatten(2), dstates[:, 1:].flatten(2))
