@@ -1,18 +1,18 @@
-"""The self-assessment: eight things to be able to do, ticked by the learner and kept on this machine."""
+"""The self-assessment: eight things a learner can do, ticked by the learner and saved on this machine."""
 
 import json
 from pathlib import Path
 
 from .paths import private, read_kept, write_atomically
 
-# Kept by these names, so that an item may be reworded or moved.
+# Saved under these names, so that an item can be reworded or moved.
 ITEMS = {
     "prove": "I can prove the duality theorem in both directions, and say what it excludes.",
     "rank": "I can say which blocks of a mixer's matrix have low rank, and how low.",
     "chunks": "I can write the chunkwise algorithm from the blocks of the matrix, for any length.",
     "family": "I can write the recurrences of RetNet, Mamba-2, GLA, the delta rule and RWKV-7 from memory.",
-    "floats": "I can find an underflowing decay in a piece of code, and mend it.",
-    "express": "I can say what a mixer cannot track or copy from its eigenvalues and the size of its state.",
+    "floats": "I can find an underflowing decay in a piece of code, and fix it.",
+    "express": "From a mixer's eigenvalues and the size of its state, I can say what it cannot track or copy.",
     "measure": "I can measure two mixers fairly: same steps or same time, several seeds, a baseline.",
     "choose": "I can choose an architecture for a task, and give my reasons in numbers.",
 }
@@ -23,17 +23,17 @@ def _file() -> Path:
 
 
 def ticked() -> list[int]:
-    """The numbers of the items that the learner has ticked, on this machine, ever."""
+    """The numbers of the items that the learner has ticked on this machine."""
     kept = read_kept(_file(), "can", list)
     return [i for i, name in enumerate(ITEMS) if name in kept]
 
 
 def keep(numbers: list[int]) -> None:
-    """Keep which items are ticked."""
+    """Save which items are ticked."""
     names = [name for i, name in enumerate(ITEMS) if i in numbers]
     write_atomically(_file(), json.dumps({"can": names}, indent=1) + "\n")
 
 
 def words(numbers: list[int]) -> str:
-    """How much of the self-assessment is ticked."""
+    """How many of the items are ticked, in words."""
     return f"Self-assessment: {len(numbers)} of {len(ITEMS)}."

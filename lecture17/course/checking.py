@@ -1,6 +1,6 @@
-"""`check`: run a learner's answer on fresh random inputs, and name the mistake it made.
+"""`check`: run a learner's answer on fresh random inputs, and name the mistake it makes.
 
-`judge` gives a `Record`. Its fields are for programs, grading among them; its text is for people, and free to change.
+`judge` returns a `Record`. Its fields are for programs such as grading; its text is for people, and may change.
 """
 
 import copy
@@ -21,23 +21,23 @@ from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
 from .progress import keep
 
 SEEDS = range(12)  # the same for everybody
-WIDTH = 86  # columns of a message: what JupyterLab shows of a line on a small screen
-N_UNSEEDED = 12  # and as many that nobody has seen
+WIDTH = 86  # columns of a message: what fits on a line of JupyterLab on a small screen
+N_UNSEEDED = 12  # fresh cases besides
 PASSED, UNFILLED, WRONG, NO_MEMORY = "passed", "not filled in", "wrong", "out of memory"
 last_failed: list[str] = []  # the exercise whose check failed last, for `hint()`
-outdated: set[str] = set()  # functions whose newest text has a syntax error: what they name is older
+outdated: set[str] = set()  # functions whose latest cell has a syntax error, so that an older version is still in use
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a check found of an answer; `str` gives the words that the learner reads.
+    """What a check found about an answer; `str` gives the text that the learner reads.
 
     Attributes
     ----------
     exercise, points: the exercise's id and what it is worth
     status: PASSED, UNFILLED, WRONG or NO_MEMORY
     summary: in one line what was verified, what is wrong, or what there is to do
-    misconception: the name of the mistake that gives exactly this answer, "" if none is known to
+    misconception: the name of the mistake that gives exactly this answer, "" if no known one does
     where: the first wrong entry and its values, or the line of the cell that raised, "" if there is none
     details: the lines below the first: what was tried, where it differs, why, and how to go on
     """
@@ -71,7 +71,7 @@ class CheckFailed(AssertionError):
 
 @dataclass
 class Returned:
-    """What calling an answer on one case gave: outputs by name, or the exception, or a fault of form."""
+    """What an answer returned on one case: outputs by name, or the exception, or what is wrong with its form."""
 
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
@@ -89,10 +89,10 @@ class Failure:
 
 
 def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> None:
-    """Check an answer against the definition; print what was verified, or raise CheckFailed saying what is wrong.
+    """Check an answer against the definition: print what was verified, or raise CheckFailed, which says what is wrong.
 
-    The answer is called on random inputs, half of them drawn anew at every call. `seed` repeats one case,
-    which a failure message names. A pass is recorded in the learner's progress.
+    The answer is called on random inputs, half of them new in every call. `seed` repeats one case, as named in a
+    failure message. A pass is recorded in the learner's progress.
 
     Raises KeyError for an unknown exercise, CheckFailed for an answer that is not right.
     """
@@ -106,7 +106,7 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
 
 
 def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Record:
-    """What `check` says of an answer, as a record. Raises KeyError for an unknown exercise."""
+    """What `check` says about an answer, as a record. Raises KeyError for an unknown exercise."""
     exercise = exercises.get(exercise_id)
     if not callable(answer):
         return _record(exercise, WRONG, f"expected a function, got {type(answer).__name__}")
@@ -132,7 +132,7 @@ def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Rec
 
 
 def note_definitions(result: Any) -> None:
-    """After a cell was run (IPython's post_run_cell): which functions are not what the cells say now."""
+    """After each cell (IPython's post_run_cell): note which functions are older than what the cells now say."""
     names = set(re.findall(r"^ *def +(\w+)", result.info.raw_cell or "", re.MULTILINE))
     outdated.difference_update(names)
     if result.error_before_exec is not None:
@@ -144,12 +144,12 @@ if shell := get_ipython():
 
 
 def fresh_seeds() -> list[int]:
-    """Those of cases that nobody has seen, other ones at every call."""
+    """Seeds of cases that nobody has seen, different ones at every call."""
     return np.random.default_rng().integers(1_000_000, 10_000_000, N_UNSEEDED).tolist()
 
 
 def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
-    """Call `answer` on copies of `inputs` and see that what comes back has the right form."""
+    """Call `answer` on copies of `inputs`, and check the form of what it returns."""
     given = copy.deepcopy(inputs)
     try:
         with np.errstate(all="ignore"):
@@ -171,7 +171,7 @@ def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
 
 
 def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure | None:
-    """What is wrong with what an answer returned, None if nothing."""
+    """What is wrong with an answer's result, None if nothing is."""
     if returned.error is not None:
         return Failure(f"raised {type(returned.error).__name__}: {_first_line(returned.error)}", _place(returned.error))
     if returned.fault is not None:
@@ -190,7 +190,7 @@ def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure |
 
 
 def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right: np.ndarray) -> Failure | None:
-    """How one output differs from the right one: its type, its shape, its numbers, in this order."""
+    """How one output differs from the right one: first in type, then in shape, then in its numbers."""
     if not isinstance(value, (np.ndarray, float, int, np.number)):
         return Failure(f"{name} is a {type(value).__name__}: expected a NumPy array of shape {right.shape}")
     value = np.asarray(value)
@@ -219,9 +219,9 @@ def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right
 
 
 def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misconception | None:
-    """The misconception whose code gives what `answer` gives on each of `seeds`, None if there is none.
+    """The misconception whose code gives the same as `answer` on each of `seeds`, None if there is none.
 
-    One of the seeds must be a case that the answer fails: then so does the misconception.
+    One of the seeds must be a case that the answer fails, so that the misconception fails it too.
     """
     candidates = list(exercise.misconceptions)
     for s in seeds:
@@ -255,7 +255,7 @@ def _explain(
 
 
 def _guess(failure: Failure) -> str | None:
-    """What can be said of any wrong array, where no misconception matches."""
+    """What can be said about a wrong array that matches no misconception."""
     value, right = failure.value, failure.right
     if value is None or right is None:
         return None
@@ -266,7 +266,7 @@ def _guess(failure: Failure) -> str | None:
     if not value.any():
         return "every entry is zero"
     if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
-        return f"computed in {value.dtype}: the inputs are {right.dtype}, keep that precision"
+        return f"this was computed in {value.dtype}; keep the precision of the inputs, {right.dtype}"
     ratio = float((value * right).sum() / (right * right).sum()) if right.any() else 0.0
     if ratio and _close(value, ratio * right):
         return f"this is the right answer times {ratio:.6g}"
@@ -286,7 +286,7 @@ def _wrap(text: str, first: str = "", then: str = "  ") -> str:
 
 
 def describe(inputs: Inputs) -> str:
-    """The inputs in words: shapes of arrays, values of numbers, and what is special about them."""
+    """The inputs in words: shapes of arrays, values of numbers, and how many are -inf."""
     words, notes = [], []
     for name, value in inputs.items():
         if isinstance(value, np.ndarray) and value.ndim:

@@ -23,14 +23,14 @@ def load() -> dict[str, str]:
 
 
 def keep(exercise_id: str) -> str:
-    """Keep that an exercise is passed; returns how far the learner has come and what is next, in Markdown.
+    """Record that an exercise is passed; returns how far the learner has come and what is next, in Markdown.
 
-    Only work in exercises/ counts, and elsewhere there is nothing to say: solutions pass without being the learner's.
+    Only work in exercises/ counts. Elsewhere the result is "", because solutions pass without being the learner's.
     """
     try:
         if Path.cwd().resolve() != (home() / EXERCISES).resolve():
             return ""
-    except FileNotFoundError:  # used outside a clone: nothing to record in
+    except FileNotFoundError:  # used outside a clone: there is nowhere to record it
         return ""
     passed = load()
     if exercise_id not in passed:
@@ -44,7 +44,7 @@ def keep(exercise_id: str) -> str:
     if upcoming is None:
         step = "That was the last exercise. [06 · Review](../notebooks/06_review.ipynb) sums up the course."
     elif upcoming.stem == here:
-        step = f"Next: `{upcoming.id}`, below or above in this notebook."
+        step = f"Next: `{upcoming.id}` in this notebook."
     else:
         lecture = f"[notebooks/{upcoming.stem}](../notebooks/{upcoming.stem}.ipynb)"
         step = f"Next: `{upcoming.id}` in [exercises/{upcoming.stem}]({upcoming.stem}.ipynb), after {lecture}."
@@ -64,7 +64,7 @@ def progress() -> None:
 
 
 def summary() -> str:
-    """Points and exercises passed, a line a notebook, the predictions, the self-assessment, and what is next."""
+    """Points and exercises passed, a line per notebook, predictions, the self-assessment, and what is next."""
     passed = load()
     lines, zone = [], ""
     for stem in exercises.stems():

@@ -25,7 +25,9 @@ HARMLESS = (  # the kernel lives on
     Attack("an endless loop", "timed out", function="while True: pass"),
     Attack("`sys.exit`", "ended itself", function="import sys; sys.exit(0)"),
     Attack("200 MB of output", "too much output", function="for _ in range(200): print('x' * 10**6)"),
-    Attack("200 MB written past Python's streams", "passed", cell="import os; os.write(1, bytes(2 * 10**8))", earns=True),
+    Attack(
+        "200 MB written past Python's streams", "passed", cell="import os; os.write(1, bytes(2 * 10**8))", earns=True
+    ),
     Attack(
         "closed or replaced standard streams",
         "passed",
