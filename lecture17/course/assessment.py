@@ -1,11 +1,11 @@
-"""The self-assessment: eight things a learner can do, ticked by the learner and saved on this machine."""
+"""The self-assessment: eight things to be able to do, ticked by the learner and kept on this machine."""
 
 import json
 from pathlib import Path
 
 from .paths import private, read_kept, write_atomically
 
-# Saved under these names, so that an item can be reworded or moved.
+# Kept by these names, so that an item may be reworded or moved.
 ITEMS = {
     "prove": "I can prove the duality theorem in both directions, and say what it excludes.",
     "rank": "I can say which blocks of a mixer's matrix have low rank, and how low.",
@@ -23,13 +23,13 @@ def _file() -> Path:
 
 
 def ticked() -> list[int]:
-    """The numbers of the items that the learner has ticked on this machine."""
+    """The numbers of the items that the learner has ticked, on this machine, ever."""
     kept = read_kept(_file(), "can", list)
     return [i for i, name in enumerate(ITEMS) if name in kept]
 
 
 def keep(numbers: list[int]) -> None:
-    """Save which items are ticked."""
+    """Keep which items are ticked."""
     names = [name for i, name in enumerate(ITEMS) if i in numbers]
     write_atomically(_file(), json.dumps({"can": names}, indent=1) + "\n")
 

@@ -22,10 +22,10 @@ from .progress import keep
 
 SEEDS = range(12)  # the same for everybody
 WIDTH = 86  # columns of a message: what fits on a line of JupyterLab on a small screen
-N_UNSEEDED = 12  # fresh cases besides
+N_UNSEEDED = 12  # and as many that nobody has seen
 PASSED, UNFILLED, WRONG, NO_MEMORY = "passed", "not filled in", "wrong", "out of memory"
 last_failed: list[str] = []  # the exercise whose check failed last, for `hint()`
-outdated: set[str] = set()  # functions whose latest cell has a syntax error, so that an older version is still in use
+outdated: set[str] = set()  # functions whose newest text has a syntax error: what they name is older
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class CheckFailed(AssertionError):
 
 @dataclass
 class Returned:
-    """What an answer returned on one case: outputs by name, or the exception, or what is wrong with its form."""
+    """What calling an answer on one case gave: outputs by name, or the exception, or a fault of form."""
 
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
@@ -91,8 +91,8 @@ class Failure:
 def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> None:
     """Check an answer against the definition: print what was verified, or raise CheckFailed, which says what is wrong.
 
-    The answer is called on random inputs, half of them new in every call. `seed` repeats one case, as named in a
-    failure message. A pass is recorded in the learner's progress.
+    The answer is called on random inputs, half of them drawn anew at every call. `seed` repeats one case,
+    which a failure message names. A pass is recorded in the learner's progress.
 
     Raises KeyError for an unknown exercise, CheckFailed for an answer that is not right.
     """
@@ -106,7 +106,7 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
 
 
 def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Record:
-    """What `check` says about an answer, as a record. Raises KeyError for an unknown exercise."""
+    """What `check` says of an answer, as a record. Raises KeyError for an unknown exercise."""
     exercise = exercises.get(exercise_id)
     if not callable(answer):
         return _record(exercise, WRONG, f"expected a function, got {type(answer).__name__}")
@@ -149,7 +149,7 @@ def fresh_seeds() -> list[int]:
 
 
 def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
-    """Call `answer` on copies of `inputs`, and check the form of what it returns."""
+    """Call `answer` on copies of `inputs` and see that what comes back has the right form."""
     given = copy.deepcopy(inputs)
     try:
         with np.errstate(all="ignore"):
@@ -171,7 +171,7 @@ def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
 
 
 def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure | None:
-    """What is wrong with an answer's result, None if nothing is."""
+    """What is wrong with what an answer returned, None if nothing."""
     if returned.error is not None:
         return Failure(f"raised {type(returned.error).__name__}: {_first_line(returned.error)}", _place(returned.error))
     if returned.fault is not None:
@@ -190,7 +190,7 @@ def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure |
 
 
 def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right: np.ndarray) -> Failure | None:
-    """How one output differs from the right one: first in type, then in shape, then in its numbers."""
+    """How one output differs from the right one: its type, its shape, its numbers, in this order."""
     if not isinstance(value, (np.ndarray, float, int, np.number)):
         return Failure(f"{name} is a {type(value).__name__}: expected a NumPy array of shape {right.shape}")
     value = np.asarray(value)
@@ -219,9 +219,9 @@ def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right
 
 
 def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misconception | None:
-    """The misconception whose code gives the same as `answer` on each of `seeds`, None if there is none.
+    """The misconception whose code gives what `answer` gives on each of `seeds`, None if there is none.
 
-    One of the seeds must be a case that the answer fails, so that the misconception fails it too.
+    One of the seeds must be a case that the answer fails: then so does the misconception.
     """
     candidates = list(exercise.misconceptions)
     for s in seeds:

@@ -114,7 +114,7 @@ def reset(exercise_id: str, path: Path, root: Path) -> Path:
 
 
 def exercise_file(root: Path, stem: str) -> Path:
-    """Where the learner's notebook with that stem is."""
+    """Where the learner's notebook of that stem lies."""
     return root / EXERCISES / f"{stem}.ipynb"
 
 

@@ -45,9 +45,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def read_kept(path: Path, key: str, kind: type[Kept]) -> Kept:
-    """What is saved under `key` in a JSON file, as a `kind`; an empty one if there is no file.
+    """What is kept under `key` in a JSON file, as a `kind`; an empty one if there is no file.
 
-    A file that cannot be read is renamed, not overwritten.
+    A file that cannot be read is set aside, not overwritten.
     """
     try:
         return kind(json.loads(path.read_text(encoding="utf-8"))[key])

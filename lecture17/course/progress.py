@@ -44,7 +44,7 @@ def keep(exercise_id: str) -> str:
     if upcoming is None:
         step = "That was the last exercise. [06 · Review](../notebooks/06_review.ipynb) sums up the course."
     elif upcoming.stem == here:
-        step = f"Next: `{upcoming.id}` in this notebook."
+        step = f"Next: `{upcoming.id}`, below or above in this notebook."
     else:
         lecture = f"[notebooks/{upcoming.stem}](../notebooks/{upcoming.stem}.ipynb)"
         step = f"Next: `{upcoming.id}` in [exercises/{upcoming.stem}]({upcoming.stem}.ipynb), after {lecture}."

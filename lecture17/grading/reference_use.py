@@ -43,7 +43,7 @@ def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
 
 
 def _statements(source: str) -> list[ast.stmt]:
-    """A cell's statements, with magics turned into Python; none if it is not Python."""
+    """A cell's statements, magics made Python; none where it is no Python."""
     try:
         return ast.parse(TransformerManager().transform_cell(source)).body
     except (SyntaxError, ValueError):
@@ -74,7 +74,7 @@ def _holder(dotted: str) -> Iterator[str]:
 
 
 def _binds(statement: ast.stmt) -> set[str]:
-    """The notebook's names that a statement binds."""
+    """The names of the notebook that a statement binds."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
     names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
