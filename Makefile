@@ -1,10 +1,12 @@
-# Thin on purpose: each target makes the environment if need be and calls one command.
+# Thin on purpose: each target creates the environment if necessary and calls one command.
 #   make lab      JupyterLab on the quick start      (make lab ARGS="--no-browser --port 9999")
-#   make check    what takes minutes                 (lint, types, unit tests, the quick start)
+#   make check    the checks that take minutes       (lint, types, unit tests, the quick start)
 #   make test     every check                        (make test ARGS="-k ssd")
-#   make site     all of it as web pages             (open build/site/index.html)
-#   make grade    your exercises                     (make grade ARGS=exercises/03b_duality.ipynb)
-#   make install  the environment alone, as `make lab` makes it
+#   make site     the course as web pages            (open build/site/index.html)
+#   make grade    grade your exercises               (make grade ARGS=exercises/03b_duality.ipynb)
+#   make bench    time and memory on this machine    (make bench ARGS=--quick)
+#   make build    notebooks from their sources       (make build ARGS=03b_duality)
+#   make install  only the environment of `make lab`
 
 EXTRAS ?= dev
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
@@ -45,11 +47,11 @@ site: $(ALL)
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site $(ARGS)
 
 $(LEARNER) $(ALL): $(BIN)/python pyproject.toml constraints.txt
-	@echo "Installing into .venv; this happens once and takes a few minutes."
+	@echo "Installing into .venv. This happens once and takes a few minutes."
 	@$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".$(if $(filter $(ALL),$@),[$(EXTRAS)])" \
-		|| { echo "The installation failed; the reason is above. It needs the network: connect, then run the same again."; exit 1; }
+		|| { echo "The installation failed; the reason is above. It needs the network: connect, then run the same command again."; exit 1; }
 	@touch $(LEARNER) $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12"; exit 1; }
-	@$(PYTHON) -m venv --clear .venv || { echo "On Debian and Ubuntu, first: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv --clear .venv || { echo "On Debian and Ubuntu, run this first: apt install python3-venv"; exit 1; }

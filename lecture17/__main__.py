@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # jsonschema does without; it loads for seconds
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # jsonschema does without; it loads slowly
 
 app = typer.Typer(
-    help="The course from the command line. A learner needs: lab, grade, progress, hint, reset, update, doctor.",
+    help="The course from the command line. Learners need: lab, grade, progress, hint, reset, update, doctor.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,18 +25,15 @@ def _fail(error: Exception) -> typer.Exit:
 
 @app.command()
 def grade(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; exercises/ if not given.")] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(help="Seconds of processor time a cell may take, and five times as many by the clock.", min=1),
-    ] = 15.0,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; by default exercises/.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds of processor time a cell may take.", min=1)] = 15.0,
     json: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the grades to this file as a table.")] = None,
 ) -> None:
-    """Grade your exercises: a verdict and a reason for each. Your files are read and never written.
+    """Grade your exercises: a verdict and a reason for each. Your files are read, never written.
 
-    The exit status is 0 when every exercise is passed, 1 when one is not, and 130 after Ctrl-C.
+    The exit status is 0 if every exercise is passed, 1 if any is not, and 130 after Ctrl-C.
     """
     from rich.console import Console
     from rich.table import Table
@@ -85,7 +82,7 @@ def progress() -> None:
 @app.command()
 def hint(
     exercise: Annotated[str, typer.Argument(help="The exercise's id, for example 00_quickstart-matrix.")],
-    number: Annotated[int | None, typer.Argument(help="Which hint; their titles if not given.")] = None,
+    number: Annotated[int | None, typer.Argument(help="Which hint; without it, their titles.")] = None,
 ) -> None:
     """Show the hints of an exercise, titled by what you see go wrong."""
     from .course.hints import hint_text
@@ -98,7 +95,7 @@ def hint(
 
 @app.command()
 def reset(exercise: Annotated[str, typer.Argument(help="The exercise's id.")]) -> None:
-    """Empty the answer cell of one exercise. Your notebook is backed up first."""
+    """Empty the answer cell of one exercise, after a backup of your notebook."""
     from .course import exercises, learner
     from .course.paths import EXERCISES, home
 
@@ -107,18 +104,18 @@ def reset(exercise: Annotated[str, typer.Argument(help="The exercise's id.")]) -
         copy = learner.reset(exercise, path, home())
     except (KeyError, ValueError, OSError) as error:
         raise _fail(error) from None
-    typer.echo(f"{exercise} is empty again; what {path.name} held before is in {copy}")
+    typer.echo(f"{exercise} is empty again; {path.name} as it was before is in {copy}")
 
 
 @app.command()
 def update(
     source: Annotated[
-        str | None, typer.Argument(help="A git remote or address; what this clone came from, if not given.")
+        str | None, typer.Argument(help="A git remote or address; by default where this clone came from.")
     ] = None,
     branch: Annotated[str | None, typer.Option(help="The branch there.")] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Take the last update back.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last update.")] = False,
 ) -> None:
-    """Bring a newer course into this clone, by git. Your answers stay, a backup is made first, and --undo goes back."""
+    """Bring a newer course into this clone with git. Your answers stay, a backup comes first, and --undo goes back."""
     from .course import update as updating
     from .course.paths import home
 
@@ -131,17 +128,17 @@ def update(
 @app.command()
 def build(
     stems: Annotated[
-        list[str] | None, typer.Argument(help="Notebooks by stem, for example 03b_duality; all if none.")
+        list[str] | None, typer.Argument(help="Notebooks by stem, for example 03b_duality; by default all.")
     ] = None,
     run: Annotated[
-        bool, typer.Option(help="Execute notebooks/ and solutions/; without, only exercises/ is made.")
+        bool, typer.Option(help="Execute notebooks/ and solutions/; with --no-run, only exercises/ is built.")
     ] = True,
-    full: Annotated[bool, typer.Option("--full", help="Train in full where a notebook trains: minutes.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only name the sources whose notebook needs a build.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Train networks in full, which takes minutes.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only name sources whose notebook is out of date.")] = False,
 ) -> None:
-    """Make the notebooks from their .py sources, and exercises/ from solutions/. Answers in exercises/ are kept.
+    """Build the notebooks from their .py sources, and exercises/ from solutions/. Answers in exercises/ are kept.
 
-    `build --no-run` also mends exercises: it puts back cells that were deleted and checks that were changed.
+    `build --no-run` also repairs exercises: it restores cells that were deleted and checks that were changed.
     """
     from .course.build import build as build_all
     from .course.build import stale
@@ -159,16 +156,14 @@ def build(
 def bench(
     quick: Annotated[bool, typer.Option(help="Short sequences only, in half a minute.")] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file as JSON.")] = None,
-    explorers: Annotated[
-        bool, typer.Option("--explorers", help="How quickly pictures follow a slider instead.")
-    ] = False,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Triton's kernels and PyTorch on a CUDA GPU instead.")] = False,
+    explorers: Annotated[bool, typer.Option("--explorers", help="Instead: how fast pictures follow a slider.")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Instead: Triton's kernels and PyTorch on a CUDA GPU.")] = False,
 ) -> None:
-    """Measure every mixer in every form on this machine: time, memory, FLOPs, and attention beside them.
+    """Measure every mixer in every form on this machine: time, memory and FLOPs, compared with attention.
 
-    of bmm: share of the rate of batched 64 × 64 × 64 products. × sdpa: how many times quicker than PyTorch's causal
-    attention; × loop: than its own recurrent form. ÷ N/4: its time divided by that for a quarter of the tokens.
-    backward: in forward passes. memory: peak beyond the inputs, in bytes of inputs and outputs.
+    of bmm: share of the rate of batched 64 × 64 × 64 products. × sdpa: how many times faster than PyTorch's causal
+    attention; × loop: than its own recurrent form. ÷ N/4: time divided by that for a quarter of the tokens.
+    backward: in forward passes. memory: peak beyond the inputs, as a multiple of the bytes of inputs and outputs.
     """
     import torch
     from rich.console import Console
@@ -189,7 +184,7 @@ def bench(
                 console.print(f"{name:<22} slowest control: {label}, {1000 * seconds:.0f} ms", highlight=False)
         return
     if gpu and not torch.cuda.is_available():
-        raise typer.BadParameter("no CUDA GPU here that PyTorch can use", param_hint="--gpu")
+        raise typer.BadParameter("PyTorch finds no CUDA GPU here", param_hint="--gpu")
     measured = benchmark.backends("cuda", quick) if gpu else benchmark.run(quick)
     rows = list(track(measured, "measuring", console=Console(stderr=True), transient=True, total=None))
     table = Table(box=None, pad_edge=False)
@@ -207,7 +202,7 @@ def bench(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the quick start. Options are JupyterLab's own, for example --no-browser or --port 9999."""
+    """Open JupyterLab on the quick start. Options go to JupyterLab, for example --no-browser or --port 9999."""
     from .course.lab import start
 
     start(context.args)

@@ -94,7 +94,7 @@ def test_backends_are_compared_where_there_is_a_gpu() -> None:
 def test_without_a_gpu_the_comparison_says_so() -> None:
     answer = CliRunner().invoke(app, ["bench", "--gpu"], env={"NO_COLOR": "1", "TERM": "dumb"})
     assert answer.exit_code == 2
-    assert "no CUDA GPU here" in answer.output
+    assert "PyTorch finds no CUDA GPU here" in answer.output
 
 
 def test_the_slow_way_that_is_compared_computes_the_same() -> None:

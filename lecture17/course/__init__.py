@@ -1,4 +1,4 @@
-"""What makes notebooks a course. In a notebook: `from lecture17.course import check, hint, predict, progress`."""
+"""What turns notebooks into a course. In a notebook: `from lecture17.course import check, hint, predict, progress`."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ __all__ = ["CheckFailed", "check", "hint", "predict", "progress"]
 
 
 def hint(exercise_id: str | int | None = None, number: int | None = None) -> None:
-    """Print the hints of an exercise by their titles, or the hint of that number.
+    """Print the titles of an exercise's hints, or the hint with that number.
 
-    `hint()` is about the check that failed last, and `hint(2)` is its second hint. An id may be shortened to its end:
-    `hint("matrix")` for `00_quickstart-matrix`. Where there is no such exercise or hint, that is said in words.
+    `hint()` lists the hints for the check that failed last, and `hint(2)` prints the second of them. An id may be
+    shortened to its end: `hint("matrix")` for `00_quickstart-matrix`. An unknown exercise or hint prints a message.
     """
     from .checking import last_failed
     from .hints import hint_text
@@ -29,7 +29,7 @@ def hint(exercise_id: str | int | None = None, number: int | None = None) -> Non
 
 
 def predict(question_id: str) -> "Prediction":
-    """Ask for a prediction, as the last expression of a cell. Raises KeyError for an id that there is not."""
+    """Ask for a prediction, as the last expression of a cell. Raises KeyError for an unknown id."""
     from .predicting import Prediction
     from .predictions import get
 

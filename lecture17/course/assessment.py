@@ -8,8 +8,8 @@ ITEMS = {
     "rank": "I can say which blocks of a mixer's matrix have low rank, and how low.",
     "chunks": "I can write the chunkwise algorithm from the blocks of the matrix, for any length.",
     "family": "I can write the recurrences of RetNet, Mamba-2, GLA, the delta rule and RWKV-7 from memory.",
-    "floats": "I can find an underflowing decay in a piece of code, and mend it.",
-    "express": "I can say what a mixer cannot track or copy from its eigenvalues and the size of its state.",
+    "floats": "I can find an underflowing decay in a piece of code, and fix it.",
+    "express": "From a mixer's eigenvalues and the size of its state, I can say what it cannot track or copy.",
     "measure": "I can measure two mixers fairly: same steps or same time, several seeds, a baseline.",
     "choose": "I can choose an architecture for a task, and give my reasons in numbers.",
 }
@@ -27,5 +27,5 @@ def keep(numbers: list[int]) -> None:
 
 
 def words(numbers: list[int]) -> str:
-    """How much of the self-assessment is ticked."""
+    """How many of the items are ticked, in words."""
     return f"Self-assessment: {len(numbers)} of {len(ITEMS)}."

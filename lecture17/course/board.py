@@ -9,7 +9,7 @@ from .progress import summary
 
 
 class ProgressBoard(Form):
-    """Exercises passed, what is next, and eight things to be able to do; what is ticked is kept at once."""
+    """Exercises passed, what is next, and eight things the learner can do; ticks are saved at once."""
 
     def __init__(self) -> None:
         numbers = ticked()
@@ -26,12 +26,12 @@ class ProgressBoard(Form):
         [numbers] = self.marked
         try:
             keep(numbers)
-            self.above, self.words = summary(), f"{words(numbers)} Kept."
+            self.above, self.words = summary(), f"{words(numbers)} Saved."
         except OSError as error:
-            self.words = f"{words(numbers)} Not kept: {error}"
+            self.words = f"{words(numbers)} Not saved: {error}"
 
     def static(self) -> str:
-        """What is passed as text, and the items as a list."""
+        """The summary as text, and the items as a list."""
         [numbers] = self.marked
         items = "\n".join(f"- {'☑' if i in numbers else '☐'} {item}" for i, item in enumerate(ITEMS.values()))
         return f"```text\n{self.above}\n```\n\n**What I can do**\n\n{items}\n\nRun this cell to tick them."

@@ -4,7 +4,7 @@
     solutions/<stem>.py  → solutions/<stem>.ipynb                     executed
                          → exercises/<stem>.ipynb                     answers cleared, checks locked
 
-Building twice gives the same bytes in exercises/, and executed notebooks that differ only in outputs such as
+Building twice gives the same bytes in exercises/, and executed notebooks that differ at most in outputs such as
 pictures. What a learner wrote in exercises/ is kept (see `learner`).
 """
 
@@ -31,7 +31,7 @@ from .notebooks import (
 )
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
-CELL_TIMEOUT = 600  # seconds; only a training comes near
+CELL_TIMEOUT = 600  # seconds; only training comes close
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION$.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
 STUB = r"\1# YOUR CODE HERE\n\1raise NotImplementedError()"
 
@@ -52,9 +52,9 @@ def from_source(path: Path) -> NotebookNode:
 
 
 def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
-    """Run all cells of a copy in `folder`; raises nbclient's CellExecutionError where one fails.
+    """Run all cells of a copy in `folder`; raises nbclient's CellExecutionError if one fails.
 
-    With full=True trainings run as long as the text's conclusions need, instead of in the quick setting of the tests.
+    With full=True networks train as long as the text's conclusions need, instead of briefly as in the tests.
     """
     nb = from_dict(nb)
     environment = dict(os.environ)
@@ -78,8 +78,8 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
 def exercise_from(solution: NotebookNode) -> NotebookNode:
     """The learner's notebook: the solution's with answers and outputs cleared and checks locked, as nbgrader does it.
 
-    Each cell remembers, in its metadata, what it was made as: an answer cell its stub, so that it can be reset, any
-    other a hash, so that a later build knows the course's text from the learner's.
+    Each cell's metadata says what the cell was built as: for an answer cell its stub, so that it can be reset; for any
+    other cell a hash, so that a later build can tell the course's text from the learner's.
     """
     nb = from_dict(solution)
     for cell in nb.cells:
@@ -98,7 +98,7 @@ def exercise_from(solution: NotebookNode) -> NotebookNode:
 
 
 def stale(root: Path) -> list[Path]:
-    """The .py sources below `root` whose notebook has other cells or metadata than they make, outputs set aside."""
+    """The .py sources below `root` whose notebook differs, apart from outputs, from what they would build."""
 
     def compared(nb: NotebookNode) -> list:
         return [nb.metadata, *((c.cell_type, c.id, c.source, c.metadata) for c in nb.cells)]
@@ -120,7 +120,7 @@ def sources(root: Path) -> list[Path]:
 def build(root: Path, stems: list[str] | None = None, run: bool = True, full: bool = False) -> list[Path]:
     """Build everything, or the notebooks of these stems, below `root`; returns the files that changed.
 
-    With run=False nothing is executed and only exercises/ is built. `full` is as in `execute`.
+    With run=False nothing is executed, and only exercises/ is built. `full` is as in `execute`.
     """
     changed = []
     for source in sources(root):

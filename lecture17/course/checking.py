@@ -1,6 +1,6 @@
-"""`check`: run a learner's answer on fresh random inputs, and name the mistake it made.
+"""`check`: run a learner's answer on fresh random inputs, and name the mistake it makes.
 
-`judge` gives a `Record`. Its fields are for programs, grading among them; its text is for people, and free to change.
+`judge` returns a `Record`. Its fields are for programs such as grading; its text is for people, and may change.
 """
 
 import re
@@ -20,7 +20,7 @@ from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
 from .progress import keep
 
 SEEDS = range(12)  # the same for everybody
-WIDTH = 86  # columns of a message: what JupyterLab shows of a line on a small screen
+WIDTH = 86  # columns of a message: what fits on a line of JupyterLab on a small screen
 N_UNSEEDED = 12  # and as many that nobody has seen
 PASSED, UNFILLED, WRONG, NO_MEMORY = "passed", "not filled in", "wrong", "out of memory"
 last_failed: list[str] = []  # the exercise whose check failed last, for `hint()`
@@ -29,14 +29,14 @@ outdated: set[str] = set()  # functions whose newest text has a syntax error: wh
 
 @dataclass(frozen=True)
 class Record:
-    """What a check found of an answer; `str` gives the words that the learner reads.
+    """What a check found about an answer; `str` gives the text that the learner reads.
 
     Attributes
     ----------
     exercise, points: the exercise's id and what it is worth
     status: PASSED, UNFILLED, WRONG or NO_MEMORY
     summary: in one line what was verified, what is wrong, or what there is to do
-    misconception: the name of the mistake that gives exactly this answer, "" if none is known to
+    misconception: the name of the mistake that gives exactly this answer, "" if no known one does
     where: the first wrong entry and its values, or the line of the cell that raised, "" if there is none
     details: the lines below the first: what was tried, where it differs, why, and how to go on
     """
@@ -69,7 +69,7 @@ class CheckFailed(AssertionError):
 
 
 def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> None:
-    """Check an answer against the definition; print what was verified, or raise CheckFailed saying what is wrong.
+    """Check an answer against the definition: print what was verified, or raise CheckFailed, which says what is wrong.
 
     The answer is called on random inputs, half of them drawn anew at every call. A pass is recorded in the learner's
     progress. `seed` repeats one case, which a failure message names; passing that one alone earns nothing.
@@ -118,7 +118,7 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
 
 
 def note_definitions(result: Any) -> None:
-    """After a cell was run (IPython's post_run_cell): which functions are not what the cells say now."""
+    """After each cell (IPython's post_run_cell): note which functions are older than what the cells now say."""
     names = set(re.findall(r"^ *def +(\w+)", result.info.raw_cell or "", re.MULTILINE))
     outdated.difference_update(names)
     if result.error_before_exec is not None:
@@ -130,7 +130,7 @@ if shell := get_ipython():
 
 
 def fresh_seeds() -> list[int]:
-    """Those of cases that nobody has seen, other ones at every call."""
+    """Seeds of cases that nobody has seen, different ones at every call."""
     return np.random.default_rng().integers(1_000_000, 10_000_000, N_UNSEEDED).tolist()
 
 
@@ -171,7 +171,7 @@ def _explain(
 
 
 def _guess(failure: Failure) -> str | None:
-    """What can be said of any wrong array, where no misconception matches."""
+    """What can be said about a wrong array that matches no misconception."""
     value, right = failure.value, failure.right
     if value is None or right is None:
         return None
@@ -182,7 +182,7 @@ def _guess(failure: Failure) -> str | None:
     if not value.any():
         return "every entry is zero"
     if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
-        return f"computed in {value.dtype}: the inputs are {right.dtype}, keep that precision"
+        return f"this was computed in {value.dtype}; keep the precision of the inputs, {right.dtype}"
     ratio = float((value * right).sum() / (right * right).sum()) if right.any() else 0.0
     if np.isfinite(ratio) and abs(ratio - 1) > 0.01 and close(value, ratio * right):
         return f"this is the right answer times {ratio:.6g}"
@@ -202,7 +202,7 @@ def _wrap(text: str, first: str = "", then: str = "  ") -> str:
 
 
 def describe(inputs: Inputs) -> str:
-    """The inputs in words: shapes of arrays, values of numbers, and what is special about them."""
+    """The inputs in words: shapes of arrays, values of numbers, and how many are -inf."""
     words, notes = [], []
     for name, value in inputs.items():
         if isinstance(value, np.ndarray) and value.ndim:

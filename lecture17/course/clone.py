@@ -1,4 +1,4 @@
-"""The git clone that the course lies in. Snapshots are made beside its index, so the learner's own git sees none."""
+"""The git clone that holds the course. Snapshots use an index of their own, so the learner's git never sees them."""
 
 import os
 import shutil
@@ -12,31 +12,29 @@ from pathlib import Path
 OURS = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 OURS |= {f"GIT_{who}_NAME": "lecture17" for who in ("AUTHOR", "COMMITTER")}
 OURS |= {f"GIT_{who}_EMAIL": "lecture17@localhost" for who in ("AUTHOR", "COMMITTER")}
-OTHERS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set where a git hook runs this
+OTHERS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set if a git hook runs this
 
 
 class CannotUpdate(RuntimeError):
-    """Nothing was changed; the message says why, and what to do."""
+    """Nothing was changed; the message says why and what to do."""
 
 
 class Clone:
-    """The clone whose top is `root`. Raises CannotUpdate where there is none, or git is in the middle of something."""
+    """The clone at `root`. Raises CannotUpdate if there is none, or if git is in the middle of something."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         if shutil.which("git") is None:
-            raise CannotUpdate("git is not installed: the newer course comes by git")
+            raise CannotUpdate("git is not installed: update needs it to fetch the newer course")
         top = self.git("rev-parse", "--show-toplevel", fails=f"{root} is not a git clone: update needs one")
         if Path(top).resolve() != root.resolve():
-            raise CannotUpdate(
-                f"{root} lies inside the git repository {top}: update needs a clone of the course itself"
-            )
+            raise CannotUpdate(f"{root} is inside the git repository {top}: update needs a clone of the course itself")
         started = map(self.path, ("MERGE_HEAD", "rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD"))
         if self.git("ls-files", "--unmerged") or any(path.exists() for path in started):
-            raise CannotUpdate("git is in the middle of a merge or rebase: finish it or give it up first")
+            raise CannotUpdate("git is in the middle of a merge or rebase: finish it or abort it first")
 
     def git(self, *words: str, stdin: str = "", index: Path | None = None, fails: str = "") -> str:
-        """git's answer; raises CannotUpdate with what it said where it refuses. `index` stands in for the clone's."""
+        """Run git; returns its output, or raises CannotUpdate with its message. `index` replaces the clone's own."""
         own = {k: v for k, v in os.environ.items() if k not in OTHERS} | OURS
         done = subprocess.run(
             ["git", "-C", str(self.root), *words],
@@ -52,22 +50,23 @@ class Clone:
         return done.stdout.rstrip("\n")
 
     def path(self, name: str) -> Path:
-        """Where git keeps a file of its own."""
+        """Where git keeps a file of its own, such as MERGE_HEAD."""
         return self.root / self.git("rev-parse", "--git-path", name)
 
     def upstream(self, source: str | None, branch: str | None) -> tuple[str, str | None]:
-        """The remote and its branch that the course comes from: named ones first, then a fork's `upstream`."""
+        """The remote and branch of the newer course: as given, or a fork's `upstream`, or what this branch tracks."""
         if source:
             return source, branch
         if "upstream" in self.git("remote").split():
             return "upstream", branch
-        here = self.git("symbolic-ref", "-q", "--short", "HEAD", fails="git is on no branch: `git switch main` first")
-        fix = "this branch follows no other: name where the course lies, `python -m lecture17 update ADDRESS`"
+        detached = "no branch is checked out: run `git switch main` first"
+        here = self.git("symbolic-ref", "-q", "--short", "HEAD", fails=detached)
+        fix = "this branch tracks no remote: say where the course is, `python -m lecture17 update ADDRESS`"
         remote = self.git("config", f"branch.{here}.remote", fails=fix)
         return remote, branch or self.git("config", f"branch.{here}.merge", fails=fix)
 
     def commit_at(self, name: str, fails: str = "") -> str:
-        """The full hash of the commit of that name."""
+        """The full hash of the commit with that name."""
         fails = fails or f"git finds no commit at {name}"
         return self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", fails=fails)
 
@@ -76,7 +75,7 @@ class Clone:
         return self.git("show", "-s", "--date=short", "--format=%h of %cd", commit)
 
     def differing(self, *trees: str) -> set[str]:
-        """The files that differ between two trees, or between one and the work tree."""
+        """The files that differ between two trees, or between one tree and the working tree."""
         return set(self.git("diff", "--name-only", "--no-renames", "-z", *trees, "--").split("\0")) - {""}
 
     def files(self, tree: str) -> dict[str, str]:
@@ -86,21 +85,21 @@ class Clone:
 
     @contextmanager
     def index(self, tree: str) -> Iterator[Path]:
-        """An index that holds `tree`, beside the clone's own."""
+        """An index that holds `tree`, apart from the clone's own."""
         with tempfile.TemporaryDirectory() as folder:
             index = Path(folder) / "index"
             self.git("read-tree", tree, index=index)
             yield index
 
     def commit(self, tree: str, *parents: str, message: str) -> str:
-        """A commit that nothing names yet."""
+        """A new commit, to which no branch or ref points yet."""
         return self.git("commit-tree", tree, *(f"-p{parent}" for parent in parents), "-m", message)
 
     def snapshot(self, head: str, base: str, goal: str) -> tuple[str, Path]:
-        """A commit of `head` with the learner's changes and all that lies where `goal` has other files than `base`.
+        """A commit on `head` with the learner's changes and whatever is where the files of `base` and `goal` differ.
 
         What differs from `head` is also copied to a folder of its own in `.lecture17/backups/`, links as links.
-        Raises CannotUpdate where a folder lies in place of a file of `goal`, or another clone in place of its folder.
+        Raises CannotUpdate if there is a folder in place of a file of `goal`, or another clone in place of a folder.
         """
         moved = self.differing(base, goal)
         for name in moved & self.files(goal).keys():

@@ -1,4 +1,4 @@
-"""`python -m lecture17 doctor`: is this installation fit to work through the course, and if not, what mends it?"""
+"""`python -m lecture17 doctor`: is this installation fit for the course, and if not, how do you fix it?"""
 
 import errno
 import importlib.metadata
@@ -23,7 +23,7 @@ from .checking import PASSED, UNFILLED
 from .notebooks import NotANotebook, grade_id, is_answer, read, write
 from .paths import SOLUTIONS, home, private
 
-PYTHONS = ((3, 11), (3, 13))  # first and last version that the course is tested with
+PYTHONS = ((3, 11), (3, 13))  # the first and last versions that the course is tested with
 MEMORY = 2.0  # GiB free, for the notebooks of zone 5
 SOLVED = "00_quickstart-matrix"  # the exercise that is solved end to end
 INSTALL = "run `make lab` or `pip install -c constraints.txt -e .` again"
@@ -31,25 +31,25 @@ FRONT_ENDS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 
 
 class Ailment(Exception):
-    """What is wrong, and the mend: `Ailment(what, mend)`."""
+    """What is wrong, and how to fix it: `Ailment(what, fix)`."""
 
 
 def examine(say: Callable[[str], None]) -> bool:
-    """Run every examination and say `[ OK ]` or `[FAIL]` with the mend; True if all are well."""
+    """Run every examination and say `[ OK ]`, or `[FAIL]` with the fix; True if all is well."""
     well = True
     for name, examination in EXAMINATIONS.items():
         try:
             say(f"[ OK ] {name}: {examination()}")
-        except Exception as error:  # a doctor does not faint
-            unknown = f"{type(error).__name__}: {error}", "mend what failed above, then run the doctor again"
-            what, mend = error.args if isinstance(error, Ailment) else unknown
-            say(f"[FAIL] {name}: {what}\n       mend: {mend}")
+        except Exception as error:  # the other examinations still run
+            unknown = f"{type(error).__name__}: {error}", "fix what failed above, then run the doctor again"
+            what, fix = error.args if isinstance(error, Ailment) else unknown
+            say(f"[FAIL] {name}: {what}\n       fix: {fix}")
             well = False
     return well
 
 
 def python() -> str:
-    """The interpreter's version is one that the course is tested with."""
+    """The course is tested with this version of Python."""
     version = sys.version_info[:2]
     found = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     if not PYTHONS[0] <= version <= PYTHONS[1]:
@@ -59,7 +59,7 @@ def python() -> str:
 
 
 def versions() -> str:
-    """What the course needs is installed, as constraints.txt pins it."""
+    """What the course needs is installed, at the versions of constraints.txt."""
     wrong, count = [], 0
     needed = tomllib.loads((home() / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     for name in (re.split(r"[^\w.-]", requirement)[0] for requirement in needed):
@@ -88,20 +88,20 @@ def pins(constraints: Path) -> Iterator[tuple[str, str]]:
 
 
 def kernel() -> str:
-    """Jupyter's `python3` kernel is this very Python."""
-    mend = f"run `{sys.executable} -m ipykernel install --sys-prefix --name python3`"
+    """Jupyter's `python3` kernel is this Python."""
+    fix = f"run `{sys.executable} -m ipykernel install --sys-prefix --name python3`"
     try:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
-        raise Ailment("Jupyter knows no kernel called python3", mend) from None
+        raise Ailment("Jupyter has no kernel called python3", fix) from None
     code = "import sys; print(sys.prefix)"
     executable = sys.executable if spec.argv[0] in ("python", "python3") else spec.argv[0]
     try:
         prefix = subprocess.run([executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Ailment(f"the kernel python3 cannot start {spec.argv[0]}: {error}", mend) from None
+        raise Ailment(f"the kernel python3 cannot start {spec.argv[0]}: {error}", fix) from None
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
-        raise Ailment(f"the kernel python3 belongs to {prefix}, and this is {sys.prefix}", mend)
+        raise Ailment(f"the kernel python3 belongs to {prefix}, but this Python is in {sys.prefix}", fix)
     return f"python3 runs in {Path(sys.prefix).name}"
 
 
@@ -112,36 +112,36 @@ def widgets() -> str:
     disabled = get_page_config(jupyter_path("labextensions"), str(settings))["disabledExtensions"]
     for name in FRONT_ENDS:
         if name not in found:
-            mend = "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets anywidget`"
-            raise Ailment(f"JupyterLab's extension {name} is missing", mend)
+            fix = "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets anywidget`"
+            raise Ailment(f"JupyterLab's extension {name} is missing", fix)
         if off := [entry for entry in disabled if entry.split(":")[0] == name]:
             raise Ailment(f"JupyterLab's extension {off[0]} is disabled", f"run `jupyter labextension enable {off[0]}`")
     return ", ".join(f"{name} {found[name]['version']}" for name in FRONT_ENDS)
 
 
 def memory() -> str:
-    """There is memory enough for the largest notebook."""
+    """There is enough memory for the largest notebook."""
     free = psutil.virtual_memory().available / 2**30
     if free < MEMORY:
-        raise Ailment(f"{free:.1f} GiB are free", f"close other programs: some notebooks need {MEMORY:g} GiB")
+        raise Ailment(f"only {free:.1f} GiB are free", f"close other programs: some notebooks need {MEMORY:g} GiB")
     return f"{free:.1f} GiB free"
 
 
 def folder() -> str:
-    """There is a clone, and it can be written to: progress and backups are kept in it."""
+    """There is a clone, and it can be written to: progress and backups are saved in it."""
     try:
         home()
     except FileNotFoundError as error:
-        what, _, mend = str(error).partition(": ")
-        raise Ailment(what, mend) from None
+        what, _, fix = str(error).partition(": ")
+        raise Ailment(what, fix) from None
     try:
         probe = private() / "probe"
         probe.write_text("")
         probe.unlink()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        mend = "free some of the disk" if full else "move the clone to a folder of your own"
-        raise Ailment(f"{home()} cannot be written to: {error}", mend) from None
+        fix = "free some of the disk" if full else "move the clone to a folder of your own"
+        raise Ailment(f"{home()} cannot be written to: {error}", fix) from None
     return str(home())
 
 
@@ -152,7 +152,7 @@ def exercise() -> str:
         solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
         answer = next(c.source for c in solution.cells if is_answer(c) and grade_id(c) == SOLVED)
     except (OSError, NotANotebook, StopIteration) as error:
-        what = f"{SOLUTIONS}/{stem}.ipynb cannot be used: {error or 'an answer is gone'}"
+        what = f"{SOLUTIONS}/{stem}.ipynb cannot be used: {error or 'an answer is missing'}"
         raise Ailment(what, f"run `git checkout -- {SOLUTIONS}`") from None
     empty = exercise_from(solution)
     with tempfile.TemporaryDirectory(prefix="lecture17-doctor-") as scratch:
@@ -167,13 +167,13 @@ def exercise() -> str:
     if verdicts != [UNFILLED, PASSED]:
         raise Ailment(
             f"{SOLVED} was graded {verdicts[0]!r} when empty and {verdicts[1]!r} when solved: {grades[1]['reason']}",
-            "mend what failed above, then run the doctor again",
+            "fix what failed above, then run the doctor again",
         )
     return f"{SOLVED} fails when empty and passes when solved {note}".rstrip()
 
 
 def _graded(paths: list[Path], report: Path) -> tuple[list[dict], str]:
-    """What a learner's `grade` command reports of each path, and its note where grading was not confined."""
+    """What a learner's `grade` command reports for each path, and its note if the code was not confined."""
     command = [sys.executable, "-m", "lecture17", "grade", *map(str, paths), "--json", str(report)]
     done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONUTF8": "1"}, encoding="utf-8")
     if not report.exists():

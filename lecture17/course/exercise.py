@@ -1,4 +1,4 @@
-"""What an exercise is: what to compute, on which inputs, and the mistakes its check knows by name."""
+"""What an exercise is: what to compute, on which inputs, and the mistakes that its check knows by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Inputs = dict[str, Any]
 
 
 class WrongForm(Exception):
-    """What an answer returned, or how it works, is not of the form that was asked for; the message says what is."""
+    """What an answer returned, or how it works, does not have the form that was asked for; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Exercise:
     Attributes
     ----------
     id, points: as in the notebook's card and nbgrader metadata; ids are `<stem>-<name>`
-    unfilled: what a learner who has not begun is told to do
+    unfilled: what a learner who has not started is told to do
     draw: makes random inputs (name → value, in the order of the arguments) from a generator
     returns: names of what the answer returns, in order
     verified: what a pass has shown, after "… on 24 random cases, "
     misconceptions, hints: at least three each; a hint is (symptom, help)
-    expected: the right answer, computed in float64 by an independent way …
-    verify: … or, where many answers are right, what is wrong with (inputs, outputs), None if nothing
-    where: words for the place of a wrong entry, from the inputs and its index
+    expected: the right answer, computed in float64 in an independent way …
+    verify: … or, where many answers are right, what is wrong with (inputs, outputs), None if nothing is
+    where: describes the place of a wrong entry, given the inputs and its index
     tol: largest error relative to the largest entry of the right answer
-    run: calls an answer, or a misconception, with the inputs where that is not answer(*inputs); may raise WrongForm
+    run: calls an answer, or a misconception, with the inputs if that is not answer(*inputs); may raise WrongForm
     at_last: looks at an answer that is right in every case, and raises WrongForm if something else is wrong with it
     """
 
@@ -65,5 +65,5 @@ class Exercise:
 
     @property
     def stem(self) -> str:
-        """The notebook that holds this exercise, without its ending."""
+        """The name, without its ending, of the notebook that holds this exercise."""
         return self.id.split("-", 1)[0]

@@ -7,12 +7,12 @@ from .progress import first_open, load
 def hint_text(exercise_id: str | None, number: int | None = None) -> str:
     """The symptoms an exercise has hints for, or the hint of that number (from 1); without an id, for the next one.
 
-    Raises KeyError for an unknown exercise, ValueError for a number there is no hint of.
+    Raises KeyError for an unknown exercise, ValueError for a number without a hint.
     """
     if exercise_id is None:
         upcoming = first_open(load())
         if upcoming is None:
-            return 'Every exercise is passed. hint("03a_semiseparable-segsum") shows the hints of one.'
+            return 'You have passed every exercise. hint("03a_semiseparable-segsum") shows the hints of one.'
         exercise_id = upcoming.id
     exercise = get(exercise_id)
     if number is None:

@@ -1,9 +1,9 @@
 """`python -m lecture17 lab`, which is `make lab`: JupyterLab as a learner needs it, opened on the quick start.
 
-The settings in `jupyter/` beside this file hold for this JupyterLab alone: no question about news, no look for
-updates, none of the authors' tools, and a mark on the tabs of exercises. Nothing is installed and nobody's own
-settings are touched; what the learner sets in JupyterLab's settings goes before these. Authors start `jupyter lab`,
-which pairs notebooks with their .py by jupytext.
+The settings in `jupyter/` beside this file apply to this JupyterLab only: no question about news, no check for updates,
+none of the authors' tools, and a mark on the tabs of exercises. Nothing is installed, and nobody's own settings are
+touched; what learners change in JupyterLab's settings takes precedence. Authors start `jupyter lab`, which pairs
+notebooks with their .py by jupytext.
 """
 
 import os
@@ -25,12 +25,12 @@ SETTINGS = Path(__file__).with_name("jupyter")
 class CourseFiles(AsyncLargeFileManager):
     """Notebook files with the version of Python added on opening and left out on saving.
 
-    JupyterLab writes what the kernel says of itself into every notebook that it opens. Where that is there already
-    nothing has changed: closing asks nothing. The file stays the same on every machine.
+    JupyterLab writes what the kernel says about itself into every notebook that it opens. If that is there already,
+    nothing changes, and closing the notebook asks nothing. The file stays the same on every machine.
     """
 
     async def get(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """The file, or folder, at a path; as in Jupyter's own manager."""
+        """The file or folder at a path, as in Jupyter's own manager."""
         model = await super().get(*args, **options)
         if model["type"] == "notebook" and model["content"] is not None:
             metadata = model["content"]["metadata"]
@@ -39,7 +39,7 @@ class CourseFiles(AsyncLargeFileManager):
         return model
 
     async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
-        """Write a file; as in Jupyter's own manager."""
+        """Write a file, as in Jupyter's own manager."""
         if model["type"] == "notebook":
             metadata = model["content"]["metadata"]
             if metadata.get("language_info", {}) | {"version": ""} == LANGUAGE | {"version": ""}:
@@ -69,5 +69,5 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: ServerApp) -> None:
-    """Serve custom.css, which no setting of Jupyter's can name."""
+    """Serve custom.css, for which Jupyter has no setting."""
     server.web_app.settings["static_custom_path"].insert(0, str(SETTINGS / "custom"))

@@ -1,4 +1,4 @@
-"""The learner's work is never lost: backups first, then answers and own cells carried into the new notebook."""
+"""The learner's work is never lost: backups first, then answers and own cells are carried into the new notebook."""
 
 import shutil
 import uuid
@@ -23,14 +23,14 @@ def backup(path: Path, root: Path) -> Path:
 
 
 def is_filled(cell: NotebookNode) -> bool:
-    """Whether an answer cell holds something other than the stub it was made with."""
+    """Whether an answer cell holds something other than the stub it was built with."""
     return cell.source.strip() != cell.metadata.get("lecture17", {}).get("stub", "").strip()
 
 
 def install(new: NotebookNode, path: Path, root: Path) -> bool:
-    """Put a newly built exercise notebook at `path`, keeping what the learner wrote there; True if it changed.
+    """Put a newly built exercise notebook at `path`, keeping what the learner wrote there; True if the file changed.
 
-    Where a file is replaced that holds anything of the learner's, it is backed up first.
+    A file that holds any of the learner's work is backed up before it is replaced.
     """
     try:
         old = read(path)
@@ -51,21 +51,21 @@ def install(new: NotebookNode, path: Path, root: Path) -> bool:
 
 
 def has_work(nb: NotebookNode) -> bool:
-    """Whether a notebook of exercises/ holds anything of the learner's: an answer, an own or a changed cell."""
+    """Whether a notebook of exercises/ holds any of the learner's work: an answer, an own cell or a changed one."""
     return any(map(_is_work, nb.cells))
 
 
 def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
-    """`new` with the learner's answers of `old`, by grade_id, and the learner's own cells, at their places.
+    """`new` with the learner's answers from `old`, matched by grade_id, and the learner's own cells in their places.
 
-    An answer whose exercise is gone, or a second one to the same exercise, stays as a cell without grade.
+    An answer whose exercise is gone, or a second answer to the same exercise, stays as an ungraded cell.
     A text of the course that the learner changed stays beside the new one. Outputs stay with unchanged cells.
-    A cell that the learner has in `new` already is not added a second time.
+    A cell of the learner's that `new` already has is not added again.
     """
     merged = from_dict(new)
     by_id = {c.id: i for i, c in enumerate(merged.cells)}
     there = {c.source for c in new.cells if _is_work(c)}
-    kept: list[tuple[int, NotebookNode]] = []  # (index of the new cell they follow, cell)
+    kept: list[tuple[int, NotebookNode]] = []  # (index of the new cell that it follows, cell)
     taken = set()
     anchor = -1
     for cell in old.cells:
@@ -96,13 +96,13 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
 def reset(exercise_id: str, path: Path, root: Path) -> Path:
     """Put the stub back into the answer cell of one exercise, after a backup; returns the backup.
 
-    Raises KeyError where the notebook has no answer cell of that id.
+    Raises KeyError if the notebook has no answer cell with that id.
     """
     nb = read(path)
     cells = [c for c in nb.cells if is_answer(c) and grade_id(c) == exercise_id]
     if not cells:
         raise KeyError(
-            f"{path.name} has no answer cell of {exercise_id}: `python -m lecture17 build --no-run` puts it back"
+            f"{path.name} has no answer cell for {exercise_id}: `python -m lecture17 build --no-run` puts it back"
         )
     copy = backup(path, root)
     for cell in cells:
@@ -113,7 +113,7 @@ def reset(exercise_id: str, path: Path, root: Path) -> Path:
 
 
 def _is_work(cell: NotebookNode) -> bool:
-    """A cell that holds something of the learner's."""
+    """A cell that holds some of the learner's work."""
     return _is_own(cell) or _is_edited(cell) or (is_answer(cell) and is_filled(cell))
 
 
@@ -123,7 +123,7 @@ def _is_own(cell: NotebookNode) -> bool:
 
 
 def _is_edited(cell: NotebookNode) -> bool:
-    """A cell of the course's own text that reads differently now."""
+    """A cell of the course's text that the learner has changed."""
     return "made" in cell.metadata.get("lecture17", {}) and made(cell.source) != cell.metadata["lecture17"]["made"]
 
 

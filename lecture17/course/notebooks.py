@@ -1,4 +1,4 @@
-"""Reading and writing notebook files, and what nbgrader's metadata says of their cells."""
+"""Reading and writing notebook files, and what nbgrader's metadata says about their cells."""
 
 import hashlib
 import warnings
@@ -10,7 +10,7 @@ from nbformat import NotebookNode, v4
 
 from .paths import write_atomically
 
-LANGUAGE = {  # what ipykernel says of itself, and so what JupyterLab writes, without the version of Python
+LANGUAGE = {  # what ipykernel says about itself, and so what JupyterLab writes, without the version of Python
     "codemirror_mode": {"name": "ipython", "version": 3},
     "file_extension": ".py",
     "mimetype": "text/x-python",
@@ -25,7 +25,7 @@ class NotANotebook(ValueError):
 
 
 def read(path: Path) -> NotebookNode:
-    """Read a notebook, brought to format 4. Raises NotANotebook, with the reason, for anything else."""
+    """Read a notebook and convert it to format 4. Raises NotANotebook, with the reason, for anything else."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -33,10 +33,10 @@ def read(path: Path) -> NotebookNode:
 
 
 def parse(text: str) -> NotebookNode:
-    """The notebook that a file of this text holds, brought to format 4. Raises NotANotebook, with the reason."""
+    """The notebook in a file's text, converted to format 4. Raises NotANotebook, with the reason."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", nbformat.warnings.DuplicateCellId)  # mended while reading
+            warnings.simplefilter("ignore", nbformat.warnings.DuplicateCellId)  # repaired while reading
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
             nb = nbformat.reads(text, as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
@@ -51,12 +51,12 @@ def parse(text: str) -> NotebookNode:
 
 
 def write(nb: NotebookNode, path: Path) -> None:
-    """Write a notebook: the same notebook gives the same bytes."""
+    """Write a notebook. The same notebook gives the same bytes."""
     write_atomically(path, nbformat.writes(nb) + "\n")
 
 
 def grade_id(cell: NotebookNode) -> str | None:
-    """The cell's nbgrader id, None for a cell that nbgrader does not know."""
+    """The cell's nbgrader id, None if it has none."""
     return cell.metadata.get("nbgrader", {}).get("grade_id")
 
 
@@ -76,10 +76,10 @@ def is_question(cell: NotebookNode) -> bool:
 
 
 def hide_answers(nb: NotebookNode) -> None:
-    """Fold the outputs that answer a prediction, as JupyterLab does: a notebook opens with its questions unanswered.
+    """Fold the outputs that answer a prediction, as JupyterLab does, so that a notebook opens with its questions open.
 
     These are the outputs of all code cells between a `predict(…)` cell, or a text that says "**Predict", and the next
-    text, but for cells that only assert, which have none. Running a cell shows its output again.
+    text, except cells that only assert, which have none. Running a cell shows its output again.
     """
     asked = False
     for cell in nb.cells:
@@ -92,19 +92,19 @@ def hide_answers(nb: NotebookNode) -> None:
 
 
 def cover_previews(nb: NotebookNode) -> None:
-    """Put an output without content before those that are folded: JupyterLab shows a first line of the first one."""
+    """Put an empty output before folded ones, because JupyterLab shows the first line of the first output."""
     for cell in nb.cells:
         if cell.metadata.get("collapsed") and cell.outputs:
             cell.outputs.insert(0, v4.new_output("display_data"))
 
 
 def made(source: str) -> str:
-    """A hash of a cell's text, by which the course knows its own text again."""
+    """A hash of a cell's text, by which the course recognizes its own text."""
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def set_ids(nb: NotebookNode) -> None:
-    """Give every cell an id that depends on nothing but its grade_id or its content and which copy of it it is."""
+    """Give every cell an id that depends only on its grade_id, or on its content and how often that came before."""
     seen: Counter[str] = Counter()
     for cell in nb.cells:
         named = grade_id(cell)

@@ -1,4 +1,4 @@
-"""Where the course lies on this machine."""
+"""Where the course is on this machine."""
 
 import json
 import os
@@ -14,7 +14,7 @@ EXERCISES, SOLUTIONS, NOTEBOOKS = "exercises", "solutions", "notebooks"
 def home() -> Path:
     """The folder that holds notebooks/, exercises/ and solutions/: LECTURE17_HOME, or the clone of this package.
 
-    Raises FileNotFoundError, with the mend, where neither is a course folder.
+    Raises FileNotFoundError, which says how to fix it, if that is not a folder of the course.
     """
     named = os.environ.get("LECTURE17_HOME")
     folder = Path(named) if named else Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def private() -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that a reader, or a crash, finds the old file or the new one and nothing between."""
+    """Write `text` so that even after a crash there is either the old file or the new one, never a mixture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -62,5 +62,5 @@ def read_kept(name: str, key: str, kind: type[Kept]) -> Kept:
     except (ValueError, KeyError, TypeError):
         aside = path.with_name(f"{path.stem}.broken-{datetime.now():%Y%m%d-%H%M%S}.json")
         path.rename(aside)
-        print(f"{path.name} could not be read; it is kept as {aside.name}, and a new one begins")
+        print(f"{path.name} could not be read; it is now called {aside.name}, and a new one is started")
     return kind()

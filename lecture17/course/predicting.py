@@ -8,14 +8,14 @@ from .predictions import Question, keep, load
 
 
 class Prediction(Form):
-    """One question. The guess may change until its answer is shown; it is kept at once, and found again."""
+    """One question. A guess may change until the answer is shown; it is saved at once and shown again next time."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
         try:
             kept, trouble = load().get(question.id, {}), ""
-        except OSError as error:  # no folder of the learner's own can be made
-            kept, trouble = {}, f"Guesses are not kept: {error}"
+        except OSError as error:  # the learner's private folder cannot be made
+            kept, trouble = {}, f"Guesses are not saved: {error}"
         before = kept.get("guesses") or [None] * len(question.parts)
         marked = [part.marked(guess) for part, guess in zip(question.parts, before, strict=False)]
         whole = len(marked) == len(question.parts) and all(marked)
@@ -34,19 +34,19 @@ class Prediction(Form):
         return [part.guessed(marked) for part, marked in zip(self._question.parts, self.marked, strict=True)]
 
     def _save(self, words: str) -> None:
-        """Keep the guesses, and say `words`, or that nothing could be kept."""
+        """Save the guesses and say `words`; if they cannot be saved, say that too."""
         try:
             keep(self._question, self._guesses(), self.locked)
             self.words = words
         except OSError as error:
-            self.words = f"{words}\nNot kept: {error}"
+            self.words = f"{words}\nNot saved: {error}"
 
     def _keep(self, change: Any) -> None:
         if not self.locked:
-            self._save("Kept. You can change it until you ask for the answer.")
+            self._save("Saved. You can change it until you ask for the answer.")
 
     def _reveal(self) -> str:
-        """Say of each part whether it is right, and of the whole what is true."""
+        """Say for each part whether it is right, and then what is true."""
         with self.hold_sync():
             self.locked, self.button = True, ""
             self.notes = [
@@ -57,7 +57,7 @@ class Prediction(Form):
         return self.words
 
     def press(self) -> None:
-        """Show the answer, once everything is guessed."""
+        """Show the answer, once every part has a guess."""
         if all(guess is not None for guess in self._guesses()):
             self._save(self._reveal())
         else:

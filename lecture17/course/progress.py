@@ -28,14 +28,14 @@ def load() -> dict[str, str]:
 
 
 def keep(exercise_id: str) -> str:
-    """Keep that an exercise is passed; returns how far the learner has come and what is next, in Markdown.
+    """Record that an exercise is passed; returns how far the learner has come and what is next, in Markdown.
 
-    Only work in exercises/ counts, and elsewhere there is nothing to say: solutions pass without being the learner's.
+    Only work in exercises/ counts. Elsewhere the result is "", because solutions pass without being the learner's.
     """
     try:
         if Path.cwd().resolve() != (home() / EXERCISES).resolve():
             return ""
-    except FileNotFoundError:  # used outside a clone: nothing to record in
+    except FileNotFoundError:  # used outside a clone: there is nowhere to record it
         return ""
     passed = load()
     if exercise_id not in passed:
@@ -97,7 +97,7 @@ def so_far(stem: str) -> str:
 
 
 def summary() -> str:
-    """Points and exercises passed, a line a notebook, the predictions, the self-assessment, and what is next."""
+    """Points and exercises passed, a line per notebook, predictions, the self-assessment, and what is next."""
     passed = load()
     lines, zone = [], ""
     for stem in exercises.stems():

@@ -1,9 +1,9 @@
-"""Bring a newer course into a clone with answers, from git; kept by grade_id, backed up first, and undone on request.
+"""Bring a newer course from git into a clone that holds answers, after a backup; an update can be undone.
 
 Git's own commits are the journal. Before a file is touched, one commit holds the files to come (its tree), the files
-that were there (its first parent) and the commit that HEAD goes to (its second). The ref UPDATING names it while the
-work tree may be half of each: an update that was killed is taken back from there by the next one. UPDATED names it
-when all is done, for `undo`.
+that were there (its first parent) and the commit that HEAD will move to (its second). The ref UPDATING points to it
+while the working tree may be half of each: if an update is killed, the next one undoes it from there. UPDATED points
+to it when all is done, for `undo`.
 """
 
 from contextlib import suppress
@@ -19,31 +19,31 @@ from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 UPDATING, UPDATED = "refs/lecture17/updating", "refs/lecture17/updated"
 FOLDERS = (EXERCISES, NOTEBOOKS, SOLUTIONS)  # where a learner's changes are expected
-INTERRUPTED = "An update was interrupted. It was taken back first: all is as it was before it."
+INTERRUPTED = "An update was interrupted. It has been undone: everything is as it was before."
 Notebooks = dict[str, NotebookNode]  # by path
 
 
 def update(root: Path, source: str | None = None, branch: str | None = None) -> str:
     """Move the clone at `root` to the newest commit of its upstream; returns what changed, in words.
 
-    source: a remote or an address; without it the remote `upstream`, as forks have it, or what the branch follows.
-    branch: its branch; without it the one that is followed, or the remote's own choice.
-    Raises CannotUpdate where nothing can be fetched, or work of the learner's would have to be merged by hand.
+    source: a remote or an address; without it, the remote `upstream`, as forks have it, or what the branch tracks.
+    branch: its branch; without it, the one that is tracked, or the remote's default.
+    Raises CannotUpdate if nothing can be fetched, or if the learner's work would have to be merged by hand.
     """
     clone = Clone(root)
     notes = [INTERRUPTED] if _take_back_interrupted(clone) else []
     remote, branch = clone.upstream(source, branch)
     clone.git("fetch", "--quiet", remote, *([branch] if branch else []))
     before, after = clone.commit_at("HEAD"), clone.commit_at("FETCH_HEAD")
-    base = clone.git("merge-base", before, after, fails="the course there has no commit in common with this clone")
+    base = clone.git("merge-base", before, after, fails="the course there shares no commit with this clone")
     if base == after:
         return "\n".join([*notes, "There is nothing newer than what you have."])
     changed = clone.differing(before) | clone.differing(base, before)
     foreign = sorted(name for name in changed if name.split("/")[0] not in FOLDERS)
-    if foreign:  # a change to the package itself is for git and its owner
+    if foreign:  # changes to the package itself are left to git and to whoever made them
         raise CannotUpdate(
-            f"you changed {', '.join(foreign[:5])}{' and more' if len(foreign) > 5 else ''}, which is the course's: "
-            "take that back (`git restore FILE`), or merge with git yourself"
+            f"you changed {', '.join(foreign[:5])}{' and more' if len(foreign) > 5 else ''}, part of the course "
+            "itself: undo that (`git restore FILE`), or merge with git yourself"
         )
     head = after
     if base != before:  # what was committed here stays committed
@@ -57,38 +57,38 @@ def update(root: Path, source: str | None = None, branch: str | None = None) -> 
 
 
 def undo(root: Path) -> str:
-    """Take the last update back; returns what was done, in words.
+    """Undo the last update; returns what was done, in words.
 
-    A file that was not touched since is as it was, to the byte; answers written since are carried into the others.
-    Raises CannotUpdate where there is no update to take back, or something was committed since.
+    Files not touched since are restored to the byte; answers written since are carried into the others.
+    Raises CannotUpdate if there is no update to undo, or if something was committed since.
     """
     clone = Clone(root)
     if _take_back_interrupted(clone):
         return INTERRUPTED
-    done = clone.commit_at(UPDATED, fails="there is no update to take back")
+    done = clone.commit_at(UPDATED, fails="there is no update to undo")
     then, before, head = (clone.commit_at(f"{done}{parent}") for parent in ("^1", "^1^", "^2"))
     if clone.commit_at("HEAD") != head:
-        raise CannotUpdate("something was committed since the update: `git log` shows it, `git revert` takes it back")
+        raise CannotUpdate("something was committed since the update: `git log` shows it, `git revert` undoes it")
     mine, backup = clone.snapshot(head, done, then)
-    undone = clone.commit(_merge(clone, done, mine, then), mine, before, message="An update taken back")
+    undone = clone.commit(_merge(clone, done, mine, then), mine, before, message="An update undone")
     written = clone.differing(done, mine) & clone.differing(done, then) & clone.files(mine).keys()
     carried = written & _notebooks(clone, mine).keys() & _notebooks(clone, then).keys()
     lines = [f"The course is as it was before the update, at {clone.named(before)}."]
     if carried:
-        lines.append(f"What you wrote since was carried into {', '.join(sorted(carried))}.")
+        lines.append(f"What you wrote since then is in {', '.join(sorted(carried))}.")
     if gone := written - carried:
-        lines.append(f"Not here any more: {', '.join(sorted(gone))}; yours is in {backup}")
+        lines.append(f"No longer here: {', '.join(sorted(gone))}; your version is in {backup}")
     _switch(clone, undone, mine, undone, before, f"delete {UPDATED}\n")
     return "\n".join(lines)
 
 
 def _take_back_interrupted(clone: Clone) -> bool:
-    """Put back what was there before an update that was killed; answers written since are carried over."""
+    """Restore what was there before an update that was killed; answers written since are carried over."""
     if not clone.git("for-each-ref", UPDATING):
         return False
     branch = clone.git("rev-parse", "--symbolic-full-name", "HEAD")
     for name in ("index", "HEAD", branch, "packed-refs", UPDATING, UPDATED):
-        clone.path(f"{name}.lock").unlink(missing_ok=True)  # of the git that was killed
+        clone.path(f"{name}.lock").unlink(missing_ok=True)  # left by the git that was killed
     journal, then, before = (clone.commit_at(f"{UPDATING}{parent}") for parent in ("", "^1", "^1^"))
     mine, _ = clone.snapshot(clone.commit_at("HEAD"), journal, then)
     _switch(clone, journal, mine, _merge(clone, journal, mine, then), before)
@@ -96,10 +96,10 @@ def _take_back_interrupted(clone: Clone) -> bool:
 
 
 def _switch(clone: Clone, journal: str, mine: str, files: str, head: str, last: str = "") -> None:
-    """Change the work tree from `mine` to `files`, then HEAD to `head`; meanwhile UPDATING names the journal."""
+    """Move the working tree from `mine` to `files`, then HEAD to `head`; meanwhile UPDATING points to the journal."""
     with clone.index(mine) as index:
         clone.git("update-index", "-q", "--refresh", index=index)
-        clone.git("read-tree", "-m", "-u", "--dry-run", mine, files, index=index)  # refuses what has changed since
+        clone.git("read-tree", "-m", "-u", "--dry-run", mine, files, index=index)  # refuses if any has changed since
         clone.git("update-ref", UPDATING, journal)
         try:
             clone.git("read-tree", "-m", "-u", mine, files, index=index)
@@ -107,11 +107,11 @@ def _switch(clone: Clone, journal: str, mine: str, files: str, head: str, last: 
             clone.git("update-index", "-q", "--refresh")
             clone.git("update-ref", "--stdin", stdin=f"update HEAD {head}\n{last}delete {UPDATING}\n")
         except CannotUpdate as error:
-            raise CannotUpdate(f"{error}; `python -m lecture17 update --undo` puts back what was there") from None
+            raise CannotUpdate(f"{error}; `python -m lecture17 update --undo` restores what was there") from None
 
 
 def _merge(clone: Clone, base: str, mine: str, theirs: str) -> str:
-    """The tree of `mine` with what `theirs` changed since `base`; in exercise notebooks, with my work carried over."""
+    """The tree of `mine` with what `theirs` changed since `base`, and my work carried over in exercise notebooks."""
     old = _notebooks(clone, mine, clone.differing(base, mine))
     answers = _answers(old)
     moved, new = clone.differing(base, theirs), clone.files(theirs)
@@ -120,7 +120,7 @@ def _merge(clone: Clone, base: str, mine: str, theirs: str) -> str:
     for name, nb in _notebooks(clone, theirs, moved).items():
         merged = carry_over(old[name], nb) if name in old and has_work(old[name]) else from_dict(nb)
         for cell in merged.cells:
-            if is_answer(cell) and not is_filled(cell):  # it may have stood in another file
+            if is_answer(cell) and not is_filled(cell):  # the answer may have been in another file
                 cell.source = answers.get(grade_id(cell), cell.source)
         if merged != nb:
             blob = clone.git("hash-object", "-w", "--stdin", stdin=nbformat.writes(merged) + "\n")
@@ -131,7 +131,7 @@ def _merge(clone: Clone, base: str, mine: str, theirs: str) -> str:
 
 
 def _notebooks(clone: Clone, tree: str, among: set[str] | None = None) -> Notebooks:
-    """The exercise notebooks of a tree that can be read."""
+    """The readable exercise notebooks of a tree."""
     found = {}
     for name in sorted(clone.files(tree)):
         if name.startswith(f"{EXERCISES}/") and name.endswith(".ipynb") and (among is None or name in among):
@@ -145,7 +145,7 @@ def _answers(notebooks: Notebooks) -> dict[str | None, str]:
 
 
 def _tasks(notebooks: Notebooks) -> dict[str, str]:
-    """The stub and the check of each exercise, in one text."""
+    """The stub and the check of each exercise, as one text."""
     texts: dict[str, str] = {}
     for cell in (c for nb in notebooks.values() for c in nb.cells if is_answer(c) or is_check(c)):
         exercise = str(grade_id(cell)).removesuffix("-check")
@@ -168,15 +168,15 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
         ("revised", {name for name in asked.keys() & was.keys() if asked[name] != was[name]}, ""),
         ("gone", was.keys() - asked.keys(), ""),
         ("kept", [f"{len(answers) - len(lost)} of your {len(answers)} answers, each in its exercise"], ""),
-        ("not kept", lost, ": no exercise asks for them any more; each is a cell of your own now, or in the backup"),
-        ("replaced", replaced - damaged, ": yours is in the backup"),
+        ("not kept", lost, ": no exercise asks for them any more; each is now a cell of your own, or in the backup"),
+        ("replaced", replaced - damaged, ": your version is in the backup"),
         ("damaged", damaged, ": not a notebook that can be read; it is in the backup"),
-        ("removed", removed, ", with your work in it: it is in the backup"),
+        ("removed", removed, ", with your work in it; the file is in the backup"),
         ("backup", [backup] if changed else [], ""),
     ]
     return [
-        f"The course is at {clone.named(after)} now, {newer} commits newer.",
+        f"The course is now at {clone.named(after)}, {newer} commits newer.",
         *(f"{word + ':':<10}{', '.join(sorted(map(str, names)))}{note}" for word, names, note in lines if names),
         *(["The packages changed too: `make lab` installs them."] if "constraints.txt" in moved else []),
-        "`python -m lecture17 update --undo` takes all of this back.",
+        "`python -m lecture17 update --undo` undoes all of this.",
     ]

@@ -1,6 +1,6 @@
-"""Grading: nbval on a scratch copy in which the course's own checks are put back, and a verdict per exercise.
+"""Grading: nbval on a scratch copy in which the course's own checks are restored, and a verdict per exercise.
 
-The learner's file is read once and never written. A cell that kills the kernel costs its own exercise only: the
+The learner's file is read once and never written. A cell that kills the kernel costs only its own exercise: the
 others are run again without it.
 """
 
@@ -24,18 +24,18 @@ from .runner import CannotRun, Cell, CellRun, Room, memory, run_all
 
 CELL_TIMEOUT = 15.0  # seconds
 INTERRUPTED, DISTURBS = "interrupted", "disturbs checks"
-VERDICTS = {  # on what a cell raised
+VERDICTS = {  # for what a cell raised
     "SyntaxError": "syntax error",
     "IndentationError": "syntax error",
     "TabError": "syntax error",
     "SystemExit": "ended itself",
     "TooMuchOutput": "too much output",
 }
-STATES = {  # how an exercise's cells were found, where not as they were made
-    "answer missing": "the answer cell of {} is gone; `python -m lecture17 build --no-run` puts it back",
-    "check missing": "the check cell of {} is gone; it was graded by the course's own.",
-    "check duplicated": "there is more than one check cell of {}; it was graded by the course's own.",
-    "check edited": "the check cell of {} was changed; it was graded by the course's own.",
+STATES = {  # what is wrong with an exercise's cells, and what grading did about it
+    "answer missing": "the answer cell of {} is gone; `python -m lecture17 build --no-run` restores it",
+    "check missing": "the check cell of {} is gone; the course's own check was used.",
+    "check duplicated": "there is more than one check cell of {}; the course's own check was used.",
+    "check edited": "the check cell of {} was changed; the course's own check was used.",
 }
 
 
@@ -49,11 +49,11 @@ class Grade:
     earned: int
     verdict: str
     reason: str = ""  # the whole message; tables show its first line
-    misconception: str = ""  # the mistake, where the check knew it
+    misconception: str = ""  # the mistake, if the check knew it
 
     @property
     def headline(self) -> str:
-        """The reason in one line: what is wrong, and the mistake where the check knew it."""
+        """The reason in one line: what is wrong, and the mistake if the check knew it."""
         why = f"; you get this when {self.misconception}" if self.misconception else ""
         return self.reason.partition("\n")[0] + why
 
@@ -61,9 +61,9 @@ class Grade:
 def grade(
     paths: list[Path], timeout: float = CELL_TIMEOUT, say: Callable[[str], object] = lambda _: None
 ) -> list[Grade]:
-    """Grade notebooks, or folders of them, in order; every fault becomes a verdict, none an exception.
+    """Grade notebooks, or folders of them, in order; every fault becomes a verdict, never an exception.
 
-    Ctrl-C ends it: what was not graded by then is "interrupted". `say` is told where files and network are in reach.
+    Ctrl-C ends it: what is not graded by then is "interrupted". `say` is told if code could reach files and network.
     """
     files: list[Path] = []
     for path in paths:
@@ -82,17 +82,17 @@ def grade(
                 raise
     grades = [g for future in futures for g in future.result()]
     if room.unconfined:
-        say(f"(network and files were in reach of what was graded: {room.unconfined})")
+        say(f"(graded code could reach the network and your files: {room.unconfined})")
         for path, content in kept.items():
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-                say(f"{path} was deleted while grading; it is back")
+                say(f"{path} was deleted during grading and has been restored")
     return grades
 
 
 def grade_file(path: Path, room: Room) -> list[Grade]:
-    """Grade one notebook file: a grade per exercise that belongs to it, and one per own cell that did harm."""
+    """Grade one notebook file: a grade for each of its exercises, and one for each own cell that did harm."""
     items = exercises.of_notebook(path.stem) if path.stem in exercises.stems() else ()
 
     def none(verdict: str, reason: str) -> list[Grade]:
@@ -118,7 +118,7 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
         cells = _scratch(nb, items, checks, stem)
         runs, ended = run_all(cells, stem, room)
     except UnicodeEncodeError as error:
-        return none("not a notebook", f"a cell holds what is no text: {error.reason}")
+        return none("not a notebook", f"a cell holds characters that are not text: {error.reason}")
     except (CannotRun, OSError) as error:
         return none("not graded", f"{error}: `python -m lecture17 doctor` looks for the reason")
     uses = reference_use.uses(nb, solution)
@@ -129,15 +129,15 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
 
 
 def _own(file: str, stem: str, cell: Cell, run: CellRun) -> Grade:
-    """A row without points for an own cell that ended the kernel, did not end, or changed what checks stand on."""
+    """A row without points for an own cell that ended the kernel, did not end, or changed what checks rely on."""
     verdict, reason = (DISTURBS, _undone(run)) if run.changed else _cause([run])
     begin = (cell.source.strip().splitlines() or [""])[0]
-    reason = f"your own cell that begins {begin!r} was left out, or undone: {reason}"
+    reason = f"your own cell that begins with {begin!r} was skipped or undone: {reason}"
     return Grade(file, f"{stem} (own cell)", 0, 0, verdict, reason)
 
 
 def _undone(run: CellRun) -> str:
-    return f"this changed {', '.join(run.changed)}; it is undone before checks run."
+    return f"this changed {', '.join(run.changed)}; the change was undone before the checks ran."
 
 
 def _stem(nb: NotebookNode) -> str:
@@ -151,7 +151,7 @@ def _belongs(cell: NotebookNode, exercise: Exercise) -> bool:
 
 
 def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
-    """What became of the exercise's own cells: "" where all are as they were made."""
+    """What is wrong with the exercise's own cells: "" if all are as they were built."""
     found = [c for c in nb.cells if _belongs(c, exercise)]
     if not any(is_answer(c) and grade_id(c) == exercise.id for c in nb.cells):
         return "answer missing"
@@ -163,7 +163,7 @@ def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
 
 
 def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str) -> list[Cell]:
-    """The code cells to run: the learner's, and each check as the course made it, after its exercise's last cell."""
+    """The code cells to run: the learner's, and each check as the course built it, after its exercise's last cell."""
     last = {e.id: len(nb.cells) - 1 for e in items}
     for i, cell in enumerate(nb.cells):
         owner = (grade_id(cell) or "").removesuffix("-check")
@@ -184,14 +184,14 @@ def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, No
 def _verdict(
     file: str, exercise: Exercise, state: str, cells: list[Cell], runs: dict[int, CellRun], uses: str
 ) -> Grade:
-    """What running an exercise's cells, and the state they were found in, come to."""
+    """The grade of an exercise, from how its cells ran and the state they were found in."""
 
     mine = {
         role: [runs[i] for i, c in enumerate(cells) if (c.role, c.owner) == (role, exercise.id) and i in runs]
         for role in ("answer", "check")
     }
     if not mine["check"]:
-        reason = "grading was interrupted before its verdict"
+        reason = "grading was interrupted before this exercise"
         return Grade(file, exercise.id, exercise.points, 0, INTERRUPTED, reason)
     [check] = mine["check"]
     record = check.record if check.record and check.record.exercise == exercise.id and not check.changed else None
@@ -213,13 +213,13 @@ def _verdict(
 
 
 def _cause(runs: list[CellRun]) -> tuple[str, str]:
-    """Verdict and reason where there is no record: from the first of the cells that ended badly."""
+    """Verdict and reason where there is no record: from the first cell that ended badly."""
     for run in runs:
         if run.status == "died":
             unknown = "the kernel's process ended while this ran (os._exit, exit(), or a crash)"
             return run.cause or "kernel died", run.reason or unknown
         if run.status == "timed out":
-            return "timed out", "it did not finish in the time a cell is given: is there an endless loop?"
+            return "timed out", "it did not finish in the time that a cell may take: is there an endless loop?"
     for run in runs:
         if run.cause:
             memory_error = run.cause.endswith("MemoryError")

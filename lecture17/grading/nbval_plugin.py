@@ -1,10 +1,10 @@
-"""A pytest plugin for `runner`: reports what becomes of each cell as a line of JSON, and looks after the kernel.
+"""A pytest plugin for `runner`: reports the outcome of each cell as a line of JSON, and watches over the kernel.
 
-What a cell came to is read from the kernel's reply, where a check's record is, too; outputs are not looked at.
+The outcome is read from the kernel's reply, which also holds a check's record; outputs are ignored.
 
-nbval waits for a dead kernel until the cell's time is up, and for the rest of its output until that is late. Here both
-waits look four times a second whether it still lives; the first one also ends it where it takes more memory, processes
-or threads than an answer can need.
+nbval would wait for a dead kernel until the cell's time is up, and for the rest of its output until that times out.
+Here both waits check four times a second that the kernel is alive; the first also ends a kernel that takes more memory,
+processes or threads than an answer can need.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from nbval.plugin import IPyNbCell
 from . import PATIENCE, SOURCE, TOKEN
 from .sandbox import MEMORY, REPORT, end_children
 
-FULL = {  # what a kernel was full of before it was seen, by how the exception's name ends, and why
+FULL = {  # what the kernel ran out of before this plugin noticed, by the end of the exception's name, and why
     "MemoryError": ("out of memory", "there was none left"),
     "TooManyThreads": ("too many threads", "no more could be started"),
 }
@@ -35,7 +35,7 @@ _await_reply, _get_message = RunningKernel.await_reply, RunningKernel.get_messag
 
 
 class KernelDied(RuntimeError):
-    """The kernel's process ended while a cell was running: `KernelDied(verdict, reason)`, or nothing is known."""
+    """The kernel's process ended while a cell was running: `KernelDied(verdict, reason)`, without them if unknown."""
 
 
 def excess(memory: float) -> tuple[str, str] | None:
@@ -79,7 +79,7 @@ def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | Non
             replied = False
         if trouble := excess(memory):
             end_children()
-            while self.is_alive():  # its threads may end after it; until then nbval would go on with the next cell
+            while self.is_alive():  # its threads may end after it; until then nbval would run the next cell
                 time.sleep(0.01)
             raise KernelDied(*trouble)
         if replied:
@@ -87,13 +87,13 @@ def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | Non
         if not self.is_alive():
             raise KernelDied
         if time.monotonic() >= deadline or processor_time() - begun >= budget:
-            self.late = True  # interrupted by nbval, now; where that ends the kernel, it is still the time that was up
+            self.late = True  # nbval interrupts it now; even if that ends the kernel, the cause is the time
             raise Empty
 
 
 def _watchful_get_message(self: RunningKernel, stream: str, timeout: float | None = None) -> Any:
     if stream != "iopub":
-        self.reply = _get_message(self, stream, timeout)  # the last one that is awaited is the cell's
+        self.reply = _get_message(self, stream, timeout)  # the last awaited reply is the cell's
         return self.reply
     deadline = time.monotonic() + (timeout or float("inf"))
     ended = False
@@ -101,7 +101,7 @@ def _watchful_get_message(self: RunningKernel, stream: str, timeout: float | Non
         try:
             return _get_message(self, stream, max(0.0, min(TICK, deadline - time.monotonic())))
         except Empty:
-            if ended:  # after its reply, and what it had sent by then is read
+            if ended:  # it died after its reply, and everything it had sent is read
                 raise KernelDied from None
             if time.monotonic() >= deadline:
                 self.late = True
@@ -114,11 +114,11 @@ RunningKernel.await_reply, RunningKernel.get_message = _watchful_await_reply, _w
 
 def _say(**entry: object) -> None:
     text = json.dumps(entry, ensure_ascii=False) + "\n"
-    os.write(int(os.environ[REPORT]), text.encode(errors="replace"))  # no lone surrogates, which no file can hold
+    os.write(int(os.environ[REPORT]), text.encode(errors="replace"))  # lone surrogates cannot be encoded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A learner's comment must not tell nbval to skip a cell."""
+    """A learner's comment cannot tell nbval to skip a cell."""
     for item in items:
         if isinstance(item, IPyNbCell):
             item.options.clear()
@@ -126,19 +126,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Report that a cell begins: if nothing follows, it ended this process too. After a kernel's end, none does."""
+    """Report that a cell begins: if no more follows, it ended this process too. With a dead kernel, none begins."""
     if isinstance(item, IPyNbCell):
         item.begun = item.parent.kernel.is_alive()
         if not item.begun:
             pytest.skip()
-        item.token = secrets.token_hex()  # on no disk, and another one in every run
+        item.token = secrets.token_hex()  # never on disk, and different in every run
         item.cell.source = item.cell.source.replace(TOKEN, item.token)
         _say(cell=item.cell_num, status="begun")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Report what a cell that was begun came to, as `runner.CellRun` holds it."""
+    """Report the outcome of a cell that was begun, as the fields of `runner.CellRun`."""
     if call.when == "call" and isinstance(item, IPyNbCell) and item.begun:
         _say(cell=item.cell_num, **_came_to(item, call.excinfo and call.excinfo.value))
 
@@ -158,7 +158,7 @@ def _came_to(item: IPyNbCell, error: BaseException | None) -> dict[str, Any]:
     reply = kernel.reply["content"]
     name = reply.get("ename", "")
     if full := next((FULL[end] for end in FULL if name.endswith(end)), None):
-        end_children()  # what fills the kernel is still there
+        end_children()  # whatever filled it is still there
         return _died(*full)
     text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(reply.get("traceback", [])))[-LONGEST:]
     sent = [p for p in reply.get("payload", []) if p.get("source") == SOURCE]

@@ -1,9 +1,9 @@
 """Whether an answer reads the right one from the course instead of computing it: found in its text, not by running it.
 
-Allowed to whoever learns for themselves, and shown. An answer is said to use the reference where it, or a function
-of the learner's that it calls, names a module of the package that holds answers, or the folder `solutions`, in
-whatever words: `import … as …`, an attribute, a string for `open` or `import_module`. What the course's own cells
-import is the learner's to use. Names put together at run time, as in "refer" + "ence", are not found.
+This is allowed, and reported. An answer uses the reference if it, or a function of the learner's that it calls, names a
+module of the package that holds answers, or the folder `solutions`, in any way: `import … as …`, an attribute, or a
+string for `open` or `import_module`. Learners may use whatever the course's own cells import. Names assembled at run
+time, as in "refer" + "ence", are not found.
 """
 
 import ast
@@ -17,13 +17,13 @@ from lecture17.course.notebooks import grade_id, is_answer, is_check
 from lecture17.course.paths import SOLUTIONS
 
 HELPERS = {"check", "hint", "progress", "CheckFailed"}  # of lecture17.course, for learners
-HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"}  # where answers are found
+HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"}  # what holds answers
 
 
 def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
-    """Exercise id → what of the course its answer uses, in words, for the answers that use any."""
+    """Exercise id → what its answer uses of the course, in words, for the answers that use any of it."""
     given = {line.strip() for c in solution.cells if not is_answer(c) for line in c.source.splitlines()}
-    tainted: dict[str, str] = {}  # names that the learner's code has bound to what holds answers
+    tainted: dict[str, str] = {}  # names that the learner's code has bound to something that holds answers
     found: dict[str, str] = {}
     cells = [c for c in nb.cells if c.cell_type == "code" and not is_check(c)]
     for _ in cells:  # a cell may use what a later one binds
@@ -53,7 +53,7 @@ def _statements(source: str) -> list[ast.stmt]:
 
 
 def _evidence(statement: ast.stmt) -> Iterator[str]:
-    """What in a statement names a holder of answers."""
+    """Whatever in a statement names a holder of answers."""
     for node in ast.walk(statement):
         if isinstance(node, ast.ImportFrom) and not node.level:
             for name in node.names:
@@ -85,7 +85,7 @@ def _binds(statement: ast.stmt) -> set[str]:
 
 
 def _loads(statement: ast.stmt) -> set[str]:
-    """The names of the notebook that a statement reads, those in the functions it defines included."""
+    """The notebook's names that a statement reads, including those in the functions it defines."""
 
     def globals_of(table: symtable.SymbolTable) -> Iterator[str]:
         for symbol in table.get_symbols():

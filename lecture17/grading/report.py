@@ -1,4 +1,4 @@
-"""The grades as JSON, as JUnit XML and as a Markdown table."""
+"""Grades as JSON, as JUnit XML and as a Markdown table."""
 
 import json
 import re
@@ -13,19 +13,19 @@ from .grade import Grade
 
 
 def total(grades: list[Grade]) -> tuple[int, int]:
-    """Points earned, and points there were to earn."""
+    """Points earned, and points that could be earned."""
     return sum(g.earned for g in grades), sum(g.points for g in grades)
 
 
 def to_json(grades: list[Grade], notes: Sequence[str] = ()) -> str:
-    """The grades as JSON: total, what is to be said of the grading as a whole, and each with the whole reason."""
+    """The grades as JSON: the total, notes on the grading as a whole, and each grade with the whole reason."""
     earned, points = total(grades)
     found = {"earned": earned, "points": points, "notes": list(notes), "exercises": [asdict(g) for g in grades]}
     return json.dumps(found, indent=1) + "\n"
 
 
 def to_junit(grades: list[Grade]) -> str:
-    """The grades as JUnit XML: a test case an exercise, failed where the verdict is not "passed"."""
+    """The grades as JUnit XML: one test case per exercise, failed if the verdict is not "passed"."""
     failed = [g for g in grades if g.verdict != PASSED]
     suite = ET.Element("testsuite", name="lecture17", tests=str(len(grades)), failures=str(len(failed)))
     for g in grades:
@@ -38,7 +38,7 @@ def to_junit(grades: list[Grade]) -> str:
 
 
 def to_markdown(grades: list[Grade]) -> str:
-    """The grades as a Markdown table, as job summaries show it."""
+    """The grades as a Markdown table, for job summaries."""
     earned, points = total(grades)
     rows = [f"| {g.exercise} | {g.earned} of {g.points} | {g.verdict} | {_cell(g.headline)} |" for g in grades]
     head = ["| exercise | points | verdict | reason |", "| --- | --- | --- | --- |"]
@@ -46,7 +46,7 @@ def to_markdown(grades: list[Grade]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that neither ends a table's cell nor becomes markup: it may hold what a learner's code printed."""
+    """Text, possibly printed by a learner's code, that neither ends a table's cell nor becomes markup."""
     return re.sub(r"([\\`*_{}\[\]<>|#~&])", r"\\\1", _printable(text).replace("\n", " "))
 
 

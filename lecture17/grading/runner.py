@@ -1,4 +1,4 @@
-"""Running the cells of a learner's notebook by nbval, in a process of its own, so that no cell can harm the others."""
+"""Running the cells of a learner's notebook with nbval, in a process of its own, so that no cell can harm others."""
 
 import contextlib
 import itertools
@@ -23,27 +23,27 @@ from lecture17.course.notebooks import write
 
 from . import PATIENCE, sandbox
 
-MARK = "LECTURE17_GRADING"  # environment variable: all that is started for grading carries it
-MEMORY = 4 * 2**30  # bytes that the processes of one notebook may use; less where less is free
+MARK = "LECTURE17_GRADING"  # environment variable that every process started for grading carries
+MEMORY = 4 * 2**30  # bytes that the processes of one notebook may use; less if less is free
 STARTUP = 120  # seconds that a kernel may take to start
 
 
 @dataclass(frozen=True)
 class CellRun:
-    """What came of running one cell."""
+    """The outcome of running one cell."""
 
     status: str  # "not run", "begun", "ran", "timed out", or "died": the kernel ended, or was ended
-    cause: str = ""  # the exception that the cell raised, by name; the verdict of a death, where it is known
+    cause: str = ""  # the name of the exception that the cell raised; for a death, its verdict if known
     reason: str = ""
-    changed: Sequence[str] = ()  # what checks stand on and this cell changed
+    changed: Sequence[str] = ()  # what this cell changed of what checks rely on
     record: Record | None = None  # of the check that ran to its end in this cell
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A code cell of the scratch copy: the role it plays, and for which exercise.
+    """A code cell of the scratch copy: its role, and for which exercise.
 
-    Roles: "begin" keeps what checks stand on, "own" and "answer" are the learner's, "check" runs the course's own.
+    Roles: "begin" saves what checks rely on, "own" and "answer" are the learner's, "check" runs the course's own.
     """
 
     role: str
@@ -53,11 +53,11 @@ class Cell:
 
 @dataclass
 class Room:
-    """What is granted to all runs of a grading, and what is found out about them."""
+    """What all runs of a grading share, and what is found out about them."""
 
     timeout: float  # seconds of processor time that a cell may take
     stop: threading.Event = field(default_factory=threading.Event)  # set: end at once
-    unconfined: str = ""  # why the network and the files could not be kept from the learner's code, where so
+    unconfined: str = ""  # why the learner's code could reach the network and files, "" if it could not
 
 
 class CannotRun(RuntimeError):
@@ -65,11 +65,11 @@ class CannotRun(RuntimeError):
 
 
 def run_all(cells: list[Cell], stem: str, room: Room) -> tuple[dict[int, CellRun], set[int]]:
-    """Run the cells; where one ends the kernel, run what was not graded again without it.
+    """Run the cells; if one ends the kernel, run what is not graded yet again without it.
 
-    Returns what came of each cell that ran, and the learner's cells that ended the kernel. Where an exercise's cells
-    end it, and it is not known how, they are tried once more without the other answers: what another has left running
-    may have done it.
+    Returns the outcome of each cell that ran, and which of the learner's cells ended the kernel. If an exercise's cells
+    end it for an unknown reason, they are tried once more without the other answers, because something that another
+    answer left running may have done it.
     """
     runs: dict[int, CellRun] = {}
     ended: set[int] = set()
@@ -113,7 +113,7 @@ def _end(found: dict[int, CellRun]) -> tuple[int, CellRun | None]:
 
 
 def _nbval(cells: list[Cell], stem: str, room: Room) -> list[CellRun]:
-    """Run cells by nbval in a scratch folder, in a process of its own; what came of each, in order."""
+    """Run cells with nbval in a scratch folder, in a process of its own; returns their outcomes in order."""
     mark = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="lecture17-grade-", ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
@@ -136,7 +136,7 @@ def _nbval(cells: list[Cell], stem: str, room: Room) -> list[CellRun]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches `grade` alone, which then ends all this
+            start_new_session=True,  # Ctrl-C reaches only `grade`, which then ends all this
         )
         try:
             return _listen(process, len(cells), room)
@@ -145,7 +145,7 @@ def _nbval(cells: list[Cell], stem: str, room: Room) -> list[CellRun]:
 
 
 def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
-    """Follow the report of a run to its end, or to where nothing has come of it for too long."""
+    """Follow the report of a run to its end, or until it has been silent for too long."""
     lines: Queue[bytes] = Queue()
 
     def read_on() -> None:
@@ -156,7 +156,7 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
     runs = [CellRun("not run")] * count
     patience: float = STARTUP
     heard = time.monotonic()
-    while not room.stop.is_set():  # where it is set, what has begun is not "timed out": nobody knows
+    while not room.stop.is_set():  # once it is set, a cell that has begun is not "timed out": nobody knows
         try:
             line = lines.get(timeout=0.1)
         except Empty:
@@ -180,7 +180,7 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
 
 
 def _stop(process: subprocess.Popen, mark: str) -> None:
-    """End a run, if it has not ended, and whatever carries its mark."""
+    """End a run if it is still going, and every process that carries its mark."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(5)
     sandbox.end_all(lambda: [p for p in psutil.process_iter() if _carries(p, mark)])

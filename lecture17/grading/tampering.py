@@ -1,11 +1,11 @@
-"""In the kernel while grading: runs checks on what they stand on, and puts back what a learner's code has changed.
+"""In the kernel during grading: runs the checks, and restores what they rely on if a learner's code has changed it.
 
-What counts as changed is what was there and is replaced or deleted: attributes of modules and classes, the code and the
-defaults of functions. New attributes, filled caches and submodules that are loaded late do not.
+A change is whatever existed and is replaced or deleted: attributes of modules and classes, the code and the defaults of
+functions. New attributes, filled caches and submodules that are loaded late do not count.
 
-Records travel in the reply to the very cell that ran the check, so that neither tracebacks nor output, nor what shows
-them, has a say. None of this can stop code that means to deceive: it runs in the same process. It stops what happens by
-accident, and the usual tricks, and names them. A cell's output is thrown away, and too much of it is a fault.
+Records travel in the reply to the very cell that ran the check, so neither tracebacks nor output, nor the code that
+shows them, can affect them. None of this stops code that sets out to deceive: it runs in the same process. It stops
+accidents and the usual tricks, and names them. A cell's output is thrown away, and too much of it is a fault.
 """
 
 import dataclasses
@@ -26,16 +26,16 @@ from lecture17.course import checking, exercises
 
 from . import SOURCE
 
-PACKAGES = ("numpy", "lecture17")  # what checks stand on, besides the builtins
-FORKS = 200  # processes that a kernel may fork in all
+PACKAGES = ("numpy", "lecture17")  # what checks rely on, besides the builtins
+FORKS = 200  # processes that a kernel may fork in total
 THREADS = 200  # threads that a kernel may have at once
-TASKS = 1000  # processes and threads beside those that the user has already
+TASKS = 1000  # processes and threads besides those that the user already has
 FILE = 2**30  # bytes of the largest file that a cell may write
 OUTPUT = 10_000_000  # characters that one cell may print
 
 
 class TooMuchOutput(BaseException):
-    """A cell has printed more than anybody reads. Not an Exception, which an answer or its check may catch."""
+    """A cell has printed more than anybody reads. Not an Exception, because an answer or its check may catch those."""
 
 
 class TooManyThreads(BaseException):
@@ -43,7 +43,7 @@ class TooManyThreads(BaseException):
 
 
 class Sink(io.TextIOWrapper):
-    """A standard stream that goes nowhere, takes only so much, and stays open."""
+    """A standard stream that goes nowhere, takes a limited amount, and stays open."""
 
     left = OUTPUT
 
@@ -61,8 +61,8 @@ class Sink(io.TextIOWrapper):
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    """What of a module, function, class or dataclass a learner's code could change."""
-    if isinstance(value, FunctionType):  # what else a function holds are caches
+    """The parts of a module, function, class or dataclass that a learner's code could change."""
+    if isinstance(value, FunctionType):  # whatever else a function holds is a cache
         names = ("__code__", "__defaults__", "__kwdefaults__", "__wrapped__")
         return {n: getattr(value, n) for n in names if hasattr(value, n)}
     if isinstance(value, (ModuleType, type)) or dataclasses.is_dataclass(value):
@@ -71,7 +71,7 @@ def _parts(value: Any) -> dict[str, Any]:
 
 
 def _belongs(value: Any) -> bool:
-    """Whether something is part of the packages, not only used in them."""
+    """Whether something is part of the packages rather than only used in them."""
     if isinstance(value, tuple):
         return bool(value) and all(map(_belongs, value))
     of = value.__module__ if isinstance(value, (FunctionType, type)) else type(value).__module__
@@ -79,7 +79,7 @@ def _belongs(value: Any) -> bool:
 
 
 class Guard:
-    """What checks stand on, as it is now: looked after between cells, and while a check runs."""
+    """What checks rely on, as it was at the start: restored between cells and around each check."""
 
     def __init__(self) -> None:
         self.send = get_ipython().payload_manager.write_payload
@@ -98,8 +98,8 @@ class Guard:
             if _belongs(found):
                 self._keep(f"{name}.{part}", found)
 
-    def mend(self) -> list[str]:
-        """Put everything back, and empty the streams; returns the names of what was changed."""
+    def restore(self) -> list[str]:
+        """Restore everything, and reset the streams; returns the names of what was changed."""
         names = [name for name, module in self.modules.items() if sys.modules.get(name) is not module]
         for name, value, parts in self.kept.values():
             now = _parts(value)
@@ -115,20 +115,20 @@ class Guard:
         return names
 
     def examine(self, *_: object) -> None:
-        """After each cell: put back what it has changed, and report it."""
-        if names := self.mend():
+        """After each cell: restore what it has changed, and report it."""
+        if names := self.restore():
             self.send({"source": SOURCE, "changed": names[:3]}, single=False)
 
     def check(self, token: str, source: str) -> None:
-        """Run the text of a check; what it found is sent with `token`, which only this run of this cell knows."""
+        """Run the text of a check; its findings are sent with `token`, which only this run of this cell knows."""
         found: list[checking.Record] = []
-        self.mend()
+        self.restore()
         try:
             exec(source, {**get_ipython().user_ns, "check": lambda *words: found.append(checking.judge(*words))})
         finally:
             self.examine()
             for record in found:
-                text = json.dumps(dataclasses.asdict(record))  # in ASCII: a lone surrogate would lose the whole reply
+                text = json.dumps(dataclasses.asdict(record))  # in ASCII: a lone surrogate would cost the whole reply
                 self.send({"source": SOURCE, "token": token, "record": text}, single=False)
 
 
@@ -136,7 +136,7 @@ guard: Guard
 
 
 def limit_forks() -> None:
-    """Make processes forked from this one slow, and end those beyond a number: else nobody could end them all."""
+    """Slow down processes forked from this one, and end those beyond a number: otherwise nobody could end them all."""
     born = mmap.mmap(-1, 8)  # one count for all of them
 
     def count() -> None:
@@ -150,7 +150,7 @@ def limit_forks() -> None:
 
 
 def limit_threads() -> None:
-    """Refuse more threads than an answer can need, while there is room for those of the kernel."""
+    """Refuse more threads than an answer can need, while there is still room for the kernel's own."""
     start = threading.Thread.start
 
     def limited(self: threading.Thread) -> None:
@@ -162,17 +162,17 @@ def limit_threads() -> None:
 
 
 def begin(stem: str, memory: int) -> None:
-    """Before any of the learner's code runs: keep what checks stand on, and limit what the kernel may take."""
+    """Before any of the learner's code runs: save what checks rely on, and limit what the kernel may take."""
     global guard
     exercises.of_notebook(stem)  # loads what the checks need
     guard = Guard()
-    guard.mend()
+    guard.restore()
     limit_threads()
     shell = get_ipython()
-    shell.events.register("pre_run_cell", lambda _: setattr(shell, "_last_traceback", None))  # not of an earlier cell
+    shell.events.register("pre_run_cell", lambda _: setattr(shell, "_last_traceback", None))  # not from an earlier cell
     shell.events.register("post_run_cell", guard.examine)
-    shell.ast_node_interactivity = "none"  # nobody looks at what a cell ends with
-    shell.ask_exit = lambda: None  # exit() would end the kernel a moment later, in the midst of another cell
+    shell.ast_node_interactivity = "none"  # nobody looks at the value of a cell
+    shell.ask_exit = lambda: None  # exit() would end the kernel a moment later, during another cell
     shell.display_pub.publish = lambda *_, **__: None
     if sys.platform != "win32":
         import resource
@@ -188,4 +188,4 @@ def begin(stem: str, memory: int) -> None:
             value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
             resource.setrlimit(limit, (value, value))
     if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process goes first

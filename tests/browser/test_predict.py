@@ -38,7 +38,7 @@ def test_a_choice_is_made_by_mouse_and_by_keys_and_found_again(lab: Lab, course:
     expect(form.get_by_role("group", name=part.ask)).to_be_visible()
     choices, words = form.get_by_role("radio"), form.locator(".words")
     form.get_by_text(part.options[0], exact=True).click()
-    expect(words).to_have_text("Kept. You can change it until you ask for the answer.", timeout=PATIENCE)
+    expect(words).to_have_text("Saved. You can change it until you ask for the answer.", timeout=PATIENCE)
     assert kept(course, CHOICE) == {"guesses": [part.options[0]], "revealed": False}
     choices.nth(0).press("ArrowDown")
     expect(choices.nth(1)).to_be_checked()
@@ -61,7 +61,7 @@ def test_numbers_are_typed(lab: Lab, course: Path) -> None:
     fields.nth(0).fill("6")
     fields.nth(0).press("Enter")
     expect(form.locator(".words")).to_have_text(
-        "Kept. You can change it until you ask for the answer.", timeout=PATIENCE
+        "Saved. You can change it until you ask for the answer.", timeout=PATIENCE
     )
     button = form.get_by_role("button", name="Show the answer")
     button.click()
@@ -111,7 +111,7 @@ def test_contrast_and_labels_are_right_at_two_widths_in_two_themes(
     forms.nth(1).get_by_role("button").click()
     forms.nth(0).get_by_role("spinbutton").nth(0).fill("100")
     forms.nth(0).get_by_role("spinbutton").nth(0).press("Tab")
-    expect(forms.nth(0).locator(".words")).to_contain_text("Kept", timeout=PATIENCE)
+    expect(forms.nth(0).locator(".words")).to_contain_text("Saved", timeout=PATIENCE)
     lab.page.evaluate(axe)
     for theme in ("Dark", "Light"):
         lab.theme(f"JupyterLab {theme}")

@@ -48,7 +48,7 @@ def test_ticks_survive_a_restart_of_the_kernel(lab: Lab, course: Path) -> None:
     expect(boxes).to_have_count(len(ITEMS), timeout=PATIENCE)
     boxes.nth(2).press("Space")
     boxes.nth(5).click()
-    expect(lab.page.locator(".lecture17-form .words")).to_have_text("Self-assessment: 2 of 8. Kept.", timeout=PATIENCE)
+    expect(lab.page.locator(".lecture17-form .words")).to_have_text("Self-assessment: 2 of 8. Saved.", timeout=PATIENCE)
     kept = json.loads((course / ".lecture17" / "self-assessment.json").read_text())
     assert kept == {"can": ["chunks", "express"]}
     lab.restart_and_run_all()

@@ -16,7 +16,7 @@ def test_ticks_are_kept_at_once_and_found_by_a_new_board(home: Path) -> None:
     assert board.marked == [[]]
     assert board.words == "Self-assessment: 0 of 8."
     board.marked = [[1, 7]]
-    assert board.words == "Self-assessment: 2 of 8. Kept."
+    assert board.words == "Self-assessment: 2 of 8. Saved."
     assert "Self-assessment: 2 of 8." in board.above
     assert ProgressBoard().marked == [[1, 7]]
     board.marked = [[7]]
@@ -48,7 +48,7 @@ def test_a_broken_file_is_set_aside(home: Path, broken: str, capsys: pytest.Capt
     (home / ".lecture17").mkdir()
     (home / ".lecture17" / "self-assessment.json").write_text(broken)
     assert ProgressBoard().marked == [[]]
-    assert "is kept as self-assessment.broken-" in capsys.readouterr().out
+    assert "is now called self-assessment.broken-" in capsys.readouterr().out
     [aside] = (home / ".lecture17").glob("self-assessment.broken-*.json")
     assert aside.read_text() == broken
 
@@ -60,7 +60,7 @@ def test_where_nothing_can_be_written_the_board_says_so(home: Path, monkeypatch:
     board = ProgressBoard()
     monkeypatch.setattr(paths, "write_atomically", refuse)
     board.marked = [[3]]
-    assert board.words == "Self-assessment: 1 of 8. Not kept: disk full"
+    assert board.words == "Self-assessment: 1 of 8. Not saved: disk full"
 
 
 def test_where_nobody_can_tick_the_items_are_a_list(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The doctor: well where all is well; each ailment that it knows is provoked, and its mend is named."""
+"""The doctor: content where all is well; each ailment that it knows is provoked, and the fix is named."""
 
 import json
 import os
@@ -128,8 +128,8 @@ def no_kernel_starts(clone: Path, patch: Patch) -> None:
 
 
 DENIED, FULL = PermissionError(13, "Permission denied"), OSError(28, "No space left on device")
-AGAIN = "mend what failed above, then run the doctor again"
-AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # examination, provoked, what, mend
+AGAIN = "fix what failed above, then run the doctor again"
+AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # examination, provoked, what, fix
     "another Python": ("Python", another_python, "this is Python 3.", "install Python 3.8 to 3.9"),
     "no clone": ("folder", no_course, "is not a clone of the course", "set LECTURE17_HOME"),
     "a folder that is read only": (
@@ -167,8 +167,8 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
 
 
 @pytest.mark.parametrize("ailment", AILMENTS)
-def test_the_doctor_names_what_is_wrong_and_the_mend(ailment: str, clone: Path, monkeypatch: Patch) -> None:
-    name, provoke, what, mend = AILMENTS[ailment]
+def test_the_doctor_names_what_is_wrong_and_the_fix(ailment: str, clone: Path, monkeypatch: Patch) -> None:
+    name, provoke, what, fix = AILMENTS[ailment]
     examination = doctor.EXAMINATIONS[name]
     lines: list[str] = []
     provoke(clone, monkeypatch)
@@ -178,9 +178,9 @@ def test_the_doctor_names_what_is_wrong_and_the_mend(ailment: str, clone: Path, 
     assert not well
     (said,) = lines
     assert said.startswith(f"[FAIL] {name}: ")
-    found, named = said.split("\n       mend: ")
+    found, named = said.split("\n       fix: ")
     assert what in found
-    assert mend in named
+    assert fix in named
 
 
 def test_every_examination_is_provoked() -> None:

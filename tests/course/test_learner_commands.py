@@ -57,7 +57,7 @@ def test_a_broken_progress_file_is_set_aside(clone: Path, capsys: pytest.Capture
     (clone / ".lecture17").mkdir()
     (clone / ".lecture17" / "progress.json").write_text('{"passed": {"00_quick')
     assert load() == {}
-    assert "could not be read; it is kept as progress.broken-" in capsys.readouterr().out
+    assert "could not be read; it is now called progress.broken-" in capsys.readouterr().out
     (kept,) = (clone / ".lecture17").glob("progress.broken-*.json")
     assert kept.read_text() == '{"passed": {"00_quick'
 

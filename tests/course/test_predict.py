@@ -27,7 +27,7 @@ def test_a_guess_is_kept_at_once_and_can_change_until_the_answer_is_shown(home: 
     form = predict(CHOICE)
     assert (form.marked, form.words, form.locked) == ([[]], "", False)
     form.marked = [[0]]
-    assert form.words == "Kept. You can change it until you ask for the answer."
+    assert form.words == "Saved. You can change it until you ask for the answer."
     assert form.notes == [""]
     assert kept(home)[CHOICE] == {"guesses": ["No, it can only approximate it"], "revealed": False}
     again = predict(CHOICE)
@@ -89,12 +89,12 @@ def test_where_nothing_can_be_written_it_says_so_and_goes_on(home: Path, monkeyp
     monkeypatch.setattr(paths, "write_atomically", refuse)
     form = predict(CHOICE)
     form.marked = [[1]]
-    assert form.words.splitlines()[-1] == "Not kept: read-only"
+    assert form.words.splitlines()[-1] == "Not saved: read-only"
     form.press()
     assert form.notes == ["Right."]
-    assert form.words.splitlines()[-1] == "Not kept: read-only"
+    assert form.words.splitlines()[-1] == "Not saved: read-only"
     monkeypatch.setattr(paths, "private", refuse)
-    assert predict(CHOICE).words == "Guesses are not kept: read-only"
+    assert predict(CHOICE).words == "Guesses are not saved: read-only"
 
 
 @pytest.mark.parametrize("unknown", ["03b_duality-nothing", "nowhere-softmax-rank", ""])

@@ -186,7 +186,7 @@ def test_a_notebook_that_was_run_and_a_file_in_the_way_are_backed_up(course: Pat
     newer(course)
     publish(course, {"notebooks/00_a.ipynb": v4.new_notebook(cells=[v4.new_code_cell("2", id="theirs")])})
     said = update(mine)
-    assert "replaced: notebooks/00_a.ipynb: yours" in said
+    assert "replaced: notebooks/00_a.ipynb: your version" in said
     (backup,) = (mine / ".lecture17/backups").glob("*-update")
     assert read(backup / "notebooks/00_a.ipynb") == run
     assert (backup / "exercises/02_c.ipynb").read_text() == "not a notebook"
@@ -203,7 +203,7 @@ def test_undo_brings_every_byte_back(course: Path, mine: Path) -> None:
     assert "as it was before the update" in undo(mine)
     assert everything(mine) == before
     assert git(mine, "rev-parse", "HEAD") == commit
-    with pytest.raises(CannotUpdate, match="no update to take back"):
+    with pytest.raises(CannotUpdate, match="no update to undo"):
         undo(mine)
 
 
@@ -332,7 +332,7 @@ def test_killed_while_git_works_the_next_update_takes_it_back_and_goes_on(course
     git(course, "reset", "-q", "--hard", "newer")
     killed_update(mine)
     said = update(mine)
-    assert "An update was interrupted. It was taken back first" in said
+    assert "An update was interrupted. It has been undone" in said
     assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
     assert answer_in(mine / "exercises/00_a.ipynb", "00_a-new").endswith("# 2")
 
@@ -509,22 +509,22 @@ def test_undo_refuses_after_a_commit(course: Path, mine: Path) -> None:
 
 
 def test_where_it_cannot_be_done_it_says_why(course: Path, mine: Path, tmp_path: Path) -> None:
-    for folder, why in ((tmp_path, "not a git clone"), (mine / "exercises", "lies inside the git repository")):
+    for folder, why in ((tmp_path, "not a git clone"), (mine / "exercises", "is inside the git repository")):
         with pytest.raises(CannotUpdate, match=why):
             update(folder)
     with pytest.raises(CannotUpdate, match="git fetch failed"):
         update(mine, str(tmp_path / "nowhere"))
     git(mine, "remote", "remove", "origin")
-    with pytest.raises(CannotUpdate, match="follows no other: name where the course lies"):
+    with pytest.raises(CannotUpdate, match="tracks no remote: say where the course is"):
         update(mine)
     git(mine, "switch", "-q", "--detach")
-    with pytest.raises(CannotUpdate, match="on no branch"):
+    with pytest.raises(CannotUpdate, match="no branch is checked out"):
         update(mine)
     other = tmp_path / "other"
     other.mkdir()
     git(other, "init", "-q")
     publish(other, {"a": "b"})
-    with pytest.raises(CannotUpdate, match="no commit in common"):
+    with pytest.raises(CannotUpdate, match="shares no commit"):
         update(mine, str(other))
 
 
@@ -545,4 +545,4 @@ def test_the_command_says_what_happened(course: Path, mine: Path, monkeypatch: p
     undone = CliRunner().invoke(app, ["update", "--undo"])
     assert (undone.exit_code, "as it was" in undone.output) == (0, True)
     refused = CliRunner().invoke(app, ["update", "--undo"])
-    assert (refused.exit_code, refused.output) == (1, "there is no update to take back\n")
+    assert (refused.exit_code, refused.output) == (1, "there is no update to undo\n")

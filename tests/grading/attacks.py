@@ -25,7 +25,9 @@ HARMLESS = (  # the kernel lives on
     Attack("an endless loop", "timed out", function="while True: pass"),
     Attack("`sys.exit`", "ended itself", function="import sys; sys.exit(0)"),
     Attack("200 MB of output", "too much output", function="for _ in range(200): print('x' * 10**6)"),
-    Attack("200 MB past Python's streams", "passed", cell="import os; os.write(1, bytes(2 * 10**8))", earns=True),
+    Attack(
+        "200 MB written past Python's streams", "passed", cell="import os; os.write(1, bytes(2 * 10**8))", earns=True
+    ),
     Attack(
         "closed or replaced standard streams",
         "passed",
@@ -71,13 +73,13 @@ HARMLESS = (  # the kernel lives on
         reason="expected",
     ),
     Attack(
-        "the network",
+        "a network connection",
         "wrong",
         function="import socket; socket.create_connection(('192.0.2.1', 9), timeout=60)",
         reason="[Errno 101] Network is unreachable",
     ),
     Attack(
-        "a process that leaves its family",
+        "a daemonized process",
         "passed",
         cell="import subprocess, sys\n"
         f"code = 'import os, time; os.fork() and os._exit(0); os.setsid(); {LEFT_BEHIND}'\n"
@@ -94,22 +96,24 @@ DEADLY = (  # the kernel ends, or is ended
         "timed out",
         function="while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     ),
-    Attack("processes without end", "too many processes", function="import os\nwhile True: os.fork()"),
+    Attack("ever more processes", "too many processes", function="import os\nwhile True: os.fork()"),
     Attack(
-        "threads without end",
+        "ever more threads",
         "too many threads",
         function="import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
     ),
-    Attack("memory without end", "out of memory", cell="hoard = []\nwhile True: hoard.append(np.ones(10**7))"),
+    Attack("ever more memory", "out of memory", cell="hoard = []\nwhile True: hoard.append(np.ones(10**7))"),
     Attack(
-        "a death after its reply, before the end of its output",
+        "a kernel that dies after its reply, before the end of its output",
         "kernel died",
         cell="import os, time\n"
         "get_ipython().kernel._publish_status_and_flush = lambda *_: (time.sleep(0.3), os._exit(1))",
     ),
-    Attack("its parent killed", "kernel died", function="import os, signal; os.kill(os.getppid(), signal.SIGKILL)"),
     Attack(
-        "a death in the background, in another's cell",
+        "the kernel's parent killed", "kernel died", function="import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
+    ),
+    Attack(
+        "a thread that ends the kernel in another exercise's cell",
         "passed",
         cell="import os, threading, time\n"
         "def lurk():\n"
@@ -120,5 +124,5 @@ DEADLY = (  # the kernel ends, or is ended
     ),
 )
 ALL = (*HARMLESS, *DEADLY)
-ALWAYS = tuple(a for a in ALL if a.name in ("a process that leaves its family", "processes without end"))
+ALWAYS = tuple(a for a in ALL if a.name in ("a daemonized process", "ever more processes"))
 """Those that end the same without namespaces. What kills its parents would go on to yours there."""
