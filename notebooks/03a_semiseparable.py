@@ -13,12 +13,12 @@
 #
 # After this you can …
 # - define semiseparable matrices by their ranks, write them down in two forms, and say exactly how ranks and forms
-#   relate,
+#   are related,
 # - predict the rank of a sum, a product, an entrywise product and an inverse, and say what each means for a state,
-# - keep decays alive in floating point, where the textbook's generators and cumulative sums break.
+# - compute with decays in floating point, where textbook generators and cumulative sums break.
 #
-# **How to read.** Lines of proofs carry numbers, and the cell below checks the line of the same number. Before each
-# picture you are asked to **predict** it: write your guess down first.
+# **How to read.** The lines of a proof are numbered, and the cell below it checks the line with the same number.
+# Before each picture you are asked to **predict** it: write down your guess first.
 #
 # <a id="notation"></a>
 #
@@ -26,30 +26,30 @@
 #
 # (The words are explained in the [glossary](06_review.ipynb#glossary).)
 #
-# Tokens are rows, counted from 0. $M_{[s:,\,:s+1]}$ means what it means in Python: the rows from $s$ on, the columns
-# up to and with $s$.
+# Tokens are rows, counted from 0. $M_{[s:,\,:s+1]}$ means what it means in Python: the rows from $s$ on, and the
+# columns up to and including $s$.
 #
 # | letter | what it is | shape or range |
 # | --- | --- | --- |
 # | $N$, $d$ | number of tokens; features of a token | |
-# | $r$ = `d_state` | numbers that the state keeps for each feature; $d_k$ where they are called keys | |
+# | $r$ = `d_state` | numbers in the state for each feature; called $d_k$ where they belong to keys | |
 # | $x$, $y$; $V$ | input and output; the input where it is called *values* ($d_v$ features) | $N \times d$ |
 # | $M$ | the matrix of a mixer, $y = M x$: entry $ij$ says how output $i$ reads input $j$ | $N \times N$ |
-# | $S_t$ ($h_t$) | state after token $t$, keys × values (a vector $h_t$ where there is one feature) | $r \times d$ |
-# | $A_t$; $a_t$ | transition of the state; the same where it is one number, the *decay* | $r \times r$; $[0, 1]$ |
-# | $B_t$, $C_t$ | how token $t$ writes to the state, and how it reads | $r$ |
-# | $K$, $Q$ | keys and queries: $B$ and $C$ in the words of attention, rows $k_t$, $q_t$ | $N \times r$ |
+# | $S_t$ ($h_t$) | state after token $t$, keys × values (a vector $h_t$ if there is only one feature) | $r \times d$ |
+# | $A_t$; $a_t$ | transition of the state; $a_t$ where it is a single number, the *decay* | $r \times r$; $[0, 1]$ |
+# | $B_t$, $C_t$ | how token $t$ writes to the state, and how it reads it | $r$ |
+# | $K$, $Q$ | keys and queries: attention's names for $B$ and $C$, with rows $k_t$, $q_t$ | $N \times r$ |
 # | $L$ | decay mask, $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$ for $i \ge j$, and 0 above | $N \times N$ |
-# | $u_i$, $v_j$ | generators: $M_{ij} = u_i \cdot v_j$ for $i \ge j$ (with an index, $v$ may also be a value) | $r$ |
-# | $z_t$, $Z_t$ | normalizer, the sum of the keys so far; what row $t$ is divided by | $r$; a number |
+# | $u_i$, $v_j$ | generators: $M_{ij} = u_i \cdot v_j$ for $i \ge j$ (elsewhere $v_j$ may also be a value) | $r$ |
+# | $z_t$, $Z_t$ | normalizer, the sum of the keys so far; the number that row $t$ is divided by | $r$; a number |
 # | $\gamma$ | RetNet's decay, the same for every token | $(0, 1)$ |
-# | $w_t$; $\hat\kappa_t$ | RWKV's decays, one for each key dimension; the key RWKV-7 removes, of length 1 | $r$ |
+# | $w_t$; $\hat\kappa_t$ | RWKV's decays, one for each key dimension; the key that RWKV-7 removes, of length 1 | $r$ |
 # | $\alpha_t$ | GLA's gate, one number for each key dimension (the lecture also writes $g$) | $r$ |
-# | $\beta_t$ | how much of what it finds the delta rule replaces | $[0, 1]$; up to 2 in 03d |
+# | $\beta_t$ | how much of the value stored under a key the delta rule replaces | $[0, 1]$; up to 2 in 03d |
 # | $\Delta_t$ | step size of a discretized SSM, in decays and inputs | $> 0$ |
 # | $\phi$, $\psi$; $P$ | feature maps of queries and keys; normalized attention weights | |
-# | $\circ$ | product entry by entry | |
-# | `log_a`, `log_w`, … | decays are handed over as logarithms; step 7 is the reason | $[-\infty, 0]$ |
+# | $\circ$ | entrywise product | |
+# | `log_a`, `log_w`, … | decays are passed as logarithms; step 7 says why | $[-\infty, 0]$ |
 
 # %%
 import numpy as np
@@ -62,26 +62,26 @@ from lecture17.reference import semiseparable
 # %% [markdown]
 # ## 1 · Which part has low rank?
 #
-# A causal mixer is a lower-triangular matrix. Those that have a small state are special, and the folklore says: they
-# have "low rank". But of what? Not of the whole matrix: with no zero on its diagonal a triangular matrix has full
-# rank.
+# A causal mixer is a lower-triangular matrix. Mixers with a small state are special, and folklore says that their
+# matrices have "low rank". But the rank of what is low? Not that of the whole matrix: a triangular matrix without
+# zeros on its diagonal has full rank.
 #
 # **Definition 1.** A lower-triangular $M$ is **$r$-semiseparable** when each block $M_{[s:,\,:s+1]}$ has rank at
-# most $r$: all that the tokens from $s$ on read of the tokens up to $s$.
+# most $r$. This block holds everything that the tokens from $s$ on read from the tokens up to $s$.
 #
-# **(1.1) Then so has every block on or below the diagonal.** If its last column is $s$, its first row is at least
-# $s$, so it is a part of $M_{[s:,\,:s+1]}$, and a part has no more rank than the whole.
+# **(1.1) Then every block on or below the diagonal has rank at most $r$.** If its last column is $s$, its first row
+# is at least $s$. So it is part of $M_{[s:,\,:s+1]}$, and the rank of a part is at most the rank of the whole.
 #
 # The largest rank of these blocks is called the **block rank** of $M$. (Dao and Gu, arXiv 2405.21060, Definition 3.1.
-# Names differ between books: *quasiseparable* means that only the blocks *strictly* below the diagonal need low rank.
-# Step 3 says what the difference is.)
+# Names differ between books: in a *quasiseparable* matrix only the blocks *strictly* below the diagonal need low
+# rank. Step 3 explains the difference.)
 #
 # <a id="correction-5"></a>
 #
 # > **Correction 5 · the lecture says** that in a semiseparable matrix every row and every column has low rank.
 # >
-# > **In truth** a row is one vector and has rank 1 (or 0) in *every* matrix, and so has a column. The property is the
-# > rank of the **blocks** on or below the diagonal.
+# > **In truth** a row is a single vector, so it has rank 1 (or 0) in *every* matrix, and so does a column. What is
+# > special is the rank of the **blocks** on or below the diagonal.
 
 # %%
 rng = np.random.default_rng(17)
@@ -99,20 +99,21 @@ for name, M in {"arbitrary": arbitrary, "special": special}.items():
 assert semiseparable.rank(special) == 3 < semiseparable.rank(arbitrary) == N // 2
 
 # %% [markdown]
-# Rows, columns and the whole matrix cannot tell the two apart. The blocks can: 12 is the most that a
-# $24 \times 24$ triangle allows.
+# The ranks of rows, of columns and of the whole matrix do not tell the two apart. The ranks of blocks do: 12 is the
+# largest block rank that a $24 \times 24$ triangle can have.
 #
 # **Definition 2 (both triangles).** A square $M$ is **{p, q}-semiseparable** when $\mathrm{tril}(M)$ is
 # $p$-semiseparable and $\mathrm{triu}(M)^\top$ is $q$-semiseparable. Such matrices read both ways in time, as vision
-# models do (part [04c](04c_vision.ipynb)); causal ones need Definition 1 only.
+# models do (part [04c](04c_vision.ipynb)); causal mixers need Definition 1 only.
 #
-# The standard example fades on both sides, $M_{ij} = a^{\lvert i - j \rvert}$ with $a \ne 0$ and $a^2 \ne 1$.
-# **(1.2)** It is {1, 1}-semiseparable, as $a^{i-j} = a^i \cdot a^{-j}$ in one triangle and the mirror image in the
-# other, and its inverse is **tridiagonal**: to undo the fading, look at two neighbors. *Proof:* let $T$ have $1 + a^2$
-# on its diagonal (1 in both corners) and $-a$ beside it. Inside, entry $ij$ of $TM$ is $a^{j-i}\,(-a^2 + 1 + a^2 - 1)
-# = 0$ for $j > i$, likewise for $j < i$, and $-a^2 + 1 + a^2 - a^2 = 1 - a^2$ for $j = i$. In the first row it is $a^j
-# - a \cdot a^{j-1} = 0$, and $1 - a \cdot a$ on the diagonal; the last row is the same. So $T / (1 - a^2)$ is the
-# inverse. ∎
+# The standard example is $M_{ij} = a^{\lvert i - j \rvert}$ with $a \ne 0$ and $a^2 \ne 1$; for
+# $\lvert a \rvert < 1$ it fades on both sides. **(1.2)** It is {1, 1}-semiseparable, because
+# $a^{i-j} = a^i \cdot a^{-j}$ in one triangle, and the other is its mirror image. Its inverse is **tridiagonal**: to
+# undo the fading, a token needs only its two neighbors. *Proof.* Let $T$ have $1 + a^2$ on its diagonal (1 in both
+# corners) and $-a$ beside it. Between the first row and the last, entry $ij$ of $TM$ is
+# $a^{j-i}\,(-a^2 + 1 + a^2 - 1) = 0$ for $j > i$, likewise 0 for $j < i$, and
+# $-a^2 + 1 + a^2 - a^2 = 1 - a^2$ for $j = i$. In the first row it is $a^j - a \cdot a^{j-1} = 0$ for $j > 0$ and
+# $1 - a \cdot a$ on the diagonal; the last row is its mirror image. So $T / (1 - a^2)$ is the inverse. ∎
 
 # %%
 a = 0.8
@@ -130,19 +131,19 @@ assert_same(identity=np.eye(N), T_times_M=T @ fading / (1 - a**2))  # (1.2)
 #
 # A definition by ranks does not say how to *store* such a matrix in few numbers. There are two forms.
 #
-# **Generators**: two vectors for each token, $M_{ij} = u_i \cdot v_j$ for $i \ge j$, that is
+# **Generators**: two vectors per token, $M_{ij} = u_i \cdot v_j$ for $i \ge j$, that is
 # $M = \mathrm{tril}(U V^\top)$ with $U, V \in \mathbb R^{N \times r}$.
 #
-# **Sequentially semiseparable (SSS)**: two vectors and a transition for each token,
+# **Sequentially semiseparable (SSS)**: two vectors and a transition per token,
 #
 # $$M_{ij} = C_i^\top A_i A_{i-1} \cdots A_{j+1} B_j \quad (i \ge j), \qquad A_t \in \mathbb R^{r \times r} .$$
 #
-# Read a column from the top: that is what an SSM answers to an impulse at token $j$. It writes $B_j$, then each
-# token transforms the state and reads it. (Dao and Gu, Definition 3.2; the form is due to Chandrasekaran et al.,
-# SIAM J. Matrix Anal. Appl. 27, 2005.) `semiseparable.from_sss` is Mamba-2's case $A_t = a_t I$.
+# Read a column from the top: it is the response of an SSM to an impulse at token $j$. Token $j$ writes $B_j$; each
+# later token transforms the state and reads it. (Dao and Gu, Definition 3.2; the form is due to Chandrasekaran et al.,
+# SIAM J. Matrix Anal. Appl. 27, 2005.) `semiseparable.from_sss` builds Mamba-2's case, $A_t = a_t I$.
 #
 # **(2.1)** Generators are the SSS form with $A_t = I$: nothing fades. **(2.2)** If every $A_t$ is *invertible*, the
-# SSS form has generators. With $P_t = A_t A_{t-1} \cdots A_1$ the product in the middle is $P_i P_j^{-1}$, so
+# SSS form has generators. With $P_t = A_t A_{t-1} \cdots A_1$, the product in the middle is $P_i P_j^{-1}$, so
 #
 # $$u_i = P_i^\top C_i, \qquad v_j = P_j^{-1} B_j .$$
 
@@ -176,19 +177,21 @@ assert_same(sss=M, generators=semiseparable.from_generators(u, v))  # (2.2)
 # %% [markdown]
 # ## 3 · State and rank
 #
-# **Claim 3a. An SSS form with a state of $r$ numbers is $r$-semiseparable.**
+# **Claim 3a. The matrix of an SSS form with a state of $r$ numbers is $r$-semiseparable.**
 #
-# *Proof.* **(3.1)** For $i \ge s \ge j$ cut the product at token $s$, between what happens up to $s$ and what comes
-# after:
+# *Proof.* **(3.1)** For $i \ge s \ge j$ cut the product at token $s$, between what happens up to $s$ and what happens
+# afterwards:
 #
-# $$M_{ij} = \underbrace{\left(C_i^\top A_i \cdots A_{s+1}\right)}_{\text{row } i \text{ of } O_s:\ \text{read}}
-#   \;\underbrace{\left(A_s \cdots A_{j+1} B_j\right)}_{\text{column } j \text{ of } W_s:\ \text{write}} ,
-#   \qquad M_{[s:,\,:s+1]} = O_s W_s .$$
+# $$\begin{aligned}
+#   M_{ij} &= \underbrace{\left(C_i^\top A_i \cdots A_{s+1}\right)}_{\text{row } i \text{ of } O_s:\ \text{read}}
+#   \;\underbrace{\left(A_s \cdots A_{j+1} B_j\right)}_{\text{column } j \text{ of } W_s:\ \text{write}} , \\
+#   M_{[s:,\,:s+1]} &= O_s W_s .
+# \end{aligned}$$
 #
 # $O_s$ has $r$ columns, so the product has rank at most $r$. ∎ Note that no $A_t$ was inverted.
 #
-# Take every block of $M$ that reaches to the lower left corner: its rows start at $i$, its columns end at $j$, and $(i,
-# j)$ is its upper right corner.
+# Now take every block of $M$ that reaches the lower left corner: its rows start at $i$, its columns end at $j$, and
+# $(i, j)$ is its upper right corner.
 
 # %%
 predict("03a_semiseparable-corner-ranks")
@@ -216,25 +219,59 @@ title = "The rank of the block with upper right corner (i, j)"
 figures.rank_map(ranks, title=title)
 
 # %% [markdown]
-# **Learned:** on and below the diagonal the rank never exceeds $r$, the numbers of the state, and it grows once the
-# corner has crossed the diagonal; nothing of the kind holds for an arbitrary triangular matrix.
+# **Learned:** as long as the corner lies on or below the diagonal, the rank is at most $r$, the number of state
+# entries. Beyond the diagonal it grows. For an arbitrary triangular matrix there is no such bound.
 #
-# **Claim 3b. Every $r$-semiseparable matrix has an SSS form with a state of at most $r$ numbers.** So the block rank
-# is the size of the smallest SSS form.
+# **Claim 3b. Every $r$-semiseparable matrix has an SSS form with a state of at most $r$ numbers.** Together with
+# Claim 3a: the block rank is the size of the smallest SSS form.
 #
-# *Proof, and an algorithm.* Factor each block by an SVD, $M_{[s:,\,:s+1]} = O_s W_s$, with as many columns in $O_s$
-# as the block has rank. Set $B_s$ = last column of $W_s$, $C_s$ = first row of $O_s$. **(3.2)** The block
-# $M_{[s:,\,:s]}$ has two descriptions: the first columns of block $s$, and block $s - 1$ without its first row
-# (write $O'_{s-1}$ for $O_{s-1}$ without it): $O_s\,(W_s)_{[:,\,:s]} = O'_{s-1} W_{s-1}$. $W_{s-1}$ has full row
-# rank, so the columns of $O'_{s-1}$ are among those that $O_s$ spans, and there is an $A_s$ with
-# $O'_{s-1} = O_s A_s$. **(3.3)** Row by row this says: read with row $i$ of $O_{s-1}$, or transform by $A_s$ and read
-# with row $i$ of $O_s$. From $s = j + 1$ up to $i$, where the row is $C_i$:
+# First an example small enough to do by hand. All entries of its middle block are nonzero, yet its rank is 1:
+#
+# $$M = \begin{pmatrix} 5 & 0 & 0 \\ 1 & 3 & 0 \\ 2 & 6 & 4 \end{pmatrix}, \qquad
+#   M_{[1:,\,:2]} = \begin{pmatrix} 1 & 3 \\ 2 & 6 \end{pmatrix} .$$
+#
+# **Predict.** How many numbers must a state keep after token 1? And if the 6 were a 7?
+
+# %%
+small = np.array([[5, 0, 0], [1, 3, 0], [2, 6, 4]])
+reads = [np.array([[5], [1], [2]]), np.array([[1], [2]]), np.array([[1]])]  # O_0, O_1, O_2
+writes = [np.array([[1]]), np.array([[1, 3]]), np.array([[2, 6, 4]])]  # W_0, W_1, W_2
+A_small = [np.eye(1), np.array([[1]]), np.array([[2]])]  # A_0 acts on the empty state
+
+for s in range(3):
+    assert (small[s:, : s + 1] == reads[s] @ writes[s]).all()  # each block, factored
+    assert s == 0 or (reads[s - 1][1:] == reads[s] @ A_small[s]).all()  # the frames in the picture
+
+B_small, C_small = [write[:, -1] for write in writes], [read[0] for read in reads]
+assert_same(M=small, sss=sss(A_small, B_small, C_small))
+assert np.linalg.matrix_rank([[1, 3], [2, 7]]) == 2
+figures.cuts(small, reads, writes, title="Each block is what is read times what was written")
+
+# %% [markdown]
+# **Learned:** one number suffices, since each block is a column times a row. (With a 7 the block would have rank 2,
+# and the state would have to keep both inputs.) The state after token $s$ is $W_s$ times the inputs so far:
+# $h_0 = x_0$, then $h_1 = x_0 + 3 x_1$, then $h_2 = 2 x_0 + 6 x_1 + 4 x_2$. So $B_s$, what token $s$ writes, is the
+# last column of $W_s$; and $C_s$, how token $s$ reads, is the first row of $O_s$.
+#
+# The transitions come from the dashed frames, which two successive blocks share. The first column of block 1 is
+# block 0 without its first row: $\binom{1}{2} = O_1 \cdot 1$, so $A_1 = 1$. The first two columns of block 2 are block
+# 1 without its first row. There $O_1$ reads with 2 and $O_2$ with 1, so $A_2 = 2$. Hence $h_1 = 1 \cdot h_0 + 3 x_1$
+# and $h_2 = 2 h_1 + 4 x_2$, and for example $M_{20} = C_2 A_2 A_1 B_0 = 1 \cdot 2 \cdot 1 \cdot 1 = 2$.
+#
+# *Proof, and an algorithm.* It is the same for every $N$ and $r$. Factor each block by an SVD,
+# $M_{[s:,\,:s+1]} = O_s W_s$, with as many columns in $O_s$ as the block has rank. Let $B_s$ be the last column of
+# $W_s$, and $C_s$ the first row of $O_s$. **(3.2)** The block $M_{[s:,\,:s]}$ appears twice: it is the first columns
+# of block $s$, and it is block $s - 1$ without its first row. Write $O'_{s-1}$ for $O_{s-1}$ without its first row.
+# Then $O_s\,(W_s)_{[:,\,:s]} = O'_{s-1} W_{s-1}$. Because $W_{s-1}$ has full row rank, the columns of $O'_{s-1}$ lie in
+# the span of the columns of $O_s$: there is an $A_s$ with $O'_{s-1} = O_s A_s$. **(3.3)** Row by row this says:
+# reading with row $i$ of $O_{s-1}$ is the same as transforming by $A_s$ and then reading with row $i$ of $O_s$. Do so
+# for $s = j + 1, \dots, i$, where the row has become $C_i$:
 # $M_{ij} = (\text{row } i \text{ of } O_j)\, B_j = C_i^\top A_i \cdots A_{j+1} B_j$. ∎
 # (*Realization theory*: Dewilde and van der Veen, *Time-Varying Systems and Computations*, 1998; Dao and Gu, Section
 # 3.)
 #
-# Let us try it on a matrix that nobody made by a recurrence: a **causal convolution of width 4**, as it stands at
-# the entrance of a Mamba block.
+# Now try it on a matrix that does not come from a recurrence: a **causal convolution of width 4**, like the one at the
+# entrance of a Mamba block.
 
 
 # %%
@@ -260,32 +297,36 @@ print("numbers of state after each token:", *[len(b) for b in B_conv])
 assert max(len(b) for b in B_conv) == semiseparable.rank(convolution) == len(kernel)
 
 # %% [markdown]
-# The algorithm has found what an engineer would build: a buffer with the last four inputs, the present one included.
+# The algorithm has found what an engineer would build (in some basis): a buffer with the last four inputs, the current
+# one included. Toward the end it keeps fewer, because fewer outputs remain.
 #
 # <a id="which-rank"></a>
 #
 # ### Which state, which rank
 #
-# Three conventions are easily mixed up. This course keeps them apart as follows.
+# Three conventions are easily mixed up. The whole course uses them as follows.
 #
-# **State after or before the input.** The state of an SSS form, $h_t$, is the one *after* token $t$ has written: it
-# holds $x_t$ as well. What token $t$ receives from the past is the state *before*, $h_{t-1}$. Count it by the blocks
-# *strictly* below the diagonal, $M_{[s:,\,:s]}$; their largest rank is the **strict rank** of $M$. If a token may also
-# see its own input directly, $y_t = C_t^\top A_t h_{t-1} + D_t x_t$, the diagonal is free, and the strict rank is what
-# the smallest state must pass on. **(3.4)** The two differ by at most one,
+# **State after or before the input.** The state of an SSS form, $h_t$, is the one *after* token $t$ has written, so it
+# contains $x_t$. What token $t$ receives from the past is the state *before*, $h_{t-1}$. How many numbers must be
+# received is the rank of the block *strictly* below the diagonal, $M_{[t:,\,:t]}$; the largest of these ranks is the
+# **strict rank** of $M$. If a token may also see its own input directly,
+# $y_t = C_t^\top A_t h_{t-1} + D_t x_t$, the diagonal is free, and the smallest state has as many numbers as the
+# strict rank. **(3.4)** The two ranks differ by at most one,
 #
 # $$\text{strict rank} \;\le\; \text{block rank} \;\le\; \text{strict rank} + 1 ,$$
 #
-# since $M_{[s:,\,:s+1]}$ is $M_{[s:,\,:s]}$ and one more column. The identity matrix is the extreme case: it passes
+# because $M_{[s:,\,:s+1]}$ is $M_{[s:,\,:s]}$ plus one column. The identity matrix is the extreme case: it passes
 # nothing on (strict rank 0), but its SSS form needs one number to hold $x_t$ (block rank 1).
 #
 # **$r$ or $r d$.** All these ranks count numbers *for each feature* of $x$. With $d$ features the same matrix acts on
-# each, and the state has $r d$ numbers.
+# each of them, and the state has $r d$ numbers in all.
 #
 # **Exact rank or ε-rank.** The *ε-rank* of a block is the number of its singular values above
-# $\varepsilon \lVert M \rVert_2$: how many numbers suffice up to an error of that size. A computer measures no other;
-# unless something else is said, $\varepsilon$ is the rounding of float64, times $N$. Claims and proofs are about exact
-# ranks. The two can be far apart: step 4 has an example, and 03b another, the power law of its step 6.
+# $\varepsilon \lVert M \rVert_2$: how many numbers suffice to pass this block on with an error of at most that size.
+# Claims and proofs are about exact ranks; floating point can only measure ε-ranks. Unless we say otherwise,
+# $\varepsilon = N \cdot 2.2 \cdot 10^{-16}$, the rounding of float64 times $N$. The two can be far apart: step 6 of
+# [03b](03b_duality.ipynb) has a mask whose blocks have full exact rank and a small ε-rank. In step 4 the same happens
+# to the number of generators.
 
 
 # %%
@@ -303,7 +344,7 @@ assert (strict_rank(np.eye(N)), semiseparable.rank(np.eye(N))) == (0, 1)
 # %% [markdown]
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-block-rank`: measure the ranks yourself.
 #
-# The explorer starts with a mixer whose $A_t$ is a matrix, the delta rule, and a state of size 2.
+# The explorer below starts with a mixer whose $A_t$ is a full matrix: the gated delta rule, with $r = 2$.
 
 # %%
 predict("03a_semiseparable-delta-blocks")
@@ -312,42 +353,45 @@ predict("03a_semiseparable-delta-blocks")
 widgets.SemiseparableExplorer(mixer="gated delta rule", d_state=2)
 
 # %% [markdown]
-# **Learned:** below the diagonal Claim 3a holds for every transition. A block that crosses the diagonal is no part of
-# an $M_{[s:,\,:s+1]}$, and its rank may be the size of the chunk.
+# **Learned:** below the diagonal Claim 3a holds for every transition. A block that crosses the diagonal is not part of
+# any $M_{[s:,\,:s+1]}$, and its rank can be as large as the chunk.
 #
 # ## 4 · Generators are the special case
 #
 # Put together:
 #
-# $$r \text{ generators} \;\Longrightarrow\; \text{SSS with decays } a_t \;\Longrightarrow\; \text{SSS}
-#   \;\Longleftrightarrow\; r\text{-semiseparable} .$$
+# $$\begin{aligned}
+#   r \text{ generators} &\;\Longrightarrow\; \text{SSS with decays } a_t \\
+#   &\;\Longrightarrow\; \text{SSS} \;\Longleftrightarrow\; r\text{-semiseparable} .
+# \end{aligned}$$
 #
-# The first arrow is (2.1), the second is a special case, the third is Claim 3. **The first two have no way back.**
+# The first arrow is (2.1), the second is a special case, the third is Claims 3a and 3b. **The first two cannot be
+# reversed.**
 #
 # <a id="correction-6"></a>
 #
 # > **Correction 6 · the lecture says** that every semiseparable matrix has generators, $M_{ij} = u_i \cdot v_j$.
 # >
-# > **In truth** that can fail where a decay is zero: the identity matrix is 1-semiseparable and has no fewer than $N$
-# > generators. (Where decays are only small, generators exist and leave the range of floating point: step 6.) The
-# > general form is SSS.
+# > **In truth** this can fail where a decay is zero: the identity matrix is 1-semiseparable, but needs $N$ generators.
+# > (Where decays are merely small, generators exist but leave the range of floating point: step 6.) The general form
+# > is SSS.
 #
-# *Proof.* Generators for $M$ are a **completion**: a full matrix $U V^\top$ of rank at most $r$ that agrees with $M$
-# on and below the diagonal. **(4.1)** For $M = I$ it is upper triangular with ones on the diagonal, so its
+# *Proof.* Generators of $M$ give a **completion**: a full matrix $U V^\top$ of rank at most $r$ that agrees with $M$
+# on and below the diagonal. **(4.1)** For $M = I$ it is upper triangular with ones on its diagonal, so its
 # determinant is 1 and its rank is $N$. As an SSS form, $I$ needs one number: $B_t = C_t = 1$ and $a_t = 0$. ∎
 #
-# The second arrow: **(4.2)** a convolution of width 4 is 4-semiseparable, but with *scalar* decays it needs
-# $r \ge N - 3$. All $M_{t,t-1} \ne 0$, so no $a_t$ is zero, and by (2.2) there would be $r$ generators. Their
-# completion, without its first 3 rows and last 3 columns, is upper triangular with the last weight of the kernel on
-# its diagonal: rank $N - 3$. ∎
+# Now the second arrow. **(4.2)** A convolution of width 4, none of whose weights is zero, is 4-semiseparable, but with
+# *scalar* decays it needs $r \ge N - 3$. Since every $M_{t,t-1} \ne 0$, no $a_t$ is zero, and by (2.2) there would be
+# $r$ generators. Their completion, without its first 3 rows and its last 3 columns, is upper triangular with the last
+# weight of the kernel on its diagonal: rank $N - 3$. ∎
 #
-# **That is a statement about exact ranks.** **(4.3)** Let the decay be small, $a_t = a$, let token $t$ write under
-# address $t \bmod 4$, and let it read with $C_t[(t - l) \bmod 4] = w_l\, a^{-l}$ for the four weights $w_l$. The decay
-# cancels for the last four tokens, and older ones are smaller by $a^4$ and more: with a state of *four* numbers SSD
-# comes within $10^{-8}$ of the convolution. The limit $a \to 0$ of such matrices is the convolution itself, which is
-# not one of them. (Ranks of blocks cannot jump up in a limit. The number of generators can.) So the small convolution
-# in a Mamba-2 block does exactly, and without using up state, what the SSM behind it could only imitate: with keys
-# that count modulo four, and queries up to a million times as large as the weights.
+# **That is an exact statement. Up to an error of $\varepsilon = 10^{-8}$, $r = 4$ is enough.** **(4.3)** Let all decays
+# be the same small $a$. Let token $t$ write to address $t \bmod 4$, and let it read with
+# $C_t[(t - l) \bmod 4] = w_l\, a^{-l}$ for the four weights $w_l$. For the last four tokens the decay cancels; for
+# older ones a factor of $a^4$ or less remains, which is $10^{-8}$ for $a = 0.01$. As $a \to 0$ these matrices converge
+# to the convolution, which is not one of them: in a limit the rank of a block cannot jump up, but the number of
+# generators can. The price is large numbers: the queries contain $a^{-3} w_3$, a million times the weight. The short
+# convolution in a Mamba-2 block does the same exactly, with a small buffer of its own.
 
 # %%
 zeros = np.full(N, -np.inf)  # log of the decay 0
@@ -374,28 +418,31 @@ assert error < 1e-8  # (4.3)
 # %% [markdown]
 # ## 5 · Arithmetic: what happens to the ranks
 #
-# What is the matrix of two mixers side by side, of two layers one after the other, of a mask over a mixer, of the way
-# back? Let $M_1$ and $M_2$ have block ranks $r_1$ and $r_2$, and write $M^{[s]}$ for $M_{[s:,\,:s+1]}$.
+# What is the matrix of two mixers side by side, of two mixers in a row, of a mask over a mixer, of undoing a mixer?
+# Let $M_1$ and $M_2$ have block ranks $r_1$ and $r_2$, and write $M^{[s]}$ for $M_{[s:,\,:s+1]}$.
 #
 # | matrix | block rank at most | because |
 # | --- | --- | --- |
 # | **(5.1)** sum $M_1 + M_2$ | $r_1 + r_2$ | $(M_1 + M_2)^{[s]} = M_1^{[s]} + M_2^{[s]}$ |
 # | **(5.2)** product $M_1 M_2$ | $r_1 + r_2$ | two terms: see below |
 # | **(5.3)** entrywise $M_1 \circ M_2$ | $r_1 r_2$ | each pair of terms gives one: see below |
-# | **(5.4)** inverse $M_1^{-1}$ | $r_1 + 1$ | the strict rank of $M_1$, and a column: see below |
+# | **(5.4)** inverse $M_1^{-1}$ | $r_1 + 1$ | the strict rank stays, and one column is added: see below |
 #
-# **(5.2)** Cut the sum over the middle index at $s$; this holds for any two matrices:
-# $(M_1 M_2)^{[s]} = (M_1)_{[s:,\,:s]}\,(M_2)_{[:s,\,:s+1]} + (M_1)_{[s:,\,s:]}\, M_2^{[s]}$. The first term has rank
-# at most $r_1$, the second at most $r_2$. **Ranks add; they do not multiply.** Layers in a row carry their states
-# side by side as well.
+# **(5.2)** Cut the sum over the middle index at $s$, which can be done for any two matrices:
 #
-# **(5.3)** Write both blocks as sums of rank-one terms. Entry by entry,
-# $p\, q^\top \circ\, p' q'^\top = (p \circ p')(q \circ q')^\top$ is again one such term, and there are $r_1 r_2$
-# pairs.
+# $$(M_1 M_2)^{[s]} = (M_1)_{[s:,\,:s]}\,(M_2)_{[:s,\,:s+1]} + (M_1)_{[s:,\,s:]}\, M_2^{[s]} .$$
+#
+# The first term has rank at most $r_1$, the second at most $r_2$. **Ranks add; they do not multiply.** Two mixers in a
+# row carry both states, just as two mixers side by side do.
+#
+# **(5.3)** Write both blocks as sums of rank-one terms. The entrywise product of two such terms,
+# $p\, q^\top \circ\, p' q'^\top = (p \circ p')(q \circ q')^\top$, has rank one again, and there are $r_1 r_2$ pairs.
 #
 # **(5.4)** Let no diagonal entry be zero. Invert by blocks:
-# $(M^{-1})_{[s:,\,:s]} = -\,(M_{[s:,\,s:]})^{-1}\, M_{[s:,\,:s]}\, (M_{[:s,\,:s]})^{-1}$. The outer factors are
-# invertible, so the strict rank is **the same**. The column $s$ can add one more (3.4).
+#
+# $$(M^{-1})_{[s:,\,:s]} = -\,(M_{[s:,\,s:]})^{-1}\, M_{[s:,\,:s]}\, (M_{[:s,\,:s]})^{-1} .$$
+#
+# The outer factors are invertible, so the strict rank **stays the same**. Column $s$ can add one more (3.4).
 #
 # Try it with $r_1 = 2$ and $r_2 = 3$.
 
@@ -421,22 +468,25 @@ assert ranks == {"sum": 2 + 3, "product": 2 + 3, "entrywise": 2 * 3, "inverse": 
 assert strict_rank(inverse) == strict_rank(M1) == 2
 
 # %% [markdown]
-# All bounds are reached. What each means for a machine: a **product** is one SSM feeding the next (5.5),
+# All four bounds are reached. What do they mean for a machine? A **product** is one SSM that feeds the next (5.5).
+# With primes for $M_2$, put $z_t = C'^\top h'_t$ into $h_t = A h_{t-1} + B z_t$:
 #
-# $$\begin{pmatrix} h \\ h' \end{pmatrix}_{\!t} =
+# $$\begin{aligned}
+#   \begin{pmatrix} h \\ h' \end{pmatrix}_{\!t} &=
 #   \begin{pmatrix} A & B\, C'^\top\! A' \\ 0 & A' \end{pmatrix}
 #   \begin{pmatrix} h \\ h' \end{pmatrix}_{\!t-1} +
-#   \begin{pmatrix} B\, C'^\top\! B' \\ B' \end{pmatrix} x_t , \qquad y_t = C^\top h_t ,$$
+#   \begin{pmatrix} B\, C'^\top\! B' \\ B' \end{pmatrix} x_t , \\
+#   y_t &= C^\top h_t .
+# \end{aligned}$$
 #
-# where $M_2$ is primed (put $z_t = C'^\top h'_t$ into $h_t = A h_{t-1} + B z_t$). An **inverse** is the same SSM
-# solved for its input, with the same state passed on (5.6):
+# An **inverse** is the same SSM solved for its input, with the same state passed on (5.6):
 #
 # $$x_t = \frac{y_t - C_t^\top A_t h_{t-1}}{C_t^\top B_t}, \qquad h_t = A_t h_{t-1} + B_t x_t .$$
 #
-# A machine that undoes a mixer passes on no more than the mixer: what it has to know of the past is $h_{t-1}$,
-# which is why the strict rank stays $r$. Its block rank is $r + 1$, because $x_t$ depends on $y_t$ directly, beside
-# the state. (The **entrywise** product is the
-# one of 03b: a mask of rank 1 over scores of rank $r$ stays at rank $1 \cdot r$.)
+# A machine that undoes a mixer passes on no more than the mixer does: all that it needs from the past is $h_{t-1}$,
+# which is why the strict rank does not grow. The block rank can be $r + 1$, because $x_t$ also depends on $y_t$
+# directly, not only through the state. (The **entrywise** product returns in 03b: a mask of rank 1 over scores of rank
+# $r$ has rank at most $1 \cdot r$.)
 
 # %%
 (A1, B1, C1), (A2, B2, C2) = random_sss(2), random_sss(3)
@@ -459,11 +509,11 @@ assert_same(x=x, recovered_from_y=x_back)  # (5.6)
 # %% [markdown]
 # ## 6 · In floating point, generators break
 #
-# By (2.2) a constant decay $\lambda = 0.5$ has generators $u_i = \lambda^i$ and $v_j = \lambda^{-j}$, and
-# $y_i = u_i \sum_{j \le i} v_j x_j$ is one cumulative sum, so there is no loop: tempting. Let us do it for
+# By (2.2) a constant decay $\lambda = 0.5$ has the generators $u_i = \lambda^i$ and $v_j = \lambda^{-j}$. Then
+# $y_i = u_i \sum_{j \le i} v_j x_j$ is a single cumulative sum, without a loop. That is tempting. Try it for
 # $N = 2000$ tokens in float32.
 #
-# The largest float32 is just below $2^{128}$, the smallest above zero is $2^{-149}$.
+# The largest float32 is just below $2^{128}$, and the smallest one above zero is $2^{-149}$.
 
 # %%
 predict("03a_semiseparable-overflow")
@@ -494,13 +544,14 @@ log10_u = np.arange(N_long) * np.log10(0.5)
 figures.generator_range(log10_u, -log10_u, h, np.float32, title=title)
 
 # %% [markdown]
-# **Learned:** $v_{128}$ is infinite, and so is every sum that contains it (NaN comes when infinities of both signs
-# meet, or one meets $u = 0$). **A generator holds the product of *all* decays since token 0, which leaves every
-# floating-point type sooner or later; the SSS form multiplies only the decays between $j$ and $i$,** at most 1 each,
-# and these underflow only where the true entry is too small to be seen.
+# **Learned:** $v_{128}$ is infinite, and so is every sum that contains it. (NaN appears where infinities of both signs
+# meet, or where one is multiplied by $u = 0$.) **A generator holds the product of *all* decays since token 0, and if
+# they stay below 1 this leaves the range of every floating-point type sooner or later. The SSS form multiplies only
+# the decays between $j$ and $i$.** Each is at most 1, and the product underflows only where the true entry is too small
+# to matter.
 #
-# Float64 only moves the cliff, to token 1024. With a decay of exactly zero there is no $v_j$ at all after it, in any
-# precision. The package refuses such generators and names the place; `from_sss` and `matvec` do not mind.
+# Float64 only moves the cliff, to token 1024. After a decay of exactly zero there is no $v_j$ at all, in any precision.
+# The package refuses infinite generators and says where they are; `from_sss` and `matvec` cope with zero decays.
 
 # %%
 with np.errstate(all="ignore"):
@@ -520,31 +571,32 @@ later = semiseparable.matvec(log_a[1000:], ones[1000:], ones[1000:], x[1000:].as
 assert_same(from_token_1000=y[1000:], as_if_the_sequence_began_there=later)
 
 # %% [markdown]
-# **What practice does.** Either keep the recurrence, or use generators on a short leash: restart them at the border
-# of every chunk, so that they only span its decays. That is the chunkwise algorithm of
-# [03b](03b_duality.ipynb), and with one strong decay per *key dimension* even a chunk is too long: GLA's kernels cut
-# it once more (Yang et al., arXiv 2312.06635, Section 4).
+# **In practice** one either keeps the recurrence, or uses generators over short stretches: they start over at every
+# chunk boundary, so that they span the decays of one chunk only. That is the chunkwise algorithm of
+# [03b](03b_duality.ipynb). With a separate, strong decay for each *key dimension* even a chunk is too long, and GLA's
+# kernels cut it once more (Yang et al., arXiv 2312.06635, Section 4).
 #
-# [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-generators-overflow`: find the token where it
-# fails, and mend it.
+# [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-generators-overflow`: find the token at which a
+# formula with generators fails, and mend it.
 #
 # ## 7 · Sum each segment by itself
 #
-# The decay mask $L$ needs the sum $\log a_{j+1} + \dots + \log a_i$ of every segment. Tempting again: one cumulative
-# sum $c$, and then differences $c_i - c_j$.
+# The decay mask $L$ needs the sum $\log a_{j+1} + \dots + \log a_i$ of every segment. Again there is a tempting
+# shortcut: one cumulative sum $c$, and then differences $c_i - c_j$.
 #
 # **(7.1)** $\lvert c_i \rvert$ grows with $i$, and float32 keeps 24 binary digits of it: each rounding errs by up to
 # $2^{-24}\,\lvert c_i \rvert$. The difference inherits that error however short the segment is, and
-# $L_{ij} = e^{c_i - c_j}$ inherits it as a *relative* error. So it grows with the **position in the sequence**.
-# `segsum` adds up each segment from zero; the error belongs to the segment alone, and where a segment is long,
-# $L_{ij}$ is small.
+# $L_{ij} = e^{c_i - c_j}$ inherits it as a *relative* error. So the error grows with the **position in the sequence**.
+# `segsum` adds up each segment from zero, so its error depends on the segment alone; and where the sum of a segment is
+# large, $L_{ij}$ is small.
 #
 # **(7.2)** So `segsum` does not know where the sequence began: the end of a long sequence gives bit for bit what it
-# gives alone. (Mamba's authors print both, as `segsum_unstable` and `segsum`, in their repository's
-# `mamba_ssm/modules/ssd_minimal.py`. Theirs adds up in the type of its input, ours in float64.)
+# would give alone. (The authors of Mamba publish both versions, as `segsum_unstable` and `segsum`, in
+# `mamba_ssm/modules/ssd_minimal.py` of their repository. Theirs adds up in the type of its input, ours in float64.)
 #
-# Now for the last 64 of 4096 tokens in float32. Then with one decay in the middle replaced by one "as good as zero",
-# $\log a = -10^9$, the way people write it into attention masks, or by a true zero, $-\infty$.
+# Compare the two on the last 64 of 4096 tokens, in float32. Then replace one decay in the middle: first by
+# $\log a = -10^9$, the "as good as zero" that people write into attention masks, then by a true zero,
+# $\log a = -\infty$.
 
 
 # %%
@@ -596,21 +648,21 @@ figures.error_growth(
 )
 
 # %% [markdown]
-# **Learned:** three to four digits are lost at 4096 tokens; after a decay written as $-10^9$ all of them are (float32
-# cannot tell $10^9$ from $10^9 + 10$, so nothing seems to decay any more), and after a true zero
-# $\infty - \infty$ makes NaN. Segment sums, in the same float32, stay at the precision of a few roundings.
+# **Learned:** at 4096 tokens, differences lose three to four digits. After a decay written as $-10^9$ they lose all of
+# them (float32 cannot tell $10^9$ from $10^9 + 10$, so nothing seems to decay any more), and after a true zero
+# $\infty - \infty$ gives NaN. Segment sums, also in float32, stay accurate to a few roundings.
 #
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-segsum`: write it, safe for $-\infty$.
 #
 # ## Recap
 #
-# - **Semiseparable** means: the *blocks* on or below the diagonal have low rank; rows and columns say nothing.
-# - The block rank **is** the size of the smallest SSS form; an SVD of each block finds it. What must be passed on from
-#   token to token is the strict rank, the same or one less.
-# - SSS is the general form. Generators are the case without zero decays, and they overflow. Low block rank survives
-#   limits, and a small number of generators does not: SSD comes as near to a convolution as you like.
-# - Ranks add in sums *and* products, multiply in entrywise products, and survive inversion (the block rank plus one).
-# - Hand decays over as logs, and sum each segment by itself.
+# - **Semiseparable** means that the *blocks* on or below the diagonal have low rank; rows and columns say nothing.
+# - The block rank **is** the size of the smallest SSS form, which an SVD of each block finds. What must be passed on
+#   from token to token is the strict rank: the same, or one less.
+# - SSS is the general form. Generators exist where no decay is zero, but overflow. Low block rank survives limits; a
+#   small number of generators does not: with $r = 4$, SSD comes as close to a convolution as you like, but not to it.
+# - Bounds on ranks add in sums *and* products and multiply in entrywise products. An inverse keeps the strict rank.
+# - Pass decays as logs, and sum each segment by itself.
 #
-# **Where next:** the [exercises](../exercises/03a_semiseparable.ipynb) (12 points), then the theorem in
-# [03b · Duality](03b_duality.ipynb), which needs block rank 1, for the mask.
+# **Where next:** the [exercises](../exercises/03a_semiseparable.ipynb) (12 points), then
+# [03b · Duality](03b_duality.ipynb): a theorem about masks of block rank 1.

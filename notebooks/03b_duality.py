@@ -13,17 +13,17 @@
 #
 # After this you can …
 # - prove, in both directions, that a state-space model with one decay per token **is** masked attention without
-#   softmax,
-# - say exactly why softmax attention is **not** a finite-state SSM, and measure by how much it is not,
+#   softmax, with a mask of block rank 1,
+# - say exactly why softmax attention is **not** a finite-state SSM, and measure how far it is from one,
 # - derive the chunkwise algorithm from the blocks of one matrix, and choose its chunk size from its costs.
 #
-# **How to read.** Every line of a proof carries a number, and the cell below the proof checks that line: were the
-# line false, the cell would fail. Before each picture you are asked to **predict** it. Write your guess down; it
-# costs seconds, and what you remember is the difference between the guess and the picture.
+# **How to read.** The lines of a proof are numbered, and the cell below the proof checks the line with the same number:
+# if the line were false, the cell would fail. Before each picture you are asked to **predict** it. Write down your
+# guess: it takes seconds, and the difference between guess and picture is what you will remember.
 #
-# **Letters.** $N$ tokens, which are the rows. The state $S_t$ is keys × values. $C_i, B_j \in \mathbb R^r$ read and
-# write it, $r$ is `d_state`, and $a_t = e^{\texttt{log\_a}[t]}$ is the decay at token $t$. A product such as
-# $a_i a_{i-1} \cdots a_{j+1}$ is 1 when it is empty ($i = j$). All letters: the
+# **Letters.** The $N$ tokens are rows. The state $S_t$ is keys × values; $B_j \in \mathbb R^r$ writes to it and
+# $C_i \in \mathbb R^r$ reads it, $r$ is `d_state`, and $a_t = e^{\texttt{log\_a}[t]}$ is the decay at token $t$. A
+# product such as $a_i a_{i-1} \cdots a_{j+1}$ is 1 when it is empty ($i = j$). All letters: the
 # [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).
 
 # %%
@@ -32,22 +32,22 @@ import numpy as np
 from lecture17 import costs, figures, widgets
 from lecture17.compare import assert_same
 from lecture17.course import predict
-from lecture17.reference import attention, delta_rule, linear_attention, semiseparable, ssd
+from lecture17.reference import attention, linear_attention, semiseparable, ssd
 
 # %% [markdown]
 # ## 1 · Causal linear attention is a recurrence
 #
-# Attention must keep every key, because each new query meets each old key. **If a score is a plain product
-# $q_t \cdot k_j$ of (positive) features, the query can be pulled out of the sum, and what is left can be summed as
-# the tokens arrive.**
+# Attention must keep every key, because each new query meets every old key. **If a score is a plain product
+# $q_t \cdot k_j$ of (positive) features, the query can be pulled out of the sum, and the rest can be added up as the
+# tokens arrive.**
 #
 # **Claim 1.** With $S_t = S_{t-1} + k_t v_t^\top$ and $z_t = z_{t-1} + k_t$, both zero before the first token,
 #
 # $$y_t = \frac{\sum_{j \le t} (q_t \cdot k_j)\, v_j}{\sum_{j \le t} q_t \cdot k_j} = \frac{q_t S_t}{q_t \cdot z_t}.$$
 #
 # *Proof.* **(1.1)** $q_t$ does not depend on $j$. Pull it out: the numerator is $q_t \sum_{j \le t} k_j v_j^\top$,
-# the denominator $q_t \cdot \sum_{j \le t} k_j$. **(1.2)** Each of the two sums is the one before it and one term
-# more, which is the recurrence. ∎ (Katharopoulos et al., arXiv 2006.16236, equations 16 to 20.)
+# the denominator $q_t \cdot \sum_{j \le t} k_j$. **(1.2)** Each of the two sums is the previous one plus one term,
+# which is the recurrence. ∎ (Katharopoulos et al., arXiv 2006.16236, equations 16 to 20.)
 #
 # Write the loop yourself: [exercise](../exercises/03b_duality.ipynb) `03b_duality-running-normaliser`.
 #
@@ -56,8 +56,8 @@ from lecture17.reference import attention, delta_rule, linear_attention, semisep
 # > **Correction 3 · the lecture says** the normalized scores $P_{ij} = q_i \cdot k_j / Z_i$, with
 # > $Z_i = \sum_{l \le i} q_i \cdot k_l$, have the generators $u_i = q_i / \sqrt{Z_i}$ and $v_j = k_j$.
 # >
-# > **In truth** these give $\sqrt{Z_i}\, P_{ij}$. $Z_i$ belongs to the row: all of $1/Z_i$ goes to $u_i$, so
-# > $u_i = q_i / Z_i$. No part of it can go to $v_j$, which does not know $i$.
+# > **In truth** these give $\sqrt{Z_i}\, P_{ij}$. $Z_i$ belongs to row $i$, so all of $1/Z_i$ goes into
+# > $u_i = q_i / Z_i$. No part of it can go into $v_j$, which does not depend on $i$.
 
 # %%
 rng = np.random.default_rng(17)
@@ -67,37 +67,34 @@ V = rng.normal(size=(N, d))
 scores = np.tril(Q @ K.T)
 Z = scores.sum(axis=1, keepdims=True)
 P = scores / Z
-definition = P @ V
 
-# (1.1) the two sums over j ≤ t, for every t at once, read by q_t
-S = np.cumsum(K[:, :, None] * V[:, None, :], axis=0)  # (N, r, d)
-z = np.cumsum(K, axis=0)  # (N, r)
+S = np.cumsum(K[:, :, None] * V[:, None, :], axis=0)  # every S_t: (N, r, d)
+z = np.cumsum(K, axis=0)  # every z_t: (N, r)
 pulled_out = (Q[:, None, :] @ S)[:, 0] / (Q * z).sum(axis=1, keepdims=True)
-assert_same(definition=definition, query_pulled_out=pulled_out)
+assert_same(definition=P @ V, query_pulled_out=pulled_out)  # (1.1)
 
-# (1.2) token by token, with nothing kept but the running S and z
-y, (S_last, z_last) = linear_attention.recurrent(Q, K, V, normalize=True)
-assert_same(definition=definition, recurrence=y)
+y, (S_last, z_last) = linear_attention.recurrent(Q, K, V, normalize=True)  # token by token
+assert_same(definition=P @ V, recurrence=y)  # (1.2)
 assert_same(sum_of_all_writes=S[-1], last_state=S_last)
 assert_same(sum_of_all_keys=z[-1], last_normalizer=z_last)
 
 assert_same(P=P, all_of_Z_on_the_row=semiseparable.from_generators(Q / Z, K))  # correction 3
 lecture = semiseparable.from_generators(Q / np.sqrt(Z), K)
 assert_same(lecture=lecture, P_times_root_of_Z=np.sqrt(Z) * P)
-print(f"rows of P sum to 1, the lecture's to √Z, up to {lecture.sum(axis=1).max():.1f}")
+print(f"rows of P sum to 1, the lecture's rows to √Z, up to {lecture.sum(axis=1).max():.1f}")
 
 # %% [markdown]
 # ## 2 · A diagonal SSM unrolls into a semiseparable matrix
 #
-# Now from the other side. One channel of an SSM: $h_t = A_t h_{t-1} + B_t x_t$ and $y_t = C_t^\top h_t$, with
-# $h_{-1} = 0$ and $A_t = \mathrm{diag}(a_t)$, one decay for each number of the state. (*LTI*, linear time-invariant,
-# means that $A, B, C$ do not depend on $t$.)
+# Now start from the other side, with one channel of an SSM: $h_t = A_t h_{t-1} + B_t x_t$ and $y_t = C_t^\top h_t$,
+# with $h_{-1} = 0$ and $A_t = \mathrm{diag}(a_t)$, one decay for each number of the state. (*LTI*, linear
+# time-invariant, means that $A, B, C$ do not depend on $t$.)
 #
 # **Claim 2.** $y = M x$ with $M_{ij} = C_i^\top A_i A_{i-1} \cdots A_{j+1} B_j$ for $i \ge j$, and 0 above.
 #
-# *Proof.* **(2.1)** $h_t = \sum_{j \le t} A_t \cdots A_{j+1} B_j x_j$. True for $t = 0$. If it is true for $t - 1$,
-# then $A_t h_{t-1}$ puts an $A_t$ in front of each term, and $B_t x_t$ is the new term $j = t$, whose product is
-# empty. **(2.2)** Read it: $y_t = C_t^\top h_t = \sum_{j \le t} M_{tj} x_j$. ∎
+# *Proof.* **(2.1)** $h_t = \sum_{j \le t} A_t \cdots A_{j+1} B_j x_j$. This is true for $t = 0$. If it is true for
+# $t - 1$, then $A_t h_{t-1}$ puts an $A_t$ in front of each term, and $B_t x_t$ is the new term $j = t$, whose product
+# is empty. **(2.2)** Read the state: $y_t = C_t^\top h_t = \sum_{j \le t} M_{tj} x_j$. ∎
 #
 # This is the *sequentially semiseparable* (SSS) form (Dao and Gu, arXiv 2405.21060, Definition 3.2). For an LTI
 # system $M_{ij} = C^\top A^{i-j} B$ depends on $i - j$ alone: a convolution.
@@ -126,20 +123,22 @@ assert_same(recurrence=(C * h).sum(axis=1), matrix=M @ x)  # (2.2)
 # **(2.3) Everything the future knows of the past passes through $r$ numbers.** Cut the sequence before token $s$. For
 # $i \ge s > j$ the product splits at the cut,
 #
-# $$M_{ij} = \underbrace{\left(C_i^\top A_i \cdots A_s\right)}_{\text{row } i \text{ of } O_s:\ \text{read}}
-#   \;\underbrace{\left(A_{s-1} \cdots A_{j+1} B_j\right)}_{\text{column } j \text{ of } W_s:\ \text{write}} ,
-#   \qquad M_{[s:,\,:s]} = O_s W_s ,$$
+# $$\begin{aligned}
+#   M_{ij} &= \underbrace{\left(C_i^\top A_i \cdots A_s\right)}_{\text{row } i \text{ of } O_s:\ \text{read}}
+#   \;\underbrace{\left(A_{s-1} \cdots A_{j+1} B_j\right)}_{\text{column } j \text{ of } W_s:\ \text{write}} , \\
+#   M_{[s:,\,:s]} &= O_s W_s ,
+# \end{aligned}$$
 #
 # where $O_s$ has $r$ columns and $W_s$ has $r$ rows. So the block has rank at most $r$, and $W_s x_{[:s]}$ is the
 # state $h_{s-1}$ itself. **The rank of a block below the diagonal is how many numbers, for each feature, must be passed
-# on to compute it.** The same split one column farther right holds for the blocks that touch the diagonal; when all
-# those blocks have rank at most $r$, the matrix is called *$r$-semiseparable*. (Which blocks count what:
+# on to compute it.** A cut one column farther to the right splits the blocks that touch the diagonal in the same way.
+# If all of those have rank at most $r$, the matrix is called *$r$-semiseparable*. (Which blocks count what:
 # [03a](03a_semiseparable.ipynb#which-rank).)
 
 # %%
 s = 20
-O_s = np.array([C[i] * decay(i, s - 1) for i in range(s, N)])  # (N - s, r): how the future reads
-W_s = np.array([decay(s - 1, j) * B[j] for j in range(s)]).T  # (r, s): how the past has written
+O_s = np.array([C[i] * decay(i, s - 1) for i in range(s, N)])  # how the future reads
+W_s = np.array([decay(s - 1, j) * B[j] for j in range(s)]).T  # what the past wrote
 
 assert_same(block=M[s:, :s], read_times_write=O_s @ W_s)
 assert_same(state=h[s - 1], written_by_the_past=W_s @ x[:s])
@@ -153,9 +152,9 @@ assert semiseparable.rank(M) == r
 # > $u_i = C V \Lambda^i$ and a $v_j$ that contains $x_j$, and it keeps a $\Lambda^{i-j}$ between the two as well.
 # >
 # > **In truth** that counts the distance $i - j$ twice and the input twice. The generators are
-# > $u_i = C V \Lambda^i$ and $v_j = \Lambda^{-j} V^{-1} B$, with nothing in between; $x$ is what the matrix
-# > multiplies and is no part of it. With $x_j$ inside $v_j$ the map is not even linear: an input twice as large
-# > gives an output four times as large.
+# > $u_i = C V \Lambda^i$ and $v_j = \Lambda^{-j} V^{-1} B$, with nothing in between; $x$ is what the matrix is
+# > multiplied by, not part of the matrix. With $x_j$ inside $v_j$ the map is not even linear: doubling the input
+# > quadruples the output.
 
 # %%
 T, steps = 12, np.arange(12)
@@ -181,19 +180,23 @@ assert_same(lecture_map_of_2x=lecture_map(2 * x_short), four_times=4 * lecture_m
 # %% [markdown]
 # ## 3 · One decay per token: the matrix is a mask over scores
 #
-# Mamba-2 takes $A_t = a_t I$, one number per token. **A number commutes with everything, so the decays leave the
-# product $C_i^\top \cdots B_j$ and become a mask.**
+# Mamba-2 takes $A_t = a_t I$, one number per token. **A number commutes with everything, so the decays can be moved out
+# of the product $C_i^\top \cdots B_j$, where they become a mask.** **(3.1)**
 #
-# **(3.1)**
-# $\;M_{ij} = C_i^\top (a_i \cdots a_{j+1} I) B_j = \underbrace{(a_i \cdots a_{j+1})}_{L_{ij}}\,(C_i \cdot B_j)$,
-# that is $\;M = L \circ (C B^\top)$: scores $C_i \cdot B_j$ (query times key), a causal mask $L$ that also fades,
-# no softmax.
+# $$\begin{aligned}
+#   M_{ij} &= C_i^\top (a_i \cdots a_{j+1} I)\, B_j
+#   = \underbrace{(a_i \cdots a_{j+1})}_{L_{ij}}\,(C_i \cdot B_j) , \\
+#   M &= L \circ (C B^\top) :
+# \end{aligned}$$
 #
-# **(3.2)** With a decay for each of the $r$ numbers of the state, as in step 2, there is one mask for each:
-# $M = \sum_n L^{(n)} \circ (C_{:n} B_{:n}^\top)$. One mask suffices exactly because Mamba-2 gave up the rest.
+# scores $C_i \cdot B_j$ (query times key), a causal mask $L$ that also fades, and no softmax.
 #
-# Token 20 has decay zero, the way a document boundary would be marked when two texts are packed into one sequence: you
-# should care, because a leak between them is a bug you would not notice.
+# **(3.2)** With a separate decay for each of the $r$ numbers of the state, as in step 2, there is a mask for each:
+# $M = \sum_n L^{(n)} \circ (C_{:n} B_{:n}^\top)$. Mamba-2 needs only one mask because all numbers of its state share
+# one decay.
+#
+# In the next cell token 20 has decay zero, as one would mark the boundary between two documents that are packed into
+# one sequence. If anything leaked across it, nobody would notice.
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-ssd-parallel`.
 
@@ -213,12 +216,12 @@ masks = [np.exp(semiseparable.segsum(np.log(a[:, n]))) for n in range(r)]
 r_masks = sum(masks[n] * np.outer(C[:, n], B[:, n]) for n in range(r))
 assert_same(diagonal_ssm=M, sum_over_r_masks=r_masks)  # (3.2)
 
-title = "The mask, the scores, and their product entry by entry"
+title = "The mask, the scores, and their entrywise product"
 figures.mask_times_gram(L, C @ B.T, title=title)
 
 # %% [markdown]
-# **Learned:** $L$ knows when, $C B^\top$ knows what, and $M$ is their product entry by entry; the zero decay at
-# token 20 empties the block in which a later token would read an earlier one, and nothing else.
+# **Learned:** $L$ knows when, $C B^\top$ knows what, and $M$ is their entrywise product. The zero decay at token 20
+# empties the block in which tokens from 20 on would read tokens before 20, and nothing else.
 #
 # ## 4 · The theorem, in both directions
 #
@@ -230,14 +233,14 @@ figures.mask_times_gram(L, C @ B.T, title=title)
 # $y = (L \circ C B^\top)\, x$ with $L_{ij} = a_i \cdots a_{j+1}$, and this mask is 1-semiseparable.
 #
 # **(⇐)** If $L$ is lower triangular and 1-semiseparable, then $y = (L \circ C B^\top)\, x$ is an SSM with one real
-# number $a_t$ per token, of either sign and any size. With no zero on the diagonal of $L$ it has
+# number $a_t$ per token, of either sign and any size. If $L$ has no zero on its diagonal, the SSM has
 # $a_t = L_{t,t-1} / L_{tt}$, writes with $B_t$ and reads with $L_{tt} C_t$.
 #
 # *Proof of (⇒).* The formula is (3.1). **(4.1)** For $i \ge s \ge j$ the product $a_i \cdots a_{j+1}$ splits at
 # $s$: $L_{ij} = L_{is} L_{sj}$. So the block is a column times a row,
 # $L_{[s:,\,:s+1]} = L_{[s:,\,s]}\, L_{[s,\,:s+1]}$, and its rank is at most 1. ∎
 #
-# *Proof of (⇐).* Forget the decays: all we know of $L$ is its ranks. First let no diagonal entry be zero.
+# *Proof of (⇐).* Forget the decays: all that we know of $L$ is its ranks. First suppose that no diagonal entry is zero.
 #
 # **(4.2) Rank 1 means that every 2 × 2 minor vanishes.** In the block $L_{[s:,\,:s+1]}$ take the rows $s, i$ and the
 # columns $j, s$, for $i \ge s \ge j$:
@@ -245,60 +248,61 @@ figures.mask_times_gram(L, C @ B.T, title=title)
 # $$\begin{vmatrix} L_{sj} & L_{ss} \\ L_{ij} & L_{is} \end{vmatrix} = 0
 #   \quad\Longrightarrow\quad L_{ss} L_{ij} = L_{is} L_{sj} .$$
 #
-# To check (4.2) we take a mask that no decays have made: an outer product of numbers of both signs, cut in two by a
-# block of zeros, so that it is 1-semiseparable but not from one pair of generators.
+# **(4.3) The minors rebuild the decays.** Divide each row by its diagonal entry: $L'_{ij} = L_{ij} / L_{ii}$, so that
+# $L'_{ss} = 1$ and (4.2) reads $L'_{ij} = L'_{is} L'_{sj}$. Define $a_t = L'_{t,t-1}$ and take $s = i - 1$:
+#
+# $$\begin{aligned}
+#   L'_{ij} &= a_i\, L'_{i-1,j} = a_i a_{i-1}\, L'_{i-2,j} \\
+#   &= \dots = a_i a_{i-1} \cdots a_{j+1} .
+# \end{aligned}$$
+#
+# We divided by nothing but the diagonal, so a decay may well be zero.
+#
+# The next cell checks (4.1) on the mask of step 3. For (4.2) and (4.3) it takes a mask that was not made from decays:
+# an outer product of numbers of both signs, cut in two by a block of zeros.
 
 # %%
 for s in range(N):
     np.testing.assert_allclose(L[s:, : s + 1], np.outer(L[s:, s], L[s, : s + 1]), rtol=1e-12)
-print(f"(4.1) holds at each of the {N} cuts; largest rank of a block: {semiseparable.rank(L)}")
-assert semiseparable.rank(L) == 1
+print(f"(4.1) holds at each of the {N} cuts; block rank of L: {semiseparable.rank(L)}")
 
 signs = rng.choice([-1.0, 1.0], size=(2, N))
 L_given = np.tril(np.outer(*(signs * rng.uniform(0.5, 1.5, size=(2, N)))))
 L_given[20:, :20] = 0
-assert semiseparable.rank(L_given) == 1
+assert semiseparable.rank(L_given) == semiseparable.rank(L) == 1
 
 i, s, j = np.array([(i, s, j) for i in range(N) for s in range(i + 1) for j in range(s + 1)]).T
 left, right = L_given[s, s] * L_given[i, j], L_given[i, s] * L_given[s, j]
 assert_same(L_ss_L_ij=left, L_is_L_sj=right)  # (4.2)
 
-# %% [markdown]
-# **(4.3) The minors rebuild the decays.** Divide each row by its diagonal: $L'_{ij} = L_{ij} / L_{ii}$, so that
-# $L'_{ss} = 1$ and (4.2) reads $L'_{ij} = L'_{is} L'_{sj}$. Define $a_t = L'_{t,t-1}$ and take $s = i - 1$:
-#
-# $$L'_{ij} = a_i\, L'_{i-1,j} = a_i a_{i-1}\, L'_{i-2,j} = \dots = a_i a_{i-1} \cdots a_{j+1} .$$
-#
-# Nothing was divided by but the diagonal, so a decay may well be zero, where dividing by earlier decays would break
-# down.
-
-# %%
 diagonal = np.diag(L_given)
-L_unit = L_given / diagonal[:, None]
-i, j = np.tril_indices(N, -1)
-a_found = np.append(0.0, np.diag(L_unit, -1))  # a_0 acts on the empty state: any number will do
-
-assert_same(L_unit=L_unit[i, j], one_decay_times_the_row_above=a_found[i] * L_unit[i - 1, j])
-products = [a_found[first + 1 : last + 1].prod() for last, first in zip(i, j, strict=True)]
-assert_same(L_unit=L_unit[i, j], products_of_decays=products)
-print(f"decays found: from {a_found.min():.2f} to {a_found.max():.2f}")
-assert a_found[20] == 0  # the cut
+a_found = np.append(0.0, np.diag(L_given, -1) / diagonal[1:])  # a_0 acts on the empty state
+rebuilt = [[a_found[j + 1 : i + 1].prod() if i >= j else 0 for j in range(N)] for i in range(N)]
+assert_same(L_unit=L_given / diagonal[:, None], products_of_decays=rebuilt)  # (4.3)
+print(f"decays found: from {a_found.min():.2f} to {a_found.max():.2f}, and 0 at the cut")
+assert a_found[20] == 0
 
 # %% [markdown]
-# **(4.4) What was divided out goes to the reader.**
-# $L_{ij}\,(C_i \cdot B_j) = L'_{ij}\,(L_{ii} C_i) \cdot B_j = a_i \cdots a_{j+1}\,(L_{ii} C_i) \cdot B_j$, which by
-# (3.1) is the matrix of the SSM with decays $a_t$, writing $B_t$ and reading $L_{tt} C_t$.
+# **(4.4) What was divided out goes to the reader.** By (4.3) and (3.1),
 #
-# **(4.5) A zero on the diagonal.** Then the minors say less, but Claim 3b of [03a](03a_semiseparable.ipynb) gives an
-# SSS form of $L$ with a state of one number, $L_{ij} = c_i\, a_i \cdots a_{j+1}\, b_j$. So $L_{ij}\,(C_i \cdot B_j) =
-# a_i \cdots a_{j+1}\,(c_i C_i) \cdot (b_j B_j)$: the SSM writes $b_t B_t$ and reads $c_t C_t$. ∎
+# $$\begin{aligned}
+#   L_{ij}\,(C_i \cdot B_j) &= L'_{ij}\,(L_{ii} C_i) \cdot B_j \\
+#   &= a_i \cdots a_{j+1}\,(L_{ii} C_i) \cdot B_j
+# \end{aligned}$$
 #
-# **One matrix, two ways to multiply by it: that is the duality.** The theorem says nothing of softmax, and
-# nothing of one decay per state entry, which needs $r$ masks (3.2).
+# is the matrix of the SSM that has the decays $a_t$, writes $B_t$ and reads $L_{tt} C_t$.
 #
-# The explorer below the next cell builds the matrix of any mixer of the course, cuts it into chunks, and gives the rank
-# of each block (the colors are the four steps of step 7). Move the controls, click on blocks, and compare with softmax.
-# Where do ranks fall below the size of the state, and why?
+# **(4.5) If there is a zero on the diagonal**, the minors say less. But Claim 3b of [03a](03a_semiseparable.ipynb)
+# gives an SSS form of $L$ with a state of one number, $L_{ij} = c_i\, a_i \cdots a_{j+1}\, b_j$. So
+# $L_{ij}\,(C_i \cdot B_j) = a_i \cdots a_{j+1}\,(c_i C_i) \cdot (b_j B_j)$: the SSM writes $b_t B_t$ and reads
+# $c_t C_t$. ∎
+#
+# **One matrix, two ways to multiply by it: that is the duality.** The theorem says nothing about softmax, and nothing
+# about a separate decay for each number of the state, which needs $r$ masks (3.2).
+#
+# The explorer below builds the matrix of any mixer of the course, cuts it into chunks, and gives the rank of each
+# block. (The colors are the four steps of the algorithm in step 7.) Move the controls, click on blocks, and compare
+# with softmax. Where do ranks fall below $r$, and why?
 
 # %%
 predict("03b_duality-explorer")
@@ -324,43 +328,32 @@ assert_same(masked_attention=(L_zero * (C @ B.T)) @ X, ssm=by_ssm)  # (4.5)
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** every mixer but softmax keeps to $r$ numbers for each feature, also where one mask does not suffice. A
-# rank falls below $r$ for three reasons: decays have faded the block into rounding, the chunk has fewer than $r$
-# tokens, or *removals* have emptied the state. With $\beta = 1$ the delta rule removes all that a key recalls, so one
-# direction of the state does not survive the token:
-
-# %%
-unit = rng.normal(size=(128, 2))
-unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-no_values, all_of_it = np.zeros((128, 1)), np.ones(128)
-M_delta = delta_rule.matrix(rng.normal(size=(128, 2)), unit, no_values, all_of_it)  # no decay
-block_to_block = M_delta[64:96, 32:64]
-print("delta rule, state of 2 × d: rank between chunks", np.linalg.matrix_rank(block_to_block))
-assert np.linalg.matrix_rank(block_to_block) == 1
-
-# %% [markdown]
-# ## 5 · The converse limit: bounded state forces semiseparable
+# **Learned:** every mixer except softmax keeps to $r$ numbers for each feature, even those that one mask does not
+# describe. A rank falls below $r$ for one of three reasons: decays have faded the block into rounding, a chunk has
+# fewer than $r$ tokens, or *removals* have emptied the state. The delta rule with $\beta = 1$ removes everything that a
+# key recalls, so one direction of the old state does not survive the token: with $r = 2$ and no decay, its blocks
+# between chunks have rank 1.
 #
-# Could some other mask be computed with a small *state*? **No.**
+# ## 5 · The converse: a bounded state forces low ranks
+#
+# Could a mask of high block rank be computed with a small *state*? **No.**
 #
 # **Claim 5.** If a causal $y = M x$ can be computed by carrying $p$ numbers from token to token, linear in the
-# inputs so far, then every block $M_{[s:,\,:s]}$ has rank at most $p$.
+# inputs so far, then the [strict rank](03a_semiseparable.ipynb#which-rank) of $M$ is at most $p$: every block
+# $M_{[s:,\,:s]}$ has rank at most $p$.
 #
-# *Proof.* **(5.1)** Before token $s$ the state is $W x_{[:s]}$, where $W$ has $p$ rows, and from there on the past
-# acts only through it. Feed zeros from $s$ on: inputs with $W x_{[:s]} = 0$ have the state of no input at all, hence
-# the output 0. So $M_{[s:,\,:s]}$ vanishes wherever $W$ does, which means $M_{[s:,\,:s]} = O W$ for some $O$: rank at
-# most $p$. ∎ So the strict rank of $M$ is at most $p$, and by Definition 1, which counts one column more, $M$ is $(p +
-# 1)$-semiseparable. (Linearity matters: one real number of unlimited precision could hide all inputs in its digits.)
+# *Proof.* **(5.1)** Before token $s$ the state is $W x_{[:s]}$, where $W$ has $p$ rows, and from there on the past acts
+# only through the state. Feed zeros from $s$ on. Inputs with $W x_{[:s]} = 0$ leave the state at zero, as if there had
+# been no input, so the output is 0. Hence $M_{[s:,\,:s]}$ vanishes wherever $W$ does, which means
+# $M_{[s:,\,:s]} = O W$ for some $O$: its rank is at most $p$. ∎ Definition 1 counts one column more, so $M$ is
+# $(p + 1)$-semiseparable. (Linearity matters: one real number of unlimited precision could hide all inputs in its
+# digits.)
 #
-# A mask without a small state may still have a *fast algorithm*. **(5.4)** The power law below depends on $i - j$
-# alone, so it is a Toeplitz matrix, and by (2.2) of [part 02](02_intuition.ipynb) masked attention with it is $r$
-# convolutions for each feature: $O(N \log N)$ by FFT, with the whole sequence at hand. What fails is *bounded state*.
-#
-# **(5.2)** In particular an *autoregressive* mask of order $p$,
-# $y_t = \mu_t x_t + \sum_{k=1}^{p} \ell_{tk}\, y_{t-k}$, has as its state the last $p$ outputs, so its blocks have
-# rank at most $p$ (Dao and Gu, Section 5). **(5.3)** Masked attention with it has strict rank at most $p\,r$: the
-# rank of an entrywise product is at most the product of the ranks. And if $L \circ C B^\top$ is to have bounded
-# state for *every* $B$ and $C$, take all ones: $L$ itself must.
+# **(5.2)** In particular, an *autoregressive* mask of order $p$,
+# $y_t = \mu_t x_t + \sum_{k=1}^{p} \ell_{tk}\, y_{t-k}$, has the last $p$ outputs as its state, so its strict rank is
+# at most $p$ (Dao and Gu, Section 5.2). **(5.3)** Masked attention with such a mask has strict rank at most $p\,r$,
+# because the rank of an entrywise product is at most the product of the ranks. Conversely, if $L \circ C B^\top$ is to
+# have a bounded state for *every* $B$ and $C$, take $C B^\top$ to be all ones: $L$ itself must have one.
 
 
 # %%
@@ -376,33 +369,69 @@ L_ar = np.zeros((N, N))
 for t in range(N):  # row t of the mask is the answer of y_t to every unit vector
     L_ar[t] = mu[t] * np.eye(N)[t] + sum(ell[t, k] * L_ar[t - k] for k in range(1, min(p, t) + 1))
 
-distance = np.abs(np.subtract.outer(np.arange(N), np.arange(N)))
-L_power = np.tril(1 / (1 + distance))  # fades as a power, not as a product of decays
 print(f"rank from half to half, autoregressive mask of order {p}: {block_rank(L_ar)}")
-print(f"  its product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
-print(f"  power-law mask: {block_rank(L_power)}, of {N // 2} possible")
-assert block_rank(L_ar) == p
-assert block_rank(L_ar * (C @ B.T)) <= p * r < block_rank(L_power)
+print(f"  its entrywise product with scores of rank {r}: {block_rank(L_ar * (C @ B.T))}")
+assert block_rank(L_ar) == p  # (5.2)
+assert block_rank(L_ar * (C @ B.T)) <= p * r  # (5.3)
 
-first_column = np.fft.rfft(L_power[:, 0], n=2 * N)  # of the Toeplitz matrix, padded
-columns = np.fft.rfft(B[:, :, None] * X[:, None, :], n=2 * N, axis=0)  # scale by B, (freq, r, d)
-convolved = np.fft.irfft(first_column[:, None, None] * columns, axis=0)[:N]
-assert_same(matrix=(L_power * (C @ B.T)) @ X, fft=(C[:, :, None] * convolved).sum(axis=1))  # (5.4)
+# %% [markdown]
+# **A fast algorithm needs less than a small state.** Masked attention, with any mask $L$, is one sum:
+#
+# $$y_{id} = \sum_{j,\,n} C_{in}\, B_{jn}\, L_{ij}\, x_{jd} ,$$
+#
+# or `einsum("in,jn,ij,jd->id", C, B, L, x)`. **(5.4)** It may be summed in either order. Over $n$ first: that is
+# attention, with an $N \times N$ matrix of scores. Or over $j$ first:
+#
+# $$\begin{aligned}
+#   U_{jnd} &= B_{jn}\, x_{jd} && \text{write,} \\
+#   H_{ind} &= \textstyle\sum_j L_{ij}\, U_{jnd} && \text{fade,} \\
+#   y_{id} &= \textstyle\sum_n C_{in}\, H_{ind} && \text{read.}
+# \end{aligned}$$
+#
+# Only the middle line mixes tokens: it multiplies $L$ by $r d$ columns. **So every mask with a fast product gives
+# masked attention with a fast form.** (You met *write, fade, read* in part [02](02_intuition.ipynb). Dao and Gu,
+# Section 4.3, call masked attention with such a mask *structured masked attention*.)
+#
+# - If $L$ is a decay mask, the product is a recurrence, and $H_i$ is the state $S_i$: the theorem of step 4 once more.
+# - **(5.5)** If $L_{ij}$ depends on $i - j$ alone (a *Toeplitz* matrix), the product is $r d$ convolutions, each
+#   $O(N \log N)$ by FFT. A mask that fades as a power, $L_{ij} = 1 / (1 + i - j)$, is of this kind. It is fast, but the
+#   FFT needs the whole sequence at hand: there is no bounded state, and the ranks say so.
+
+# %%
+distance = np.abs(np.subtract.outer(np.arange(N), np.arange(N)))
+L_power = np.tril(1 / (1 + distance))
+
+U = np.einsum("jn,jd->jnd", B, X)  # write
+H = np.einsum("ij,jnd->ind", L_power, U)  # fade
+assert_same(
+    one_sum=np.einsum("in,jn,ij,jd->id", C, B, L_power, X),
+    scores_first=(L_power * (C @ B.T)) @ X,
+    mask_first=np.einsum("in,ind->id", C, H),  # read
+)  # (5.4)
+S_last = ssd.recurrent(X, log_a, B, C)[1]
+assert_same(decay_mask_applied=np.einsum("ij,jnd->ind", L, U)[-1], last_state=S_last)
+
+mask_spectrum = np.fft.rfft(L_power[:, 0], n=2 * N)[:, None, None]  # padded: no wrap-around
+H_fft = np.fft.irfft(mask_spectrum * np.fft.rfft(U, n=2 * N, axis=0), axis=0)[:N]
+assert_same(matrix=H, fft=H_fft)  # (5.5)
+
+print(f"power-law mask, rank from half to half: {block_rank(L_power)}, of {N // 2} possible")
+assert block_rank(L_power) > p * r
 
 # %% [markdown]
 # ## 6 · Softmax attention is outside
 #
-# Softmax attention scores with $e^{q \cdot k}$. Is that $\phi(q) \cdot \psi(k)$ for some finite $\phi$ and $\psi$?
-# Then step 1 would turn it into a recurrence.
+# The scores of softmax attention are $e^{q \cdot k}$. Can they be written as $\phi(q) \cdot \psi(k)$ with finite
+# $\phi$ and $\psi$? Then step 1 would turn softmax attention into a recurrence.
 #
 # <a id="correction-1"></a>
 #
 # > **Correction 1 · the lecture says** $\exp(q^\top k) = \exp(q)^\top \exp(k)$, entry by entry.
 # >
-# > **In truth** the two sides differ for nearly all $q$ and $k$, and no finite feature map can take the place of
-# > $\exp$. For $q = k = 0$ in four dimensions the left side is 1 and the right side is 4.
+# > **In truth** the two sides differ for nearly all $q$ and $k$, and no other finite feature map works either
+# > (Claim 6). For $q = k = 0$ in four dimensions the left side is 1 and the right side is 4.
 #
-# Are they ever equal? [Exercise](../exercises/03b_duality.ipynb) `03b_duality-exp-counterexample`.
+# Are the two sides ever equal? [Exercise](../exercises/03b_duality.ipynb) `03b_duality-exp-counterexample`.
 
 # %%
 q, k = np.zeros(4), np.zeros(4)
@@ -416,22 +445,22 @@ assert (np.abs(left / right - 1) > 1e-9).all()
 
 # %% [markdown]
 # **Claim 6. No finite feature map gives $e^{q \cdot k}$: for any $n$ distinct points $x_1, \dots, x_n$ the matrix
-# $G_{ij} = e^{x_i \cdot x_j}$ has rank $n$**, while with $r$ features it would have rank at most $r$.
+# $G_{ij} = e^{x_i \cdot x_j}$ has rank $n$.** With $r$ features it would have rank at most $r$.
 #
-# *Proof.* **(6.1)** $e^{x_i \cdot x_j} = \sum_{m \ge 0} (x_i \cdot x_j)^m / m!$. **(6.2)** A power of a product is
-# a product of tensor powers, $(x_i \cdot x_j)^m = x_i^{\otimes m} \cdot x_j^{\otimes m}$. So for any
+# *Proof.* **(6.1)** $e^{x_i \cdot x_j} = \sum_{m \ge 0} (x_i \cdot x_j)^m / m!$. **(6.2)** A power of an inner product
+# is an inner product of tensor powers, $(x_i \cdot x_j)^m = x_i^{\otimes m} \cdot x_j^{\otimes m}$. So for any
 # $c \in \mathbb R^n$
 #
 # $$c^\top G\, c = \sum_{m \ge 0} \frac{1}{m!} \Big\| \sum_i c_i\, x_i^{\otimes m} \Big\|^2 \ge 0 .$$
 #
 # **(6.3)** If this is 0, then $\sum_i c_i x_i^{\otimes m} = 0$ for every $m$. Choose a direction $w$ in which the
-# $t_i = w \cdot x_i$ are distinct and multiply by $w^{\otimes m}$: $\sum_i c_i t_i^m = 0$ for
-# $m = 0, \dots, n - 1$. This is a Vandermonde system, with determinant $\prod_{i<j} (t_j - t_i) \ne 0$, so $c = 0$
+# $t_i = w \cdot x_i$ are distinct, and take the inner product with $w^{\otimes m}$: $\sum_i c_i t_i^m = 0$ for
+# $m = 0, \dots, n - 1$. This is a Vandermonde system with determinant $\prod_{i<j} (t_j - t_i) \ne 0$, so $c = 0$,
 # and $G$ is positive definite. ∎
 #
-# **(6.4)** Give attention $n$ tokens with the keys $x_1, \dots, x_n$, then $n$ tokens with these as queries. The
-# block between them is $G$ with row $i$ divided by $Z_i$: rank $n$. By Claim 5 a linear state needs $n$ numbers for
-# each feature, for every $n$. **Softmax attention is not a finite-state SSM.**
+# **(6.4)** Give attention $n$ tokens with the keys $x_1, \dots, x_n$, then $n$ tokens with the same vectors as queries.
+# The block between them is $G$ with row $i$ divided by $Z_i$, so its rank is $n$. By Claim 5 a linear state needs $n$
+# numbers for each feature, and $n$ can be as large as you like. **Softmax attention is not a finite-state SSM.**
 
 # %%
 n = 6
@@ -439,11 +468,8 @@ points = rng.normal(size=(n, 3))
 gram = points @ points.T
 G = np.exp(gram)
 
-term = series = np.ones_like(gram)
-for m in range(1, 60):
-    term = term * gram / m
-    series = series + term
-assert_same(G=G, power_series=series)  # (6.1)
+terms = np.cumprod([np.ones((n, n)), *(gram / m for m in range(1, 60))], axis=0)
+assert_same(G=G, power_series=terms.sum(axis=0))  # (6.1)
 
 c = rng.normal(size=n)
 tensor = np.einsum("i,ia,ib,ic->abc", c, points, points, points)  # Σ c_i x_i⊗x_i⊗x_i
@@ -453,12 +479,14 @@ t = points @ rng.normal(size=3)
 i, j = np.tril_indices(n, -1)
 vandermonde = np.linalg.det(np.vander(t, increasing=True))
 assert_same(determinant=vandermonde, product=np.prod(t[i] - t[j]))  # (6.3)
+assert np.linalg.matrix_rank(G) == n
 
-twice = np.concatenate([points, points])
+# %%
+twice = np.concatenate([points, points])  # n keys, then the same n vectors as queries
 P = attention.softmax_matrix(twice, twice)
 Z = G.sum(axis=1, keepdims=True) + np.tril(G).sum(axis=1, keepdims=True)
 assert_same(attention_block=P[n:, :n], scaled_rows_of_G=G / Z)  # (6.4)
-assert np.linalg.matrix_rank(G) == np.linalg.matrix_rank(P[n:, :n]) == n
+assert np.linalg.matrix_rank(P[n:, :n]) == n
 
 # %% [markdown]
 # <a id="correction-2"></a>
@@ -466,11 +494,11 @@ assert np.linalg.matrix_rank(G) == np.linalg.matrix_rank(P[n:, :n]) == n
 # > **Correction 2 · the lecture says** softmax attention and a linear SSM are the same map.
 # >
 # > **In truth** the theorem is about masked attention *without* softmax, $M = L \circ C B^\top$ with
-# > 1-semiseparable $L$. The block ranks of softmax attention grow with $N$; those of SSD stay at `d_state`.
+# > 1-semiseparable $L$. The block ranks of softmax attention can grow with $N$; those of SSD stay at most `d_state`.
 #
 # Take random queries and keys with 8 numbers each, an SSD with `d_state` = 8, and the power-law mask of step 5, and
-# double $N$. You should care, because the rank of the block from the first half to the second is how many numbers per
-# feature a decoder has to keep: the KV cache against a fixed state.
+# keep doubling $N$. The rank of the block from the first half to the second is how many numbers per feature a
+# decoder has to keep: the KV cache against a fixed state.
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-softmax-rank`.
 
@@ -492,18 +520,18 @@ title = "The rank of the block from the first half to the second"
 figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 
 # %% [markdown]
-# **Learned:** the rank of softmax attention is as large as the block, that of SSD is `d_state`; the power-law mask
-# lies between, needing a few numbers more each time $N$ doubles. (These are ε-ranks, to rounding. The exact rank of
-# the power law is full: its blocks are Cauchy matrices.)
+# **Learned:** for softmax attention the rank is as large as the block, for SSD it is `d_state`. The power-law mask lies
+# in between: it needs a few more numbers each time $N$ doubles. (These are ε-ranks, with ε at rounding. The exact rank
+# of the power law is full, because its blocks are Cauchy matrices.)
 #
 # <a id="mask-before-exp"></a>
 #
-# > **The lecture also** zeroes the scores above the diagonal with `tril` and then takes the softmax; and it takes a
-# > softmax of SSM scores.
+# > **The lecture also** sets the scores above the diagonal to zero with `tril` and then takes the softmax; and it takes
+# > a softmax of SSM scores.
 # >
 # > **In truth** the first leaks the future: $e^0 = 1$, so every later token keeps a weight. The mask belongs in the
-# > exponent, as $-\infty$. And the scores of an SSM are used as they are: a softmax over them would be attention again,
-# > with no finite state.
+# > exponent, as $-\infty$. And the scores of an SSM are used as they are; a softmax over them would turn the SSM back
+# > into attention, without a finite state.
 
 # %%
 assert softmax_ranks == [length // 2 for length in lengths]  # the picture above
@@ -527,21 +555,20 @@ assert np.abs(leaky @ changed - leaky @ v)[0].max() > 0.05  # token 0 has seen t
 assert_same(causal_before=(causal @ v)[:-1], causal_after=(causal @ changed)[:-1])
 
 # %% [markdown]
-# **What a finite state can do: approximate.** Take $w \sim \mathcal N(0, I)$ and
-# $\phi_w(x) = e^{w \cdot x - |x|^2/2}$. Then **(6.5)**
-# $\mathbb E\, \phi_w(q)\, \phi_w(k) = e^{|q+k|^2/2 - |q|^2/2 - |k|^2/2} = e^{q \cdot k}$, because
-# $\mathbb E\, e^{w \cdot u} = e^{|u|^2/2}$ with $u = q + k$ (FAVOR+, Choromanski et al., arXiv 2009.14794, Lemma
-# 1). **(6.6)** The mean over $m$ independent draws is a product of $m$ features, and its error falls as
-# $1/\sqrt m$; by the same formula the variance of one draw is $e^{2 q \cdot k}\,(e^{|q+k|^2} - 1)$. (FAVOR+ makes
-# the $w$ orthogonal, which lowers it.)
+# **A finite state can still approximate.** Take $w \sim \mathcal N(0, I)$ and $\phi_w(x) = e^{w \cdot x - |x|^2/2}$.
+# Then **(6.5)**
 #
-# Look at that variance, too: what if queries and keys are three times as long? You should care, because $m$ is the size
-# of the state that replaces softmax.
+# $$\mathbb E\, \phi_w(q)\, \phi_w(k) = e^{|q+k|^2/2 - |q|^2/2 - |k|^2/2} = e^{q \cdot k} ,$$
+#
+# because $\mathbb E\, e^{w \cdot u} = e^{|u|^2/2}$ with $u = q + k$ (FAVOR+, Choromanski et al., arXiv 2009.14794,
+# Lemma 1). **(6.6)** The mean over $m$ independent draws is an inner product of $m$ features, and its error falls as
+# $1/\sqrt m$. By the same formula the variance of one draw is $e^{2 q \cdot k}\,(e^{|q+k|^2} - 1)$. (FAVOR+ draws
+# orthogonal $w$, which lowers the variance of the mean.)
+#
+# $m$ is the size of the state that replaces softmax. How large must it be? Look at the variance, too: what happens if
+# queries and keys are three times as long?
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-random-features`.
-
-# %%
-predict("03b_duality-random-features")
 
 # %%
 directions = rng.normal(size=(2 * N, 8))
@@ -550,10 +577,14 @@ directions /= np.linalg.norm(directions, axis=1, keepdims=True)
 q, k = 0.5 * directions[:2]
 draws = np.exp(rng.normal(size=(100_000, 8)) @ (q + k) - (q @ q + k @ k) / 2)
 sigma = np.exp(q @ k) * np.sqrt(np.exp((q + k) @ (q + k)) - 1)
+print(f"exp(q·k) = {np.exp(q @ k):.3f}, mean of the draws {draws.mean():.3f}")
 assert abs(draws.mean() - np.exp(q @ k)) < 4 * sigma / np.sqrt(len(draws))  # (6.5)
 assert abs(draws.std() / sigma - 1) < 0.05  # (6.6)
 
+# %%
+predict("03b_duality-random-features")
 
+# %%
 def weight_error(length: float, m: int, seed: int) -> float:
     points = length * directions
     P = attention.softmax_matrix(points[:N], points[N:])
@@ -571,28 +602,31 @@ title = "Error of the normalized weights against the number of random features"
 figures.random_feature_error(n_features, errors, title=title)
 
 # %% [markdown]
-# **Learned:** the rate is $m^{-1/2}$ (proved for each score; for the normalized weights measured here), but long
-# queries and keys need exponentially many features before it sets in: a finite state pays for sharp attention.
+# **Learned:** the rate is $m^{-1/2}$ (proved for each score, measured here for the normalized weights). But long
+# queries and keys need exponentially many features before it sets in: the sharper the attention, the more
+# features it takes to imitate it.
 #
 # ## 7 · The chunkwise algorithm: cut the matrix into blocks
 #
-# The parallel form costs $N^2$; the recurrent form cannot use matrix multiplications. **Cut $M$ into chunks of $c$
-# tokens and use each form where it is good.** (Dao and Gu, Section 6.) Write $M^{(IJ)}$ for the block in which
-# chunk $I$ reads chunk $J$.
+# The cost of the parallel form grows as $N^2$; the recurrent form cannot use matrix multiplications. **Cut the sequence
+# into chunks of $c$ tokens and use each form where it is good.** (Dao and Gu, Section 6.) Write $M^{(IJ)}$ for the
+# block in which chunk $I$ reads chunk $J$.
 #
 # **(7.1)** A diagonal block is masked attention on one chunk alone: $M^{(II)} = L^{(I)} \circ (C^{(I)} B^{(I)\top})$.
 #
-# **(7.2)** Below the diagonal, $I > J$, the product $a_i \cdots a_{j+1}$ splits at both borders, after chunk $J$
+# **(7.2)** Below the diagonal, for $I > J$, the product $a_i \cdots a_{j+1}$ splits at two borders: after chunk $J$
 # and before chunk $I$:
 #
-# $$M^{(IJ)} = \underbrace{\mathrm{diag}(f^{(I)})\, C^{(I)}}_{c \times r}\;
-#   \underbrace{\textstyle\prod_{J < H < I} g^{(H)}}_{\text{a number}}\;
-#   \underbrace{\big(\mathrm{diag}(e^{(J)})\, B^{(J)}\big)^{\!\top}}_{r \times c}$$
+# $$\begin{aligned}
+#   M^{(IJ)} = {} & \underbrace{\mathrm{diag}(f^{(I)})\, C^{(I)}}_{c \times r}\;
+#   \underbrace{\textstyle\prod_{J < H < I} g^{(H)}}_{\text{a number}} \\
+#   & \cdot \underbrace{\big(\mathrm{diag}(e^{(J)})\, B^{(J)}\big)^{\!\top}}_{r \times c}
+# \end{aligned}$$
 #
-# with $f$ the decay from the chunk's start to each token, $e$ from each token to the chunk's end, $g$ over a whole
-# chunk.
+# with $f$ the decay from the chunk's start to each token, $e$ from each token to the chunk's end, and $g$ over the
+# whole chunk.
 #
-# Which work is shared by a whole row or column of blocks? You should care, because your answers are the algorithm.
+# Which work can a whole row or column of blocks share? The answer is the algorithm.
 
 # %%
 predict("03b_duality-chunk-blocks")
@@ -618,10 +652,10 @@ title = "The blocks of M, and the steps that they come from"
 figures.chunk_grid(4, title=title)
 
 # %% [markdown]
-# **Learned:** only the diagonal blocks are quadratic, in $c$; all the others factor through the state, and share
-# their factors along rows (read) and columns (write).
+# **Learned:** only the diagonal blocks are built, at a cost that grows as $c^2$. All others factor through the state,
+# and share their factors along rows (read) and columns (write).
 #
-# **The algorithm is (7.1) and (7.2) read as code, one line a step.** Steps 1, 2 and 4 are matrix multiplications,
+# **The algorithm is (7.1) and (7.2) read as code, one line per step.** Steps 1, 2 and 4 are matrix multiplications,
 # for all chunks at once. Step 3 is the recurrence, over $N/c$ chunks instead of $N$ tokens.
 #
 # | step | formula | block of $M$ |
@@ -631,7 +665,7 @@ figures.chunk_grid(4, title=title)
 # | 3 pass on | $S \leftarrow g\, S + U$ | the number between |
 # | 4 read | $Y \leftarrow Y + (f \circ C)\, S$ with the state before the chunk | left factor |
 #
-# Then write it for lengths that are no multiple of $c$: [exercise](../exercises/03b_duality.ipynb)
+# Then write it for lengths that are not a multiple of $c$: [exercise](../exercises/03b_duality.ipynb)
 # `03b_duality-ssd-chunkwise`.
 
 
@@ -655,26 +689,26 @@ y_loop, S_loop = ssd.recurrent(X, log_a, B, C)
 for chunk_size in (1, 4, 8, 32):
     y_chunks, S_chunks = four_steps(X, log_a, B, C, chunk_size)
     assert_same(recurrent=y_loop, chunkwise=y_chunks)
-    assert_same(last_state=S_loop, handed_on=S_chunks)
+    assert_same(last_state=S_loop, passed_on=S_chunks)
 
 # %% [markdown]
-# **What the three forms cost** for one head, where a multiplication or an addition is one FLOP. *Numbers held* is
-# what exists at one time besides inputs and outputs, when all chunks are worked on together.
+# **What the three forms cost** for one head, counting each multiplication and each addition as one FLOP. *Numbers
+# held* is what exists at one time besides inputs and outputs, if all chunks are worked on together.
 #
-# | form | FLOPs per token | numbers held | steps one after another |
+# | form | FLOPs per token | numbers held | steps in sequence |
 # | --- | --- | --- | --- |
 # | parallel | $N\,(2r + 2d + 1)$ | $N^2$ | 1 |
 # | recurrent | $5\,rd$ | $rd$ | $N$ |
-# | chunkwise | $c\,(2r + 2d + 1) + 4rd + 2rd/c + 2r + d$ | $Nc + (N/c)\, rd$ | $N/c$ |
+# | chunkwise | $c\,(2r + 2d + 1) + 4rd$ <br> $+\, 2rd/c + 2r + d$ | $Nc + (N/c)\, rd$ | $N/c$ |
 #
-# (A masked square counts whole. The decays themselves, of the order of $c$ per token, are left out.) The next cell
-# counts what NumPy really does, and compares.
+# (A masked square counts in full. Computing the decays themselves, about $c$ exponentials per token, is left out.) The
+# next cell counts what NumPy really does, and compares.
 #
-# **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So of all chunk sizes FLOPs are fewest at
+# **(7.3)** $\alpha c + \beta / c$ is smallest at $c = \sqrt{\beta/\alpha}$. So FLOPs are fewest at
 # $c = \sqrt{2rd / (2r + 2d + 1)}$, and numbers held at $c = \sqrt{rd}$.
 #
-# Mamba-2 is usually run with chunks of 64 to 256 tokens. You should care, because `chunk_size` is a number you will
-# have to set.
+# Mamba-2 is usually run with chunks of 64 to 256 tokens, and `chunk_size` is a number that you will have to set
+# yourself. Which would these formulas choose?
 
 # %%
 for c in (1, 2, 8, 16, 32):
@@ -714,11 +748,11 @@ title = "What a token costs, against the size of the chunk"
 figures.chunk_cost(sizes, per_token, title=title)
 
 # %% [markdown]
-# **Learned:** by FLOPs alone the best chunk is about six tokens. Up to 64 they grow by less than a factor of two,
-# which buys matrix multiplications in place of a chain of $N$ steps, and the least memory that the chunkwise form can
-# have. (The recurrence needs the least of all: $rd$ numbers in total. The curve at $c = 1$ is not the
-# recurrence, but the chunkwise form with chunks of one token, all of whose states are kept.) What a machine really
-# gains is not a matter of counting: part [05a](05a_cost.ipynb) measures it.
+# **Learned:** by FLOPs alone the best chunk is about six tokens. At 64 tokens there are fewer than twice as many FLOPs.
+# That buys matrix multiplications in place of a chain of $N$ steps, and the least memory that the chunkwise form can
+# have. (The recurrence needs the least of all: $rd$ numbers in total. The curve at $c = 1$ is not the recurrence; it is
+# the chunkwise form with chunks of one token, which keeps all their states.) What a machine really gains cannot be
+# counted: part [05a](05a_cost.ipynb) measures it.
 #
 # ## 8 · Geometry: one space of functions, two coordinate systems
 #
@@ -726,15 +760,15 @@ figures.chunk_cost(sizes, per_token, title=title)
 #
 # **(8.1)** For an invertible $r \times r$ matrix $T$ let $\tilde S_t = T S_t$. A number commutes with $T$, so
 # $\tilde S_t = a_t \tilde S_{t-1} + (T B_t)\, x_t^\top$, read by $\tilde C_t = T^{-\top} C_t$. The scores do not
-# notice: $\tilde C \tilde B^\top = C T^{-1} T B^\top = C B^\top$. In attention: $Q \to Q T^{-1}$, $K \to K T^\top$.
+# change: $\tilde C \tilde B^\top = C T^{-1} T B^\top = C B^\top$. In attention: $Q \to Q T^{-1}$, $K \to K T^\top$.
 #
-# **(8.2)** $T$ may even change with time, by a factor. Dividing $S_t$ by $f_t = a_0 a_1 \cdots a_t$ removes the
+# **(8.2)** $T$ may even change with time by a factor. Dividing $S_t$ by $f_t = a_0 a_1 \cdots a_t$ removes the
 # decays altogether: $M = \mathrm{tril}\big((f \circ C)\,(B / f)^\top\big)$. **SSD without a zero decay is linear
-# attention, in coordinates that shrink**; in floating point $B / f$ overflows, which is why decays are kept
-# (part [03a](03a_semiseparable.ipynb)).
+# attention, in coordinates that shrink with the decays.** In floating point $B / f$ overflows, which is why one keeps
+# the decays (part [03a](03a_semiseparable.ipynb)).
 #
-# In the next cell $T$ mixes the four numbers of the state at random. You should care before you read a meaning into one
-# number of a state.
+# In the next cell $T$ mixes the four numbers of the state at random. Keep the result in mind before you read a meaning
+# into a single state entry.
 
 # %%
 predict("03b_duality-basis")
@@ -748,7 +782,7 @@ f = np.exp(np.cumsum(log_a))[:, None]
 assert_same(M=M, without_decays=semiseparable.from_generators(f * C, B / f))  # (8.2)
 
 
-def states(B: np.ndarray) -> np.ndarray:
+def states(B: np.ndarray) -> np.ndarray:  # after each token; they do not depend on the reads
     prefixes = [ssd.recurrent(X[:t], log_a[:t], B[:t], B[:t])[1] for t in range(1, N + 1)]
     return np.array(prefixes)  # (N, r, d)
 
@@ -760,7 +794,7 @@ title = "The state and the output, in two bases"
 figures.state_in_two_bases(S, S_mixed, y, y_mixed, title=title)
 
 # %% [markdown]
-# **Learned:** no state entry means anything by itself; only $M$ does, and both views compute it.
+# **Learned:** no state entry means anything by itself. What has a meaning is $M$, and both views compute it.
 #
 # <a id="correction-17"></a>
 #
@@ -768,8 +802,8 @@ figures.state_in_two_bases(S, S_mixed, y, y_mixed, title=title)
 # >
 # > **In truth** it is the *DC gain* of an LTI system:
 # > $\sum_{k \ge 0} C \bar A^k \bar B = C (I - \bar A)^{-1} \bar B$ (eigenvalues inside the unit circle) is the sum
-# > of the impulse response, and the output once a constant input of 1 has lasted long. It is no limit of small
-# > steps: with $\bar A = e^{\Delta A}$ and $\bar B = A^{-1}(e^{\Delta A} - I) B$ it equals $-C A^{-1} B$ for
+# > of the impulse response, and the output that a constant input of 1 leads to in the long run. It is not a limit of
+# > small steps: with $\bar A = e^{\Delta A}$ and $\bar B = A^{-1}(e^{\Delta A} - I) B$ it equals $-C A^{-1} B$ for
 # > *every* step size $\Delta$. With time-varying $A_t$ there is no such number.
 
 # %%
@@ -785,32 +819,32 @@ impulse_response = [C[0] @ (A_bar**k * B_bar) for k in range(200)]
 h = np.zeros(r)
 for _ in range(200):
     h = A_bar * h + B_bar * 1.0  # a constant input
-assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), output_at_last=C[0] @ h)
+assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), in_the_long_run=C[0] @ h)
 
 # %% [markdown]
 # ## What is proved, and what is only measured
 #
-# | statement | standing |
+# | statement | status |
 # | --- | --- |
 # | linear attention is a recurrence (1) | proved here; 2006.16236 |
-# | SSM, one number $a_t$ per token ⇔ 1-semiseparable mask (4) | proved here; 2405.21060 |
-# | bounded linear state forces bounded strict ranks (5) | proved here; autoregressive masks: 2405.21060, Section 5 |
+# | SSM with one number $a_t$ per token ⇔ attention with a 1-semiseparable mask (4) | proved here; 2405.21060 |
+# | a bounded linear state forces a bounded strict rank (5) | proved here; for autoregressive masks 2405.21060 |
+# | a mask with a fast product gives a fast form (5) | proved here; 2405.21060, Section 4.3 |
 # | no finite feature map for $e^{q \cdot k}$; softmax attention has no finite linear state (6) | proved here |
-# | ε-rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, ε: rounding |
-# | random features are unbiased, error of a score $\propto m^{-1/2}$ (6) | proved here; 2009.14794 |
+# | ε-rank $N/2$ for *random* queries and keys; slow growth for the power law | measured, with ε at rounding |
+# | random features are unbiased, with an error of a score $\propto m^{-1/2}$ (6) | proved here; 2009.14794 |
 # | the same rate for the normalized attention weights | measured |
 # | FLOPs, numbers held, best chunk sizes (7) | derived, and counted; seconds are another matter |
 #
 # ## Recap
 #
-# - $M = L \circ (C B^\top)$: read by rows it is masked attention, token by token an SSM, block by block the
+# - $M = L \circ (C B^\top)$: all at once it is masked attention, token by token an SSM, block by block the
 #   chunkwise algorithm.
-# - The duality holds for masks of block rank 1. Any mask that $p$ numbers of state can compute is
-#   $(p + 1)$-semiseparable.
-# - **Softmax attention is not a finite-state SSM**; random features approach it, at a price exponential in the
-#   score's scale.
-# - The state is a choice of basis; the matrix is the map.
+# - The duality holds for masks of block rank 1. Any mask that can be computed with a state of $p$ numbers is
+#   $(p + 1)$-semiseparable; a fast product alone needs no small state.
+# - **Softmax attention is not a finite-state SSM.** Random features approximate it, at a price that is exponential in
+#   the scale of the scores.
+# - The state depends on the choice of a basis; the matrix is the map.
 #
 # **Where next:** the [exercises](../exercises/03b_duality.ipynb) (19 points), then part [03c](03c_family.ipynb), the
-# family: RetNet,
-# GLA, the delta rule, RWKV-7 and Mamba-3 in the same notation.
+# family: RetNet, GLA, the delta rule, RWKV-7 and Mamba-3 in the same notation.

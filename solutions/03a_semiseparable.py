@@ -27,8 +27,8 @@ from lecture17.course import check, hint, progress
 #
 # For a lower-triangular `M`, $(N, N)$, return an integer array `ranks` of length $N$: `ranks[s]` is the numerical rank
 # of the block `M[s:, :s+1]`, the number of its singular values larger than $10^{-8}$ times the largest singular value
-# of $M$ (which is `np.linalg.norm(M, 2)`). Its maximum is the block rank, the $r$ of "$r$-semiseparable", up to that
-# threshold. Stuck? Type `hint("03a_semiseparable-block-rank")` in a new cell.
+# of $M$ (which is `np.linalg.norm(M, 2)`). This is the block's ε-rank for $\varepsilon = 10^{-8}$. The maximum of
+# `ranks` is the block rank, the $r$ of "$r$-semiseparable", up to that threshold. Stuck? Type `hint("03a_semiseparable-block-rank")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03a_semiseparable-block-rank", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -52,9 +52,9 @@ check("03a_semiseparable-block-rank", block_ranks)
 # | `03a_semiseparable-segsum` | ★★☆ | 15 min | 4 | you can build every decay mask of this course, safely |
 #
 # Return the $(N, N)$ array with $\log a_{j+1} + \dots + \log a_i$ in entry $ij$ for $i \ge j$ (so 0 on the diagonal)
-# and $-\infty$ above. Its exponential is the decay mask $L$. Some `log_a` hold a $-\infty$ (a decay of zero) or a
-# $-10^9$; every entry must be right to its own last digits all the same, because a segment that does not contain that
-# token has nothing to do with it. Stuck? Type `hint("03a_semiseparable-segsum")` in a new cell.
+# and $-\infty$ above. Its exponential is the decay mask $L$. Some `log_a` contain a $-\infty$ (a decay of zero) or a
+# $-10^9$. Even then every entry must be right to its own last digits: a token affects only the segments that contain
+# it. Stuck? Type `hint("03a_semiseparable-segsum")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03a_semiseparable-segsum", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -85,10 +85,10 @@ check("03a_semiseparable-segsum", segment_sums)
 # y = (u * np.cumsum(v * x[:, None], axis=0)).sum(axis=1)
 # ```
 #
-# On short inputs it is right. On your inputs it gives NaN. Return two things:
+# On short inputs it is right. On most of your inputs it gives NaN. Return two things:
 #
 # - **find**: `first`, the first token $j$ at which $1/f_j$ is larger than the largest float64, as an integer, or $N$ if
-#   there is none. Reason with the logs, which do not overflow; `np.finfo(np.float64).max` is that largest number;
+#   there is none. Work with the logs, which do not overflow; `np.finfo(np.float64).max` is that largest number;
 # - **mend**: `y`, $(N,)$, right for every input. Some decays are exactly zero (`log_a = -inf`).
 #
 # Stuck? Type `hint("03a_semiseparable-generators-overflow")` in a new cell.

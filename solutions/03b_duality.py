@@ -27,10 +27,10 @@ from lecture17.reference.semiseparable import segsum
 # | --- | --- | --- | --- | --- |
 # | `03b_duality-exp-counterexample` | ★☆☆ | 5 min | 2 | you see at once why softmax attention does not factor |
 #
-# The lecture writes $e^{q^\top k} = (e^{q})^\top e^{k}$, with the exponential taken entry by entry. Break it, and say
-# when it holds:
+# The lecture writes $e^{q^\top k} = (e^{q})^\top e^{k}$, with the exponential taken entry by entry. Refute it, and find
+# out when it does hold:
 #
-# - return two vectors `q`, `k` of the same length, at least 2, for which the sides differ;
+# - return two vectors `q`, `k` of the same length, at least 2, for which the two sides differ;
 # - for single numbers the right side is $e^{q_1} e^{k_1}$: return the number `k1` for which the two sides are *equal*
 #   with the given `q1` (which is never 1). Stuck? Type `hint("03b_duality-exp-counterexample")` in a new cell.
 
@@ -49,7 +49,7 @@ def exp_counterexample(q1):
 check("03b_duality-exp-counterexample", exp_counterexample)
 
 # %% [markdown]
-# ## A normalizer that runs
+# ## A running normalizer
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
@@ -87,7 +87,8 @@ check("03b_duality-running-normaliser", normalized_linear_attention)
 #
 # Return $y = (L \circ C B^\top)\, x$ with $L_{ij} = e^{\log a_{j+1} + \dots + \log a_i}$ for $i \ge j$ and 0 above. Some
 # decays are exactly 0, that is `log_a = -inf`, and the answer must be right there too. `segsum(log_a)` is imported: it
-# returns the sums in the exponent, with $-\infty$ above the diagonal. Stuck? Type `hint("03b_duality-ssd-parallel")` in a new cell.
+# returns the sums in the exponent, with $-\infty$ above the diagonal. Stuck? Type `hint("03b_duality-ssd-parallel")` in
+# a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03b_duality-ssd-parallel", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -107,18 +108,19 @@ check("03b_duality-ssd-parallel", ssd_parallel)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03b_duality-ssd-chunkwise` | ★★★ | 30 min | 7 | you can write Mamba-2's algorithm: quadratic in chunks, linear overall |
+# | `03b_duality-ssd-chunkwise` | ★★★ | 30 min | 7 | you can write Mamba-2's algorithm: quadratic within chunks, linear overall |
 #
 # Cut the sequence into chunks of `chunk_size` tokens (the last may be shorter) and start from a state of zeros. For each
 # chunk:
 #
-# 1. **diagonal block**: what the chunk's tokens give each other, as in the exercise before;
+# 1. **diagonal block**: what the tokens of the chunk contribute to each other, as in the previous exercise;
 # 2. **chunk state**: what the chunk writes, $\sum_j (\text{decay from } j \text{ to the chunk's end})\; B_j x_j^\top$;
 # 3. **state passing**: the old state, shrunk by the decay of the whole chunk, plus what step 2 wrote;
 # 4. **output of the incoming state**: token $t$ gets $(\text{decay from the chunk's start to } t)\; C_t S$, where $S$ is
 #    the state *before* the chunk.
 #
-# Return all outputs and the state after the last token, $(d_{state}, d)$. Stuck? Type `hint("03b_duality-ssd-chunkwise")` in a new cell.
+# Return all outputs and the state after the last token, $(d_{state}, d)$. Stuck? Type
+# `hint("03b_duality-ssd-chunkwise")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03b_duality-ssd-chunkwise", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -143,15 +145,16 @@ def ssd_chunkwise(x, log_a, B, C, chunk_size):
 check("03b_duality-ssd-chunkwise", ssd_chunkwise)
 
 # %% [markdown]
-# ## How much softmax must remember
+# ## How much softmax attention must remember
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
 # | `03b_duality-softmax-rank` | ★★☆ | 10 min | 2 | you can measure that softmax attention has no fixed state |
 #
-# Everything that tokens from `split` on learn from the tokens before passes through the block `P[split:, :split]` of the
-# causal softmax matrix $P$ (`softmax_matrix(Q, K)` is imported; it has no hidden scale). Return the block's numerical
-# rank as an integer: the number of its singular values larger than $10^{-8}$ times its largest one. Stuck? Type `hint("03b_duality-softmax-rank")` in a new cell.
+# Everything that the tokens from `split` on learn from earlier tokens passes through the block `P[split:, :split]` of
+# the causal softmax matrix $P$ (`softmax_matrix(Q, K)` is imported; it has no hidden scale). Return the block's numerical
+# rank as an integer: the number of its singular values larger than $10^{-8}$ times the largest one of the *block* (not of
+# the whole matrix, as in 03a). Stuck? Type `hint("03b_duality-softmax-rank")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03b_duality-softmax-rank", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -171,14 +174,15 @@ check("03b_duality-softmax-rank", softmax_block_rank)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03b_duality-random-features` | ★★☆ | 10 min | 2 | you can approximate the exponential kernel by a finite state |
+# | `03b_duality-random-features` | ★★☆ | 10 min | 2 | you can approximate the exponential kernel with a finite state |
 #
 # Return the positive random features (FAVOR+) of the rows of `X`, $(N, d)$, for given directions $w_1 \dots w_m$, the rows
 # of `W`:
 #
-# $$\varphi(x)_r = \frac{1}{\sqrt m}\, e^{\,w_r \cdot x - |x|^2/2} .$$
+# $$\phi(x)_i = \frac{1}{\sqrt m}\, e^{\,w_i \cdot x - |x|^2/2} .$$
 #
-# For normally distributed $w_r$ the product $\varphi(q)\cdot\varphi(k)$ is $e^{q\cdot k}$ on average. Stuck? Type `hint("03b_duality-random-features")` in a new cell.
+# If the $w_i$ are standard normal, $\phi(q)\cdot\phi(k)$ is $e^{q\cdot k}$ on average. Stuck? Type
+# `hint("03b_duality-random-features")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "03b_duality-random-features", "locked": false, "schema_version": 3, "solution": true, "task": false}

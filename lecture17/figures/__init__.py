@@ -1,6 +1,6 @@
 """Pictures: functions that take data and return a `Picture`, which a notebook shows and a screen reader reads."""
 
-from .chunks import chunk_grid, program_grid
+from .chunks import chunk_grid, cuts, program_grid
 from .costs import block_ranks, chunk_cost, decoding_cost, growth, time_against_length
 from .learning import above_levels, accuracy_by_place, against_control, copying_accuracy, learning_curves
 from .matrices import (
@@ -25,6 +25,7 @@ __all__ = [
     "chunk_cost",
     "chunk_grid",
     "copying_accuracy",
+    "cuts",
     "decoding_cost",
     "eigenvalues",
     "error_growth",

@@ -1,4 +1,6 @@
-"""How a sequence is cut up: the blocks of the chunkwise algorithm, and the programs of a kernel."""
+"""How a sequence is cut up: at every token, into the blocks of the chunkwise algorithm, into a kernel's programs."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +14,10 @@ def _block(ax: Axes, x: float, y: float, color: str, text: str, text_color: str 
     ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=text_color)
 
 
+def _frame(ax: Axes, x: float, y: float, width: float, height: float, line: str = "-") -> None:
+    ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=2, linestyle=line))
+
+
 @styled
 def chunk_grid(n_chunks: int, *, title: str) -> Picture:
     """The matrix cut into chunks, each block with the steps of the algorithm that compute it."""
@@ -19,8 +25,8 @@ def chunk_grid(n_chunks: int, *, title: str) -> Picture:
         title,
         f"A lower-triangular matrix cut into {n_chunks} × {n_chunks} blocks. The {n_chunks} blocks on the diagonal "
         f"come from step 1 alone; the {n_chunks - 1} just below them from steps 2 and 4, which write and read the "
-        f"state; the {(n_chunks - 1) * (n_chunks - 2) // 2} farther below also from step 3, which hands the state from "
-        "chunk to chunk. Every block of a column shares its step 2, every block of a row its step 4.",
+        f"state; the {(n_chunks - 1) * (n_chunks - 2) // 2} farther below also from step 3, which passes the state "
+        "from chunk to chunk. Every block of a column shares its step 2, every block of a row its step 4.",
         size=(9.0, 4.8),
     )
     ax = picture.subplots()
@@ -44,11 +50,60 @@ def chunk_grid(n_chunks: int, *, title: str) -> Picture:
     steps = {
         "1  inside a chunk: masked attention": DIAGONAL,
         "2  write: what a chunk adds to the state": STATE,
-        "3  hand on: the state decays along the arrows": "white",
+        "3  pass on: the state decays along the arrows": "white",
         "4  read: what the outputs take from the state": OUTPUT,
         "rank at most d_state: never built": OFF_DIAGONAL,
     }
     picture.legend(handles=[Patch(color=c, label=name) for name, c in steps.items()], loc="outside right center")
+    return picture
+
+
+@styled
+def cuts(M: np.ndarray, reads: Sequence[np.ndarray], writes: Sequence[np.ndarray], *, title: str) -> Picture:
+    """A small M (N, N) cut at each token s: the block M[s:, :s+1] = reads[s] @ writes[s], and its two factors."""
+    N, sizes = len(M), [len(write) for write in writes]
+    picture = Picture(
+        title,
+        f"The same {N} × {N} matrix {N} times, with the block M[s:, :s+1] in color and its factors beside it: O, which "
+        "reads, to the right, and W, which writes, below. Numbers of state after each token: "
+        + ", ".join(f"{size} at s = {s}" for s, size in enumerate(sizes))
+        + ". A dashed frame holds what a block shares with the block before it, all but the first row of that one.",
+        size=(9.0, 4.3),
+    )
+    far = N + 0.6  # where the factors begin
+    for s, (ax, read, write) in enumerate(zip(picture.in_rows(N), reads, writes, strict=True)):
+        for i, j in np.ndindex(N, N):
+            if i >= s >= j:
+                _block(ax, j, i, OFF_DIAGONAL, f"{M[i, j]:g}")
+            elif i >= j:
+                ax.text(j + 0.5, i + 0.5, f"{M[i, j]:g}", ha="center", va="center", color=NEUTRAL)
+        for (i, n), value in np.ndenumerate(read):
+            _block(ax, far + n, s + i, OUTPUT, f"{value:g}")
+        for (n, j), value in np.ndenumerate(write):
+            _block(ax, j, far + n, STATE, f"{value:g}")
+        _frame(ax, far, s, sizes[s], 1)
+        _frame(ax, s, far, 1, sizes[s])
+        if s:
+            _frame(ax, 0, s, s, N - s, "--")
+        ax.text(far + sizes[s] + 0.1, s + 0.5, f"$C_{s}$", va="center")
+        ax.text(s + 1.1, far + sizes[s] / 2, f"$B_{s}$", va="center")
+        edge = far + max(sizes) + 0.6
+        ax.set(title=f"cut at token {s}", xlim=(-0.05, edge), ylim=(edge, -0.05), aspect="equal")
+        ax.set(xlabel="written at token j", ylabel="read at token i")
+        ax.set_xticks(np.arange(N) + 0.5, map(str, range(N)))
+        ax.set_yticks(np.arange(N) + 0.5, map(str, range(N)))
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    picture.legend(
+        handles=[
+            Patch(color=OFF_DIAGONAL, label="the block M[s:, :s+1]"),
+            Patch(color=OUTPUT, label="O reads; its first row is C"),
+            Patch(color=STATE, label="W writes; its last column is B"),
+            Patch(fill=False, edgecolor="black", linestyle="--", linewidth=2, label="shared with the block before"),
+        ],
+        loc="outside lower center",
+        ncols=2,
+    )
     return picture
 
 

@@ -17,9 +17,9 @@ def segsum(log_a: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N N"]:
 
         segsum[i, j] = log_a[j+1] + … + log_a[i]   for i ≥ j  (0 on the diagonal),   -inf above
 
-    so that exp(segsum) is the decay mask L. Taking differences of one cumulative sum instead loses the small
-    sums between large ones, and turns a -inf decay into NaN (inf - inf); here both stay right. Sums are
-    accumulated in float64 and returned in the type of `log_a`.
+    so that exp(segsum) is the decay mask L. Differences of one cumulative sum would lose small sums between
+    large ones, and give NaN (inf - inf) after a log decay of -inf; here each segment is added up from zero.
+    Sums are accumulated in float64 and returned in the type of `log_a`.
 
     Raises ValueError where log_a is positive or NaN. Source: arXiv 2405.21060, Listing 1 (`segsum`).
     """
@@ -36,7 +36,7 @@ def from_generators(u: Float[np.ndarray, "N r"], v: Float[np.ndarray, "N r"]) ->
     M[i, j] = u[i]·v[j]   for i ≥ j,   0 above
 
     Every block on or below the diagonal is a block of u vᵀ, hence of rank at most r. Not every
-    semiseparable matrix can be written so (a zero decay cannot): see `from_sss`.
+    r-semiseparable matrix has r generators (with a zero decay it may need N): see `from_sss`.
     Source: Vandebril et al. (2008), vol. 1, "generator representable" matrices.
     """
     return np.tril(u @ v.T)
@@ -50,8 +50,8 @@ def from_sss(
 
     M[i, j] = C[i]·B[j]·exp(log_a[j+1] + … + log_a[i])   for i ≥ j,   0 above
 
-    log_a[0] does not occur: it would decay a state that came before the sequence. Works for decays that
-    are zero (log_a = -inf) or underflow, where generators do not exist.
+    log_a[0] does not occur: it would decay a state from before the sequence. Works also where decays are
+    zero (log_a = -inf), so that d_state generators need not exist, and where products of decays underflow.
     Source: arXiv 2405.21060, Definition 3.2, with A_t = e^{log_a[t]} I.
     """
     return np.exp(segsum(log_a)) * (C @ B.T)
@@ -83,8 +83,8 @@ def matvec(
 def block_singular_values(M: Float[np.ndarray, "N N"], split: int) -> Float[np.ndarray, " k"]:
     """Singular values, largest first, of the block `M[split:, :split]` strictly below the diagonal.
 
-    How many of them are not negligible is how many numbers must pass from the tokens before `split`
-    to those from `split` on. Raises ValueError unless 1 ≤ split ≤ N - 1.
+    The number of those that are not negligible is how many numbers, for each feature, must be passed on from
+    the tokens before `split` to those from `split` on. Raises ValueError unless 1 ≤ split ≤ N - 1.
     """
     if not 1 <= split < len(M):
         raise ValueError(f"split is {split}: expected 1 ≤ split ≤ N - 1 = {len(M) - 1}")
@@ -93,11 +93,11 @@ def block_singular_values(M: Float[np.ndarray, "N N"], split: int) -> Float[np.n
 
 @checked
 def rank(M: Float[np.ndarray, "N N"], tol: float | None = None) -> int:
-    """The largest numerical rank over the blocks `M[i:, :i+1]`, which lie on or below the diagonal.
+    """The block rank: the largest numerical rank of the blocks `M[i:, :i+1]`, on and below the diagonal.
 
-    A lower-triangular M is r-semiseparable exactly when this is at most r, because every block on or below
-    the diagonal is part of one of these. Singular values up to `tol` count as zero; by default
-    tol = N·eps·(largest singular value of M), one threshold for all blocks.
+    A lower-triangular M is r-semiseparable exactly when its exact block rank is at most r. Here singular
+    values up to `tol` count as zero; by default tol = N·eps·(largest singular value of M), one threshold for
+    all blocks: an ε-rank (03a_semiseparable, step 3) with ε = N·eps.
     """
     if tol is None:
         tol = len(M) * float(np.finfo(M.dtype).eps) * float(np.linalg.norm(M, 2))

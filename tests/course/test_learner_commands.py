@@ -82,7 +82,7 @@ def test_hint_lists_symptoms_then_opens_one() -> None:
     assert status == 0
     assert [line[0] for line in text.splitlines()[1:4]] == ["1", "2", "3"]
     assert "The first chunk is right and the second is not" in text
-    assert "y[t] += " in run("hint", "03b_duality-ssd-chunkwise", "2")[1]
+    assert "has it decayed" in run("hint", "03b_duality-ssd-chunkwise", "2")[1]
     assert run("hint", "03b_duality-ssd-chunkwise", "4") == (
         1,
         "number is 4: 03b_duality-ssd-chunkwise has hints 1 to 3\n",

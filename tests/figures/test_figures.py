@@ -99,6 +99,12 @@ def chunk_grid(seed: int) -> Picture:
     return figures.chunk_grid(4 + seed, title=TITLE)
 
 
+def cuts(seed: int) -> Picture:
+    N = 3 + seed
+    M = np.tril(np.arange(N * N).reshape(N, N))
+    return figures.cuts(M, [M[s:, : s + 1] for s in range(N)], [np.eye(s + 1) for s in range(N)], title=TITLE)
+
+
 def chunk_cost(seed: int) -> Picture:
     sizes = np.arange(1, 300)
     costs = {"FLOPs per token": sizes + 100.0 * 4**seed / sizes, "numbers held per token": sizes + 2500 / sizes}
@@ -248,6 +254,7 @@ MADE: list[Callable[[int], Picture]] = [
     error_growth,
     random_feature_error,
     chunk_grid,
+    cuts,
     chunk_cost,
     growth,
     growth_twice,

@@ -81,6 +81,14 @@ def test_delta_rule_recalls_the_last_value_written_under_a_key() -> None:
     np.testing.assert_allclose(S, V[[2, 4, 3]], atol=1e-15)
 
 
+def test_a_full_removal_takes_one_direction_from_the_state_and_one_from_every_rank_below_the_diagonal() -> None:
+    rng = np.random.default_rng(2)
+    for r in (2, 3):
+        Q, K = rng.normal(size=(24, r)), unit_rows(rng, 24, r)
+        M = delta_rule.matrix(Q, K, np.zeros((24, 1)), np.ones(24))
+        assert {np.linalg.matrix_rank(M[s:, :s], tol=1e-10) for s in range(r, 24 - r)} == {r - 1}
+
+
 def test_delta_rule_with_beta_two_reflects_the_state() -> None:
     k = unit_rows(np.random.default_rng(1), 1, 3)
     S = np.random.default_rng(2).normal(size=(3, 2))

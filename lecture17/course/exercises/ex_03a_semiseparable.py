@@ -60,7 +60,7 @@ BLOCK_RANK = Exercise(
     misconceptions=(
         Misconception(
             "the ranks of single rows are taken",
-            "one row has rank 1 whatever the matrix; take all rows from s on, with columns up to s",
+            "a single row has rank 1 in any matrix; take all rows from s on, with the columns up to s",
             ranks_of(lambda M, s: M[[s], : s + 1]),
         ),
         Misconception(
@@ -74,18 +74,18 @@ BLOCK_RANK = Exercise(
             ranks_of(lambda M, s: M[: s + 1, : s + 1]),
         ),
         Misconception(
-            "the blocks reach over the diagonal",
-            "columns s + 1 and later belong to the future of token s; stop at column s",
+            "the blocks extend above the diagonal",
+            "columns s + 1 and later are in the future of token s; stop at column s",
             ranks_of(lambda M, s: M[s:, : s + 2]),
         ),
         Misconception(
             "every block's smaller side is returned",
-            "that is the largest rank a block could have; count its singular values above the threshold",
+            "that is the largest rank that a block could have; count its singular values above the threshold",
             lambda M: np.minimum(np.arange(len(M)) + 1, len(M) - np.arange(len(M))),
         ),
         Misconception(
             "singular values that are only rounding are counted",
-            "rounding leaves tiny numbers where mathematics says zero; count those above 1e-8 times the norm of M",
+            "rounding leaves tiny numbers in place of exact zeros; count those above 1e-8 times the norm of M",
             lambda M: np.array([(np.linalg.svd(M[s:, : s + 1])[1] > 0).sum() for s in range(len(M))]),
         ),
         Misconception(
@@ -97,11 +97,11 @@ BLOCK_RANK = Exercise(
     hints=(
         (
             "I do not know how to get a rank",
-            "np.linalg.svd(block, compute_uv=False) gives singular values: count the large.",
+            "np.linalg.svd(block, compute_uv=False) returns the singular values. Which of them count?",
         ),
         (
             "All my ranks are 1, or all are large",
-            "A row alone always has rank 1, a triangle full rank. Cut M[s:, :s + 1].",
+            "A single row has rank 1, a triangle full rank. Which rows and which columns does the block of s have?",
         ),
         (
             "Some of my ranks are one too small",
@@ -188,7 +188,7 @@ SEGSUM = Exercise(
         ),
         Misconception(
             "zeros stand above the diagonal",
-            "exp(0) = 1 would let every token read the future: -inf belongs there, whose exp is 0",
+            "exp(0) = 1 would let every token read the future: put -inf there, whose exp is 0",
             lambda log_a: np.tril(sums_of_segments(log_a)),
         ),
         Misconception(
@@ -220,15 +220,15 @@ SEGSUM = Exercise(
     hints=(
         (
             "I get NaN",
-            "-inf minus -inf and 0 times -inf are NaN. Pick terms with np.tril or np.where, and only ever add.",
+            "-inf minus -inf is NaN, and so is 0 times -inf. Select terms instead of masking them, and only add.",
         ),
         (
             "Only the last digits are wrong",
-            "A sum that once contained -1e9 has lost the small terms. Add up each column from zero.",
+            "A sum that once contained -1e9 has lost the small terms for good. Where could each sum start instead?",
         ),
         (
             "I do not see how to avoid a double loop",
-            "Copy log_a into each column, keep k > j with np.tril(…, -1), cumsum down.",
+            "Column j needs the terms k > j, added from the top down: np.tril and np.cumsum can do that.",
         ),
     ),
 )
@@ -306,7 +306,7 @@ GENERATORS_OVERFLOW = Exercise(
     misconceptions=(
         Misconception(
             "log_a[0] is counted among the decays of f",
-            "f_0 = 1: the decay of token 0 would act on what came before the sequence, and it cancels from u·v",
+            "f_0 = 1: the decay of token 0 would act on what came before the sequence, and it cancels in u·v",
             with_first(lambda log_a: first_overflow(log_a, start=0)),
             of=("first",),
         ),
@@ -326,13 +326,13 @@ GENERATORS_OVERFLOW = Exercise(
         ),
         Misconception(
             "first is the last token that still works",
-            "return the index of the first factor that overflows, one more",
+            "return the index of the first factor that overflows, which is one more",
             with_first(lambda log_a: first_overflow(log_a) - 1),
             of=("first",),
         ),
         Misconception(
             "y is still computed with the generators",
-            "infinity times zero is NaN; multiply only decays between j and i, as the recurrence does",
+            "infinity times zero is NaN; multiply only the decays between j and i, as the recurrence does",
             with_y(lambda log_a, B, C, x: by_generators(log_a, B, C, x, generators(log_a), B / generators(log_a))),
             of=("y",),
         ),
@@ -368,15 +368,15 @@ GENERATORS_OVERFLOW = Exercise(
     hints=(
         (
             "I do not know how to find the first token",
-            "log f_j = log_a[1] + … + log_a[j]. 1/f_j overflows where -log f_j > log(largest float64).",
+            "log f_j = log_a[1] + … + log_a[j] does not overflow. What is it where 1/f_j becomes too large?",
         ),
         (
             "My first is off by one or by a few tokens",
-            "f_0 = 1, so the sum starts at log_a[1]. Compare with the largest number, not the smallest.",
+            "f_0 = 1, so the sum starts at log_a[1]. And it is 1/f that overflows: compare with the largest float64.",
         ),
         (
             "I still get NaN or infinities in y",
-            "Do not divide at all: carry a state h, decay it by exp(log_a[t]), add B[t] x[t], read with C[t].",
+            "Do not divide at all. Carry a state from token to token: which decay does it meet at each of them?",
         ),
     ),
 )

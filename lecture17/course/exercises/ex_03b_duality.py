@@ -76,10 +76,10 @@ EXP_COUNTEREXAMPLE = Exercise(
     hints=(
         (
             "I do not see how to get a counterexample",
-            "Nearly any vectors do. Try q = k = (1, 1) and compute both sides.",
+            "Nearly any two vectors will do. Pick short ones and compute both sides.",
         ),
-        ("I cannot find k1", "exp(q1)·exp(k1) = exp(q1 + k1). Two exponentials are equal when their exponents are."),
-        ("My equation for k1 will not come out", "q1·k1 = q1 + k1 is linear in k1: collect the terms with k1."),
+        ("I cannot find k1", "Write the right side as a single exponential. When are two exponentials equal?"),
+        ("I cannot solve my equation for k1", "It is linear in k1: collect the terms with k1 on one side."),
     ),
 )
 
@@ -134,7 +134,7 @@ RUNNING_NORMALISER = Exercise(
         ),
         Misconception(
             "every token is divided by the sum over all keys, later ones too",
-            "z runs: token t divides by q_t·z_t with the keys up to t only",
+            "z is a running sum: token t divides by q_t·z_t, with the keys up to t only",
             normalizer_of_all_keys,
         ),
         Misconception(
@@ -156,10 +156,10 @@ RUNNING_NORMALISER = Exercise(
     hints=(
         (
             "I do not know what to carry along",
-            "Two things: S, which sums k vᵀ, and z, which sums k. Both start at zero.",
+            "Two sums over the tokens so far: S for the numerator, and z for the denominator. Both start at zero.",
         ),
         ("I get a shape error", "S is (d_k, d_v), z is (d_k,). q_t @ S is (d_v,), and q_t @ z is a number."),
-        ("The first row is infinite or NaN", "z must hold k_0 when token 0 divides: write first, then read."),
+        ("The first row is infinite or NaN", "Token 0 counts itself. What does z hold when token 0 divides?"),
     ),
 )
 
@@ -237,7 +237,7 @@ SSD_PARALLEL = Exercise(
     hints=(
         (
             "I do not know how to build L",
-            "segsum(log_a) gives the log of L, with -inf above the diagonal. np.exp does the rest.",
+            "segsum(log_a) is the log of L, with -inf above the diagonal. What is exp(-inf)?",
         ),
         (
             "I get NaN",
@@ -291,7 +291,7 @@ def chunk_of(inputs: Inputs, index: tuple[int, ...]) -> str:
 SSD_CHUNKWISE = Exercise(
     id="03b_duality-ssd-chunkwise",
     points=7,
-    unfilled="Write the four steps: diagonal block, chunk state, state handed on, and what the incoming one gives.",
+    unfilled="Write the four steps: diagonal block, chunk state, state passing, and the output of the incoming state.",
     draw=draw_chunks,
     returns=("y", "state"),
     verified="ragged lengths, chunks longer than the sequence and decays of 0 included",
@@ -300,7 +300,7 @@ SSD_CHUNKWISE = Exercise(
     misconceptions=(
         Misconception(
             "the state is not carried into the next chunk",
-            "step 3 hands the state on, and step 4 adds what it contributes to every token of the next chunk",
+            "step 3 passes the state on, and step 4 adds what it contributes to every token of the next chunk",
             slip("not_carried"),
         ),
         Misconception(
@@ -309,7 +309,7 @@ SSD_CHUNKWISE = Exercise(
             slip("undecayed_read"),
         ),
         Misconception(
-            "the state is handed on without the decay of the chunk",
+            "the state is passed on without the decay of the chunk",
             "in step 3 the old state shrinks by the product of all decays of the chunk before the new part is added",
             slip("undecayed_state"),
         ),
@@ -347,15 +347,15 @@ SSD_CHUNKWISE = Exercise(
     hints=(
         (
             "I do not know where to begin",
-            "Loop over slices of chunk_size tokens. Step 1 is the exercise before, on one slice.",
+            "Loop over slices of chunk_size tokens. Step 1 is the previous exercise, on one slice.",
         ),
         (
             "The first chunk is right and the second is not",
-            "The state is missing, or its decay is: y[t] += (decays from the chunk's start to t) · C[t] @ S.",
+            "The second chunk reads a state. Does it arrive, and has it decayed when token t reads it?",
         ),
         (
             "y is right and the state is not",
-            "What token j writes must shrink by the decays j+1 … end: the last row of exp(segsum(log_a[chunk])).",
+            "What token j writes decays until the chunk's end. Which row of the chunk's mask L holds these decays?",
         ),
     ),
 )
@@ -414,13 +414,16 @@ SOFTMAX_RANK = Exercise(
     hints=(
         (
             "I get a rank that is always N",
-            "That is the rank of the whole triangular matrix. Cut out rows from `split` on, columns before it.",
+            "A triangular matrix with a positive diagonal has full rank. Which part of P is the block?",
         ),
         (
             "I get d_k every time",
-            "That is the rank of the scores. Apply exp, mask, and divide rows by their sums first.",
+            "That is the rank of the scores Q Kᵀ. Softmax does more to them: softmax_matrix does it all.",
         ),
-        ("I get more than expected", "Count singular values above 1e-8 times the largest of the *block*."),
+        (
+            "My rank is too large",
+            "Some singular values are only rounding. Which threshold does the text give, and relative to what?",
+        ),
     ),
 )
 
@@ -439,7 +442,7 @@ def features(X: np.ndarray, W: np.ndarray) -> np.ndarray:
 RANDOM_FEATURES = Exercise(
     id="03b_duality-random-features",
     points=2,
-    unfilled="Return φ(x)_r = exp(w_r·x - |x|²/2)/√m for every row x of X and every row w_r of W.",
+    unfilled="Return φ(x)_i = exp(w_i·x - |x|²/2)/√m for every row x of X and every row w_i of W.",
     draw=draw_features,
     returns=("phi",),
     verified="with different numbers of features",
@@ -474,13 +477,16 @@ RANDOM_FEATURES = Exercise(
     hints=(
         (
             "I get a shape error",
-            "X is (N, d), W is (m, d), φ is (N, m): X @ W.T, and |x|² as a column with keepdims=True.",
+            "X is (N, d), W is (m, d), φ is (N, m). |x|² is one number per row: keep it as a column.",
         ),
         (
             "My features estimate the wrong kernel",
-            "Write out φ(q)·φ(k) and use that the average of exp(w·s) is exp(|s|²/2).",
+            "Write out φ(q)·φ(k), and use that exp(w·s) is exp(|s|²/2) on average.",
         ),
-        ("I am right up to a factor", "Divide φ by √m, so that the product of two of them is divided by m."),
+        (
+            "I am right up to a factor",
+            "φ(q)·φ(k) is to be the mean over m features. How much of the factor 1/m belongs to each side?",
+        ),
     ),
 )
 
