@@ -135,7 +135,7 @@ BATCHED_SSD = Exercise(
         ),
         (
             "The shape is right and every number is wrong",
-            "Tokens must be the second-to-last axis: x.transpose(1, 2) is (batch, heads, N, d). Turn y back at the end.",
+            "Tokens must be the second-to-last axis: x.transpose(1, 2) is (batch, heads, N, d), and y goes back.",
         ),
         (
             "y is right and a gradient is NaN",
@@ -256,8 +256,8 @@ DECODE_CACHE = Exercise(
     hints=(
         (
             "I do not know where to begin",
-            "The convolution needs width tokens: those in the window, then u_t. Join them along time. Then `weight` has "
-            "one entry for each number in them, and x_t is a sum over time.",
+            "The convolution needs width tokens: those in the window, then u_t. Join them along time. `weight` has one "
+            "entry for each of their numbers, and x_t is a sum over time.",
         ),
         (
             "I get a shape error at the state",
@@ -266,8 +266,8 @@ DECODE_CACHE = Exercise(
         ),
         (
             "The first token is right and the next is not",
-            "Look at what you pass on: the last width - 1 tokens that went *into* the convolution, and the state *after* "
-            "the token.",
+            "Look at what you pass on: the last width - 1 tokens that went *into* the convolution, and the state "
+            "*after* the token.",
         ),
     ),
 )

@@ -143,7 +143,7 @@ MASKED_LOAD = Exercise(
         ),
         Misconception(
             "`other` is not given",
-            "what a masked load leaves out is undefined on a GPU (here NaN): say other=0.0, which adds nothing to a sum",
+            "what a masked load leaves out is undefined on a GPU (here NaN): say other=0.0, which adds nothing",
             slip(TOTALS, (", other=0.0", "")),
         ),
         Misconception(
@@ -299,8 +299,8 @@ CHUNK_STATE = Exercise(
         ),
         Misconception(
             "the decay is the exponential of a difference of two sums",
-            "-inf - (-inf) is NaN, and a difference of two large sums has lost its digits: sum directly what comes after "
-            "the token",
+            "-inf - (-inf) is NaN, and a difference of two large sums has lost its digits: sum what comes after the "
+            "token directly",
             slip(
                 STATE,
                 OWN,
@@ -319,7 +319,7 @@ CHUNK_STATE = Exercise(
         ),
         Misconception(
             "the loads mask tokens but not features",
-            "a tile is wider than d_state and d, and the excess belongs to the next token: mask k < D_STATE and v < D too",
+            "a tile is wider than d_state and d, and the excess is the next token's: mask k < D_STATE and v < D too",
             slip(
                 STATE,
                 (" & (k < D_STATE)[None, :]\n    in_x", "\n    in_x"),

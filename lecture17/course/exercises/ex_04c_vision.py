@@ -146,8 +146,8 @@ CROSS_SCAN = Exercise(
     hints=(
         (
             "I do not know where to begin",
-            "A reshape to one long sequence reads row by row: that is route 0. Which two axes must change places before "
-            "it reads column by column? Routes 2 and 3 then need no reading of their own.",
+            "A reshape to one long sequence reads row by row: that is route 0. Which two axes must change places "
+            "before it reads column by column? Routes 2 and 3 then need no reading of their own.",
         ),
         (
             "My sequences are right and merged is not",
