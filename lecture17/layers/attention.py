@@ -31,7 +31,7 @@ class Attention(Mixer):
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim, self.rope = head_dim, rope
         if rope:
-            check_even("rope=True turns pairs", head_dim=head_dim)
+            check_even("rope=True rotates pairs", head_dim=head_dim)
         self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
         self.out_proj = nn.Linear(d_model, d_model, bias=False)
 
@@ -53,13 +53,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, cache: Cache, rope: bool) -> tuple[T
         angle = _angles(seen, time, q)  # (t, p/2)
         q, k = rotate(q, angle), rotate(k, angle)
     k, v = torch.cat([cache.k, k], dim=2), torch.cat([cache.v, v], dim=2)  # (b, h, seen + t, p)
-    # Only a prompt continued by several tokens needs the mask written out: row i sees the seen and itself.
+    # Only several tokens after a cache need the mask written out: row i sees the cache and tokens 0 … i.
     mask = torch.ones(time, seen + time, dtype=torch.bool, device=q.device).tril(seen) if seen and time > 1 else None
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen == 0), Cache(k, v)
 
 
 def _angles(seen: int, time: int, q: Tensor) -> Tensor:
-    """position · 10000^{-2i/head_dim}, in float64 because float32 loses the angle of a late token."""
+    """position · 10000^{-2i/head_dim}, in float64 because float32 would lose the angles of late tokens."""
     position = torch.arange(seen, seen + time, dtype=torch.float64, device=q.device)
     pair = torch.arange(0, q.shape[-1], 2, dtype=torch.float64, device=q.device)
     return position[:, None] * 10000 ** (-pair / q.shape[-1])
