@@ -395,8 +395,9 @@ assert_same(ssm2d=fields["2-D SSM"], paths_counted=binomials)
 
 # %% [markdown]
 # **Learned:** four routes treat the four directions alike, but they see along the row and the column and hardly
-# anywhere else: a cross. What lies diagonally must come through a second layer. Hilbert sees a patch with hard borders.
-# The 2-D SSM sees a quadrant, best along its diagonal, where most paths lead; it takes four of them to see everything.
+# anywhere else: a cross. Pixels off the cross come through well only in a second layer. Hilbert sees a patch with hard
+# borders. The 2-D SSM sees a quadrant, best along its diagonal, where most paths lead; it takes four of them to see
+# everything.
 #
 # ## 7 · Vim's block
 #

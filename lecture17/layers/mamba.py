@@ -1,4 +1,4 @@
-"""The Mamba block and the selective scan at its heart. Introduced in 03c_family; images use the scan in 04c_vision."""
+"""The Mamba block and its core, the selective scan. Introduced in 03c_family; images use the scan in 04c_vision."""
 
 import torch
 import torch.nn.functional as F

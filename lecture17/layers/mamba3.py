@@ -18,7 +18,7 @@ class Mamba3(Mixer):
 
         z, x, B, C, δ, a, λ, θ = W_in u
         Δ = softplus(δ + b),   log_a = -Δ max(softplus(a), 1e-4),   λ = σ(λ),   θ = Δ π tanh(θ)       per head
-        B, C = RMSNorm(B) + b_B, RMSNorm(C) + b_C                     shared by the heads, but for the biases
+        B, C = RMSNorm(B) + b_B, RMSNorm(C) + b_C                     shared by the heads, except for the biases
         out = W_out ((Mamba3(x, Δ, λ, log_a, θ, B, C) + D x) ∘ SiLU(z))
 
     The trapezoidal rule, which looks one token back, takes the place of Mamba-2's convolution; the rotation makes the

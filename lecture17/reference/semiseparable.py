@@ -21,7 +21,7 @@ def segsum(log_a: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N N"]:
     sums between large ones, and turns a -inf decay into NaN (inf - inf); here both stay right. Sums are
     accumulated in float64 and returned in the type of `log_a`.
 
-    Raises ValueError where log_a is positive or NaN. Source: arXiv 2405.21060, Listing 1 (`segsum`).
+    Raises ValueError if log_a is positive or NaN. Source: arXiv 2405.21060, Listing 1 (`segsum`).
     """
     check_log_decay(log_a=log_a)
     N = len(log_a)
@@ -52,7 +52,7 @@ def from_sss(
 
     M[i, j] = C[i]·B[j]·exp(log_a[j+1] + … + log_a[i])   for i ≥ j,   0 above
 
-    log_a[0] does not occur: it would decay a state that came before the sequence. Works for decays that
+    log_a[0] does not occur: it would decay a state from before the sequence. This also works for decays that
     are zero (log_a = -inf) or underflow, where generators do not exist.
     Source: arXiv 2405.21060, Definition 3.2, with A_t = e^{log_a[t]} I.
     """
@@ -71,7 +71,7 @@ def matvec(
 
     h_i = e^{log_a[i]} h_{i-1} + B[i] x[i],   y[i] = C[i]·h_i
 
-    Raises ValueError where log_a is positive or NaN or another argument is not finite.
+    Raises ValueError if log_a is positive or NaN or another argument is not finite.
     Source: arXiv 2405.21060, Section 3.4.
     """
     check_log_decay(log_a=log_a)
@@ -88,8 +88,8 @@ def matvec(
 def block_singular_values(M: Float[np.ndarray, "N N"], split: int) -> Float[np.ndarray, " k"]:
     """Singular values, largest first, of the block `M[split:, :split]` strictly below the diagonal.
 
-    How many of them are not negligible is how many numbers must pass from the tokens before `split`
-    to those from `split` on. Raises ValueError unless 1 ≤ split ≤ N - 1.
+    The number of those that are not negligible is how many numbers, per feature, must pass from the tokens
+    before `split` to those from `split` on. Raises ValueError unless 1 ≤ split ≤ N - 1.
     """
     if not 1 <= split < len(M):
         raise ValueError(f"split is {split}: expected 1 ≤ split ≤ N - 1 = {len(M) - 1}")

@@ -1,14 +1,14 @@
 """What the public functions of `reference` ask of their arguments.
 
-Shapes stand in the signatures and are checked by jaxtyping with beartype, which names the argument,
-the axes and both sizes. The functions below check values.
+Shapes are in the signatures and are checked by jaxtyping with beartype, which names the argument, the axes
+and both sizes. The functions below check values.
 """
 
 import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import jaxtyped
 
-# NumPy's scalars, and 1 for 1.0, are as good as Python's own numbers.
+# NumPy's scalars count as Python's numbers, and 1 as 1.0.
 _NUMBERS: FrozenDict = FrozenDict({int: int | np.integer, float: float | int | np.number})
 shapes_checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(hint_overrides=_NUMBERS)))
 

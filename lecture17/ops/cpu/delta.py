@@ -90,7 +90,7 @@ class Delta(Block):
         return S, self.of_y.sum().item()
 
     def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Any], dy: Tensor, *pieces: Any) -> Tensor:
-        """With D the gradient by S', and in the lower half of M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
+        """With D the gradient of S' and A the reads of U in M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
         if not self.write(*pieces):
             return super().backward(S, dS, grads, dy, *pieces)
         self.carry(S)
@@ -130,7 +130,7 @@ class Delta(Block):
 
 
 def causal(L: int, like: Tensor) -> Tensor:
-    """(2L, L): 1 where a token finds what an earlier one, or reads what an earlier one or itself has written."""
+    """(2L, L): 1 where a token finds what an earlier token wrote, or reads what it or an earlier one wrote."""
     low = like.new_ones(L, L).tril()
     return torch.cat([low.tril(-1), low])
 

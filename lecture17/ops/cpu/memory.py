@@ -36,7 +36,7 @@ def empty_result(like: Tensor) -> Tensor:
         return torch.empty_like(like, memory_format=torch.contiguous_format)
     size += 64
     for key, memory in list(_unused.items()):
-        if len(memory) == size and _unused.pop(key, None) is not None:  # no other thread was quicker
+        if len(memory) == size and _unused.pop(key, None) is not None:  # no other thread was faster
             break
     else:
         memory = np.empty(size, np.uint8)
