@@ -16,11 +16,12 @@
 # - read a whole Mamba-2 block and a whole RWKV-7 block line by line, and stack them with attention,
 # - train weights in parallel and decode with them one token at a time, with the same logits.
 #
-# **How to read.** Each formula stands beside the lines that compute it, and the cell fails if they differ from the
-# package. Predict before you look. Everything runs on a CPU; kernels for GPUs are part [04b](04b_triton.ipynb).
+# **How to read.** Each formula stands next to the lines that compute it, and the cell fails if their result differs
+# from the package's. Predict before you look. Everything runs on a CPU; kernels for GPUs are in part
+# [04b](04b_triton.ipynb).
 #
 # **Letters.** As in the [table](03a_semiseparable.ipynb#notation): $S$ is keys × values, decays are passed as logs.
-# New is the order of axes, *(batch, time, heads, dim)*.
+# New here: tensors have the axes *(batch, time, heads, dim)*, in this order.
 
 # %%
 import tempfile
@@ -35,16 +36,12 @@ from lecture17.reference import ssd as one_head
 # %% [markdown]
 # ## 1 · One more axis for sequences, one for heads
 #
-# The reference computes one head of one sequence. A network has thousands of both, and none knows of the others: they
-# are axes that every operation carries along. **Heads may share $B$ and $C$: with fewer *groups* than heads, head $h$
-# uses group $h \,//\, (\text{heads} \,//\, \text{groups})$**, so neighbors share. (Grouped-query attention shares keys
-# and values, while each head has queries and scores of its own. Here $B$ *and* $C$ are shared, so the scores
-# $C B^\top$ are the same for all heads of a group, and need to be computed only once; the masks differ.)
+# The reference computes one head of one sequence. A network has many of both, and they do not interact: they are
+# simply two more axes of every tensor. **Heads may share $B$ and $C$: with fewer *groups* than heads, head $h$ uses
+# group $h \,//\, (\text{heads} \,//\, \text{groups})$**, so neighboring heads share a group.
 #
-# The other map that comes to mind, $h \bmod \text{groups}$, is what `repeat` gives instead of `repeat_interleave`. Its
-# shapes are right too. That is why the cell also checks that the two differ.
-#
-# Then: [exercise](../exercises/04a_torch.ipynb) `04a_torch-batched-ssd`.
+# It is easy to use $h \bmod \text{groups}$ instead: that is what `repeat` gives in place of `repeat_interleave`, and
+# its shapes are right too. So the second cell checks that the numbers differ.
 
 # %%
 torch.manual_seed(17)
@@ -64,12 +61,18 @@ def head_by_head(group_of) -> torch.Tensor:
     return y
 
 
+# %%
 y, state = ssd.chunkwise(x, log_a, B, C, chunk_size=16)
 right, in_turn = head_by_head(lambda h: h // (heads // groups)), head_by_head(lambda h: h % groups)
 compare.assert_same(reference=right, batched=y)
 wrong = [h for h in range(heads) if not torch.allclose(y[:, :, h], in_turn[:, :, h])]
 print(f"state {tuple(state.shape)}; with h % groups the heads {wrong} are wrong")
 assert wrong == [1, 2]
+
+# %% [markdown]
+# Grouped-query attention shares keys and values, while each head keeps queries and scores of its own. Here $B$ *and*
+# $C$ are shared, so the scores $C B^\top$ are the same for all heads of a group and need to be computed only once. Only
+# the masks differ:
 
 # %%
 scores = (C[0, :, 0] @ B[0, :, 0].T).numpy()  # group 0: heads 0 and 1
@@ -79,12 +82,15 @@ for h in (0, 1):
     compare.assert_same(head=M, own_mask_times_shared_scores=mask * scores)
 
 # %% [markdown]
+# Exercise: [`04a_torch-batched-ssd`](../exercises/04a_torch.ipynb).
+#
 # ## 2 · Gradients: mask, then exp
 #
-# $L = e^{\text{sums}}$ below the diagonal and 0 above. Above it, the differences of cumulative sums are *positive*:
-# with strong decays $e^{\dots}$ overflows to infinity there. Setting those entries to 0 afterwards mends the forward
-# pass only: **the backward pass multiplies the 0 that comes from above by the derivative of exp, which is infinite, and
-# $0 \cdot \infty$ is NaN.** Fill with $-\infty$ first, and the derivative is $e^{-\infty} = 0$.
+# With $c$ the cumulative sums of the log decays, $L_{ij} = e^{c_i - c_j}$ on and below the diagonal and 0 above it.
+# Above the diagonal the differences are *positive*, and with strong decays their exponential overflows to infinity.
+# Setting those entries to 0 afterwards fixes the forward pass only: **the backward pass multiplies the gradient 0 that
+# reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN.** Fill with $-\infty$ before
+# exp, and the derivative is $e^{-\infty} = 0$.
 #
 # Both masks below have the same entries.
 
@@ -118,9 +124,8 @@ assert nans == {"mask_after_exp": 10, "mask_before_exp": 0}
 
 # %% [markdown]
 # A decay of exactly 0, `log_a = -inf`, breaks the difference itself: $-\infty - (-\infty)$ is NaN. That is why part
-# [03a](03a_semiseparable.ipynb)
-# sums each segment by itself, and why the package never subtracts logs that may be infinite. Its backward pass is
-# written by hand, so it is checked against finite differences.
+# [03a](03a_semiseparable.ipynb) sums each segment by itself, and why the package never relies on a difference of logs
+# that may be infinite. Its backward pass is written by hand, so the cell checks it against finite differences.
 
 # %%
 small = [a[:1, :6].clone().requires_grad_() for a in (x, log_a, B, C)]
@@ -130,22 +135,21 @@ cut[:, 20] = -torch.inf
 leaves = [a.clone().requires_grad_() for a in (x, cut, B, C)]
 ssd.chunkwise(*leaves)[0][:, 20:].sum().backward()
 assert all(leaf.grad.isfinite().all() for leaf in leaves)
-assert not leaves[0].grad[:, :20].any()  # nothing before the cut has a say after it
+assert not leaves[0].grad[:, :20].any()  # what comes before the cut does not matter after it
 print("gradients equal finite differences; none is NaN, and none crosses a decay of zero")
 
 # %% [markdown]
 # ## 3 · Why four einsums are slow
 #
-# The four steps of part [03b](03b_duality.ipynb) are four lines of `einsum`, each over all chunks of the sequence.
-# The arithmetic is right
-# and it is matrix products, yet it is slow for two reasons that no FLOP count shows:
+# The four steps of part [03b](03b_duality.ipynb) are four lines of `einsum`, each over all chunks of the sequence. The
+# arithmetic is right, and it is all matrix products. Yet the code is slow, for two reasons that no FLOP count shows:
 #
-# - **every intermediate is as long as the sequence.** It is written to memory and read back by the next line, where
-#   the processor's caches could have kept a few chunks of it;
-# - **autograd keeps them all** for the backward pass.
+# - **Every intermediate is as long as the sequence.** It is written to memory and read back by the next line, although
+#   a few chunks of it would have fit in the processor's caches.
+# - **Autograd keeps all of them** for the backward pass.
 #
-# `ssd.chunkwise` takes a few chunks at a time through all four steps (about one mebibyte for each intermediate), and
-# keeps for its backward pass the arguments and the state in front of each chunk; the rest is computed again.
+# `ssd.chunkwise` takes a few chunks at a time through all four steps, with about one mebibyte for each intermediate.
+# For the backward pass it keeps its arguments and the state before each chunk, and recomputes the rest.
 
 # %%
 predict("04a_torch-kept")
@@ -174,8 +178,8 @@ print(f"kept, in units of the arguments: {blocked:.1f} in blocks, {einsums:.1f} 
 assert einsums > 2 * blocked
 
 # %% [markdown]
-# Now the time, forward only. This is measured here and now, on a machine that may be busy, so nothing is asserted but
-# that the two agree. ([Measured performance](../docs/performance.md) has longer sequences.)
+# Now the time, for the forward pass only. It is measured as the cell runs, on a machine that may be busy, so the cell
+# asserts only that the two agree. ([Measured performance](../docs/performance.md) has longer sequences.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -189,10 +193,10 @@ print(f"N = 2048: einsums {1e3 * slow:.0f} ms, in blocks {1e3 * fast:.0f} ms: {s
 # %% [markdown]
 # ## 4 · A Mamba-2 block, line by line
 #
-# SSD is the middle of the block. Around it: one projection makes all inputs, a short convolution lets each token see
-# its neighbors, a gate and a norm come after. (Dao and Gu, arXiv 2405.21060, Section 7.1; derived in part
-# [03c](03c_family.ipynb).) The
-# weights below are the package's; every line is written out.
+# SSD is the middle of the block. Before it, one projection makes all the inputs, and a short convolution lets each
+# token see the three tokens before it. After it come a gate and a norm. (Dao and Gu, arXiv 2405.21060, Section 7.1;
+# derived in part [03c](03c_family.ipynb).) The cell takes its weights from the package's block and writes out every
+# line.
 
 # %%
 F = torch.nn.functional
@@ -209,7 +213,7 @@ def mamba2(u: torch.Tensor) -> torch.Tensor:
     x = x.unflatten(-1, (h, p))  # (b, t, h, p)
     B, C = B.unflatten(-1, (g, n)), C.unflatten(-1, (g, n))  # (b, t, g, n)
     delta = F.softplus(delta + block.dt_bias)  # (b, t, h): how much of the token to take
-    log_a = -block.A_log.exp() * delta  # … and how much of the past to forget, from one number
+    log_a = -block.A_log.exp() * delta  # … and, from the same number, how much to forget
     y, _ = ssd.chunkwise(delta[..., None] * x, log_a, B, C)
     y = (y + block.D[:, None] * x).flatten(-2) * F.silu(z)  # skip, then gate: (b, t, h·p)
     y = F.rms_norm(y.unflatten(-1, (g, -1)), (h * p // g,), eps=1e-5).flatten(-2)
@@ -222,31 +226,30 @@ with torch.no_grad():
 # %% [markdown]
 # ## 5 · An RWKV-7 block, line by line
 #
-# No convolution here: each of six streams mixes in the token before by its own weights (*token shift*). The state is
-# decayed key by key, and what a key $\hat\kappa$ recalls is removed at a rate $a$ before $k v^\top$ is written. (Peng
-# et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_memory.ipynb).) This is the first layer of a stack;
-# later ones also mix in
-# the first layer's values.
+# There is no convolution here: each of six streams mixes in the previous token with weights of its own (*token shift*).
+# The state decays key by key; what the key $\hat\kappa$ recalled before that decay is removed, at the rates $a$; and
+# $k v^\top$ is written. (Peng et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_memory.ipynb).) This is
+# the first layer of a stack; later layers also mix in the first layer's values.
 
 # %%
 time_mix = layers.RWKV7(d_model=32, head_dim=8)
-torch.nn.init.normal_(time_mix.output.weight)  # at first it is zero, and so would be all outputs
+torch.nn.init.normal_(time_mix.output.weight)  # it starts at zero, which would make all outputs zero
 
 
 def rwkv7_block(u: torch.Tensor) -> torch.Tensor:
     m = time_mix
-    shift = F.pad(u, (0, 0, 1, 0))[:, :-1] - u  # the token before, minus this one
+    shift = F.pad(u, (0, 0, 1, 0))[:, :-1] - u  # the previous token minus this one
     r, w, k, v, a, g = (u + shift * mu for mu in (m.x_r, m.x_w, m.x_k, m.x_v, m.x_a, m.x_g))
     r, k, v = m.receptance(r), m.key(k), m.value(v)
     log_w = -(-torch.tensor(0.5)).exp() * torch.sigmoid(m.w0 + torch.tanh(w @ m.w1) @ m.w2)
     a = torch.sigmoid(m.a0 + a @ m.a1 @ m.a2)  # how much is removed, key by key
     g = torch.sigmoid(g @ m.g1) @ m.g2  # the output gate
     removed = k * m.k_k
-    k = k * (1 + (a - 1) * m.k_a)  # what is removed slowly is written slowly
+    k = k * (1 + (a - 1) * m.k_a)  # keys that remove little also write little
     r, log_w, k, v, a, removed = (s.unflatten(-1, (4, 8)) for s in (r, log_w, k, v, a, removed))
     kappa = F.normalize(removed, dim=-1)  # length 1 for each head
     y, _ = rwkv7.chunkwise(r, log_w, k, v, kappa, a)
-    bonus = (r * k * m.r_k).sum(-1, keepdim=True) * v  # this token once more, past the norm
+    bonus = (r * k * m.r_k).sum(-1, keepdim=True) * v  # this token once more, around the norm
     y = F.group_norm(y.flatten(0, 1).flatten(1), 4, m.ln_x.weight, m.ln_x.bias, eps=64e-5)
     return m.output((y.view_as(u) + bonus.flatten(2)) * g)
 
@@ -257,20 +260,26 @@ with torch.no_grad():
 # %% [markdown]
 # ## 6 · A hybrid stack, trained in parallel
 #
-# A network is a stack of such blocks, each `x + mixer(norm(x))`. Published hybrids put one attention among several
-# state-space blocks: the states summarize cheaply, attention looks up exactly. Here a pattern string says it: `M`
-# Mamba-2, `A` attention, `R` RWKV-7, and more in `LanguageModel`'s documentation. Forty steps on the source text of
-# one Python file, all tokens of a batch at once:
+# A network is a stack of such blocks, each of the form `x + mixer(norm(x))`. Published hybrids put one attention block
+# among several state-space blocks: the states summarize cheaply, attention looks things up exactly. Here a string lists
+# the blocks: `M` is Mamba-2, `A` attention, `R` RWKV-7; the documentation of `LanguageModel` has the other letters.
 
 # %%
-with open(bench.__file__, "rb") as file:
-    text = torch.tensor(list(file.read()))
 model = models.LanguageModel(
     vocab_size=256,
     d_model=64,
     pattern="MMAR",
     options={"M": {"d_state": 16, "head_dim": 32}, "A": {"head_dim": 32}, "R": {"head_dim": 32}},
 )
+for block in model.layers:
+    print(type(block.mixer).__name__, sum(p.numel() for p in block.parameters()), "weights")
+
+# %% [markdown]
+# Train it for forty steps on the source text of one Python file, all tokens of a batch at once:
+
+# %%
+with open(bench.__file__, "rb") as file:
+    text = torch.tensor(list(file.read()))
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
 losses = []
 for _ in range(40):
@@ -289,12 +298,9 @@ print("nats per byte: above 5 before training, below 3.5 after forty steps")
 # %% [markdown]
 # ## 7 · … and decoded one token at a time
 #
-# The same weights, now as a recurrence. Each block has a **cache**: the convolution's last three inputs and the state
-# (Mamba-2), the last token and the state (RWKV-7), all keys and values so far (attention). `step` takes a token and the
-# caches and returns logits and new caches. **The old ones are never written to**, so two continuations can start from
-# one prompt that was read once.
-#
-# Write the step of one block: [exercise](../exercises/04a_torch.ipynb) `04a_torch-decode-cache`.
+# Now the same weights run as a recurrence. Each block has a **cache**: the convolution's last three inputs and the
+# state (Mamba-2), the last token and the state (RWKV-7), or all keys and values so far (attention). `step` takes a
+# token and the caches, and returns logits and new caches.
 
 # %%
 tokens = text[None, :48].repeat(2, 1)
@@ -306,16 +312,24 @@ with torch.no_grad():
             after_40 = caches
         logits, caches = model.step(tokens[:, t], caches)
         one_by_one.append(logits)
-    compare.assert_same(trained_in_parallel=in_parallel, decoded=torch.stack(one_by_one, 1))
+compare.assert_same(trained_in_parallel=in_parallel, decoded=torch.stack(one_by_one, 1))
+
+# %% [markdown]
+# **The old caches are never written to**, so a prompt that was read once can be continued several times.
+
+# %%
+with torch.no_grad():
     again, _ = model.step(tokens[:, 40], after_40)  # from the kept cache, once more
 compare.assert_same(first_time=one_by_one[40], from_the_kept_cache=again)
 likeliest = model.generate(tokens[:1, :40], n_tokens=8, temperature=0)
 assert (likeliest[0, 40] == in_parallel[0, 39].argmax()).item()
 
 # %% [markdown]
-# Three stacks of four blocks: `MMMM`, `MMAM` and `AAAA`. You should care how what they keep for one sequence grows with
-# the tokens read, because in decoding it is this cache that fills a machine. From which length on is the hybrid's cache
-# mostly attention's?
+# Exercise: [`04a_torch-decode-cache`](../exercises/04a_torch.ipynb), the step of one block.
+#
+# Now take three stacks of four blocks: `MMMM`, `MMAM` and `AAAA`. How does what each keeps for one sequence grow with
+# the number of tokens read? It matters because in decoding this cache is what fills a machine's memory. And from what
+# length on does attention hold most of the hybrid's cache?
 
 # %%
 predict("04a_torch-caches")
@@ -341,17 +355,19 @@ figures.growth(lengths, held, "numbers kept per sequence", title=title)
 # %%
 assert len(set(held["MMMM"])) == 1  # a state
 assert held["AAAA"] == [4 * 2 * 64 * n for n in lengths]  # a key and a value for each token
-assert held["MMMM"][0] // (4 * 2 * 64) == 137
+assert held["MMMM"][0] == 137 * 4 * 2 * 64
+assert 3 * kept_after("M", 1024) == kept_after("A", 411)
 
 # %% [markdown]
-# **Learned:** a Mamba-2 block of this size (`d_state` 128) keeps as much as attention does for 137 tokens, and never
-# more. One attention in a hybrid grows like any other: it is the largest part after three times as many.
+# **Learned:** a Mamba-2 block of this size (`d_state` 128) keeps as many numbers as attention does for 137 tokens, and
+# never more. The attention block in a hybrid grows like any other: after 411 tokens it holds more than the three
+# Mamba-2 blocks together.
 #
 # ## 8 · Loading a published model
 #
 # A checkpoint is a file of named tensors and a configuration. The blocks here use the names and shapes of the published
-# Mamba-2 models, so loading one is renaming a prefix and checking that the configuration asks for nothing else. A small
-# random model shows the way there and back.
+# Mamba-2 models. So to load one you only rename a prefix and check that the configuration asks for nothing else. The
+# cell writes a small random model and reads it back.
 
 # %%
 small_model = models.LanguageModel(32, 16, "MM", options={"M": {"d_state": 8, "head_dim": 8}})
@@ -365,8 +381,8 @@ prompt = torch.arange(32)[None]
 compare.assert_same(written=small_model(prompt).detach(), read=loaded(prompt).detach())
 
 # %% [markdown]
-# With a network you may load a real one: set `real = True`. It needs `pip install huggingface_hub` and fetches the file
-# once, some hundred megabytes. Without network it says what it could not do and the notebook goes on.
+# If you are online you can load a real one: set `real = True`. This needs `pip install huggingface_hub` and downloads a
+# few hundred megabytes, once. If that fails, the cell says why, and the notebook goes on.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -377,7 +393,7 @@ try:
         weights = sum(p.numel() for p in mamba2_130m.parameters())
         print(f"{weights / 1e6:.0f} million weights, {len(mamba2_130m.layers)} blocks")
     else:
-        print("not asked for")
+        print("not loaded: real is False")
 except (ImportError, FileNotFoundError) as error:
     print(f"not loaded: {str(error)[:200]}")
 
@@ -385,9 +401,11 @@ except (ImportError, FileNotFoundError) as error:
 # ## Recap
 #
 # - Batch, heads and groups are axes; neighboring heads share a group. Mask, then exp.
-# - What is as long as the sequence leaves the cache, and autograd keeps it: work through a few chunks at a time.
-# - A block is one projection in, a mixer, a gate and a norm, one projection out; a hybrid is a string of letters.
-# - The same weights train in parallel and decode as a recurrence, with equal logits and a cache that is a state.
+# - Intermediates as long as the sequence do not stay in the processor's caches, and autograd keeps them: work through a
+#   few chunks at a time.
+# - A block is projections in, a mixer, a gate and a norm, a projection out; a hybrid is a string of letters.
+# - The same weights train in parallel and decode as a recurrence, with the same logits. The cache is a state of fixed
+#   size, except in attention.
 #
-# **Where next:** the [exercises](../exercises/04a_torch.ipynb) (8 points), then part [04b](04b_triton.ipynb), the
-# same kernels in Triton.
+# **Where next:** the [exercises](../exercises/04a_torch.ipynb) (8 points), then part [04b](04b_triton.ipynb), the same
+# algorithm as kernels in Triton.

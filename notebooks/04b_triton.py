@@ -12,19 +12,19 @@
 # *25 minutes · ★★★*
 #
 # After this you can …
-# - write a kernel: a program, its block of addresses, and a mask for what is not there,
-# - read the chunk-state and the chunk-scan kernel of SSD line by line, each equal to the package's numbers,
-# - compile a kernel for a GPU that you do not have, and say what of it has been shown and what has not.
+# - write a kernel: a program, its block of addresses, and a mask for places that do not exist,
+# - read the chunk-state and the chunk-scan kernel of SSD line by line, and check their numbers,
+# - compile a kernel for a GPU that you do not have, and say what that shows and what it does not.
 #
 # **How to read.** Predict before you look. Triton is made for Linux; the first cell says what to do elsewhere.
 #
-# **What was run, and on what.** Here kernels run in Triton's *interpreter*, on the CPU, with NumPy: it shows that the
-# numbers are right. And they are *compiled* for A100 and H100, for which no GPU is needed: that shows that a GPU would
-# take them, and what they would occupy. How fast they are neither can tell: section 12 has times of the package's
-# kernels **from one H100**, and no cell of yours computes them anew.
+# **What runs where.** Here kernels run in Triton's *interpreter*, on the CPU, with NumPy. This shows that the numbers
+# are right. They are also *compiled* for A100 and H100, which needs no GPU. This shows that a GPU would accept them,
+# and how many registers and how much memory they would take. Neither shows how fast they are: section 12 has times
+# **from one H100**, which no cell here repeats.
 #
 # **Letters.** As in the [table](03a_semiseparable.ipynb#notation) and the [glossary](06_review.ipynb#glossary). Batch
-# and heads are one axis here, called *head*: to a kernel all of them are alike.
+# and heads are one axis here, called *head*: a kernel treats them all alike.
 
 # %%
 import torch
@@ -37,15 +37,15 @@ from lecture17.triton_lab.interpreter import tl, triton
 # %% [markdown]
 # ## 1 · A program and its block
 #
-# A GPU does the same for many pieces at once. A *kernel* is the text of what is done with one piece; a *program* is
-# one run of it; the *grid* says how many programs there are. A program knows its number and computes from it which
-# addresses are its own. Arguments are pointers, `tl.arange` makes a block of numbers, pointer plus block is a block
-# of addresses, and `tl.load` fetches all of them at once.
+# A GPU does the same work on many pieces of data at once. A *kernel* is the code for one piece; a *program* is one run
+# of it; the *grid* says how many programs there are. A program knows its number and computes from it which addresses
+# are its own. Tensors arrive as pointers; `tl.arange` makes a block of integers; pointer plus block is a block of
+# addresses, and `tl.load` fetches all of them at once.
 
 # %%
 @triton.jit
 def add(x, y, out, BLOCK: tl.constexpr):
-    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # the places of this program
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # this program's places
     tl.store(out + i, tl.load(x + i) + tl.load(y + i))
 
 
@@ -55,14 +55,14 @@ add[(3,)](x, y, out, BLOCK=16)  # three programs, one after the other here, all 
 compare.assert_same(kernel=out, torch=x + y)
 
 # %% [markdown]
-# `BLOCK` is a `tl.constexpr`: known when the kernel is compiled, and a power of two. Each value makes a kernel of its
-# own.
+# `BLOCK` is a `tl.constexpr`, a number known when the kernel is compiled. As the length of `tl.arange` it must be a
+# power of two. Each value gives a compiled kernel of its own.
 #
-# ## 2 · A mask for what is not there
+# ## 2 · A mask for places that do not exist
 #
-# 37 numbers need three blocks of 16, and 11 places of the last have no number. **A load beyond the end fetches whatever
-# lies there**, often another tensor; only far outside does a GPU stop with an error. The interpreter, which reads this
-# machine's own memory, is no safer. A mask says which places exist.
+# 37 numbers need three blocks of 16, and 11 places of the last block have no number. **A load beyond the end fetches
+# whatever lies there**, often another tensor; a GPU stops with an error only if the address is far outside. The
+# interpreter, which reads this machine's own memory, is no safer. A mask says which places exist.
 #
 # Three heads of 37 tokens lie in memory one after the other, and a program handles 16 tokens of one head.
 
@@ -74,9 +74,9 @@ title = "Three heads of 37 tokens, and the programs that handle them"
 figures.program_grid(heads=3, N=37, block=16, title=title)
 
 # %% [markdown]
-# Head 0's last program reads 11 numbers of head 1: **wrong numbers, no message.** Head 2's reads what is nobody's. To
-# see it without harm, `triton_lab.interpret` runs a kernel in a process of its own that knows where each tensor begins
-# and ends.
+# Without a mask, head 0's last program reads 11 numbers of head 1: **wrong numbers, no message.** Head 2's last program
+# reads memory that belongs to no tensor here. To see this safely, `triton_lab.interpret` runs a kernel in a process of
+# its own that knows where each tensor begins and ends.
 
 # %%
 @triton.jit
@@ -93,6 +93,8 @@ x = torch.randn(3, 37)
 out = torch.empty_like(x)
 triton_lab.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=True)
 compare.assert_same(kernel=out, torch=2 * x)
+
+# %%
 try:
     triton_lab.interpret(double, (3, 3), x, out, 37, BLOCK=16, MASKED=False)
 except triton_lab.Refused as refused:
@@ -101,9 +103,9 @@ print(message)
 assert "program (2, 2) reads 11 places outside of x" in message
 
 # %% [markdown]
-# And what does a load give for the places that its mask leaves out? What `other` says; **without `other` it is
-# undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter makes it 0
-# and so hides the slip; `triton_lab.interpret` makes it NaN.
+# And what does a load return at the places that its mask leaves out? The value of `other`; **without `other` the result
+# is undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter returns
+# 0 and so hides the mistake; `triton_lab.interpret` returns NaN.
 
 # %%
 @triton.jit
@@ -124,10 +126,9 @@ assert watched[3].isnan()
 # ## 3 · The first kernel of SSD: sums of decays
 #
 # From here on we write SSD's chunkwise algorithm (part [03b](03b_duality.ipynb), step by step; Dao and Gu, arXiv
-# 2405.21060, Section 6).
-# One program handles one chunk of one head. First the sums $c_i = \log a_1 + \dots + \log a_i$ within each chunk: all
-# decays that follow are differences of two of them. Beyond the end `other=0.0` keeps the sum as it is, so the last
-# place always holds that of the whole chunk.
+# 2405.21060, Section 6). One program handles one chunk of one head. First come the sums
+# $c_i = \log a_1 + \dots + \log a_i$ within each chunk: the log of every later decay is one of them, or a difference of
+# two. Beyond the end, `other=0.0` leaves the sum unchanged, so the last place always holds the sum of the whole chunk.
 
 # %%
 @triton.jit
@@ -153,9 +154,9 @@ compare.assert_same(kernel=c, torch=padded.cumsum(-1), tol=1e-5)
 # %% [markdown]
 # ## 4 · A tile has two axes
 #
-# Memory has one. Row $t$ of a head of `x` begins $(head \cdot N + t) \cdot V$ numbers after the pointer; the number
-# from one row to the next is the *stride*. A tile of addresses is a column of row starts plus a row of columns,
-# `rows[:, None] * V + columns[None, :]`: broadcasting, as in NumPy.
+# Memory has only one. Row $t$ of a head of `x` begins $(head \cdot N + t) \cdot V$ numbers after the pointer; the
+# distance from one row to the next, here $V$, is the *stride*. A tile of addresses is a column of row starts plus a row
+# of column numbers, `rows[:, None] * V + columns[None, :]`, broadcast as in NumPy.
 
 # %%
 rows, columns = 1 * N + torch.arange(32, 36), torch.arange(4)
@@ -164,13 +165,14 @@ print(addresses)
 compare.assert_same(by_address=x.flatten()[addresses], by_index=x[1, 32:36, :4])
 
 # %% [markdown]
-# ## 5 · `tl.dot`, and what its numbers are worth
+# ## 5 · `tl.dot`, and how many digits are right
 #
-# A GPU has *tensor cores* for products of tiles. They take 16-bit factors; float32 factors are rounded to TF32, which
-# keeps 10 bits behind the point, **unless you say otherwise**. `input_precision` chooses: `"tf32"` (the default on
-# NVIDIA), `"tf32x3"` (three products that together keep nearly all digits), `"ieee"` (float32 throughout).
+# A GPU has *tensor cores* for products of tiles. They take 16-bit factors as they are. Float32 factors are rounded to
+# TF32, which keeps 10 bits after the binary point, **unless you say otherwise**. `input_precision` chooses: `"tf32"`
+# (the default on NVIDIA), `"tf32x3"` (three products that together keep nearly all digits), or `"ieee"` (float32
+# throughout).
 #
-# And how far is a TF32 product from the exact one: 1e-3, 1e-5, 1e-7?
+# And how far is a TF32 product from the exact one: 1e-3, 1e-5 or 1e-7?
 
 # %%
 predict("04b_triton-tensor-cores")
@@ -189,18 +191,21 @@ a, b, out = torch.randn(32, 64), torch.randn(64, 32), torch.empty(32, 32)
 exact = a.double() @ b.double()
 tensor_core = {}
 for precision in ("ieee", "tf32", "tf32x3"):
-    row, _ = triton_lab.compiled(product, a, b, out, M=32, D=64, PRECISION=precision)
+    row, _ = triton_lab.compiled(product, a, b, out, M=32, D=64, PRECISION=precision, num_warps=1)
     tensor_core[precision] = row.mma
     product[(1,)](a, b, out, M=32, D=64, PRECISION=precision)
-    assert torch.allclose(out, exact.float(), atol=1e-4)  # whatever the interpreter is asked for
+    assert torch.allclose(out, exact.float(), atol=1e-4)  # the interpreter ignores PRECISION
 print("tensor-core instructions on H100:", tensor_core)
 
 # %%
-assert tensor_core["ieee"] == 0 < tensor_core["tf32"] < tensor_core["tf32x3"]
+assert tensor_core["ieee"] == 0 < tensor_core["tf32"]
+assert tensor_core["tf32x3"] == 3 * tensor_core["tf32"]
 
 # %% [markdown]
-# The interpreter multiplies in float32 whatever you ask for: **that a GPU would round, it does not show.** So do it by
-# hand: TF32 is a float32 without its last 13 bits.
+# (`num_warps=1` makes the counts comparable: with several warps, some may compute the same part of a small tile.)
+#
+# The interpreter multiplies in float32 whatever you ask for: **it does not show that a GPU would round.** So round by
+# hand: TF32 is float32 without its last 13 bits.
 
 # %%
 def tf32(x: torch.Tensor) -> torch.Tensor:
@@ -219,14 +224,19 @@ assert full < 1e-6
 
 # %% [markdown]
 # **Two more traps.** In bfloat16 the interpreter's `tl.dot` is wrong altogether: it multiplies the bit patterns as
-# integers. And it takes sums over fewer than 16 numbers, which a GPU's compiler refuses. So: test in float32 (or
-# convert the factors first), and compile what you have tested.
+# integers.
 
 # %%
 half = [t.bfloat16() for t in (a, b)]
 product[(1,)](*half, out, M=32, D=64, PRECISION="ieee")
-print(f"bfloat16 in the interpreter: {out[0, 0]:.3g}, right is {(half[0] @ half[1])[0, 0]:.3g}")
+print(f"bfloat16 in the interpreter: {out[0, 0]:.3g}; expected {(half[0] @ half[1])[0, 0]:.3g}")
 assert (out - exact).abs().min() > 1e3
+
+# %% [markdown]
+# And the interpreter accepts sums over fewer than 16 numbers, which a GPU's compiler refuses. So test in float32 (or
+# convert the factors first), and compile what you have tested.
+
+# %%
 product[(1,)](a[:, :8].contiguous(), b[:8], out, M=32, D=8, PRECISION="ieee")
 compare.assert_same(eight_in_the_interpreter=out, torch=a[:, :8] @ b[:8], tol=1e-5)
 try:
@@ -237,8 +247,8 @@ print(message)
 assert "K >= 16" in message
 
 # %% [markdown]
-# A third: `triton.autotune` tries several sizes and keeps the fastest. To measure it needs a GPU's driver, so it is
-# nothing to test here: give each size its own compilation instead.
+# A third trap: `triton.autotune` tries several sizes and keeps the fastest. To measure them it needs a GPU's driver, so
+# you cannot test it here. Compile each size by itself instead.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -254,13 +264,13 @@ assert ("active drivers" in message) == (not torch.cuda.is_available())
 # %% [markdown]
 # ## 6 · What a chunk adds to the state
 #
-# Each token $t$ writes $B_t x_t^\top$, which has decayed by $e^{c_L - c_t}$ at the end of the chunk. Summed over
-# tokens that is one product of tiles, keys × tokens times tokens × values:
+# Each token $t$ writes $B_t x_t^\top$, of which $e^{c_L - c_t}$ is left at the end of the chunk. Summed over the tokens
+# this is one product of tiles, (keys × tokens) times (tokens × values):
 #
 # $$\text{added} = (e^{c_L - c} \circ B)^\top x$$
 #
-# Masked-out tokens are rows of zeros and add nothing. The line before the product converts: bfloat16 tensors
-# stay bfloat16 in it, and its sum is always float32.
+# Masked-out tokens are rows of zeros and add nothing. The line before the product converts the keys back to the type of
+# the values: bfloat16 tensors are multiplied as bfloat16, and the sum is always float32.
 
 # %%
 @triton.jit
@@ -286,14 +296,14 @@ _, alone = ssd.recurrent(*last)  # from a state of zero
 compare.assert_same(kernel=added[2, 3], token_by_token=alone[0, 0], tol=1e-5)
 
 # %% [markdown]
-# Its weak spot is the difference $c_L - c_t$: two infinite sums give NaN, and two large ones have lost the digits of
-# what lies between them. The package keeps each sum as a whole number and a fraction. In the exercise you do it
-# without any difference: [`04b_triton-kernel-chunk-state`](../exercises/04b_triton.ipynb).
+# The weak spot is the difference $c_L - c_t$: two infinite sums give NaN, and two large ones have lost the digits of
+# what lies between them. The package keeps each sum as a whole number and a fraction. In the exercise you do without
+# any difference: [`04b_triton-kernel-chunk-state`](../exercises/04b_triton.ipynb).
 #
-# ## 7 · Handing states on
+# ## 7 · Passing states on
 #
-# The only step that goes from chunk to chunk: $S \leftarrow e^{c_L} S + \text{added}$. It is short, a few numbers for
-# each chunk, so one program for each head runs along all chunks and notes the state *before* each.
+# This is the only step that goes from chunk to chunk: $S \leftarrow e^{c_L} S + \text{added}$. It is little work, so
+# one program for each head goes through all chunks and stores the state *before* each.
 
 # %%
 @triton.jit
@@ -317,14 +327,14 @@ compare.assert_same(kernels=final, token_by_token=state_right[0], tol=1e-5)
 # %% [markdown]
 # ## 8 · The chunk scan
 #
-# What each token reads: from the tokens of its chunk, masked attention; from all before, the state that entered the
-# chunk, decayed since its start.
+# Each token reads the tokens of its own chunk by masked attention, and everything earlier from the state that entered
+# the chunk, decayed since the chunk's start.
 #
 # $$y = (L \circ C B^\top)\, x + e^{c} \circ (C S), \qquad L_{ij} = e^{c_i - c_j}\ (i \ge j)$$
 #
-# Mask, then exp (part [04a](04a_torch.ipynb)). The mask for ragged lengths is needed at the loads and at the store;
-# between them rows of
-# zeros do no harm. All of this stays in registers and shared memory: **the $L \times L$ matrix is never written.**
+# Mask, then exp (part [04a](04a_torch.ipynb)). The mask for ragged lengths is needed only at the loads and at the
+# store; in between, rows of zeros do no harm. Everything in between stays in registers and shared memory: **the $L
+# \times L$ matrix is never written out.**
 
 # %%
 @triton.jit
@@ -351,7 +361,8 @@ chunk_scan[grid](x, B, C, c, states, y, N, chunks, **sizes)
 compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e-5)
 
 # %% [markdown]
-# Four kernels, and no program ever waits for another of the same kernel: that is what makes the algorithm fit a GPU.
+# These are four kernels, and no program ever waits for another one of the same kernel. That is why the algorithm suits
+# a GPU.
 #
 # ## 9 · Compiled for a GPU that is not there
 #
@@ -360,12 +371,13 @@ compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e
 # ```python
 # source = ASTSource(chunk_scan, {"x": "*fp32", …, "K": "constexpr", …}, {"K": 16, …})
 # made = triton.compile(source, target=GPUTarget("cuda", 90, 32))  # 90 is H100, 80 is A100; 32 threads in a warp
-# made.asm["ttir"], made.asm["ptx"], made.asm["cubin"]  # Triton's own language, NVIDIA's assembler, machine code
+# made.asm["ttir"], made.asm["ptx"], made.asm["cubin"]  # Triton's own code, NVIDIA's assembly, machine code
 # ```
 #
-# `triton_lab.compiled` does that for the arguments of a launch and reads the machine code with the tools that come with
-# Triton: *registers* of each thread (255 at most; what does not fit is *spilled* to slow memory), *shared memory* of a
-# program in bytes (163 KiB on A100, 227 KiB on H100), and *instructions for tensor cores*.
+# `triton_lab.compiled` does this for the arguments of a launch, and reads the machine code with tools that come with
+# Triton. It reports the *registers* of each thread (at most 255; what does not fit is *spilled* to slow memory), the
+# *shared memory* of a program in bytes (at most 163 KiB on A100, 227 KiB on H100), and the number of *tensor-core
+# instructions*.
 
 # %%
 predict("04b_triton-registers")
@@ -403,16 +415,17 @@ lines = made["chunk_scan", 80, torch.bfloat16][1].splitlines()
 print("one of them:", next(line for line in lines if "mma.sync" in line).split()[0])
 
 # %% [markdown]
-# **Learned:** float32 costs six times the instructions and more registers; bfloat16 is what tensor cores are for. Six,
-# because each of the three products of `tf32x3` takes twice the instructions of a bfloat16 one: a TF32 instruction sums
-# over 8 numbers, a bfloat16 instruction over 16. The name says what it does: 16 × 16 numbers times 16 × 8, both in
-# bfloat16, summed in float32.
+# **Learned:** float32 costs six times the tensor-core instructions, and more registers; bfloat16 is what tensor cores
+# are for. It is six times because each of the three products of `tf32x3` takes twice the instructions of one in
+# bfloat16: a TF32 instruction sums over 8 numbers, a bfloat16 instruction over 16. The name above says what the
+# instruction does: it multiplies 16 × 16 numbers by 16 × 8, both in bfloat16, and sums in float32.
 #
 # ## 10 · The package's kernels
 #
-# `lecture17.ops.<mixer>.chunkwise(…, backend="triton")` runs kernels like these, with more care: wide keys and values
-# go through in several tiles, heads share $B$ and $C$ in groups, decays keep their digits. `backend="auto"` takes
-# them on a CUDA tensor. In a process that interprets they run on the CPU too:
+# `ssd.chunkwise(…, backend="triton")` runs kernels like these, with more care: wide keys and values go through in
+# several tiles, heads share $B$ and $C$ in groups, and decays keep their digits. (`gla` and `rwkv7` have kernels too.)
+# `backend="auto"` uses them for float32 and bfloat16 tensors on a GPU. In a process that interprets, they also run on
+# the CPU:
 
 # %%
 y_package, state_package = ssd.chunkwise(*batched, chunk_size=L, backend="triton")
@@ -420,10 +433,10 @@ compare.assert_same(ours=y, package=y_package[0].transpose(0, 1), tol=1e-5)
 compare.assert_same(ours=final, package=state_package[0], tol=1e-5)
 
 # %% [markdown]
-# And all of them, forward and backward, as they are compiled for H100 in bfloat16 (keys and values of 128 numbers,
-# chunks of 64). Outside a notebook the same is `print(table(report(d_k=128, d_v=128)))` from
-# `lecture17.triton_lab.compiler_report`, for float32 and A100 as well. The tests hold every kernel to what is asserted
-# here, for both chips and both types, but for SSD in float32 on A100: up to 96 bytes of a thread are spilled there.
+# Here are all of them, forward and backward, compiled for H100 in bfloat16 (keys and values of 128 numbers, chunks of
+# 64). Outside a notebook, `print(table(report(d_k=128, d_v=128)))` from `lecture17.triton_lab.compiler_report` prints
+# the same for float32 and A100 as well. The tests assert what this cell asserts for every kernel, both chips and both
+# types, with one exception: SSD in float32 on A100 spills up to 96 bytes per thread.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -439,16 +452,16 @@ for r in rows:
 # %% [markdown]
 # ## 11 · What backward needs
 #
-# Autograd cannot look into a kernel: its gradients are kernels too. Two decisions make them.
+# Autograd cannot look into a kernel, so the gradients are kernels too. Two decisions shape them.
 #
-# - **Compute again instead of keeping.** The $L \times L$ matrices of all chunks are what the kernels avoid, so
-#   backward makes them once more from the arguments. Only these are kept. A second pass of states runs from the end
-#   to the start and hands on gradients by the state.
-# - **Do not subtract large sums.** With $dB$ and $dC$ there is a cheap formula for the decays: the gradient by
-#   $\log a_t$ is $\sum_{s \ge t} (C_s \cdot dC_s - B_s \cdot dB_s)$, and the state's at the end. It is exact in real
-#   numbers. In float32 the sums cancel.
+# - **Recompute instead of keeping.** The forward kernels never store the $L \times L$ matrices, so backward computes
+#   them once more from the arguments, and only the arguments are kept. A second pass over the chunks runs from the end
+#   to the start and passes on the gradient of the state.
+# - **Do not subtract large sums.** Once $dB$ and $dC$ are known, there is a cheap formula for the gradient of
+#   $\log a_t$: $\sum_{s \ge t} (C_s \cdot dC_s - B_s \cdot dB_s)$, plus a term for the last state if the loss depends
+#   on it. In real numbers it is exact. In float32 the sums cancel.
 #
-# Try it: one decay in the middle is 1e-30, so nearly nothing passes it, and its gradient is about that small.
+# Try it: one decay in the middle is 1e-30, so almost nothing passes it, and its gradient is about as small.
 
 # %%
 predict("04b_triton-strong-decay")
@@ -469,7 +482,7 @@ _, by_log_a, dB, dC = gradients("triton")
 for kernel, right in zip(gradients("triton"), gradients("torch"), strict=True):
     compare.assert_same(kernels=kernel, torch=right, tol=1e-4)
 cheap = (batched[3] * dC - batched[2] * dB).sum(-1).flip(1).cumsum(1).flip(1)
-compare.assert_same(kernels=by_log_a, cheap=cheap, tol=1e-4)  # beside the largest they agree
+compare.assert_same(kernels=by_log_a, cheap=cheap, tol=1e-4)  # relative to the largest they agree
 kernels, noise = by_log_a[0, 50].abs().max(), cheap[0, 50].abs().max()
 print(f"at the strong decay: kernels {kernels:.0e}, cheap formula {noise:.0e}")
 assert kernels < 1e-28
@@ -477,20 +490,21 @@ assert noise > 1e-7
 
 # %% [markdown]
 # The cheap formula's answer is rounding noise. The package's kernel adds up only what really passes the token: pairs
-# of a later reader and an earlier writer (`_backward_decays` in `lecture17/ops/kernels/ssd.py`). With one decay a key,
-# as in GLA, there is no one matrix of pairs: its kernel does subtract, within a chunk, and says so.
+# of a later reader and an earlier writer (`_backward_decays` in `lecture17/ops/kernels/ssd.py`). With a decay for each
+# key, as in GLA, no single matrix holds the pairs. That kernel does subtract, within a chunk, and its documentation
+# says so.
 #
 # ## 12 · What a clock said
 #
 # RWKV-7's kernel goes token by token: it loads six short rows, updates the state in registers, and stores one row.
-# Nothing in it is large. Its first version held 32 columns of the state in a program of 4 warps, and took 1.2 µs for
-# each token.
+# Nothing in it is large. Its first version held 32 columns of the state in a program of 4 warps, and took 1.2 µs per
+# token.
 #
-# **Predict.** An H100 moves 3 TB a second and this kernel moves 2 KB a token and head. What does it wait for?
+# **Predict.** An H100 moves 3 TB per second, and this kernel moves 2 KB per token and head. What does it wait for?
 #
 # <details><summary>What a clock said, and why</summary>
 #
-# | columns of a program | warps | tokens loaded ahead | ms for 8,192 tokens, 8 heads |
+# | columns per program | warps | tokens loaded ahead | ms for 8,192 tokens, 8 heads |
 # | --- | --- | --- | --- |
 # | 32 | 4 | none | 10.2 |
 # | 32 | 1 | none | 7.8 |
@@ -498,23 +512,26 @@ assert noise > 1e-7
 # | 8 | 1 | 2 (`num_stages=3`) | 3.2 |
 # | 8 | 1 | 4 (`num_stages=5`) | 2.8 |
 #
-# It waits for *answers*. A sum over keys that is spread over four warps needs shared memory and a barrier, twice a
-# token; in one warp it needs neither. And a load takes about half a microsecond to answer, however small it is: with
-# `tl.range(…, num_stages=5)` the rows of later tokens are under way while one is computed. The same option and
-# smaller tiles took the kernel that passes on the states of SSD from 0.5 ms to 0.2. (Measured with PyTorch 2.11 and
-# Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values, by editing the kernel between runs: no script in the
-# repository repeats this table. [Measured performance](../docs/performance.md) has the whole mixers beside PyTorch's.)
+# It waits for *latency*, not for bandwidth. A sum over keys that is spread over four warps needs shared memory and a
+# barrier, twice per token; within one warp it needs neither. And a load takes about half a microsecond to return,
+# however small it is: with `tl.range(…, num_stages=5)` the rows of later tokens are on their way while one token is
+# computed. With the same option and smaller tiles, the kernel that passes on SSD's states went from 0.5 ms to 0.2 ms.
+# (Measured with PyTorch 2.11 and Triton 3.6 on an H100 with 80 GB, float32, 64 keys and values, by editing the kernel
+# between runs: no script in the repository repeats this table. [Measured performance](../docs/performance.md) compares
+# the whole mixers with PyTorch's.)
 #
 # </details>
 #
 # ## Recap
 #
-# - A program computes from its number which addresses are its own; a mask says which of them exist, `other` the rest.
-# - SSD is four kernels: sums of decays, what a chunk adds, handing on, and the scan. The L × L matrix is never
-#   written.
-# - The interpreter proves the numbers, in float32; the compiler proves that a GPU would take them. Neither is a clock.
-# - A small kernel waits for answers, not for bytes: fewer barriers, and loads ahead of their use.
-# - Backward computes again what forward did not keep; where it can, it adds up pairs instead of subtracting sums.
+# - A program computes from its number which addresses are its own. A mask says which of them exist; `other` fills in
+#   the rest.
+# - SSD is four kernels: sums of decays, what a chunk adds, passing states on, and the scan. The L × L matrix is never
+#   written out.
+# - The interpreter checks the numbers, in float32; the compiler shows that a GPU would accept the kernel. Neither shows
+#   how fast it is.
+# - A small kernel waits for latency, not for bandwidth: use fewer barriers, and load ahead.
+# - Backward recomputes what forward did not keep; where it can, it adds up pairs instead of subtracting sums.
 #
 # **Where next:** the [exercises](../exercises/04b_triton.ipynb) (6 points), then [04c](04c_vision.ipynb), where the
 # sequence is an image.

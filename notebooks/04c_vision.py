@@ -13,13 +13,13 @@
 #
 # After this you can …
 # - read an image along four routes, put it back exactly, and name the mistakes that a square image hides,
-# - measure how far apart an order reads pixels that are neighbors, and say what no order can do,
+# - measure how far apart an order puts neighboring pixels, and say what no order can do,
 # - compute what one pixel sees under one, two and four routes and in a two-dimensional SSM, and take Vim's and
 #   VMamba's blocks apart.
 #
-# **Letters.** An image has $H$ rows, $W$ columns and $d$ features a pixel (in practice a pixel is a patch of several).
-# An *order* lists the $N = HW$ pixels, numbered row by row; a *route* is an order that is scanned. The other letters
-# are those of the [notation table](03a_semiseparable.ipynb#notation).
+# **Letters.** An image has $H$ rows, $W$ columns and $d$ features per pixel (in practice a "pixel" is a patch of
+# several). Pixels are numbered row by row. An *order* lists these $N = HW$ numbers; a *route* is an order along which
+# the image is scanned. The other letters are those of the [notation table](03a_semiseparable.ipynb#notation).
 
 # %%
 import numpy as np
@@ -33,11 +33,12 @@ from lecture17.reference import scan2d, ssd
 # %% [markdown]
 # ## 1 · Four routes
 #
-# A recurrence sees what came before. In a text that is the past; in an image "before" is a choice. **Read row by row,
-# and the pixel in the middle never hears of the lower half.** VMamba (Liu et al., arXiv 2401.10166, Section 4) makes
-# the choice four times: row by row, column by column, and each of them backwards.
+# A recurrence sees what came before. In a text that is the past; in an image "before" is a choice. **If you read row by
+# row, the pixel in the middle never learns about the lower half.** VMamba (Liu et al., arXiv 2401.10166, Section 4)
+# makes the choice four times: row by row, column by column, and each of these backwards.
 #
-# Number the pixels of an image of 4 rows and 6 columns along each of the four routes: which pixel has number 1 on each?
+# Number the pixels of an image with 4 rows and 6 columns along each of the four routes. Which pixel comes first on
+# each?
 
 # %%
 predict("04c_vision-opposite")
@@ -60,21 +61,21 @@ figures.reading_orders(steps, title=title)
 
 # %% [markdown]
 # **Learned:** the reversed route is the whole sequence backwards, last pixel first. So a route and its reverse together
-# leave nothing out: every other pixel comes before on one of the two.
+# leave nothing out: every other pixel comes earlier on one of the two.
 #
 # <a id="correction-13"></a>
 #
 # > **Correction 13 · the lecture says** that a reversed route is the image with its rows reversed, and takes the order
 # > of the numbers in memory for the order of reading.
 # >
-# > **In truth** reversing each row (`img[:, ::-1]`) or the order of the rows (`img[::-1]`) gives other sequences
-# > than reversing *the sequence*, and with them part of the image stays unseen: with each row reversed, all that
-# > comes later except the rest of the pixel's own row; with the order of the rows reversed, only that rest. The four
-# > routes are row-major, column-major and both reversed. And "row first" is said of indices, not of memory: an array
-# > stored column by column is still read row by row by `ravel()`, but its *memory* runs column by column, and so
-# > does `ravel(order="K")`.
+# > **In truth** reversing each row (`img[:, ::-1]`) or the order of the rows (`img[::-1]`) does not reverse *the
+# > sequence*, and part of the image stays unseen. Reversing each row adds only the rest of the pixel's own row: all
+# > later rows stay unseen. Reversing the order of the rows adds everything but that rest. The four routes are row by
+# > row, column by column, and the reverse of each. And "row by row" refers to indices, not to memory: `ravel()` reads
+# > an array row by row even if it is stored column by column. `ravel(order="K")` follows memory, and then reads column
+# > by column.
 #
-# The counterexample:
+# Two counterexamples, first for the reversal:
 
 # %%
 img = np.arange(6).reshape(2, 3)
@@ -87,20 +88,25 @@ assert (each_row_reversed != reversed_sequence).any()
 assert (rows_upside_down != reversed_sequence).any()
 assert_same(reversed_sequence=reversed_sequence, both_axes=img[::-1, ::-1].ravel())
 
+# %% [markdown]
+# … and for memory:
+
+# %%
 stored_by_columns = np.asfortranarray(img)
-print("row first, by index        ", stored_by_columns.ravel())
-print("row first, by memory       ", stored_by_columns.ravel(order="K"))
+print("in the order of indices    ", stored_by_columns.ravel())
+print("in the order of memory     ", stored_by_columns.ravel(order="K"))
 assert_same(one_image=img, stored_by_columns=stored_by_columns)
 assert_same(row_by_row=img.ravel(), by_index=stored_by_columns.ravel())
 assert_same(column_by_column=img.T.ravel(), by_memory=stored_by_columns.ravel(order="K"))
 
 # %% [markdown]
-# What it costs: count the pairs (pixel, other pixel) in which the one can see the other on at least one of the routes.
+# How much does a wrong reversal cost? Count the pairs of pixels in which the first sees the second on at least one
+# route.
 
 
 # %%
 def share_seen(*steps: np.ndarray) -> float:
-    """Share of pairs of different pixels (i, j) in which i is read after j on one of the routes."""
+    """Share of pairs of different pixels (i, j) in which i is read after j on at least one route."""
     flat = [step.ravel() for step in steps]
     seen = np.any([step[:, None] > step[None, :] for step in flat], axis=0)
     return float(seen.sum() / (len(seen) * (len(seen) - 1)))
@@ -118,7 +124,7 @@ for name, share in shares.items():
     print(f"{name:31} {share:4.0%}")
 assert shares["row by row alone"] == 1 / 2
 assert shares["and the sequence reversed"] == 1
-own_row = (W - 1) / (2 * (H * W - 1))  # pairs in which one lies later in the row of the other
+own_row = (W - 1) / (2 * (H * W - 1))  # pairs in which j comes later in the row of i
 assert np.allclose(list(shares.values())[2:], [1 / 2 + own_row, 1 - own_row])
 
 # %% [markdown]
@@ -126,18 +132,9 @@ assert np.allclose(list(shares.values())[2:], [1 / 2 + own_row, 1 - own_row])
 #
 # *Cross-scan* reads the image along the four routes. Then each sequence goes through a scan of its own, and
 # *cross-merge* puts the four results back in place and adds them up. With order $\pi_k$ for route $k$, position $t$
-# holds pixel $\pi_k(t)$, so pixel $p$ stands at position $\pi_k^{-1}(p)$:
+# holds pixel $\pi_k(t)$, so pixel $p$ is at position $\pi_k^{-1}(p)$:
 #
 # $$\mathrm{scan}(x)_{k,t} = x_{\pi_k(t)}, \qquad \mathrm{merge}(s)_p = \sum_k s_{k,\,\pi_k^{-1}(p)} .$$
-#
-# **(2.1)** $\mathrm{merge}(\mathrm{scan}(x)) = 4x$, *exactly*: numbers are only moved, and rounding cancels. $2x$ is
-# exact, $3x$ may be off by half a unit in its last place, and adding the fourth $x$ rounds back to $4x$, for that is
-# the nearest number of the format (in a tie the even one, which $4x$ then is). **(2.2)** Merge is the transpose of
-# scan, $\langle \mathrm{scan}(x), s \rangle = \langle x, \mathrm{merge}(s) \rangle$: the backward pass of the one is
-# the other. **(2.3)** The trap: on a *square* image each of the four orders is its own inverse, so code that takes
-# $\pi_k$ for $\pi_k^{-1}$ is right there, and wrong on the first image that is not square.
-#
-# Write both yourself: [exercise](../exercises/04c_vision.ipynb) `04c_vision-cross-scan`.
 
 # %%
 rng = np.random.default_rng(17)
@@ -150,31 +147,46 @@ merged = sum(s[k, places[k]] for k in range(4)).reshape(H, W, d)
 assert_same(cross_scan=scan2d.cross_scan(x), by_hand=scanned)
 assert_same(cross_merge=scan2d.cross_merge(s, H, W), by_hand=merged)
 
-assert np.array_equal(scan2d.cross_merge(scanned, H, W), 4 * x)  # (2.1), to the last bit
+# %% [markdown]
+# **(2.1)** $\mathrm{merge}(\mathrm{scan}(x)) = 4x$, *bit for bit*. Numbers are only moved, and the rounding of the sum
+# cancels: $2x$ is exact; $3x$ may be off by half a unit in its last place; adding the fourth $x$ then rounds to the
+# nearest number of the format, which is $4x$. (In a tie the even number is taken, and then that is $4x$.) **(2.2)**
+# Merge is the transpose of scan, $\langle \mathrm{scan}(x), s \rangle = \langle x, \mathrm{merge}(s) \rangle$: each is
+# the backward pass of the other.
+
+# %%
+assert np.array_equal(scan2d.cross_merge(scanned, H, W), 4 * x)  # (2.1)
 many = rng.normal(size=100_000).astype(np.float32)
 thrice = many + many + many
 assert (thrice != 3 * many.astype(float)).mean() > 0.2  # 3x is rounded …
 assert np.array_equal(thrice + many, 4 * many)  # … 4x is not
 assert_same(scan_x_dot_s=np.sum(scanned * s), x_dot_merge_s=np.sum(x * merged))  # (2.2)
 
+# %% [markdown]
+# **(2.3)** The trap: on a *square* image each of the four orders is its own inverse. So code that confuses $\pi_k$ with
+# $\pi_k^{-1}$ is right there, and wrong on the first image that is not square.
+
+# %%
 own_inverse = {
     size: np.array_equal(scan2d.routes(*size), np.argsort(scan2d.routes(*size), axis=1))
     for size in ((5, 5), (8, 8), (4, 6))
 }
 print("all four routes their own inverses:", own_inverse)
-assert own_inverse == {(5, 5): True, (8, 8): True, (4, 6): False}  # (2.3)
+assert own_inverse == {(5, 5): True, (8, 8): True, (4, 6): False}
 
 # %% [markdown]
+# Exercise: [`04c_vision-cross-scan`](../exercises/04c_vision.ipynb).
+#
 # ## 3 · Curves that stay near
 #
 # Row by row, the pixel above is $W$ steps away. Two older ideas keep more of an image together. *Z-order* (Morton,
 # 1966) sorts pixels by the interleaved bits of row and column, so it finishes each quadrant before the next. *Hilbert's
-# curve* (1891) does too, and turns the quadrants so that each step goes to a neighbor. Both are easy on squares of side
-# $2^m$; the package has them for any $H \times W$. (One diagonal step is left to Hilbert where the longer side is odd
-# and the other even: on a chessboard of that size both ends of the path have the same color, and it changes at each
-# step.)
+# curve* (1891) does this too, and turns the quadrants so that every step goes to a neighbor. Both are easy on squares
+# of side $2^m$; the package has them for any $H \times W$. (Hilbert's curve keeps one diagonal step where the longer
+# side is odd and the other even. On a chessboard of that size, both ends of the path have the same color; but the color
+# changes at every step to a neighbor, and the number of steps is odd.)
 #
-# Draw Hilbert's curve over $6 \times 8$ pixels in your mind.
+# Picture Hilbert's curve over $6 \times 8$ pixels.
 
 # %%
 predict("04c_vision-curves")
@@ -202,20 +214,22 @@ for size in np.ndindex(24, 24):
         assert diagonal.sum() <= (max(size) % 2 == 1 and min(size) % 2 == 0)
 
 # %% [markdown]
-# **Learned:** both finish one corner of the image before they go to the next; only Hilbert's gets there on foot.
+# **Learned:** both curves finish one quarter of the image before they go to the next. Hilbert's walks there; Z-order
+# jumps.
 #
 # ## 4 · How far apart neighbors are read
 #
 # **Claim 1 (proved here). Every order of $n \times n$ pixels reads some pair of neighbors at least $(n + 1)/2$ steps
 # apart.** *Proof.* The first and the last pixel of the order are $n^2 - 1$ steps apart, and at most $2(n - 1)$ moves to
 # a neighbor lead from one to the other. One of these moves spans at least $(n^2 - 1)/(2n - 2) = (n + 1)/2$ steps. ∎
-# (The best possible is $n$, which row by row reaches: Chvátalová, 1975.) **No order keeps all neighbors near.**
+# (In fact no order does better than $n$, which row by row reaches: Chvátalová, 1975.) **No order keeps all neighbors
+# near.**
 #
-# What differs is how the distances are spread. Take $32 \times 32$ pixels, all pairs of neighbors, and the steps
-# between the two. For cross-scan take the nearer of its two distances, along rows and along columns.
+# What differs is how the distances are distributed. Take $32 \times 32$ pixels and, for every pair of neighbors, the
+# steps between the two. For cross-scan take the smaller of its two distances, along rows and along columns.
 #
-# How far away is the farthest of the last 64 pixels read? You should care about both, because a state that decays by
-# $a$ a step keeps $a^{\text{distance}}$ of a neighbor.
+# And the other way around: how far away in the image is the farthest of the last 64 pixels read? Both matter, because a
+# state that decays by $a$ per step keeps $a^k$ of what it read $k$ steps ago.
 
 # %%
 predict("04c_vision-distances")
@@ -229,7 +243,7 @@ def neighbor_distances(order: np.ndarray, n: int) -> np.ndarray:
 
 
 def mean_radius(order: np.ndarray, n: int, K: int) -> np.ndarray:
-    """How far away the farthest of the last 1 … K pixels lies, mean over the sequence."""
+    """How far away the farthest of the last 1 … K pixels is, averaged over the sequence."""
     place = np.stack(np.divmod(order, n), axis=1)
     gap = [np.linalg.norm(place[K:] - place[K - k : -k], axis=1) for k in range(1, K + 1)]
     return np.maximum.accumulate(gap).mean(axis=1)
@@ -241,7 +255,7 @@ orders = {"row by row": rows, "Hilbert": scan2d.hilbert(n, n), "Z-order": scan2d
 distances = {name: neighbor_distances(order, n) for name, order in orders.items()}
 radii = {name: mean_radius(order, n, K) for name, order in orders.items()}
 distances["four routes"] = np.minimum(*[neighbor_distances(order, n) for order in (rows, columns)])
-title = "How far apart neighbors are read, and how far away the last pixels lie"
+title = "How far apart neighbors are read, and how far away the last pixels are"
 figures.locality(distances, radii, title=title)
 
 # %%
@@ -255,32 +269,33 @@ assert all(distances[name].max() >= (n + 1) / 2 for name in orders)  # Claim 1
 assert distances["row by row"].max() == n  # the best possible
 assert distances["Hilbert"].mean() > distances["row by row"].mean() == distances["Z-order"].mean()
 assert np.median(distances["Hilbert"]) == 1 < np.median(distances["row by row"])
+assert distances["Hilbert"].max() == 853
 assert (distances["four routes"] == 1).all()
 assert radii["Hilbert"][63] < radii["row by row"][63] / 2
 growth = np.polyfit(np.log(np.arange(1, K + 1)), np.log(radii["Hilbert"]), 1)[0]
-assert 0.45 < growth < 0.65  # about as the square root
+assert 0.45 < growth < 0.65  # about like the square root
 
 # %% [markdown]
-# **Learned:** what is *near in the sequence* is near in the image for Hilbert, whose last $k$ pixels fill a patch about
-# $\sqrt k$ wide, and not for rows. What is *near in the image* is mostly near in the sequence for Hilbert, but a few
-# pairs lie a whole half of the image apart, and its mean distance is even the largest. A state that fades does not feel
-# the mean; it feels $a^{\text{distance}}$, and there Hilbert is ahead of rows. Cross-scan needs no curve: any two
-# neighbors are one step apart on one of its routes. It pays with four scans.
+# **Learned:** along Hilbert's curve, pixels *near in the sequence* are near in the image: the last $k$ pixels fill a
+# patch about $\sqrt k$ wide. Along rows they are not. Pixels *near in the image* are mostly near in Hilbert's sequence
+# too. But a few pairs are read hundreds of steps apart (853 at most, of 1,024), so that its mean distance is the
+# largest of all. A fading state does not feel the mean; it feels $a^{\text{distance}}$, and there Hilbert is ahead of
+# rows. Cross-scan needs no curve: any two neighbors are one step apart on one of its routes. The price is four scans.
 #
 # **Predict.** In the explorer, follow Hilbert's curve with *step*, and stop where the path has just come back to the
-# border between two halves of the image. Which neighbors of the pixel has the state forgotten? What does a decay of 1
+# border between two halves of the image. Which of the pixel's neighbors has the state forgotten? What does a decay of 1
 # change? Then compare with the other routes.
 
 # %%
 widgets.ScanExplorer()
 
 # %% [markdown]
-# **Learned:** every single route has such a border, on which a pixel has forgotten the neighbor beyond.
+# **Learned:** every single route has such a border, where the state has forgotten the neighbor on the other side.
 #
 # ## 5 · A state that comes from two sides
 #
-# Instead of making a sequence one can let the state itself be two-dimensional: each pixel takes it from the pixel above
-# and the pixel to the left (Fornasini and Marchesini, 1978),
+# Instead of turning the image into a sequence, you can let the state itself run in two dimensions: each pixel takes it
+# from the pixel above and the pixel to the left (Fornasini and Marchesini, 1978),
 #
 # $$S_{ij} = a^{\downarrow}_{ij} S_{i-1,j} + a^{\rightarrow}_{ij} S_{i,j-1} + B_{ij} x_{ij}^\top, \qquad
 #   y_{ij} = C_{ij} S_{ij} .$$
@@ -288,8 +303,8 @@ widgets.ScanExplorer()
 # **(5.1) A wavefront.** A pixel needs only pixels of the anti-diagonal before its own, so all pixels with the same
 # $i + j$ can be computed at once: $H + W - 1$ steps instead of $HW$. **(5.2) Paths.** With constant decays the pixel
 # $p$ rows up and $q$ columns left has the weight $\binom{p+q}{p} (a^{\downarrow})^p (a^{\rightarrow})^q$, one term for
-# each path down and right. All pixels $k$ moves away weigh $(a^{\downarrow} + a^{\rightarrow})^k$ together, so the two
-# decays should add up to at most 1.
+# each path down and right. All pixels $k$ moves away together have the weight $(a^{\downarrow} + a^{\rightarrow})^k$,
+# so the two decays should add up to at most 1.
 #
 # Number the pixels by the wave in which they are computed.
 
@@ -303,7 +318,7 @@ B, C = rng.normal(size=(2, H, W, r))
 a_down, a_right = rng.uniform(0, 0.5, size=(2, H, W))
 S, wave = np.zeros((H + 1, W + 1, r, d)), np.add.outer(np.arange(H), np.arange(W))
 for step in range(H + W - 1):
-    i, j = np.nonzero(wave == step)  # all of them at once
+    i, j = np.nonzero(wave == step)  # all pixels of this wave at once
     above, left = S[i, j + 1], S[i + 1, j]  # row 0 and column 0 of S are outside the image
     S[i + 1, j + 1] = B[i, j, :, None] * x[i, j, None, :]
     S[i + 1, j + 1] += a_down[i, j, None, None] * above + a_right[i, j, None, None] * left
@@ -317,12 +332,12 @@ figures.reading_orders({"row by row": in_turn, "2-D SSM": wave}, title=title)
 # %% [markdown]
 # ## 6 · What one pixel sees
 #
-# Give all of these the same plain job: read and write one number, keep $a = 0.9$ of the state at each step (for the 2-D
-# SSM $0.45$ from each side), and add up the routes. Then feed a one at every pixel in turn and look at the pixel in the
-# middle: how much of each does it see? These are rows of the mixer's matrix.
+# Give all of these the same simple task: write and read one number, keep $a = 0.9$ of the state at each step (for the
+# 2-D SSM $0.45$ from each side), and add up the routes. Then put a one at each pixel in turn and look at the pixel in
+# the middle: how much of each does it see? The answers form one row of the mixer's matrix.
 #
-# Draw the picture for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert there
-# and back; the 2-D SSM. Which of them sees alike in all directions?
+# Picture the answer for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert in
+# both directions; the 2-D SSM. Which of them sees equally well in all directions?
 
 # %%
 predict("04c_vision-fields")
@@ -336,7 +351,7 @@ impulses = np.eye(n * n)  # one feature for each pixel, which is 1 there
 
 
 def seen_along(*routes: np.ndarray) -> np.ndarray:
-    """How the middle pixel sees every pixel through an SSM along each of the routes, added up."""
+    """What the middle pixel sees of every pixel, by an SSM along each of the routes, added up."""
     y = np.zeros((n * n, n * n))
     for order in routes:
         y[order] += ssd.recurrent(impulses[order], log_a, ones, ones)[0]
@@ -350,7 +365,7 @@ fields = {
     "and each row reversed": seen_along(rows, rows.reshape(n, n)[:, ::-1].ravel()),
     "and the sequence reversed": seen_along(rows, rows_back),
     "four routes": seen_along(rows, columns, rows_back, columns_back),
-    "Hilbert, there and back": seen_along(hilbert, hilbert[::-1]),
+    "Hilbert, both ways": seen_along(hilbert, hilbert[::-1]),
     "2-D SSM": y.reshape(n, n, n, n)[middle],
 }
 
@@ -373,6 +388,7 @@ assert_same(one_step_in_each_direction=around, left=[four[i, j - 1]] * 4)
 assert four[i - 1, j - 1] < four[i, j - 2]  # both two moves away
 assert fields["2-D SSM"][i - 3, j - 3] > 10 * fields["2-D SSM"][i, j - 6]  # both six moves away
 
+# %%
 binomials = np.zeros((n, n))  # (5.2)
 for p, q in np.ndindex(i + 1, j + 1):
     path_count = np.prod(np.arange(q + 1, p + q + 1) / np.arange(1, p + 1))
@@ -380,23 +396,25 @@ for p, q in np.ndindex(i + 1, j + 1):
 assert_same(ssm2d=fields["2-D SSM"], paths_counted=binomials)
 
 # %% [markdown]
-# **Learned:** four routes treat the four directions alike, but they see along the row and the column and hardly across:
-# a cross. What lies diagonally has to come through a second layer. Hilbert sees a patch with hard borders. The 2-D SSM
-# sees a quadrant, best along the diagonal, to which most paths lead; it would take four of them to see all.
+# **Learned:** four routes treat the four directions alike, but they see along the row and the column and hardly
+# anywhere else: a cross. Pixels off the cross come through well only in a second layer. Hilbert sees a patch with hard
+# borders. The 2-D SSM sees a quadrant, best along its diagonal, where most paths lead; it takes four of them to see
+# everything.
 #
 # ## 7 · Vim's block
 #
 # Vision Mamba (Zhu et al., arXiv 2401.09417, Section 3) reads the patches row by row with two branches, forward and
-# backward. Each has a short convolution and a selective scan (part [03c](03c_family.ipynb)) of its own; they share
-# what comes before and
-# after:
+# backward. Each has its own short convolution, with a SiLU, and its own selective scan (part [03c](03c_family.ipynb)).
+# They share the projections before and after:
 #
-# $$u, z = W_{in} x, \qquad y^f = \mathrm{SSM}_f(\mathrm{conv}_f(u)), \quad
-#   y^b = \mathrm{flip}\,\mathrm{SSM}_b(\mathrm{conv}_b(\mathrm{flip}\,u)), \qquad
-#   \mathrm{out} = W_{out} \big( \tfrac{1}{2} (y^f + y^b) \circ \mathrm{SiLU}(z) \big) .$$
+# $$u, z = W_{in} x, \qquad y^f = \mathrm{SSM}_f(\mathrm{conv}_f(u)),$$
 #
-# The second flip puts the outputs back in place; without it the two branches would add up different pixels. (The
-# average is that of the published code.)
+# $$y^b = \mathrm{flip}\,\mathrm{SSM}_b(\mathrm{conv}_b(\mathrm{flip}\,u)),$$
+#
+# $$\mathrm{out} = W_{out} \big( \tfrac{1}{2} (y^f + y^b) \circ \mathrm{SiLU}(z) \big) .$$
+#
+# The second flip puts the outputs back in place; without it the sum would mix outputs of different pixels. (The average
+# is that of the published code.)
 
 # %%
 torch.manual_seed(17)
@@ -416,8 +434,8 @@ with torch.no_grad():
 # %% [markdown]
 # ## 8 · VMamba's SS2D
 #
-# SS2D is cross-scan, four selective scans, cross-merge; before them a $3 \times 3$ convolution, which sees in all
-# directions already, and after them a norm and a gate. Its first published code has the gate $z$, as here.
+# SS2D is cross-scan, four selective scans and cross-merge. Before them comes a $3 \times 3$ convolution, which already
+# sees in all directions; after them come a norm and a gate. The gate $z$ is that of the first published code.
 
 # %%
 silu, layer_norm = torch.nn.functional.silu, torch.nn.functional.layer_norm
@@ -431,15 +449,14 @@ with torch.no_grad():
     assert_same(layer=ss2d(x).numpy(), by_hand=out.numpy(), tol=1e-5)
 
 # %% [markdown]
-# **Predict.** Take the two blocks with their first, random parameters, and beside them a Mamba block that reads row by
-# row. By how much does the middle pixel's output change with each input pixel? (The mean size of that derivative is
-# called the *effective receptive field*; Luo et al., arXiv 1701.04128.) Compare with step 6: what has the convolution
-# added?
+# **Predict.** Take the two blocks with their random initial parameters, and a Mamba block that reads row by row. How
+# strongly does the output at the middle pixel depend on each input pixel? (The mean size of that derivative is called
+# the *effective receptive field*; Luo et al., arXiv 1701.04128.) Compare with section 6: what does the convolution add?
 
 
 # %%
 def effective_field(block: torch.nn.Module, images: torch.Tensor) -> np.ndarray:
-    """Root mean square derivative of the middle pixel by each pixel, in random directions."""
+    """Root mean square derivative of the middle output by each pixel, in random directions."""
     images = images.requires_grad_()
     middle = block(images)[:, n // 2, n // 2]
     (gradient,) = torch.autograd.grad((middle * torch.randn_like(middle)).sum(), images)
@@ -472,15 +489,16 @@ figures.receptive_fields(fields, (i, j), faintest=1e-5, title=title)
 
 # %% [markdown]
 # **Learned** (*observed*, for random parameters; training changes what is written and how it decays): the routes decide
-# what *can* be seen, and at first the convolution does nearly all the seeing. Beyond its window the half, the whole and
-# the cross of step 6 are there, a hundred times fainter or more. So a good score by itself does not show that the
-# routes were used. Part 05d trains with a control.
+# what *can* be seen, and at first the convolution does nearly all the seeing. Beyond its window you find the half, the
+# whole and the cross of section 6, but at least a hundred times fainter than the middle pixel. So a good score by
+# itself does not show that the routes were used. That is why part [05d](05d_images.ipynb) trains with a control.
 #
 # ## Recap
 #
-# - "Before" is a choice in an image. A route and its reverse see everything; a route with its rows reversed does not.
+# - "Before" is a choice in an image. A route and its reverse together see everything; a route and its rows reversed do
+#   not.
 # - Cross-merge uses the inverse orders. Square images hide the mistake of using the orders themselves.
-# - No order keeps all neighbors near. Hilbert keeps most of them; rows and columns together keep all.
+# - No order keeps all neighbors near. Hilbert keeps most of them near; rows and columns together keep all.
 # - Four routes see a cross. A 2-D SSM sees a quadrant, best along its diagonal, in $H + W - 1$ waves.
 # - Vim averages a forward and a backward scan; SS2D adds up four.
 #

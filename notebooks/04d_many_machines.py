@@ -12,16 +12,16 @@
 # *15 minutes · ★★☆*
 #
 # After this you can …
-# - cut one sequence across machines, and say which numbers must cross each cut and which need not,
+# - split one sequence across machines, and say which numbers must cross each border and which need not,
 # - run SSD on several processes with `torchrun`, gradients included, and know what happens when one dies,
-# - train one model on several machines by the script that trains it on one.
+# - train one model on several machines with the script that trains it on one.
 #
-# **How to read.** Sections 2 to 5 start real processes on this machine, two at a time; each takes some seconds.
-# What they do is in `lecture17/ops/distributed.py`, which is short, and in the scripts named below. Predict
-# before the picture.
+# **How to read.** Sections 2 to 5 start real processes on this machine, two at a time; each start takes a few seconds.
+# What they do is in `lecture17/ops/distributed.py`, which is short, and in the scripts named below. Predict before you
+# look.
 #
-# **Letters.** As in the [table](03a_semiseparable.ipynb#notation). A process is one program of several that run
-# together; its *rank* is its number, from 0.
+# **Letters.** As in the [table](03a_semiseparable.ipynb#notation). A *process* is one of several programs that run
+# together; its *rank* is its number, counted from 0.
 
 # %%
 import json
@@ -37,20 +37,21 @@ from lecture17.ops import ssd
 # ## 1 · A segment is a decay and a state
 #
 # A sequence may outgrow one machine: its activations do not fit, or it takes too long. Give each machine a *segment* of
-# consecutive tokens. What does a later segment have to know of an earlier one? Part 03b says: everything the future
-# knows of the past passes through the state. And the state passes *through* a segment by one line for each head,
+# consecutive tokens. What must a later segment know about an earlier one? Part 03b has the answer: all that the future
+# knows about the past passes through the state. And in each head, a segment changes the state by one affine map,
 #
 # $$S \;\mapsto\; a\, S + U, \qquad a = e^{\sum_t \log a_t}, \qquad
-#   U = \text{the last state had the segment begun at zero.}$$
+#   U = \text{the segment's last state, if it begins at zero.}$$
 #
-# **So a segment is a pair $(a, U)$, and two segments in a row are again such a pair**: $(a_1, U_1)$ and then $(a_2,
-# U_2)$ give $(a_2 a_1,\; a_2 U_1 + U_2)$. The pairs can be computed by all machines at once, before any message is
-# sent. What the state before contributes is added afterwards, because the outputs are linear in it: $y_t =
-# y_t^{\text{from zero}} + (a_1 \cdots a_t)\, C_t S$.
+# **So a segment is a pair $(a, U)$, and two segments in a row are again such a pair**: $(a_1, U_1)$ followed by $(a_2,
+# U_2)$ gives $(a_2 a_1,\; a_2 U_1 + U_2)$. All machines can compute their pairs at once, before any message is sent.
+# What the state $S$ before the segment contributes is added afterwards, because the outputs are linear in it:
+# $y_t = y_t^{\text{from zero}} + (a_1 \cdots a_t)\, C_t S$.
 #
-# (That is for one decay per token. With the matrix transitions of the delta rule and RWKV-7 a segment is $(A, U)$,
-# where $A$ is the product of its $r \times r$ transitions, $I - K^\top W$ in part [03c](03c_memory.ipynb). These pairs
-# compose in the same way, and a message that carries one has $r^2$ numbers more.)
+# (That is for one decay per token. With the matrix transitions of the delta rule and of RWKV-7, a segment is a pair
+# $(A, U)$, where $A$ is the product of its $r \times r$ transitions; for the delta rule without decay that is
+# $I - K^\top W$ in part [03c](03c_memory.ipynb). Such pairs compose in the same way, but a message then carries $r^2$
+# numbers in place of the decay.)
 #
 # First in one process, with four segments of different lengths:
 
@@ -62,32 +63,31 @@ x, log_a = torch.randn(1, 64, heads, d), -0.1 * torch.rand(1, 64, heads)
 B, C = torch.randn(2, 1, 64, 1, d_state)
 segments = list(zip(*(a.split(lengths, dim=1) for a in (x, log_a, B, C)), strict=True))
 
-from_zero = [ssd.chunkwise(*segment) for segment in segments]  # each machine for itself
+from_zero = [ssd.chunkwise(*segment) for segment in segments]  # each machine by itself
 S, parts = torch.zeros(1, heads, d_state, d), []
 for (_, log_a_seg, _, C_seg), (y_zero, U) in zip(segments, from_zero, strict=True):
     decays = log_a_seg.cumsum(1).exp()  # from the segment's start to each token
     parts.append(y_zero + decays[..., None] * torch.einsum("btn,bhnp->bthp", C_seg[:, :, 0], S))
-    S = decays[:, -1, :, None, None] * S + U  # the only thing that is handed on
+    S = decays[:, -1, :, None, None] * S + U  # the only thing that is passed on
 
 y_whole, S_whole = ssd.chunkwise(x, log_a, B, C)
 compare.assert_same(whole=y_whole, in_segments=torch.cat(parts, dim=1), tol=1e-5)
-compare.assert_same(last_state=S_whole, handed_on=S, tol=1e-5)
+compare.assert_same(last_state=S_whole, passed_on=S, tol=1e-5)
 
 # %% [markdown]
 # ## 2 · Two processes, for real
 #
 # `ssd_chunkwise` in `lecture17.ops.distributed` is that code on `torch.distributed`: each process calls it with its
-# own segment. It computes its pair, receives the pair of *all* segments before it from its left neighbor, hands on
-# that pair followed by its own, and adds the last term. **One message crosses each border: a state and a decay for
-# each head.** In the backward pass the gradients of the pair cross once the other way.
+# own segment. It computes its pair, receives the pair of *all* earlier segments from its left neighbor, sends the two
+# combined to its right neighbor, and adds the last term. **One message crosses each border: a state and a decay for
+# each head.** In the backward pass the gradients of the pair cross once in the other direction.
 #
-# The messages pass one after the other, $P - 1$ of them for $P$ processes. A tree would need only $\log_2 P$
-# rounds, but more messages; and since all long work is done before a message is awaited, what happens one after the
-# other is small: receive a state, scale it, add one, send. (Dao and Gu, arXiv 2405.21060, Section 8.2, describe the
-# same cut.)
+# The messages pass one after another, $P - 1$ of them for $P$ processes. A tree would need only $\log_2 P$ rounds, but
+# more messages. And since all the long work is done before a process waits for its message, the sequential part is
+# small: receive a state, scale it, add one, send. (Dao and Gu, arXiv 2405.21060, Section 8.2, describe the same split.)
 #
-# The script computes the whole in each process as well, and compares outputs, last state and all gradients. In a
-# terminal you start it with
+# As a check, the script also computes the whole sequence in each process, and compares outputs, last state and all
+# gradients. In a terminal you start it with
 #
 # ```
 # torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.sequence_parallel --tokens 4096
@@ -105,7 +105,7 @@ def two_processes(tokens: int) -> dict:
     return json.loads(done.stdout)
 
 
-measured = {tokens: two_processes(tokens) for tokens in (256, 1025)}  # the second cannot be halved
+measured = {tokens: two_processes(tokens) for tokens in (256, 1025)}  # the second is odd
 for tokens, result in measured.items():
     worst = max(result["errors"].values())
     assert worst < 1e-5
@@ -114,17 +114,16 @@ for tokens, result in measured.items():
 # %% [markdown]
 # ## 3 · What travels
 #
-# Attention can be cut as well. In *ring attention* (Liu, Zaharia and Abbeel, arXiv 2310.01889) the keys and values
-# travel from process to process, because each query must meet each earlier key. The script does that too, with
-# exact softmax, and counts the bytes that each process hands to `torch.distributed.send`. For two processes, in
-# float32:
+# Attention can be split as well. In *ring attention* (Liu, Zaharia and Abbeel, arXiv 2310.01889) the keys and values
+# travel from process to process, because each query must meet every earlier key. The script does that too, with exact
+# softmax, and counts the bytes that each process passes to `torch.distributed.send`. For two processes, in float32:
 #
 # | method | bytes across the border, forward |
 # | --- | --- |
 # | SSD | $4 \cdot \text{batch} \cdot \text{heads} \cdot (d_k d_v + 1)$ |
 # | ring attention, causal | $4 \cdot \text{batch} \cdot \text{heads} \cdot 2 d \cdot N / 2$ |
 #
-# Take $d_k = d_v = d = 64$. What does the SSD line do beyond the length at which the two are equal?
+# Take $d_k = d_v = d = 64$. At what length are the two equal, and what does SSD's line do beyond it?
 
 # %%
 predict("04d_many_machines-level")
@@ -151,38 +150,40 @@ title = "Bytes that cross one border, against the tokens"
 figures.growth(lengths, sent, "bytes across one border", title=title)
 
 # %% [markdown]
-# **Learned:** a state of 64 × 64 weighs as much as the keys and values of 32 tokens, so with half of the tokens on
-# each side the two are level at 64 tokens; at a million ring attention sends sixteen thousand times more. (It can
-# hide much of that behind its arithmetic, which is quadratic. And it looks up exactly, which a state does not.)
+# **Learned:** a state of 64 × 64 is as large as the keys and values of 32 tokens. So with half of the tokens on each
+# side, the two are equal at 64 tokens; at a million, ring attention sends sixteen thousand times more. (It can hide
+# much of that traffic behind its arithmetic, which is quadratic. And it looks things up exactly, which a state does
+# not.)
 #
 # ## 4 · When a process dies
 #
-# Then its neighbors wait for a message that never comes. A program on a thousand machines that hangs is worse than
-# one that fails. So each wait has an end: a process that has died closes its connections, which is noticed at once,
-# and one that is merely stuck is given up after the time-out of `init_process_group`. Either way the survivor says
-# whom it could not reach. Here rank 0 is killed before it sends (`--kill 0`), with a time-out of 60 s:
+# When a process dies, its neighbors wait for a message that never comes. On a thousand machines, a program that hangs
+# is worse than one that fails. So every wait ends. If a process has died, its connections close, and its neighbors
+# notice at once. If it is merely stuck, they give up after the time-out of `init_process_group`. Either way the
+# survivor says which process it could not reach. Here rank 0 is killed before it sends (`--kill 0`), with a time-out of
+# 60 s:
 
 # %%
 done = launch(2, SEQUENCE, "--tokens", 256, "--kill", 0, "--timeout", 60, look_every=5)
 assert done.returncode != 0
 (said,) = [line for line in done.stderr.splitlines() if ": ConnectionError: " in line]
 what, found, why = said.partition("could not receive from rank 0")
-print(what + found)  # the rest names a port, another each time
+print(what + found)  # the rest names a port, which changes
 assert found
 assert "Timed out" not in why  # it did not wait for the 60 s
 
 # %% [markdown]
-# `torchrun` itself looks at its processes all the time and ends the others when one has failed; `look_every` let the
-# survivor speak first. What is lost is the work since the last checkpoint: start again from there.
+# `torchrun` watches its processes itself, and ends the others when one has failed; here `look_every` lets the survivor
+# speak first. The work since the last checkpoint is lost: start again from there.
 #
 # ## 5 · Many batches: data parallelism
 #
-# When the *model and one sequence* fit and only the time is too long, there is a simpler cut: each process holds all
-# weights and a share of each batch, and the gradients are averaged during the backward pass
-# (`DistributedDataParallel`). All start from equal weights, since rank 0 sends out its own first, and the mean over
-# the batch is the mean of the shares' means (if the shares are equally large). So the steps are those of one process.
-# **The script does not know how many it is**: `torchrun` sets rank and number in the environment, and without it the
-# script is one process.
+# When the *model and one sequence* fit on one machine and only the time is too long, there is a simpler split: each
+# process holds all weights and a share of each batch, and the gradients are averaged during the backward pass
+# (`DistributedDataParallel`). All processes start from the same weights, because rank 0 first sends its own to the
+# others. And the mean over the batch is the mean of the shares' means, if the shares are equally large. So each step is
+# the step of one process, up to rounding. **The script need not know how many processes there are**: `torchrun` sets
+# their number and each one's rank in the environment. Without `torchrun` the script runs as one process.
 #
 # ```
 # python -m lecture17.experiments.data_parallel
@@ -204,17 +205,20 @@ print(f"rows of each batch: {one['rows each']} in one process, {two['rows each']
 print("after 12 steps the replicas' weights differ by less than 1e-06")
 
 # %% [markdown]
-# **Learned:** equal to rounding, not to the bit: sums in another order round otherwise, and training lets such
-# differences grow slowly. The replicas stay together because they start alike and each adds the same averaged gradient.
+# **Learned:** the losses are equal up to rounding, but not bit for bit: sums in a different order round differently,
+# and training lets such differences grow slowly. The replicas stay together because they start from the same weights
+# and each applies the same averaged gradient.
 #
-# **What was not tried here.** Two processes on one machine talk through Gloo, over the loopback. On GPUs the same code
-# takes NCCL (`init_process_group("nccl")`), with one GPU for each process: that was not run, and no speed is claimed.
+# **What was not tried here.** Two processes on one machine talk through Gloo, over the loopback interface. On GPUs the
+# same code uses NCCL (`init_process_group("nccl")`), with one GPU for each process. That was not run, and no speed is
+# claimed.
 #
 # ## Recap
 #
-# - A segment of SSD acts on the state as a decay and a state; such pairs compose, in any grouping.
-# - Long work first, then one small message a border each way: exact outputs, states and gradients.
-# - The bytes do not depend on $N$; ring attention's do.
-# - A wait without an end is a hang: every receive has a time-out and an error that names the rank.
+# - A segment of SSD acts on the state by a decay and a state; such pairs compose, in any grouping.
+# - Do the long work first, then send one small message per border and direction. Outputs, states and gradients are
+#   those of one process, up to rounding.
+# - SSD's bytes do not depend on $N$; ring attention's grow with it.
+# - A wait without an end is a hang: every receive has a time-out, and an error that names the rank.
 #
 # **Where next:** zone 5 measures: time and memory in [05a](05a_cost.ipynb), then long range, language and images.

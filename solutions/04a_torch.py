@@ -10,7 +10,7 @@
 # # Exercises to 04a · PyTorch
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. All of it is explained in
+# mistake when they recognize it. No exercise needs an earlier one. Everything you need is in
 # [04a · PyTorch](../notebooks/04a_torch.ipynb). You get tensors and return tensors; checks compare them in float64 with
 # the reference, head by head.
 
@@ -28,8 +28,8 @@ from lecture17.course import check, hint, progress
 #
 # Return $y = (L \circ C B^\top)\, x$ for every head of every sequence, with $L_{ij} = e^{\log a_{j+1} + \dots + \log a_i}$ for
 # $i \ge j$ and 0 above. Shapes: `x` $(batch, N, heads, d)$, `log_a` $(batch, N, heads)$, `B` and `C` $(batch, N, groups, d_{state})$;
-# head $h$ uses group $h \,//\, (heads \,//\, groups)$. Use no Python loop over sequences or heads. Some decays are exactly 0, that
-# is `log_a = -inf`, some so strong that $e^{-\log a}$ overflows: outputs *and gradients* must be right there too.
+# head $h$ uses group $h \,//\, (heads \,//\, groups)$. Use no Python loop over sequences or heads. Some decays are exactly 0
+# (`log_a = -inf`), and some so strong that $e^{-\log a}$ overflows. Outputs *and gradients* must be right there too.
 # Stuck? Type `hint("04a_torch-batched-ssd")` in a new cell.
 
 
@@ -62,13 +62,13 @@ check("04a_torch-batched-ssd", batched_ssd)
 # `(window, state)`: the last $width - 1$ tokens *before* the convolution, $(batch, width - 1, heads, d)$, and
 # $S$, $(batch, heads, d_{state}, d)$.
 #
-# 1. **convolve** $x_t = \sum_i weight_i \circ u_{t - width + 1 + i}$: `weight` is $(width, heads, d)$, its last row meets
-#    the token itself, as in `nn.Conv1d`;
-# 2. **update** $S_t = e^{\log a_t} S_{t-1} + B_t x_t^\top$;
-# 3. **read** $y_t = C_t S_t$.
+# 1. **Convolve:** $x_t = \sum_i weight_i \circ u_{t - width + 1 + i}$. `weight` is $(width, heads, d)$, and its last row
+#    multiplies the token itself, as in `nn.Conv1d`.
+# 2. **Update:** $S_t = e^{\log a_t} S_{t-1} + B_t x_t^\top$.
+# 3. **Read:** $y_t = C_t S_t$.
 #
 # `u_t` is $(batch, heads, d)$, `log_a_t` $(batch, heads)$, `B_t` and `C_t` $(batch, heads, d_{state})$. Return `y_t` and the new
-# cache. The old cache stays as it was: whoever kept it may decode again from there.
+# cache. Leave the old cache as it was: whoever kept it may decode again from there.
 # Stuck? Type `hint("04a_torch-decode-cache")` in a new cell.
 
 

@@ -10,13 +10,13 @@
 # # Exercises to 04b · Triton
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs the other. All of it is explained in
+# mistake when they recognize it. Neither exercise needs the other. Everything you need is in
 # [04b · Triton](../notebooks/04b_triton.ipynb).
 #
 # A check sends the text of your kernel to processes of its own. In one, Triton's interpreter runs it and watches every
-# address, so a wrong one is a message and not a crash. In another, Triton compiles it for A100 and H100. No GPU is
-# needed, and none runs your kernel. To try it here, launch it on tensors of your own, as the notebook does: here an
-# address outside of a tensor can end the notebook's kernel; your text stays.
+# address, so a wrong address gives a message and not a crash. In another, Triton compiles it for A100 and H100. No GPU
+# is needed, and none runs your kernel. You can also try it here: launch it on tensors of your own, as the notebook does.
+# An address outside of a tensor may then end the notebook's kernel, but what you wrote stays.
 
 # %%
 import torch
@@ -31,12 +31,12 @@ from lecture17.triton_lab.interpreter import tl, triton
 # | --- | --- | --- | --- | --- |
 # | `04b_triton-kernel-masked-load` | ★☆☆ | 10 min | 2 | you can find a program's numbers, and only those |
 #
-# What is left of a state at the end of a chunk is the product of the chunk's decays, the exponential of the sum of their logs.
+# How much of a state is left at the end of a chunk? The product of the chunk's decays: the exponential of the sum of their logs.
 # Store it for every head and chunk: `total[head, chunk]`. `log_a` is $(heads, N)$ and `total` $(heads, chunks)$, both float32, row
-# by row in memory. $N$ is no multiple of `L`, so the last chunk is not full. Some decays are 0, that is `log_a = -inf`.
+# by row in memory. $N$ is not a multiple of `L`, so the last chunk is not full. Some decays are 0 (`log_a = -inf`).
 #
 # The grid is `(heads, chunks)`: `tl.program_id(0)` is the head, `tl.program_id(1)` the chunk. `L` is a power of two. `total`
-# arrives full of NaN, and what a load leaves out without `other` is NaN as well.
+# arrives full of NaN, and without `other`, what a load leaves out is NaN as well.
 # Stuck? Type `hint("04b_triton-kernel-masked-load")` in a new cell.
 
 
@@ -68,12 +68,12 @@ check("04b_triton-kernel-masked-load", chunk_totals)
 # $$\text{added} = \sum_t e^{\log a_{t+1} + \dots + \log a_T}\; B_t\, x_t^\top$$
 #
 # Shapes: `x` `(heads, N, D)`, `B` `(heads, N, D_STATE)`, `log_a` `(heads, N)`, `added` `(heads, chunks, D_STATE, D)`; all float32,
-# row by row in memory. The grid is `(heads, chunks)`. `BK` $\ge$ `D_STATE`, `BV` $\ge$ `D` and `L` are powers of two from 16 on: load tiles of `L` × `BK` and
-# `L` × `BV`, and mask what is too much. The product is one `tl.dot`, with `input_precision="ieee"`.
+# row by row in memory. The grid is `(heads, chunks)`. `BK` $\ge$ `D_STATE`, `BV` $\ge$ `D` and `L` are powers of two, at least 16: load tiles of
+# `L` × `BK` and `L` × `BV`, and mask the excess. The product is one `tl.dot`, with `input_precision="ieee"`.
 #
-# The notebook's kernel takes cumulative sums and subtracts them. That is not enough here: some `log_a` are `-inf`, some
-# are −5000 between mild ones. Sum what comes *after* each token instead: a masked load of `log_a`, one place further, and
-# `tl.cumsum(…, 0, reverse=True)`.
+# The notebook's kernel takes cumulative sums and subtracts them. That is not enough here: some `log_a` are `-inf`, and some
+# are −5000 among mild ones. Sum what comes *after* each token instead: load `log_a` with a mask, one place further on, and
+# use `tl.cumsum(…, 0, reverse=True)`.
 # Stuck? Type `hint("04b_triton-kernel-chunk-state")` in a new cell.
 
 
@@ -83,7 +83,7 @@ def chunk_state(
     x, B, log_a, added, N, chunks,
     D_STATE: tl.constexpr, D: tl.constexpr, L: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
 ):
-    """added[head, chunk] = the state after the chunk, if it was zero before."""
+    """added[head, chunk] = the state after the chunk, starting from zero."""
     ### BEGIN SOLUTION
     head = tl.program_id(0)
     chunk = tl.program_id(1)

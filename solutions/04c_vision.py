@@ -10,7 +10,7 @@
 # # Exercise to 04c · Vision
 #
 # Fill in the cell under the card, run it, then run the check below it. The check draws new inputs each time, and names
-# the mistake when it knows it. All of it is explained in [04c · Vision](../notebooks/04c_vision.ipynb).
+# the mistake when it recognizes it. Everything you need is in [04c · Vision](../notebooks/04c_vision.ipynb).
 
 # %%
 import numpy as np
@@ -24,13 +24,13 @@ from lecture17.course import check, hint, progress
 # | --- | --- | --- | --- | --- |
 # | `04c_vision-cross-scan` | ★★☆ | 15 min | 4 | you can read an image along four routes and lose no pixel on the way back |
 #
-# You get an image `img`, $(H, W, d)$, and `scanned`, $(4, HW, d)$: what four scans have made of its four routes. Return
+# You get an image `img`, $(H, W, d)$, and `scanned`, $(4, HW, d)$: what four scans made of four sequences. Return
 #
 # - `sequences`, $(4, HW, d)$: the image read 0 row by row, 1 column by column, 2 along the reverse of 0, 3 along the
 #   reverse of 1;
-# - `merged`, $(H, W, d)$: the four sequences in `scanned`, each put back where its route read them, and added up.
+# - `merged`, $(H, W, d)$: the four sequences in `scanned`, each put back where its route read it, and added up.
 #
-# If `scanned` were `sequences` itself, `merged` would be exactly `4 * img`. Images are not square here. Stuck? Type
+# If `scanned` were `sequences` itself, `merged` would be exactly `4 * img`. The images are not square. Stuck? Type
 # `hint("04c_vision-cross-scan")` in a new cell.
 
 

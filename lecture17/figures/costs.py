@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from .picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, ends, lines_over_sizes, styled
 
@@ -54,14 +54,15 @@ def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, titl
 def growth(tokens: Sequence[int], held: Mapping[str, Sequence[float]], unit: str, *, title: str) -> Picture:
     """Two or three named quantities against the number of tokens, both axes logarithmic.
 
-    The colors are those of the state, of what lies between and of attention: name the quantities in this order.
+    The colors are those of the state, of what lies between and of attention: name the quantities in this order. A unit
+    that begins with "bytes" is written as kB, MB and GB.
     """
     told = "; ".join(f"{name} {ends(values, ',.0f')}" for name, values in held.items())
     picture = Picture(title, f"{unit} against tokens {ends(tokens, ',')}, logarithmic: {told}.")
     ax = picture.subplots()
     lines_over_sizes(ax, tokens, held, (STATE, ATTENTION) if len(held) == 2 else (STATE, OFF_DIAGONAL, ATTENTION))
     ax.set(xlabel="tokens", ylabel=unit, yscale="log")
-    ax.yaxis.set_major_formatter("{x:,.0f}")
+    ax.yaxis.set_major_formatter(EngFormatter("B") if unit.startswith("bytes") else "{x:,.0f}")
     picture.legend(loc="outside right center")
     return picture
 

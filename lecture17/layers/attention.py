@@ -31,7 +31,7 @@ class Attention(Mixer):
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim, self.rope = head_dim, rope
         if rope:
-            check_even("rope=True turns pairs", head_dim=head_dim)
+            check_even("rope=True rotates pairs", head_dim=head_dim)
         self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
         self.out_proj = nn.Linear(d_model, d_model, bias=False)
 
@@ -54,6 +54,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, cache: Cache, rope: bool) -> tuple[T
         angle = angles(seen, time, pair / q.shape[-1])  # (t, p/2)
         q, k = rotate(q, angle), rotate(k, angle)
     k, v = torch.cat([cache.k, k], dim=2), torch.cat([cache.v, v], dim=2)  # (b, h, seen + t, p)
-    # Only a prompt continued by several tokens needs the mask written out: row i sees the seen and itself.
+    # Only several tokens after a cache need the mask written out: row i sees the cache and tokens 0 … i.
     mask = torch.ones(time, seen + time, dtype=torch.bool, device=q.device).tril(seen) if seen and time > 1 else None
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=seen == 0), Cache(k, v)

@@ -54,10 +54,11 @@ class Convolved(Mixer):
 class DeltaNet(Convolved):
     """The delta rule: each token replaces what its key recalls.
 
-        q, k, v = SiLU(conv(W x)),    q, k to length 1 per head,    β = beta_max σ(W_β x)
+        q, k, v = SiLU(conv(W x)),    q, k scaled to length 1 per head,    β = beta_max σ(W_β x)
         out = W_o RMSNorm(Delta(q, k, v, β)),    the norm per head
 
-    The eigenvalues of a transition are 1 and 1 - β: beta_max = 2 lets them be negative, which tracking a parity needs.
+    The eigenvalues of a transition are 1 and 1 - β. beta_max = 2 lets the latter be negative, which one layer needs to
+    track parity.
     x, out: (batch, time, d_model) with d_model = heads · head_dim.
     Sources: Yang et al., arXiv 2406.06484, Section 3; beta_max = 2: Grazzi et al., arXiv 2411.12537.
     """
@@ -65,7 +66,7 @@ class DeltaNet(Convolved):
     def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4, beta_max: float = 1.0):
         super().__init__(d_model, head_dim, d_conv)
         if not 0 < beta_max <= 2:
-            raise ValueError(f"beta_max is {beta_max}: expected a number in (0, 2], beyond which the state grows")
+            raise ValueError(f"beta_max is {beta_max}: expected a number in (0, 2]; beyond 2 the state can grow")
         self.beta_max = beta_max
         self.beta_proj = nn.Linear(d_model, self.n_heads, bias=False)
 

@@ -13,7 +13,7 @@ class GLA(Mixer):
         q, k, v = W_q x, W_k x, W_v x,     α = σ(W_2 W_1 x + b)^{1/16}       W_1 has rank 16
         y = RMSNorm(GLA(q, k, v, α)) per head,      out = W_o (SiLU(W_g x) ∘ y)
 
-    The power 1/16 keeps gates near 1, so that they forget slowly. Keys have half as many dimensions as values.
+    The power 1/16 keeps gates near 1, so that the state forgets slowly. Keys have half as many dimensions as values.
     x, out: (batch, time, d_model) with d_model = heads · head_dim.
     Source: Yang et al., arXiv 2312.06635, Section 4.
     """
@@ -22,7 +22,7 @@ class GLA(Mixer):
         super().__init__(d_model)
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim = head_dim
-        check_even("keys have half as many dimensions", head_dim=head_dim)
+        check_even("keys have half as many dimensions as values", head_dim=head_dim)
         self.q_proj = nn.Linear(d_model, d_model // 2, bias=False)
         self.k_proj = nn.Linear(d_model, d_model // 2, bias=False)
         self.v_proj = nn.Linear(d_model, d_model, bias=False)

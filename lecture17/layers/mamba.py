@@ -1,4 +1,4 @@
-"""The Mamba block and the selective scan at its heart. Introduced in 03c_family; images use the scan in 04c_vision."""
+"""The Mamba block and its core, the selective scan. Introduced in 03c_family; images use the scan in 04c_vision."""
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,8 @@ class SelectiveSSM(Mixer):
         δ, B, C = W_x x,    Δ = softplus(W_Δ δ + b)            a step size per channel, through dt_rank numbers
         h_t = e^{Δ_t A} ∘ h_{t-1} + Δ_t B_t x_t,    y_t = C_t·h_t + D x_t
 
-    per channel, with d_state rates A = -e^{A_log}, at first -1, -2, …, -d_state. x, y: (batch, time, d_model); the
-    cache is the state h. Source: Gu and Dao, arXiv 2312.00752, Section 3.2, Algorithm 2; first values, Section 3.6.
+    per channel, with d_state rates A = -e^{A_log}, initially -1, -2, …, -d_state. x, y: (batch, time, d_model); the
+    cache is the state h. Source: Gu and Dao, arXiv 2312.00752, Section 3.2, Algorithm 2; initial values, Section 3.6.
     """
 
     def __init__(self, d_model: int, d_state: int = 16, dt_rank: int = 1):
@@ -49,13 +49,13 @@ class Mamba(SelectiveSSM):
         x, z = W_in u,      y = SelectiveSSM(SiLU(conv(x))),      out = W_out (y ∘ SiLU(z))
 
     u, out: (batch, time, d_model). Parameters have the names and shapes of `MambaMixer` in Hugging Face's
-    transformers, whose weights load as they are. Source: Gu and Dao, arXiv 2312.00752, Section 3.4.
+    transformers, whose weights load unchanged. Source: Gu and Dao, arXiv 2312.00752, Section 3.4.
     """
 
     def __init__(self, d_model: int, d_state: int = 16, expand: int = 2, d_conv: int = 4):
         d_inner = expand * d_model
         super().__init__(d_inner, d_state, dt_rank=-(-d_model // 16))
-        self.d_model = d_model  # what the block takes and gives, while its scan runs on d_inner channels
+        self.d_model = d_model  # the width of the block's input and output; the scan runs on d_inner channels
         self.in_proj = nn.Linear(d_model, 2 * d_inner, bias=False)
         self.conv1d = ShortConv(d_inner, d_conv)
         self.out_proj = nn.Linear(d_inner, d_model, bias=False)

@@ -13,13 +13,13 @@ class Mamba2(Mixer):
     """The Mamba-2 block.
 
         z, x, B, C, δ = W_in u,      x, B, C = SiLU(conv(x, B, C))
-        Δ = softplus(δ + b),         log_a = -A Δ             one number a head, A = e^{A_log}
+        Δ = softplus(δ + b),         log_a = -A Δ             one number per head, A = e^{A_log}
         y = SSD(Δ x, log_a, B, C) + D x
         out = W_out RMSNorm(y ∘ SiLU(z))
 
     u, out: (batch, time, d_model); inside, d_inner = expand · d_model = heads · head_dim, and head h shares the B and
     C of group h // (heads // n_groups). Parameters have the names and shapes of `Mamba2Mixer` in Hugging Face's
-    transformers, whose weights load as they are.
+    transformers, whose weights load unchanged.
     Source: Dao and Gu, arXiv 2405.21060, Section 7.1.
     """
 

@@ -14,15 +14,15 @@ from .parts import init_step_bias
 
 
 class Mamba3(Mixer):
-    """The Mamba-3 block, with one input and one output a head (SISO).
+    """The Mamba-3 block, with one input and one output per head (SISO).
 
         z, x, B, C, δ, a, λ, θ = W_in u
         Δ = softplus(δ + b),   log_a = -Δ max(softplus(a), 1e-4),   λ = σ(λ),   θ = Δ π tanh(θ)       per head
-        B, C = RMSNorm(B) + b_B, RMSNorm(C) + b_C                     shared by the heads, but for the biases
+        B, C = RMSNorm(B) + b_B, RMSNorm(C) + b_C                     shared by the heads, except for the biases
         out = W_out ((Mamba3(x, Δ, λ, log_a, θ, B, C) + D x) ∘ SiLU(z))
 
-    The rule that looks one token back takes the place of Mamba-2's convolution, the rotation makes the decay complex.
-    All pairs of the state rotate (the published code rotates half of them unless told otherwise).
+    The trapezoidal rule, which looks one token back, takes the place of Mamba-2's convolution; the rotation makes the
+    decay complex. All pairs of the state rotate (the published code rotates half of them by default).
     u, out: (batch, time, d_model); inside, expand · d_model = heads · head_dim.
     Source: Lahoti et al., arXiv 2603.15569, Section 3; biases, floor and initial values as in the code of March 2026
     (mamba_ssm). Since June 2026 that code has 1 + a for a ≥ 0 and 1 / (1 - a) below, in place of softplus(a).
@@ -32,7 +32,7 @@ class Mamba3(Mixer):
         super().__init__(d_model)
         self.d_inner = expand * d_model
         self.n_heads = count_heads(head_dim, **{"expand · d_model": self.d_inner})
-        check_even("Mamba-3 turns pairs", d_state=d_state)
+        check_even("Mamba-3 rotates pairs", d_state=d_state)
         self.d_state, self.head_dim, self.chunk_size = d_state, head_dim, chunk_size
         self.widths = [self.d_inner, self.d_inner, d_state, d_state, *3 * [self.n_heads], d_state // 2]
         self.in_proj = nn.Linear(d_model, sum(self.widths), bias=False)
@@ -44,7 +44,7 @@ class Mamba3(Mixer):
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
 
     def init_cache(self, batch: int) -> Any:
-        """The state of the recurrence, which is its own affair: what it returns after no token at all."""
+        """The state of the recurrence, which is opaque here: what it returns for no tokens."""
         none = self.D.new_zeros(batch, 0, self.n_heads, self.head_dim)  # (b, 0, h, p)
         scalar, keys = none[..., 0], none.new_zeros(batch, 0, self.n_heads, self.d_state)
         _, state = mamba3.recurrent(none, scalar, scalar, scalar, keys[..., ::2], keys, keys)

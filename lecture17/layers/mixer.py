@@ -1,8 +1,8 @@
 """What all causal blocks share: one body that trains, reads a prompt and decodes.
 
-A block writes its computation once, as `mix(x, cache) -> (y, cache)`: it reads a piece of the sequence of any length
-and what the tokens before it left in the cache. The whole sequence at once is `forward`, one token at a time is `step`,
-and because both run the same lines, a sequence cut anywhere gives the same numbers.
+A block writes its computation once, as `mix(x, cache) -> (y, cache)`, for a piece of the sequence of any length and
+what the earlier tokens left in the cache. `forward` calls it on the whole sequence, `step` on one token. Both run the
+same lines, so a sequence cut anywhere gives the same numbers up to rounding.
 """
 
 from abc import ABC, abstractmethod
@@ -24,15 +24,15 @@ class Mixer(nn.Module, ABC):
     """A causal block: y_t depends on x_0 … x_t and on nothing later.
 
         forward(x: (batch, time, d_model)) -> y
-        init_cache(batch) -> cache                       what there is before the first token
+        init_cache(batch) -> cache                       the cache before the first token
         step(x_t: (batch, d_model), cache) -> (y_t, cache)
         mix(x: (batch, time, d_model), cache) -> (y, cache)
 
-    A cache is a tensor or a tuple of tensors with the batch first. It is never written to: keep an old one and
-    decoding goes on from there. Its size does not depend on how many tokens were read, except in `Attention`.
+    A cache is a tensor or a tuple of tensors with the batch first. It is never written to, so decoding can go on from
+    an old one. Its size does not depend on how many tokens were read, except in `Attention`.
 
-    Errors: a wrong number of axes raises jaxtyping's TypeCheckError (a TypeError), another last axis than d_model or no
-    token at all raises TypeError, a cache made for another batch raises ValueError.
+    Errors: a wrong number of axes raises jaxtyping's TypeCheckError (a TypeError); a last axis other than d_model, or
+    no tokens, raises TypeError; a cache made for another batch size raises ValueError.
     """
 
     def __init__(self, d_model: int):
@@ -41,7 +41,7 @@ class Mixer(nn.Module, ABC):
 
     @abstractmethod
     def init_cache(self, batch: int) -> Any:
-        """What there is before the first token."""
+        """The cache before the first token."""
 
     @abstractmethod
     def mix(self, x: Tensor, cache: Any) -> tuple[Tensor, Any]:
@@ -91,8 +91,8 @@ def check_features(d_model: int, **tensors: Tensor) -> None:
     ((name, value),) = tensors.items()
     if value.shape[-1] != d_model or value.numel() == 0:
         raise TypeError(
-            f"{name} has shape {tuple(value.shape)}: expected {d_model} in the last axis, the layer's d_model, "
-            "and at least one token"
+            f"{name} has shape {tuple(value.shape)}: expected {d_model}, the layer's d_model, in the last axis, and "
+            "at least one token"
         )
 
 
@@ -127,7 +127,7 @@ def check_even(reason: str, **sizes: int) -> None:
     """Raise ValueError unless the size is even."""
     ((name, size),) = sizes.items()
     if size % 2:
-        raise ValueError(f"{name} is {size}: expected an even number, {reason}")
+        raise ValueError(f"{name} is {size}: expected an even number, because {reason}")
 
 
 def angles(first: int, time: int, exponent: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def angles(first: int, time: int, exponent: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:
-    """The pairs (0, 1), (2, 3), … of the last axis turned by `angle`, which has one number a pair.
+    """The pairs (0, 1), (2, 3), … of the last axis rotated by `angle`, which has one number per pair.
 
     Introduced as RoPE: Su et al., arXiv 2104.09864, Section 3.
     """

@@ -1,4 +1,4 @@
-"""Parts that several blocks use: the short convolution, the norms and the first values of step sizes and decays."""
+"""Parts that several blocks use: the short convolution, the norms and the initial values of step sizes and decays."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class ShortConv(nn.Conv1d):
     """Depthwise causal convolution over the last `width` tokens, then SiLU: y_t = SiLU(b + Σ_i w_i ∘ x_{t-i}).
 
-    Gives each token a view of its neighbors before the recurrence. Source: Gu and Dao, arXiv 2312.00752, Section 3.4.
+    It shows each token the few before it. Source: Gu and Dao, arXiv 2312.00752, Section 3.4.
     """
 
     def __init__(self, channels: int, width: int, bias: bool = True):
@@ -28,7 +28,7 @@ class ShortConv(nn.Conv1d):
 
 
 class GatedRMSNorm(nn.Module):
-    """RMSNorm of x ∘ SiLU(z), each of `groups` equal parts of the features by itself.
+    """RMSNorm of x ∘ SiLU(z), for each of `groups` equal parts of the features separately.
 
     Source: Dao and Gu, arXiv 2405.21060, Section 7.1.
     """
@@ -44,7 +44,7 @@ class GatedRMSNorm(nn.Module):
 
 
 class HeadNorm(nn.GroupNorm):
-    """GroupNorm with the heads as groups: each head of each token by itself, (b, t, heads, d) -> (b, t, heads · d)."""
+    """GroupNorm with the heads as groups: each head of each token separately, (b, t, heads, d) -> (b, t, heads · d)."""
 
     def forward(self, y: Tensor) -> Tensor:
         flat = y.flatten(2)

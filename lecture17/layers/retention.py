@@ -12,7 +12,7 @@ from .parts import HeadNorm
 
 
 class Cache(NamedTuple):
-    """Where the next token stands, for its rotation, and the state."""
+    """The position of the next token, for its rotation, and the state."""
 
     position: int
     state: Tensor  # (batch, heads, head_dim, 2 head_dim)
@@ -24,18 +24,18 @@ class Retention(Mixer):
         q, k = W_q x, W_k x / √head_dim, rotated by position ∘ θ,    v = W_v x
         y = GroupNorm(Retention(q, k, v, γ)),    out = W_o (SiLU(W_g x) ∘ y)
 
-    Head h forgets at γ_h = 1 - 2^{-5-h}, so that later heads remember longer; its values are twice as wide as its keys.
-    The rotation by θ = 10000^{-linspace(0, 1, head_dim/2)} and the decay are the two parts of xPos. GroupNorm takes
-    each head by itself. x, out: (batch, time, d_model) with d_model = heads · head_dim.
+    Head h decays by γ_h = 1 - 2^{-5-h}, so that later heads remember longer; its values are twice as wide as its keys.
+    The rotation by θ = 10000^{-linspace(0, 1, head_dim/2)} and the decay are the two parts of xPos. GroupNorm
+    normalizes each head separately. x, out: (batch, time, d_model) with d_model = heads · head_dim.
     Source: Sun et al., arXiv 2307.08621, Section 2.2; θ and initial values as in the published code (torchscale) before
-    November 24, 2023, when W_o got half the size it has here (gain 2⁻¹).
+    November 24, 2023, when the initial W_o became half as large as here (gain 2⁻¹).
     """
 
     def __init__(self, d_model: int, head_dim: int = 64):
         super().__init__(d_model)
         self.n_heads = count_heads(head_dim, d_model=d_model)
         self.head_dim = head_dim
-        check_even("xPos turns pairs", head_dim=head_dim)
+        check_even("xPos rotates pairs", head_dim=head_dim)
         self.q_proj = nn.Linear(d_model, d_model, bias=False)
         self.k_proj = nn.Linear(d_model, d_model, bias=False)
         self.v_proj = nn.Linear(d_model, 2 * d_model, bias=False)

@@ -14,33 +14,33 @@ from .parts import HeadNorm
 
 
 class Cache(NamedTuple):
-    """What the next token needs, and the values that the later layers of a stack need at these tokens."""
+    """What the next token needs, and what later layers of a stack need at these tokens."""
 
-    last: Tensor  # (batch, d_model): the last token, which the next one mixes with
+    last: Tensor  # (batch, d_model): the last token, which the next one mixes in
     state: Tensor  # (batch, heads, head_dim, head_dim)
-    v_first: Tensor | None = None  # (batch, time, d_model): the first layer's values at the tokens read last
+    v_first: Tensor | None = None  # (batch, time, d_model): the first layer's values at the tokens just read
 
 
 class RWKV7(Mixer):
-    """RWKV-7's time mixing: a generalized delta rule, and much that prepares its six inputs.
+    """RWKV-7's time mixing: a generalized delta rule, and what prepares its six inputs.
 
         x_r, x_w, … = x_t + (x_{t-1} - x_t) ∘ μ_r, μ_w, …                      token shift, six streams
         r, k, v = W_r x_r, W_k x_k, W_v x_v,        g = σ(x_g g_1) g_2
         log_w = -e^{-1/2} σ(w_0 + tanh(x_w w_1) w_2)                           so w is in (0.545, 1)
-        a = σ(a_0 + x_a a_1 a_2),   κ̂ = k ∘ k_k to length 1 per head,   k = k ∘ (1 + (a - 1) ∘ k_a)
+        a = σ(a_0 + x_a a_1 a_2),   κ̂ = k ∘ k_k scaled to length 1 per head,   k = k ∘ (1 + (a - 1) ∘ k_a)
         v = v + (v_first - v) ∘ σ(v_0 + x_v v_1 v_2)                           in all layers but the first
         y = GroupNorm(RWKV7(r, log_w, k, v, κ̂, a)) + (Σ r ∘ k ∘ r_k) v         sum and norm per head
         out = W_o (y ∘ g)
 
     **The value residual.** A layer with layer > 0 mixes in `v_first`, the values of the first RWKV-7 layer of its stack
-    at the same tokens: `forward(x, v_first)`, `step(x_t, cache, v_first)`, `mix(x, cache, v_first)`. The cache that
-    comes out carries it on as `cache.v_first`, (batch, time, d_model), which is the layer's own values if it is the
-    first: so a stack hands it from each layer to the next.
+    at the same tokens: `forward(x, v_first)`, `step(x_t, cache, v_first)`, `mix(x, cache, v_first)`. The returned cache
+    holds them as `cache.v_first`, (batch, time, d_model), in the first layer its own values: so a stack passes them
+    from each layer to the next.
 
-    layer and n_layers count the RWKV-7 layers of the stack; they also set the first values, with which deeper layers
-    shift less and forget more slowly. W_o starts at zero: in a residual stack the untrained block is the identity.
-    x, out: (batch, time, d_model) with d_model = heads · head_dim. Names and shapes of the parameters, their first
-    values and the ranks of the low-rank maps are those of the published code (RWKV-LM, RWKV-v7).
+    layer and n_layers count the RWKV-7 layers of the stack. They also set the initial values: deeper layers shift less
+    and forget more slowly. W_o starts at zero: in a residual stack the untrained block is the identity.
+    x, out: (batch, time, d_model) with d_model = heads · head_dim. Names, shapes and initial values of the parameters
+    and the ranks of the low-rank maps are those of the published code (RWKV-LM, RWKV-v7).
     Source: Peng et al., arXiv 2503.14456, Section 4.
     """
 
@@ -93,7 +93,7 @@ class RWKV7(Mixer):
 
     @shapes_checked
     def forward(self, x: Sequence, v_first: Sequence | None = None) -> Sequence:
-        """The block on a whole sequence; v_first is asked for in all layers but the first."""
+        """The block on a whole sequence; all layers but the first need v_first."""
         check_features(self.d_model, x=x)
         return self.mix(x, self.init_cache(len(x)), v_first)[0]
 
@@ -110,7 +110,7 @@ class RWKV7(Mixer):
         if (v_first is None) != (self.layer == 0):
             raise ValueError(
                 f"v_first is {'not ' if v_first is None else ''}given to layer {self.layer}: expected the first RWKV-7 "
-                "layer's values (the v_first of its cache) in every layer but that one"
+                "layer's values (the v_first of its cache) in every later layer, and none in the first"
             )
         shift = torch.cat([cache.last[:, None], x[:, :-1]], dim=1) - x  # (b, t, d)
         x_r, x_w, x_k, x_v, x_a, x_g = (
@@ -139,7 +139,7 @@ class RWKV7(Mixer):
 
 
 def _low_rank(d: int, factor: float) -> tuple[nn.Parameter, nn.Parameter]:
-    """Two matrices d × rank × d with a rank of about factor · √d, in steps of 32; their product starts at zero."""
+    """Matrices (d, rank) and (rank, d), the rank about factor · √d in steps of 32; their product starts at zero."""
     rank = 32 * max(1, round(factor * d**0.5 / 32))
     second = torch.empty(rank, d)
     nn.init.orthogonal_(second, gain=0.1 * max(1, (rank / d) ** 0.5))

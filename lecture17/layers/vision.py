@@ -1,4 +1,4 @@
-"""Blocks for images: a selective scan sees only what came before, so they scan along several routes. In 04c_vision."""
+"""Blocks for images, which scan along several routes because a scan sees only what came before. In 04c_vision."""
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +13,13 @@ from .parts import ShortConv
 
 
 class Vim(nn.Module):
-    """Vision Mamba's block: the sequence of patches read forward and backward, each with parameters of its own.
+    """Vision Mamba's block: the sequence of patches is read forward and backward, with separate parameters.
 
         u, z = W_in x,      y_f = SSM_f(SiLU(conv_f(u))),      y_b = flip(SSM_b(SiLU(conv_b(flip(u)))))
         out = W_out ((y_f + y_b)/2 ∘ SiLU(z))
 
     x, out: (batch, time, d_model), or (batch, height, width, d_model) for an image, which is read row by row. Every
-    output depends on every input: there is nothing to cache. Source: Zhu et al., arXiv 2401.09417, Section 3; the
+    output depends on every input, so there is nothing to cache. Source: Zhu et al., arXiv 2401.09417, Section 3; the
     average of the two directions as in the published code.
     """
 
@@ -54,10 +54,10 @@ class _ConvSSM(nn.Module):
 
 
 class SS2D(nn.Module):
-    """VMamba's block: the image read along four routes, each with a selective scan of its own, and put together again.
+    """VMamba's block: the image is read along four routes, each with its own selective scan, and put together again.
 
         u, z = W_in x,      u = SiLU(conv2d(u))                         depthwise, 3 × 3
-        y = Σ_i the scan along route i, put back in place               row by row, column by column, both reversed
+        y = Σ_i (the scan along route i, put back in place)             row by row, column by column, both reversed
         out = W_out (LayerNorm(y) ∘ SiLU(z))
 
     x, out: (batch, height, width, d_model). Source: Liu et al., arXiv 2401.10166, Section 4; the gate z as in the

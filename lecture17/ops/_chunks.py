@@ -1,8 +1,8 @@
 """The chunkwise form of every mixer: sequences cut into chunks, and decays between tokens.
 
-Each mixer has a `listing`, its algorithm in the readable form, which takes all chunks at once. Nothing in it is divided
-by a decay, so it is exact for any decays, and autograd differentiates it. On a CPU the same is computed by a class in
-`ops/cpu/`, a block of chunks at a time.
+Each mixer has a `listing`, its algorithm in readable form, which takes all chunks at once. Nothing in it is divided by
+a decay, so it is exact for any decays, and autograd differentiates it. On a CPU a class in `ops/cpu/` computes the
+same, a block of chunks at a time.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def by_chunks(
     """
     tensors = *sequences.values(), *constants
     if like.numel() == 0:
-        # Sums of nothing, so that the state depends on its sequences: `distributed` waits for gradients by it.
+        # Empty sums, so that autograd links the state to the sequences: `distributed` waits for its gradient.
         return like.clone(), state + sum(x.sum() for x in sequences.values() if x is not None)
     if quick is None or like.device.type != "cpu":
         y, state = listing(*tensors, state, chunk_size)
@@ -44,7 +44,7 @@ def by_chunks(
 
 
 def to_chunks(x: Tensor, length: int) -> Tensor:
-    """(b, T, h, …) -> (chunks, b, h, length, …), the last chunk filled up with zeros; 16-bit numbers as float32.
+    """(b, T, h, …) -> (chunks, b, h, length, …), the last chunk padded with zeros; 16-bit numbers as float32.
 
     Zeros change nothing: a log decay of 0 keeps the state, and a key of 0 writes nothing to it.
     """
@@ -69,13 +69,13 @@ def decayed_scores(Q: Tensor, K: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Ten
 
         M[s, t, r, j] = Σ_c Q[s, t, c] w[j+1, c] … w[t-1, c] K[r, j, c]    for j < t, else 0
 
-    Q: (..., s, L, d) and K: (..., r, L, d), any number s of queries and r of keys a token; w: (..., L, d), decays in
-    [0, 1]. Returns M: (..., s, L, r, L); the queries, decayed from the start up to before their token; the keys,
-    decayed from after their token to the end; and the decay of the whole, (..., d).
+    Q: (..., s, L, d) and K: (..., r, L, d), with s queries and r keys per token; w: (..., L, d), decays in [0, 1].
+    Returns M: (..., s, L, r, L); the queries, decayed from the start to just before their token; the keys, decayed from
+    just after their token to the end; and the decay of the whole, (..., d).
 
-    By doubling: of two neighbouring blocks, the queries of the second, decayed from its start, meet the keys of the
-    first, decayed to its end. So every factor is a product of decays and lies in [0, 1], be it 0 or far below the
-    smallest float, where the decay of one token over that of another would be 0/0.
+    By doubling: of two neighboring blocks, the queries of the second, decayed from its start, meet the keys of the
+    first, decayed to its end. So every factor is a product of decays, in [0, 1]. It may be 0 or underflow, where a
+    quotient of cumulative decays would be 0/0.
     """
     L = Q.shape[-2]
     missing = (1 << (L - 1).bit_length()) - L

@@ -3,16 +3,16 @@
     S_t = a_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    y_t = q_t S_t    (S: d_k × d_v, a_t = e^{log_a_t})
 
 `lecture17.reference.delta_rule` batched, differentiable and fast. Sources: Schlag et al., arXiv 2102.11174 (the rule);
-Yang et al., arXiv 2406.06484, Section 3 (WY and UT); Yang et al., arXiv 2412.06464, Section 3 (gated). Arguments, all
-functions alike:
+Yang et al., arXiv 2406.06484, Section 3 (WY and UT); Yang et al., arXiv 2412.06464, Section 3 (gated). Arguments of all
+functions:
 
     Q, K: (batch, time, heads, d_k)     queries and keys; the transition is a contraction for β_t |k_t|² in [0, 2]
     V: (batch, time, heads, d_v)        values; y has the same shape and type
     beta: (batch, time, heads)          how much is replaced: 0 nothing, 1 all (for unit keys), 2 a reflection
     log_a: (batch, time, heads)         log decays, at most 0, -inf allowed; None: no decay (the plain rule)
-    state: (batch, heads, d_k, d_v)     before the first token, zero if not given; that after the last is returned
+    state: (batch, heads, d_k, d_v)     before the first token (default zero); returned as it is after the last
 
-16-bit inputs are summed in float32, the type of their state (log_a may come in float32 too).
+16-bit inputs are summed in float32, the type of their state (log_a may be float32 too).
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
 log_a, a number that is not finite, types or devices that differ, chunk_size < 1, or a backend that cannot run raises
@@ -38,14 +38,14 @@ State = Float[Tensor, "batch heads d_k d_v"]
 def listing(
     Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, state: Tensor, chunk_size: int
 ) -> tuple[Tensor, Tensor]:
-    """`chunkwise`, with the UT transform of all chunks at once. `ops/cpu/delta.py` is the quick form on a CPU."""
+    """`chunkwise`, with the UT transform of all chunks at once. `ops/cpu/delta.py` is the fast form on a CPU."""
     tokens, length = V.shape[1], min(chunk_size, V.shape[1])
     log_a = torch.zeros_like(beta) if log_a is None else log_a
     Q, K, V, beta, log_a = (to_chunks(x, length) for x in (Q, K, V, beta, log_a))  # (c, b, h, L, …)
     decay = segsum(log_a).exp()  # from token j to token i
     from_start, to_end, beta = log_a.cumsum(-1).exp()[..., None], decay[..., -1, :, None], beta[..., None]
 
-    # What each token writes is u_t = β_t (v_t - what k_t recalls): so (I + N) U = β ∘ (V - (K decayed) S).
+    # Each token writes u_t = β_t (v_t - what k_t recalls), so (I + N) U = β ∘ (V - (K decayed) S).
     N = beta * (K @ K.mT * decay).tril(-1)
     right = torch.cat([beta * V, beta * from_start * K], -1)
     solved = torch.linalg.solve_triangular(N, right, upper=False, unitriangular=True)

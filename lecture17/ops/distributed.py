@@ -1,19 +1,18 @@
-"""Sequence-parallel SSD: each process holds a segment of the sequence, and only states travel. Introduced in 04d.
+"""Sequence-parallel SSD: each process holds a segment of the sequence, and only states travel.
 
-What the tokens of a segment do to the state in front of it is one map for each head, a decay and a state:
+Introduced in 04d_many_machines. In each head, a segment changes the state before it by one map, a decay and a state:
 
-    S ↦ a S + U,    a = e^{Σ log_a},    U = the segment's last state had it begun at zero
+    S ↦ a S + U,    a = e^{Σ log_a},    U = the segment's last state, if it begins at zero
 
-and the map of two segments, one after the other, is again such a pair. So every process first computes all of its own
-segment as if the state were zero, then receives the map of all segments before it, hands on that map followed by its
-own, and adds what the state it now knows contributes to its outputs. In the backward pass the gradients of the map
-travel the other way.
+Two such maps in a row are again one. So every process first computes its own segment as if the state before it were
+zero. Then it receives the map of all earlier segments, sends on that map combined with its own, and adds what the state
+it now knows contributes to its outputs. In the backward pass the gradients of the map travel in the other direction.
 
-At each border between two processes one message crosses in each direction: batch × heads × d_state × d numbers of state
-and batch × heads of decay, however long the sequence. Fewer messages are impossible, and with so few they must pass
-from neighbor to neighbor: a process that receives one message only must receive it from one that knows all before it.
-A tree needs log₂ P rounds in place of P - 1, but more messages. All that takes long is computed before a message is
-awaited, so what happens one process after the other is P - 1 times: receive, scale and add one state, send.
+One message crosses each border between processes in each direction: batch × heads × d_state × d numbers of state and
+batch × heads decays, however long the sequence. It takes at least P - 1 messages, and with so few they must pass from
+neighbor to neighbor: a process that gets a single message must get it from one that knows everything before it. A tree
+takes log₂ P rounds instead of P - 1, but more messages. All the long work is done before a process waits, so only short
+steps run one after another, P - 1 times: receive, scale and add one state, send.
 
 Source: Dao and Gu, arXiv 2405.21060, Section 8.2; the scan over pairs is that of Blelloch, "Prefix sums and their
 applications", 1990.
@@ -49,16 +48,16 @@ def ssd_chunkwise(
 
         S = a_before state + U_before,    y_t = C_t (S_t from zero) + (a_1 … a_t) C_t S
 
-    x, log_a, B, C: this rank's segment, of any length, zero included; batch, heads, groups and sizes are the same on
-    all ranks. state: before the first token of the whole sequence, *the same on every rank*, or on every rank None.
+    x, log_a, B, C: this rank's segment, of any length, including zero; batch, heads, groups and sizes are the same on
+    all ranks. state: before the first token of the whole sequence, *the same on every rank*, or None on every rank.
     Returns y of the segment and the state after it; on the last rank that is the state after the whole sequence.
 
     Differentiable: each rank calls backward on something that depends on its y, and gets the gradients of its segment
     for the sum of all ranks' losses. The gradient of `state` is this rank's part, to be summed over ranks as for any
     parameter that all ranks hold.
 
-    Errors: as `ssd.chunkwise`; RuntimeError where torch.distributed is not initialized; ConnectionError where a
-    neighbor ends, or sends nothing within the time-out of the process group, or sends too few numbers.
+    Errors: as `ssd.chunkwise`; RuntimeError if torch.distributed is not initialized; ConnectionError if a neighbor
+    ends, sends nothing within the time-out of the process group, or sends too few numbers.
     """
     if not dist.is_initialized():
         raise RuntimeError(
@@ -72,7 +71,7 @@ def ssd_chunkwise(
     log_decay_before, S = _Before.apply(log_decay, own, group)
     if state is not None:
         S = S + _scaled(state, log_decay_before)
-    # Rank 0 adds zeros where no state is given: so its y depends on what it hands on, and its backward pass runs.
+    # Without a given state rank 0 adds zeros, so that its y depends on what it sends and its backward pass runs.
     of_group = S.unflatten(1, (C.shape[2], -1))  # (b, groups, heads per group, d_state, d)
     read = torch.einsum("btgn,bgknd->btgkd", C.to(S.dtype), of_group).flatten(2, 3)  # (b, t, h, d)
     return y + (read * log_decays.exp()[..., None]).to(y.dtype), _scaled(S, log_decay) + own
@@ -119,7 +118,7 @@ def _receive(log_decay: Tensor, state: Tensor, source: int, group: Group) -> tup
     """(log decay, state) of the shapes of the arguments, from rank `source`."""
     message = state.new_full((state.numel() + log_decay.numel(),), torch.nan)
     _on_the_wire(lambda: dist.recv(message, group=group, group_src=source), f"receive from rank {source}", group)
-    if message.numel() and message[-1].isnan():  # Gloo takes a shorter message without a word
+    if message.numel() and message[-1].isnan():  # Gloo accepts a shorter message silently
         raise ConnectionError(
             f"rank {dist.get_rank(group)} got fewer than {message.numel()} numbers from rank {source}, or a decay that "
             f"is NaN: expected the state of {tuple(state.shape)} and a decay per head; do both ranks have the same "
@@ -133,7 +132,7 @@ def _on_the_wire(transfer: Callable[[], Any], what: str, group: Group) -> None:
     try:
         transfer()
     except RuntimeError as error:
-        said = str(error).partition("] ")[2] or str(error)  # without the place in Gloo's source
+        said = str(error).partition("] ")[2] or str(error)  # without the line of Gloo's source
         raise ConnectionError(
             f"rank {dist.get_rank(group)} of {dist.get_world_size(group)} could not {what}: {said.partition('. ')[0]} "
             "(that process has ended or is stuck, or needs longer than the time-out given to init_process_group)"

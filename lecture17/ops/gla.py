@@ -2,15 +2,15 @@
 
     S_t = diag(α_t) S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t            (S: d_k × d_v, keys × values)
 
-`lecture17.reference.gla` batched, differentiable and fast. Source: Yang et al., arXiv 2312.06635, Section 4. Arguments,
-all functions alike:
+`lecture17.reference.gla` batched, differentiable and fast. Source: Yang et al., arXiv 2312.06635, Section 4. Arguments
+of all functions:
 
     Q, K: (batch, time, heads, d_k)             queries and keys
     V: (batch, time, heads, d_v)                values; y has the same shape and type
     log_alpha: (batch, time, heads, d_k)        log gates, at most 0; -inf forgets everything under that key
-    state: (batch, heads, d_k, d_v)             before the first token, zero if not given; returned after the last
+    state: (batch, heads, d_k, d_v)             before the first token (default zero); returned as it is after the last
 
-16-bit inputs are summed in float32, the type of their state (log_alpha may come in float32 too).
+16-bit inputs are summed in float32, the type of their state (log_alpha may be float32 too).
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
 log_alpha, a number that is not finite, types or devices that differ, chunk_size < 1, or a backend that cannot run
@@ -35,7 +35,7 @@ State = Float[Tensor, "batch heads d_k d_v"]
 def listing(
     Q: Tensor, K: Tensor, V: Tensor, log_alpha: Tensor, state: Tensor, chunk_size: int
 ) -> tuple[Tensor, Tensor]:
-    """`chunkwise`, all chunks at once but for the states. `ops/cpu/gla.py` is the quick form on a CPU."""
+    """`chunkwise`, all chunks at once except for the states. `ops/cpu/gla.py` is the fast form on a CPU."""
     tokens, length = V.shape[1], min(chunk_size, V.shape[1])
     q, k, v, log_w = (to_chunks(x, length) for x in (Q, K, V, log_alpha))  # (c, b, h, L, d)
     w = log_w.exp()

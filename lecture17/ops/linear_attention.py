@@ -1,22 +1,22 @@
 """Causal linear attention: nothing is forgotten. Introduced in 00_quickstart and 03b_duality.
 
     S_t = S_{t-1} + k_t v_tᵀ,   z_t = z_{t-1} + k_t           (S: d_k × d_v, keys × values; z: d_k)
-    y_t = q_t S_t,              normalised: y_t = q_t S_t / (q_t·z_t)
+    y_t = q_t S_t,              normalized: y_t = q_t S_t / (q_t·z_t)
 
-`lecture17.reference.linear_attention` batched, differentiable and fast: SSD with log_a = 0; the normaliser is one more
-value, which is 1 at every token. Feature maps are the caller's: Q and K are used as they come. Source: Katharopoulos et
-al., arXiv 2006.16236, equations (16) to (20). Arguments, all functions alike:
+`lecture17.reference.linear_attention` batched, differentiable and fast: SSD with log_a = 0; the normalizer is one more
+output, whose value is 1 at every token. Feature maps are the caller's: Q and K are used as they are. Source:
+Katharopoulos et al., arXiv 2006.16236, equations (16) to (20). Arguments of all functions:
 
     Q, K: (batch, time, heads, d_k)     queries and keys
     V: (batch, time, heads, d_v)        values; y has the same shape and type
     normalize: bool                     divide by q_t·z_t, so that the rows of the matrix sum to 1
-    state                               (batch, heads, d_k, d_v), or with normalize the pair of it and z,
-                                        (batch, heads, d_k); zero if not given
+    state                               S: (batch, heads, d_k, d_v), or with normalize the pair of S and
+                                        z: (batch, heads, d_k); zero if not given
 
 16-bit inputs are summed in float32, the type of their state.
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a number that is
-not finite, types or devices that differ, chunk_size < 1, a backend that cannot run, or a normaliser q_t·z_t that is
+not finite, types or devices that differ, chunk_size < 1, a backend that cannot run, or a normalizer q_t·z_t that is
 zero raises ValueError naming the argument.
 """
 
@@ -55,17 +55,17 @@ def _start(K: Tensor, V: Tensor, normalize: bool, state: State | None) -> tuple[
 
 
 def _finish(y: Tensor, S: Tensor, V: Tensor, normalize: bool) -> tuple[Tensor, State]:
-    """Undo what `_start` did to the values; V as it came."""
+    """Undo what `_start` did to the values; V is what it was before."""
     if not normalize:
         return y, S
-    y, normaliser = y[..., :-1], y[..., -1:]
-    zero = normaliser == 0
+    y, normalizer = y[..., :-1], y[..., -1:]
+    zero = normalizer == 0
     if zero.any():
         raise ValueError(
             f"normalize=True divides by q_t·z_t, which is 0 at [batch, …, head] = {zero.nonzero()[0, :-1].tolist()}: "
             "expected Q and K from a positive feature map"
         )
-    return (y / normaliser).to(V.dtype), (S[..., :-1].contiguous(), S[..., -1].contiguous())
+    return (y / normalizer).to(V.dtype), (S[..., :-1].contiguous(), S[..., -1].contiguous())
 
 
 @checked

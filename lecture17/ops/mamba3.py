@@ -6,14 +6,15 @@
 B̃_t and C̃_t are B_t and C_t with the pairs (0, 1), (2, 3), … rotated by the angles θ_0 + … + θ_t.
 `lecture17.reference.mamba3` batched, differentiable and fast. Source: Lahoti et al., arXiv 2603.15569, Section 3.
 
-All but a token's own write is one SSD whose input comes a token late: what is in the state before the own write is
+Apart from each token's own write, this is one SSD whose input comes one token late. With T_t the state before the own
+write,
 
     T_t = α_t T_{t-1} + B̃_{t-1} u_tᵀ,    u_t = α_t (γ_{t-1} + (1 - λ_t) Δ_t) x_{t-1}
     S_t = T_t + γ_t B̃_t x_tᵀ,            y_t = C̃_t T_t + γ_t (C_t·B_t) x_t
 
-(C̃_t·B̃_t = C_t·B_t, both are rotated alike). Arguments, all functions alike:
+where C̃_t·B̃_t = C_t·B_t, because both are rotated by the same angles. Arguments of all functions:
 
-    x: (batch, time, heads, d)                      what goes in; y has the same shape and type
+    x: (batch, time, heads, d)                      the input; y has the same shape and type
     delta: (batch, time, heads)                     step size Δ, at least 0
     lam: (batch, time, heads)                       λ in [0, 1], how much of a step's input is taken at its end
     log_a: (batch, time, heads)                     log decays, at most 0; -inf forgets everything before the token
@@ -21,10 +22,10 @@ All but a token's own write is one SSD whose input comes a token late: what is i
     B, C: (batch, time, groups, d_state)            heads % groups == 0, head h uses group h // (heads // groups)
     state                                           opaque: pass on what was returned, None at the start
 
-16-bit inputs are summed in float32, the type of their state (log_a may come in float32 too); angles in float64.
+16-bit inputs are summed in float32, the type of their state (log_a may be float32 too); angles in float64.
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
-log_a, delta < 0, lam outside [0, 1], a number that is not finite, types or devices that differ, heads that are no
+log_a, delta < 0, lam outside [0, 1], a number that is not finite, types or devices that differ, heads that are not a
 multiple of groups, chunk_size < 1, or a backend that cannot run raises ValueError naming the argument.
 """
 
@@ -61,7 +62,7 @@ State = tuple[
     Float[Tensor, "batch heads d"],  # x of the last token
 ]
 
-SEGMENT = 1024  # tokens whose rotated B and C are in memory at a time
+SEGMENT = 1024  # tokens whose rotated B and C are held in memory at a time
 
 
 def _start(
@@ -81,7 +82,7 @@ def _start(
 
 
 def _rotated(X: Tensor, angle: Tensor) -> Tensor:
-    """The pairs (0, 1), (2, 3), … of the last axis turned by the float64 `angle`: groups become heads."""
+    """The pairs (0, 1), (2, 3), … of the last axis rotated by the float64 `angle`; groups become heads."""
     turns = 2 * math.pi
     angle = (angle - turns * torch.round(angle.detach() / turns)).to(state_dtype(X.dtype))
     pairs = torch.view_as_complex(X.to(angle.dtype).unflatten(-1, (-1, 2)))  # (..., groups, n_pairs)
@@ -90,7 +91,7 @@ def _rotated(X: Tensor, angle: Tensor) -> Tensor:
 
 
 def _before(first: Tensor, sequence: Tensor) -> Tensor:
-    """The sequence a token late: `first`, then all but the last."""
+    """The sequence one token late: `first`, then all but the last."""
     return torch.cat([first[:, None], sequence[:, :-1]], 1)
 
 
@@ -109,7 +110,7 @@ def _segment(chunk_size: int, state: State, *arguments: Tensor) -> tuple[Tensor,
     own = (C.to(wide) * B.to(wide)).sum(-1).repeat_interleave(x.shape[2] // B.shape[2], -1)
     y = y + (gamma * own)[..., None] * x_wide
     S = T + (gamma[:, -1, :, None] * B_turned[:, -1])[..., None] * x_wide[:, -1, :, None, :]
-    # Copies, so that the state does not hold on to the whole sequences.
+    # Copies, so that the state does not keep the whole sequences alive.
     return y.to(x.dtype), (S, angles[:, -1].clone(), B_turned[:, -1].clone(), x_wide[:, -1].clone())
 
 

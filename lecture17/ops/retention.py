@@ -2,14 +2,14 @@
 
     S_t = γ S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t                    (S: d_k × d_v, keys × values)
 
-`lecture17.reference.retention` batched, differentiable and fast: SSD with log_a = log γ. Nothing is normalised here;
-xPos, the scale of k and GroupNorm belong to the layer. Source: Sun et al., arXiv 2307.08621, Section 2.1. Arguments,
-all functions alike:
+`lecture17.reference.retention` batched, differentiable and fast: SSD with log_a = log γ. Nothing is normalized here;
+xPos, the scale of k and GroupNorm belong to the layer. Source: Sun et al., arXiv 2307.08621, Section 2.1. Arguments of
+all functions:
 
     Q, K: (batch, time, heads, d_k)     queries and keys
     V: (batch, time, heads, d_v)        values; y has the same shape and type
     gamma: number or (heads,)           γ in [0, 1], of any float type: what is left of the state after one token
-    state: (batch, heads, d_k, d_v)     before the first token, zero if not given; that after the last is returned
+    state: (batch, heads, d_k, d_v)     before the first token (default zero); returned as it is after the last
 
 16-bit inputs are summed in float32, the type of their state. Gradients flow to gamma too, except where it is 0: there,
 as for a log decay of -inf, the gradient is 0.

@@ -1,19 +1,19 @@
-"""RWKV-7's generalised delta rule: vector decay, and removal along one direction. Introduced in 01_tour and 03c_memory.
+"""RWKV-7's generalized delta rule: vector decay, and removal along one direction. Introduced in 01_tour and 03c_memory.
 
     S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ,    y_t = r_t S_t    (S: d_k × d_v, keys × values)
 
 `lecture17.reference.rwkv7` batched, differentiable and fast; the removal reads the state before this token's decay.
-Source: Peng et al., arXiv 2503.14456, Sections 3 and 4. Arguments, all functions alike, in the order r, log_w, k, v,
-kappa, a:
+Source: Peng et al., arXiv 2503.14456, Sections 3 and 4. Arguments of all functions, in the order r, log_w, k, v, kappa,
+a:
 
     r, k: (batch, time, heads, d_k)     receptance (the query) and key
     log_w: (batch, time, heads, d_k)    log of the decay, at most 0; -inf forgets everything under that key
     v: (batch, time, heads, d_v)        values; y has the same shape and type
     kappa: (batch, time, heads, d_k)    removal direction κ̂ of each token, of length 1 (or 0: remove nothing)
     a: (batch, time, heads, d_k)        in-context learning rate, how much is removed per key
-    state: (batch, heads, d_k, d_v)     before the first token, zero if not given; that after the last is returned
+    state: (batch, heads, d_k, d_v)     before the first token (default zero); returned as it is after the last
 
-16-bit inputs are summed in float32, the type of their state (log_w may come in float32 too).
+16-bit inputs are summed in float32, the type of their state (log_w may be float32 too).
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
 log_w, a kappa of another length, a number that is not finite, types or devices that differ, chunk_size < 1, or a
@@ -38,20 +38,20 @@ State = Float[Tensor, "batch heads d_k d_v"]
 def listing(
     r: Tensor, log_w: Tensor, k: Tensor, v: Tensor, kappa: Tensor, a: Tensor, state: Tensor, chunk_size: int
 ) -> tuple[Tensor, Tensor]:
-    """`chunkwise`, all chunks at once but for the states. `ops/cpu/rwkv7.py` is the quick form on a CPU."""
+    """`chunkwise`, all chunks at once except for the states. `ops/cpu/rwkv7.py` is the fast form on a CPU."""
     tokens, length = v.shape[1], min(chunk_size, v.shape[1])
     r, log_w, k, v, kappa, a = (to_chunks(x, length) for x in (r, log_w, k, v, kappa, a))  # (c, b, h, L, d)
     w = log_w.exp()
     # A token finds S_{t-1}ᵀ κ̂_t, and reads with r_t what is written up to and with itself, by a ∘ κ̂ and by k.
     keys = torch.stack([a * kappa, k], -3)
     M, queries, keys_at_end, whole = decayed_scores(torch.stack([kappa, r * w], -3), keys, w)
-    own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1))  # r_t meets its own keys
+    own = torch.diag_embed((r[..., None, :, :] * keys).sum(-1))  # r_t also reads what token t writes
     (N, finds_of_v), (reads_of_found, reads_of_v) = (x.unbind(-2) for x in M.unbind(-4))
     finds, reads = queries.unbind(-3)
     removals, writes = keys_at_end.unbind(-3)
     reads_of_found, reads_of_v = reads_of_found + own[..., 0, :, :], reads_of_v + own[..., 1, :, :]
 
-    # What tokens find without what others of the chunk remove is F = finds S + finds_of_v V; so (I + N) found = F.
+    # Without the removals in the chunk tokens would find F = finds S + finds_of_v V, so (I + N) found = F.
     right = torch.cat([finds_of_v @ v, finds], -1)
     solved = torch.linalg.solve_triangular(N, right, upper=False, unitriangular=True)
     found_of_v, found_of_S = solved.split([v.shape[-1], k.shape[-1]], -1)

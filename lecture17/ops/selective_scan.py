@@ -1,20 +1,20 @@
-"""The selective scan (Mamba-1's core): every channel and state has a decay of its own. Introduced in 03c_family.
+"""The selective scan (Mamba-1's core): every channel and state entry decays by itself. Introduced in 03c_family.
 
 Per channel c, with a state h of d_state numbers:
 
     h_t = e^{δ_tc A_c} ∘ h_{t-1} + δ_tc B_t x_tc,    y_tc = C_t·h_t
 
 `lecture17.reference.selective_scan` batched, differentiable and fast; all channels share B and C, and there are no
-heads. Source: Gu and Dao, arXiv 2312.00752, Section 3.2, with B discretised by Euler's rule as in the published code.
-Arguments, all functions alike:
+heads. Source: Gu and Dao, arXiv 2312.00752, Section 3.2, with B discretized by Euler's rule as in the published code.
+Arguments of all functions:
 
-    x: (batch, time, d)             what goes in; y has the same shape and type
+    x: (batch, time, d)             the input; y has the same shape and type
     delta: (batch, time, d)         step size of each token and channel, at least 0
     A: (d, d_state)                 rates, at most 0
     B, C: (batch, time, d_state)    how a token writes to the state, and how it reads from it
-    state: (batch, d_state, d)      before the first token, zero if not given; that after the last is returned
+    state: (batch, d_state, d)      before the first token (default zero); returned as it is after the last
 
-16-bit inputs are summed in float32, the type of their state (delta and A may come in float32 too).
+16-bit inputs are summed in float32, the type of their state (delta and A may be float32 too).
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive A, a
 negative delta, a number that is not finite, types or devices that differ, chunk_size < 1, or a backend that cannot run
@@ -52,8 +52,8 @@ def listing(
 ) -> tuple[Tensor, Tensor]:
     """`chunkwise` by doubling: in log₂ chunk_size steps each token gets the map of all tokens since the chunk began.
 
-    The maps h ↦ decay ∘ h + added of two neighbors make one: decay₂ decay₁ and decay₂ added₁ + added₂.
-    `ops/cpu/selective_scan.py` is the quick form on a CPU.
+    The maps h ↦ decay ∘ h + added of two neighbors combine to one: decay₂ decay₁ and decay₂ added₁ + added₂.
+    `ops/cpu/selective_scan.py` is the fast form on a CPU.
     """
     h, y = state, []
     for pieces in zip(*(z.to(h.dtype).split(chunk_size, 1) for z in (x, delta, B, C)), strict=True):
@@ -76,7 +76,7 @@ def listing(
 def parallel(
     x: Channels, delta: Channels, A: Rates, B: Keys, C: Keys, state: State | None = None
 ) -> tuple[Channels, State]:
-    """The attention view, O(N²) with one matrix per channel, and so for short sequences only.
+    """The attention view, O(N²) with one matrix per channel, so only for short sequences.
 
     M[c, i, j] = Σ_s C_is e^{A_cs (δ_{j+1,c} + … + δ_ic)} δ_jc B_js    for i ≥ j,   0 above
     """
@@ -118,7 +118,7 @@ def chunkwise(
     chunk_size: int = 64,
     backend: str = "auto",
 ) -> tuple[Channels, State]:
-    """Chunk after chunk, all states inside a chunk by a two-level scan: O(N·d·d_state), but no matrix product."""
+    """Chunk after chunk, all states inside a chunk by a two-level scan: O(N·d·d_state), but no matrix products."""
     h = _start(x, delta, A, B, C, state)
     check_backend(backend, x)
     sequences = {"x": x, "delta": delta, "B": B, "C": C}

@@ -3,18 +3,18 @@
     S_t = e^{log_a_t} S_{t-1} + B_t x_tᵀ,    y_t = C_t S_t          (S: d_state × d, keys × values)
 
 `lecture17.reference.ssd` batched, differentiable and fast. Source: Dao and Gu, arXiv 2405.21060, Sections 5 and 6.
-Arguments, all functions alike:
+Arguments of all functions:
 
-    x: (batch, time, heads, d)              what goes in; y has the same shape and type
+    x: (batch, time, heads, d)              the input; y has the same shape and type
     log_a: (batch, time, heads)             log decays, at most 0; -inf forgets everything before the token
     B, C: (batch, time, groups, d_state)    heads % groups == 0, head h uses group h // (heads // groups)
-    state: (batch, heads, d_state, d)       before the first token, zero if not given; that after the last is returned
+    state: (batch, heads, d_state, d)       before the first token (default zero); returned as it is after the last
 
-16-bit inputs are summed in float32, the type of their state (log_a may come in float32 too).
+16-bit inputs are summed in float32, the type of their state (log_a may be float32 too).
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
-log_a, a number that is not finite, types or devices that differ, heads that are no multiple of groups, chunk_size < 1,
-or a backend that cannot run raises ValueError naming the argument.
+log_a, a number that is not finite, types or devices that differ, heads that are not a multiple of groups, chunk_size
+< 1, or a backend that cannot run raises ValueError naming the argument.
 """
 
 import torch
@@ -36,7 +36,7 @@ State = Float[Tensor, "batch heads d_state d"]
 def listing(
     x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Tensor, chunk_size: int = 64
 ) -> tuple[Tensor, Tensor]:
-    """The four steps of `chunkwise`, each for all chunks at once. `ops/cpu/scalar.py` is the quick form on a CPU."""
+    """The four steps of `chunkwise`, each for all chunks at once. `ops/cpu/scalar.py` is the fast form on a CPU."""
     tokens, length, groups = x.shape[1], min(chunk_size, x.shape[1]), (B.shape[2], -1)
     x, log_a, B, C = (to_chunks(t.to(state.dtype), length) for t in (x, log_a, B, C))  # (c, b, h or g, L, …)
     x, log_a = x.unflatten(2, groups), log_a.unflatten(2, groups)  # (c, b, g, heads per group, L, …)
@@ -50,7 +50,7 @@ def listing(
     states = [state.unflatten(1, groups)]
     for a, S in zip(log_a.sum(-1).exp()[..., None, None], added, strict=True):
         states.append(a * states[-1] + S)
-    # 4. What the tokens of each chunk read of the state before it.
+    # 4. What the tokens of each chunk read from the state before it.
     y = y + torch.einsum("cbgin,cbghi,cbghnd->cbghid", C, log_a.cumsum(-1).exp(), torch.stack(states[:-1]))
     return from_chunks(y.flatten(2, 3))[:, :tokens], states[-1].flatten(1, 2)
 
@@ -92,7 +92,7 @@ def chunkwise(
     """The SSD algorithm, O(N·chunk_size): quadratic inside a chunk, recurrent between chunks.
 
     Four steps, see `listing`: (1) the diagonal blocks of the matrix, (2) what each chunk adds to the state, (3) the
-    states handed on, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
+    states, from chunk to chunk, (4) what the incoming states contribute to y. Source: arXiv 2405.21060, Section 6.
     """
     kernels = check_backend(backend, x, "ssd")
     S = _recurrence.start(state, B, x)

@@ -1,8 +1,8 @@
 """What the public functions of `ops` ask of their arguments.
 
-Shapes stand in the signatures and are checked by jaxtyping with beartype, as in `reference`; the functions below
-check values, types and devices. Values are looked at by one sum or maximum a tensor, which reads it once; only when
-that finds something wrong is the tensor searched for where it is. A GPU is waited for once in each check.
+Shapes are in the signatures and are checked by jaxtyping with beartype, as in `reference`; the functions below check
+values, types and devices. A check of values takes one sum or maximum per tensor, and so reads it once; only if that
+finds something wrong is the place searched for. Each check waits for a GPU once.
 """
 
 import os
@@ -28,7 +28,7 @@ def _first(bad: Tensor) -> str:
 def check_finite(**tensors: Tensor | None) -> None:
     """Raise ValueError naming the first of `tensors` (None is passed over) with a NaN or an infinity."""
     present = {name: value.detach() for name, value in tensors.items() if value is not None}
-    # A NaN or an infinity makes the sum one too; a sum that merely overflowed is told apart by the search.
+    # A NaN or an infinity makes the sum not finite; the search below recognizes a sum that merely overflowed.
     if not present or torch.stack([value.sum().isfinite() for value in present.values()]).all():
         return
     for name, value in present.items():
@@ -59,7 +59,7 @@ def check_result(y: Tensor, sequences: Mapping[str, Tensor | None], finite: bool
 
 
 def check_groups(heads: int, groups: int) -> None:
-    """Raise ValueError unless the heads can be shared out evenly among the groups of B and C."""
+    """Raise ValueError unless the heads divide evenly among the groups of B and C."""
     if groups < 1 or heads % groups:
         raise ValueError(
             f"B and C have {groups} groups for the {heads} heads of x: expected heads to be a multiple of groups "
@@ -73,7 +73,7 @@ def is_wide(kind: str) -> bool:
 
 
 def state_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type sums are accumulated and states kept in: float32 for the 16-bit types, else the type itself."""
+    """The type that sums and states have: float32 for the 16-bit types, else the type itself."""
     return torch.float32 if dtype.itemsize < 4 else dtype
 
 
@@ -130,10 +130,10 @@ checked = also_checked_by(check_arguments)
 
 
 def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:
-    """The Triton kernels of `mixer`, if it has any, where `backend` takes them; None where PyTorch computes.
+    """The module of Triton kernels for `mixer` if `backend` selects them; None if PyTorch computes.
 
-    "auto" takes them for float32 and bfloat16 on a GPU of compute capability 8.0 or newer. Raises ValueError where
-    `backend` is unknown, or "triton" and cannot run on the tensor.
+    "auto" selects them for float32 and bfloat16 on a GPU of compute capability 8.0 or higher. Raises ValueError if
+    `backend` is unknown, or is "triton" and cannot run on the tensor.
     """
     if backend not in ("auto", "torch", "triton"):
         raise ValueError(f'backend is "{backend}": expected "auto", "torch" or "triton"')
@@ -149,8 +149,8 @@ def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> Mod
     if backend == "auto":
         return None
     raise ValueError(
-        f'backend="triton" cannot run here: it needs a mixer with kernels (ssd, gla, rwkv7), {tensor.dtype} tensors on '
-        f"{tensor.device} to be float32 or bfloat16 on a CUDA device of compute capability 8.0 (or Triton's "
-        "interpreter: TRITON_INTERPRET=1 before Python starts), and Triton, which is made for Linux; "
+        f'backend="triton" cannot run for {tensor.dtype} tensors on {tensor.device}: expected a mixer with kernels '
+        "(ssd, gla, rwkv7), float32 or bfloat16, a CUDA device of compute capability 8.0 or higher (or Triton's "
+        "interpreter: set TRITON_INTERPRET=1 before Python starts), and Triton, which is made for Linux; "
         'backend="torch" runs anywhere'
     )

@@ -6,14 +6,14 @@ Channel by channel, with weights e^{k}:
 
 `lecture17.reference.wkv4` batched and differentiable; there are no heads. Numerator and denominator are kept as e^o p
 and e^o q, with o the largest exponent so far, so that no k overflows. Source: Peng et al., arXiv 2305.13048, Section
-3.1 and the appendix on the numerically stable form (its w is our -w). Arguments, all functions alike:
+3.1 and the appendix on the numerically stable form (its w is our -w). Arguments of all functions:
 
-    w: (d,)                 log of the decay per token, at most 0 (RWKV-4: -exp(decay)); -inf keeps one token only
+    w: (d,)                 log of the decay per token, at most 0 (RWKV-4: -exp(decay)); -inf keeps only the last token
     u: (d,)                 bonus of the present token
     k, v: (batch, time, d)  log weights and values; y has the same shape and type
     state                   (p, q, o), each (batch, d): numerator and denominator divided by e^o; empty if not given
 
-16-bit inputs are summed in float32, the type of their state (w and u may come in float32 too).
+16-bit inputs are summed in float32, the type of their state (w and u may be float32 too).
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
 w, a number that is not finite, or types or devices that differ raise ValueError naming the argument.
@@ -34,7 +34,7 @@ Channels = Float[Tensor, "batch time d"]
 Channel = Float[Tensor, "batch d"]
 State = tuple[Channel, Channel, Channel]
 
-EMPTY = -1e38  # exponent of a sum of nothing: below any other, yet finite, so that differences are never inf - inf
+EMPTY = -1e38  # exponent of an empty sum: below any other, yet finite, so that differences are never inf - inf
 
 
 def _start(u: Tensor, k: Tensor, v: Tensor, state: State | None) -> State:
@@ -47,7 +47,7 @@ def _start(u: Tensor, k: Tensor, v: Tensor, state: State | None) -> State:
 
 
 def _add(p: Tensor, q: Tensor, o: Tensor, exponent: Tensor, v: Tensor) -> State:
-    """The sums e^o p and e^o q with e^exponent v and e^exponent added, under the larger of the two exponents m."""
+    """Add e^exponent v to e^o p and e^exponent to e^o q; returns both sums divided by e^m, m the larger exponent."""
     m = torch.maximum(o, exponent)
     kept, added = torch.exp(o - m), torch.exp(exponent - m)
     return kept * p + added * v, kept * q + added, m
@@ -57,13 +57,13 @@ def _add(p: Tensor, q: Tensor, o: Tensor, exponent: Tensor, v: Tensor) -> State:
 def parallel(
     w: PerChannel, u: PerChannel, k: Channels, v: Channels, state: State | None = None
 ) -> tuple[Channels, State]:
-    """The attention view, O(N²): the states in front of all tokens at once, each with its own largest exponent."""
+    """The attention view, O(N²): the states before all tokens at once, each with its own largest exponent."""
     p, q, o = _start(u, k, v, state)
     w, u, k, values = (z.to(o.dtype) for z in (w, u, k, v))
-    # Log weights in front of token i = 0 … N: i w + o in column 0, (i-1-j) w + k_j in column j+1 for j < i, or -inf.
+    # Log weights before token i = 0 … N: i w + o in column 0, (i-1-j) w + k_j in column j+1 for j < i, or -inf.
     decays = segsum(w[:, None].expand(-1, k.shape[1] + 1))  # (d, N+1, N+1): the state counts as one token
     exponents = decays + torch.cat([o[:, None], k], 1).mT[:, :, None, :]  # (b, d, N+1, N+1)
-    o = exponents.amax(-1)  # (b, d, N+1): entry i is in front of token i, entry N after the last
+    o = exponents.amax(-1)  # (b, d, N+1): entry i is before token i, entry N after the last
     weights = torch.exp(exponents - o[..., None])
     p, q, o = (
         torch.einsum("bcij,bjc->bic", weights, torch.cat([p[:, None], values], 1)),

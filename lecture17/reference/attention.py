@@ -15,7 +15,7 @@ def softmax_matrix(Q: Float[np.ndarray, "N d_k"], K: Float[np.ndarray, "N d_k"])
     """Causal attention weights: P[i, j] = e^{q_i·k_j} / Σ_{l ≤ i} e^{q_i·k_l} for j ≤ i, 0 above.
 
     No hidden scale: divide Q by sqrt(d_k) yourself if you want it. The largest score of each row is subtracted
-    before the exponential, which changes nothing but overflow. Raises ValueError where Q or K is not finite.
+    before the exponential, which only prevents overflow. Raises ValueError if Q or K is not finite.
     Source: Vaswani et al., arXiv 1706.03762, equation (1), with the causal mask of its Section 3.2.3.
     """
     scores = np.where(np.tri(len(Q), dtype=bool), Q @ K.T, -np.inf)
@@ -42,7 +42,7 @@ def random_features(
     The w_r are standard normal; within each group of d they are orthogonal to each other. Queries and keys must
     share them: pass generators with the same seed. The error of the estimate falls as 1/sqrt(n_features).
 
-    Raises ValueError where X is not finite or n_features < 1.
+    Raises ValueError if X is not finite or n_features < 1.
     Source: Choromanski et al., arXiv 2009.14794, Lemma 1 and Section 2.4.
     """
     check_at_least_one(n_features=n_features)

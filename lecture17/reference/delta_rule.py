@@ -2,13 +2,13 @@
 
     S_t = a_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    y_t = q_t S_t    (S: d_k × d_v, a_t = e^{log_a_t})
 
-Read as S_t = a_t S_{t-1} + k_t d_tᵀ with d_t = β_t (v_t - a_t S_{t-1}ᵀ k_t), this is SSD on corrected values d. As
+Read as S_t = a_t S_{t-1} + k_t d_tᵀ with d_t = β_t (v_t - a_t S_{t-1}ᵀ k_t), this is SSD on corrected values d. Because
 S_{t-1} is itself made of earlier d, they solve one unit lower triangular system (the UT transform of the WY form):
 
     (I + diag(β) tril(L ∘ K Kᵀ, -1)) D = diag(β) (V - (decay since the start) ∘ K S_0),    y = (L ∘ Q Kᵀ) D + …
 
 Sources: Schlag et al., arXiv 2102.11174 (the rule); Yang et al., arXiv 2406.06484, Section 3 (WY and UT); Yang et al.,
-arXiv 2412.06464, Section 3 (gated). Arguments, all functions alike:
+arXiv 2412.06464, Section 3 (gated). Arguments of all functions:
 
     Q, K: (N, d_k)      queries and keys; the transition is a contraction for β_t |k_t|² in [0, 2]
     V: (N, d_v)         values; y has the same shape
@@ -38,7 +38,7 @@ def _log_decay(beta: np.ndarray, log_a: np.ndarray | None) -> np.ndarray:
 
 
 def _triangular(K: np.ndarray, beta: np.ndarray, log_a: np.ndarray) -> np.ndarray:
-    """I + diag(β) tril(L ∘ K Kᵀ, -1), which takes corrected values to β times the given ones."""
+    """I + diag(β) tril(L ∘ K Kᵀ, -1), which maps corrected values to β times the given ones."""
     return np.eye(len(K)) + beta[:, None] * np.tril(ssd.matrix(K, log_a, K, K), -1)
 
 

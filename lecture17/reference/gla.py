@@ -4,8 +4,8 @@
     y = M V  with  M[i, j] = Σ_c q_ic k_jc e^{log_alpha_{j+1,c} + … + log_alpha_ic} for i ≥ j
 
 Each key dimension c contributes a matrix like SSD's with d_state = 1, so M is a sum of d_k of them. The decays between
-two tokens are summed as logs and never divided out of cumulative products, which underflow: gates of 1e-30 and
-exactly 0 are right. Source: Yang et al., arXiv 2312.06635, Section 4. Arguments, all functions alike:
+two tokens are summed as logs and never divided out of cumulative products, which underflow: gates of 1e-30 and of
+exactly 0 work. Source: Yang et al., arXiv 2312.06635, Section 4. Arguments of all functions:
 
     Q, K: (N, d_k)          queries and keys
     V: (N, d_v)             values; y has the same shape

@@ -3,8 +3,8 @@
     S_t = S_{t-1} + k_t v_tᵀ,   z_t = z_{t-1} + k_t           (S: d_k × d_v, keys × values; z: d_k)
     y_t = q_t S_t,              normalized: y_t = q_t S_t / (q_t·z_t)
 
-Feature maps are the caller's: Q and K are used as they come. Source: Katharopoulos et al., arXiv 2006.16236,
-equations (16) to (20). Arguments, all functions alike:
+Feature maps are the caller's: Q and K are used as they are. Source: Katharopoulos et al., arXiv 2006.16236,
+equations (16) to (20). Arguments of all functions:
 
     Q, K: (N, d_k)      queries and keys
     V: (N, d_v)         values; y has the same shape
@@ -29,7 +29,7 @@ State = Float[np.ndarray, "d_k d_v"] | tuple[Float[np.ndarray, "d_k d_v"], Float
 
 
 def _start(K: np.ndarray, V: np.ndarray, normalize: bool, state: State | None) -> tuple[np.ndarray, np.ndarray]:
-    """The state as a pair (S, z), whichever way it came."""
+    """The state as a pair (S, z), in whichever form it came."""
     if state is None:
         return np.zeros((K.shape[-1], V.shape[-1])), np.zeros(K.shape[-1])
     if isinstance(state, tuple) != normalize:

@@ -6,9 +6,9 @@
 B̃_t and C̃_t are B_t and C_t with the pairs (0, 1), (2, 3), … rotated by the angles θ_0 + … + θ_t: a complex decay, kept
 in real numbers by rotating what is written and read instead of the state. λ = 1 is SSD on Δ_t x_t (the Euler rule),
 λ = 1/2 the trapezoidal rule. The two writes make it the sum of two SSDs with the same decays.
-Source: Lahoti et al., arXiv 2603.15569, Section 3. Arguments, all functions alike:
+Source: Lahoti et al., arXiv 2603.15569, Section 3. Arguments of all functions:
 
-    x: (N, d)                   what goes in; y has the same shape
+    x: (N, d)                   the input; y has the same shape
     delta: (N,)                 step size Δ, at least 0
     lam: (N,)                   λ in [0, 1], how much of a step's input is taken at its end
     log_a: (N,)                 log of each token's decay, at most 0; -inf forgets everything before the token
@@ -51,14 +51,14 @@ def _start(x: np.ndarray, theta: np.ndarray, state: State | None) -> State:
 
 
 def _rotated(X: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """The pairs (0, 1), (2, 3), … of the last axis turned by `angle`, one angle a pair."""
+    """The pairs (0, 1), (2, 3), … of the last axis rotated by `angle`, one angle per pair."""
     even, odd = X[..., 0::2], X[..., 1::2]
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(X.shape)
 
 
 def _with_previous(last: np.ndarray, sequence: np.ndarray) -> np.ndarray:
-    """The token before the first put in front: row t is then what came before token t, the last row the last token."""
+    """Prepend the token before the first: row t is then the token before token t, the last row the last token."""
     return np.concatenate([last[None], sequence])
 
 

@@ -4,7 +4,7 @@
     y = M V  with  M = D ∘ (Q Kᵀ),  D[i, j] = γ^{i-j} for i ≥ j
 
 Nothing is normalized here; the rotation, the scale of k and GroupNorm belong to the layer. Source: Sun et al.,
-arXiv 2307.08621, Section 2.1. Arguments, all functions alike:
+arXiv 2307.08621, Section 2.1. Arguments of all functions:
 
     Q, K: (N, d_k)      queries and keys
     V: (N, d_v)         values; y has the same shape

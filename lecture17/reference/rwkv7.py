@@ -4,7 +4,7 @@
 
 The removal reads the state before this token's decay. With what it finds, u_t = S_{t-1}ᵀ κ̂_t, and b_t = a_t ∘ κ̂_t,
 S_t = diag(w_t) S_{t-1} + k_t v_tᵀ - b_t u_tᵀ is gated linear attention with two writes. Unrolled to token t-1 and
-read with κ̂_t, where G[t-1, j] = diag(w_{j+1} ∘ … ∘ w_{t-1}) is what is left then of what token j wrote,
+read with κ̂_t, where G[t-1, j] = diag(w_{j+1} ∘ … ∘ w_{t-1}) is how much is then left of what token j wrote,
 
     u_t = Σ_{j<t} κ̂_tᵀ G[t-1, j] (k_j v_jᵀ - b_j u_jᵀ) + κ̂_tᵀ G[t-1, start] S_0
 
@@ -12,8 +12,8 @@ so that all u_t solve one unit lower triangular system (the UT transform of the 
 
     (I + A_b) U = A_k V + (κ̂ ∘ decay before t) S_0,    A_b[t, j] = κ̂_tᵀ G[t-1, j] b_j,  A_k alike,  both for j < t
 
-Source: Peng et al., arXiv 2503.14456, Sections 3 and 4. Arguments, all functions alike, in the order r, log_w, k, v,
-kappa, a:
+Source: Peng et al., arXiv 2503.14456, Sections 3 and 4. Arguments of all functions, in the order r, log_w, k, v, kappa,
+a:
 
     r, k: (N, d_k)      receptance (the query) and key
     log_w: (N, d_k)     log of the decay, at most 0; -inf forgets everything under that key
@@ -60,7 +60,7 @@ def matrix(r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys) -> Fl
 def parallel(
     r: Keys, log_w: Keys, k: Keys, v: Values, kappa: Keys, a: Keys, state: State | None = None
 ) -> tuple[Values, State]:
-    """The attention view, O(N²) and one triangular solve: find what is removed, then gate both writes like `gla`."""
+    """The attention view, O(N²): one triangular solve to find what is removed, then two passes of `gla`."""
     b = a * kappa
     found = _before(kappa, k, v, log_w) @ v
     if state is not None:

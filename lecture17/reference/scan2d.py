@@ -39,7 +39,7 @@ def cross_merge(seqs: Num[np.ndarray, "4 {H*W} d"], H: int, W: int) -> Num[np.nd
 
     Source: arXiv 2401.10166, Section 4.
     """
-    position = np.argsort(routes(H, W), axis=1)  # (4, H·W): where along each route a pixel lies
+    position = np.argsort(routes(H, W), axis=1)  # (4, H·W): where along each route a pixel is
     return np.take_along_axis(seqs, position[:, :, None], axis=1).sum(0).reshape(H, W, -1)
 
 
@@ -47,9 +47,9 @@ def cross_merge(seqs: Num[np.ndarray, "4 {H*W} d"], H: int, W: int) -> Num[np.nd
 def hilbert(H: int, W: int) -> Int[np.ndarray, "{H*W}"]:
     """A Hilbert curve over any H × W: from the top left corner along the longer side to its other end.
 
-    Squares whose side is a power of 2 give Hilbert's own curve. Each step goes to one of the four neighbors, but for
+    Squares whose side is a power of 2 give Hilbert's own curve. Each step goes to one of the four neighbors, except for
     at most one diagonal step where the longer side is odd and the other even: on a chessboard of that size the two
-    corners have the same color, and no path of an even number of pixels joins squares of the same color.
+    corners have the same color, and no path over an even number of pixels joins squares of the same color.
     Source: Hilbert (1891); for rectangles the construction of J. Červený's "gilbert".
     """
     check_at_least_one(H=H, W=W)
@@ -59,7 +59,7 @@ def hilbert(H: int, W: int) -> Int[np.ndarray, "{H*W}"]:
 def _curve(start: int, along: int, length: int, across: int, width: int) -> list[int]:
     """The path over `length` pixels in steps of `along` by `width` in steps of `across`, from `start` to the far end.
 
-    A long rectangle is two in a row. Any other is three: across, along and back, the third turned around.
+    A long rectangle is cut in two in a row. Any other is cut in three: across, along and back, the third turned around.
 
         ┌─────────────┐      The halves are even where they can be, because a path along an odd side
         │  second →   │      of an otherwise even rectangle needs a diagonal step.
@@ -85,7 +85,7 @@ def _curve(start: int, along: int, length: int, across: int, width: int) -> list
 
 
 def _even_half(n: int) -> int:
-    """About half of n, even if n > 2."""
+    """About half of n; an even number if n > 2."""
     return n // 2 + (n // 2) % 2 if n > 2 else 1
 
 
@@ -120,7 +120,7 @@ def ssm2d(
     instead of H·W. A pixel is reached by as many paths as there are ways to step down and right, so the state stays
     bounded where the two decays add up to at most 1.
 
-    Raises ValueError where a log decay is positive or NaN or another argument is not finite.
+    Raises ValueError if a log decay is positive or NaN or another argument is not finite.
     Source: Fornasini and Marchesini, "Doubly-indexed dynamical systems", Math. Systems Theory 12 (1978).
     """
     H, W, d = img.shape

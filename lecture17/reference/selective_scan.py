@@ -1,4 +1,4 @@
-"""The selective scan (Mamba-1's core): every channel and state has a decay of its own. Introduced in 03c_family.
+"""The selective scan (Mamba-1's core): every channel and state entry decays by itself. Introduced in 03c_family.
 
 Per channel c, with a state h of d_state numbers:
 
@@ -6,9 +6,9 @@ Per channel c, with a state h of d_state numbers:
 
 This is gated linear attention once per channel, with queries C, keys δ_c ∘ B, values x_c and log gates δ_c A_c: one
 matrix per channel, and no matrix multiplication that serves them all. Source: Gu and Dao, arXiv 2312.00752, Section
-3.2, with B discretized by Euler's rule as in the published code. Arguments, all functions alike:
+3.2, with B discretized by Euler's rule as in the published code. Arguments of all functions:
 
-    x: (N, d)           what goes in; y has the same shape
+    x: (N, d)           the input; y has the same shape
     delta: (N, d)       step size of each token and channel, at least 0
     A: (d, d_state)     rates, at most 0
     B, C: (N, d_state)  how a token writes to the state, and how it reads from it

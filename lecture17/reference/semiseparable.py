@@ -21,7 +21,7 @@ def segsum(log_a: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N N"]:
     large ones, and give NaN (inf - inf) after a log decay of -inf; here each segment is added up from zero.
     Sums are accumulated in float64 and returned in the type of `log_a`.
 
-    Raises ValueError where log_a is positive or NaN. Source: arXiv 2405.21060, Listing 1 (`segsum`).
+    Raises ValueError if log_a is positive or NaN. Source: arXiv 2405.21060, Listing 1 (`segsum`).
     """
     N = len(log_a)
     terms = np.tril(np.broadcast_to(log_a[:, None], (N, N)), -1)  # terms[k, j] = log_a[k] for k > j
@@ -50,8 +50,8 @@ def from_sss(
 
     M[i, j] = C[i]·B[j]·exp(log_a[j+1] + … + log_a[i])   for i ≥ j,   0 above
 
-    log_a[0] does not occur: it would decay a state from before the sequence. Works also where decays are
-    zero (log_a = -inf), so that d_state generators need not exist, and where products of decays underflow.
+    log_a[0] does not occur: it would decay a state from before the sequence. This also works for decays that
+    are zero (log_a = -inf) or underflow, where generators do not exist.
     Source: arXiv 2405.21060, Definition 3.2, with A_t = e^{log_a[t]} I.
     """
     return np.exp(segsum(log_a)) * (C @ B.T)
@@ -68,7 +68,7 @@ def matvec(
 
     h_i = e^{log_a[i]} h_{i-1} + B[i] x[i],   y[i] = C[i]·h_i
 
-    Raises ValueError where log_a is positive or NaN or another argument is not finite.
+    Raises ValueError if log_a is positive or NaN or another argument is not finite.
     Source: arXiv 2405.21060, Section 3.4.
     """
     h = np.zeros((B.shape[1], *x.shape[1:]))
@@ -83,8 +83,8 @@ def matvec(
 def block_singular_values(M: Float[np.ndarray, "N N"], split: int) -> Float[np.ndarray, " k"]:
     """Singular values, largest first, of the block `M[split:, :split]` strictly below the diagonal.
 
-    The number of those that are not negligible is how many numbers, for each feature, must be passed on from
-    the tokens before `split` to those from `split` on. Raises ValueError unless 1 ≤ split ≤ N - 1.
+    The number of those that are not negligible is how many numbers, per feature, must pass from the tokens
+    before `split` to those from `split` on. Raises ValueError unless 1 ≤ split ≤ N - 1.
     """
     if not 1 <= split < len(M):
         raise ValueError(f"split is {split}: expected 1 ≤ split ≤ N - 1 = {len(M) - 1}")

@@ -3,9 +3,9 @@
     S_t = e^{log_a_t} S_{t-1} + B_t x_tᵀ,    y_t = C_t S_t          (S: d_state × d, keys × values)
     y = M x  with  M = L ∘ (C Bᵀ),  L[i, j] = e^{log_a_{j+1} + … + log_a_i} for i ≥ j
 
-Source: Dao and Gu, arXiv 2405.21060, Sections 5 and 6. Arguments, all functions alike:
+Source: Dao and Gu, arXiv 2405.21060, Sections 5 and 6. Arguments of all functions:
 
-    x: (N, d)           what goes in; y has the same shape
+    x: (N, d)           the input; y has the same shape
     log_a: (N,)         log of each token's decay, at most 0; -inf forgets everything before the token
     B, C: (N, d_state)  how a token writes to the state, and how it reads from it
     state: (d_state, d) the state before the first token, zero if not given; the state after the last is returned
@@ -72,8 +72,8 @@ def chunkwise(
 ) -> tuple[Values, State]:
     """The SSD algorithm, O(N·chunk_size): quadratic inside a chunk, recurrent between chunks.
 
-    On each chunk `parallel` computes (1) the diagonal block, (2) what the chunk adds to the state, (3) the state
-    handed on, and (4) what the incoming state contributes to the outputs. Source: arXiv 2405.21060, Section 6.
+    On each chunk `parallel` computes (1) the diagonal block, (2) what the chunk adds to the state, (3) the state to
+    pass on, and (4) what the incoming state contributes to the outputs. Source: arXiv 2405.21060, Section 6.
     """
     return over_chunks(parallel, (x, log_a, B, C), state, chunk_size)
 

@@ -13,7 +13,7 @@ import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import jaxtyped
 
-# NumPy's scalars, and 1 for 1.0, are as good as Python's own numbers.
+# NumPy's scalars count as Python's numbers, and 1 as 1.0.
 _NUMBERS: FrozenDict = FrozenDict({int: int | np.integer, float: float | int | np.number})
 shapes_checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(hint_overrides=_NUMBERS)))
 

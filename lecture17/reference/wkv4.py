@@ -6,9 +6,9 @@ Channel by channel, with weights e^{k}:
 
 Numerator and denominator are kept as e^o p and e^o q, with o the largest exponent so far, so that no k overflows.
 Source: Peng et al., arXiv 2305.13048, Section 3.1 and the appendix on the numerically stable form (its w is our -w).
-Arguments, all functions alike:
+Arguments of all functions:
 
-    w: (d,)         log of the decay per token, at most 0 (RWKV-4: -exp(decay)); -inf keeps only the token before
+    w: (d,)         log of the decay per token, at most 0 (RWKV-4: -exp(decay)); -inf keeps only the last token
     u: (d,)         bonus of the present token
     k, v: (N, d)    log weights and values; y has the same shape
     state           (p, q, o), each (d,): numerator and denominator divided by e^o; empty if not given
@@ -27,7 +27,7 @@ PerChannel = Float[np.ndarray, " d"]
 Channels = Float[np.ndarray, "N d"]
 State = tuple[PerChannel, PerChannel, PerChannel]
 
-EMPTY = -1e38  # exponent of a sum of nothing: below any other, yet finite, so that differences are never inf - inf
+EMPTY = -1e38  # exponent of an empty sum: below any other, yet finite, so that differences are never inf - inf
 
 
 def _start(w: np.ndarray, state: State | None) -> State:
@@ -38,7 +38,7 @@ def _start(w: np.ndarray, state: State | None) -> State:
 def _add(
     p: np.ndarray, q: np.ndarray, o: np.ndarray, exponent: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sums e^o p and e^o q with e^exponent v and e^exponent added, under the larger of the two exponents m."""
+    """Add e^exponent v to e^o p and e^exponent to e^o q; returns both sums divided by e^m, m the larger exponent."""
     m = np.maximum(o, exponent)
     return np.exp(o - m) * p + np.exp(exponent - m) * v, np.exp(o - m) * q + np.exp(exponent - m), m
 
@@ -64,10 +64,10 @@ def matrix(w: PerChannel, u: PerChannel, k: Channels, v: Channels) -> Float[np.n
 def parallel(
     w: PerChannel, u: PerChannel, k: Channels, v: Channels, state: State | None = None
 ) -> tuple[Channels, State]:
-    """The attention view, O(N²): the states in front of all tokens at once, each with its own largest exponent."""
+    """The attention view, O(N²): the states before all tokens at once, each with its own largest exponent."""
     p, q, o = _start(w, state)
     exponents = _past_exponents(w, k, o)  # (d, N+1, N+1)
-    o = exponents.max(axis=2)  # (d, N+1): column i is in front of token i, column N after the last
+    o = exponents.max(axis=2)  # (d, N+1): column i is before token i, column N after the last
     weights = np.exp(exponents - o[:, :, None])
     values = np.stack([np.concatenate([p[None], v]), np.concatenate([q[None], np.ones_like(v)])])  # (2, N+1, d)
     p, q = np.einsum("cij,rjc->ric", weights, values)  # each (N+1, d)

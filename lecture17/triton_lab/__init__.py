@@ -1,4 +1,4 @@
-"""A laboratory for Triton kernels on any machine: run them, watch them, compile them, all without a GPU.
+"""A laboratory for Triton kernels: run them, watch them and compile them, without a GPU.
 
     from lecture17.triton_lab.interpreter import tl, triton      Triton, as an interpreter
     triton_lab.interpret(kernel, grid, *args)                    run a kernel while every address is watched

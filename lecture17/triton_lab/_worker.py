@@ -1,7 +1,7 @@
-"""The other end of `processes`: `python -m lecture17.triton_lab._worker DESCRIPTOR` answers requests until nobody asks.
+"""The other end of `processes`: `python -m lecture17.triton_lab._worker DESCRIPTOR` answers requests.
 
 A request is pickled: (source, grid, args, constants) in an interpreter, (source, sm, args, constants) or the options of
-`report` in a compiler. The answer is what came of it, or a str that says why nothing did.
+`report` in a compiler. The answer is the result, or a str that says why there is none.
 """
 
 import dataclasses
@@ -26,20 +26,20 @@ from ..ops.kernels.tools import INTERPRETED
 from . import compiler_report
 
 FILE = "<kernel>"
-GAP = 1 << 16  # bytes between two arguments, so that a wrong address does not happen to be a right one of another
+GAP = 1 << 16  # bytes between two arguments, so that a wrong address does not hit another argument
 
-# What the compiler says, and the same for who does not write compilers.
+# What the compiler says, and the same in plain words.
 WORDS = {
-    "and K >= 16": "a GPU sums over at least 16 numbers in a tl.dot, which the interpreter does not mind",
-    "must be a power of 2": "the sides of a tile are powers of two: take the next one up, and mask what is too much",
+    "and K >= 16": "on a GPU tl.dot sums over at least 16 numbers; the interpreter accepts fewer",
+    "must be a power of 2": "the sides of a tile are powers of two: take the next larger one, and mask the excess",
     "must be of type tl.constexpr": "the ends of tl.arange must be known when compiling: numbers, or tl.constexpr",
-    "unsupported AST node type": "it compiles a part of Python only, and this is not in it",
-    "is not defined": "of Python's own functions and a notebook's variables a kernel knows almost none",
+    "unsupported AST node type": "Triton compiles only a part of Python, and this is not in it",
+    "is not defined": "a kernel knows almost none of Python's built-in functions and of the notebook's variables",
 }
 
 
 def define(source: str) -> Any:
-    """The last function that `source` defines; Triton can read its text as if it came from a file."""
+    """The last function that `source` defines, set up so that Triton can read its text as if from a file."""
     names: dict[str, Any] = {"triton": triton, "tl": tl, "__name__": "kernel"}
     linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
     exec(compile(source, FILE, "exec"), names)
@@ -47,7 +47,7 @@ def define(source: str) -> Any:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """What an interpreter's or a compiler's error is about: for the compiler, its innermost message on a line."""
+    """The root of an interpreter's or a compiler's error: for the compiler, its innermost message about a line."""
     cause = error.__cause__
     if cause is None or (isinstance(error, CompilationError) and not isinstance(cause, CompilationError)):
         return error
@@ -55,7 +55,7 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def in_words(said: str) -> str:
-    """What Triton said, after the same in plain words where there are some."""
+    """What Triton said, after the same in plain words if there are any."""
     words = next((f"{plain}. " for mark, plain in WORDS.items() if mark in said), "")
     return f"{words}Triton says: {said}"
 
@@ -68,7 +68,7 @@ class OutOfBounds(Exception):
 
 
 class Memory:
-    """The arguments of a launch, far apart in one piece of memory, and what may be done there."""
+    """The arguments of a launch, far apart in one piece of memory, and a check of addresses in it."""
 
     def __init__(self, names: list[str], args: tuple[Any, ...], axes: int) -> None:
         self.axes = axes
@@ -91,15 +91,15 @@ class Memory:
             nearest = self.names[np.argmin(np.minimum(abs(self.starts - first), abs(self.ends - first)))]
             program = ", ".join(str(i) for i in builder.grid_idx[: self.axes])
             places = f"{outside.sum()} place{'s' if outside.sum() > 1 else ''}"
-            raise OutOfBounds(f"program ({program}) {what} {places} outside of {nearest}: nothing there is its own")
+            raise OutOfBounds(f"program ({program}) {what} {places} outside of {nearest}, in memory of no argument")
 
 
 def watch(memory: Memory) -> None:
-    """Let the interpreter look at each address, and fill what a load leaves undefined with NaN, or -1."""
+    """Make the interpreter check each address, and fill what a load leaves undefined with NaN, or -1."""
     from triton.runtime import interpreter
 
     builder = interpreter.interpreter_builder
-    builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)  # twice as quick
+    builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)  # twice as fast
     load, store = type(builder).create_masked_load, type(builder).create_masked_store
 
     def watched_load(ptrs: Any, mask: Any, other: Any, *options: Any) -> Any:
@@ -161,7 +161,7 @@ def refusal(error: Exception) -> str:
 
 
 def find_a_cache() -> None:
-    """Let the compiler keep what it makes elsewhere where its own folder cannot be written to, as while grading."""
+    """Give the compiler another cache folder if it cannot write to its own, as during grading."""
     folder = Path(triton.knobs.cache.dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def find_a_cache() -> None:
 
 def main() -> None:
     find_a_cache()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the notebook, which ends this process if it wants to
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the notebook, which may then end this process
     connection = Connection(int(sys.argv[1]))
     connection.send_bytes(b"ready")
     while True:
@@ -180,7 +180,7 @@ def main() -> None:
             request = pickle.loads(connection.recv_bytes())
         except EOFError:
             return
-        signal.alarm(600 if isinstance(request, dict) else 60)  # the last resort, if nobody is left to end it
+        signal.alarm(600 if isinstance(request, dict) else 60)  # a last resort, if nobody is left to end it
         if isinstance(request, dict):
             answer: Any = list(compiler_report.report(**request))
         else:

@@ -1,10 +1,10 @@
-"""What the compiler makes of every kernel, for chips that need not be there: registers, spills, memory, products.
+"""What the compiler makes of every kernel, for chips that need not be present: registers, spills, memory, products.
 
     from lecture17.triton_lab.compiler_report import report, table
     print(table(report()))
 
-The launches of a forward and a backward pass are noted instead of made, and each is compiled with Triton's own ptxas
-for the architecture asked for. The tools that read the machine code come with Triton too.
+The launches of a forward and a backward pass are noted instead of made. Each is compiled with Triton's own ptxas for
+the requested architecture. The tools that read the machine code also come with Triton.
 """
 
 import re
@@ -27,7 +27,7 @@ from ..inputs import Batch
 from ..mixers import MIXERS, with_kernels
 from ..ops.kernels.tools import INTERPRETED, Launch, noted_launches
 
-SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may have on A100 and H100
+SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may use on A100 and H100
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64"}
 
 
@@ -38,12 +38,12 @@ class Row:
     kernel: str
     sm: int
     dtype: str
-    registers: int  # of a thread, 255 at most
+    registers: int  # per thread, at most 255
     spills: int
     shared: int
     dots: int  # matrix products in the kernel's source, as Triton understands it
-    mma: int  # instructions for tensor cores in the machine code, on numbers of this type (of tf32 for float32)
-    code: int  # its bytes
+    mma: int  # tensor-core instructions in the machine code, on numbers of this type (tf32 for float32)
+    code: int  # bytes of machine code
 
 
 def launches(mixer: str, d_k: int, d_v: int, chunk_size: int, dtype: torch.dtype) -> list[Launch]:
@@ -65,14 +65,14 @@ def machine_code(launch: Launch, sm: int) -> Any:
     values = dict(zip(kernel.arg_names, args, strict=False))
     signature = dict.fromkeys(kernel.arg_names, "constexpr")
     signature |= {n: f"*{TYPES[a.dtype]}" if isinstance(a, Tensor) else "i32" for n, a in values.items()}
-    # What a launch on a GPU tells the compiler too: these addresses and lengths are multiples of 16.
+    # What a launch on a GPU would also tell the compiler: these addresses and lengths are multiples of 16.
     aligned = {(i,): [["tt.divisibility", 16]] for i, a in enumerate(args) if isinstance(a, Tensor) or a % 16 == 0}
     source = ASTSource(kernel, signature, sizes, aligned)
     return triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options)
 
 
 def measured(launch: Launch, made: Any, sm: int) -> Row:
-    """What `machine_code` has made of a launch, in numbers."""
+    """What `machine_code` made of a launch, in numbers."""
     code = made.asm["cubin"]
     dtype = next(TYPES[a.dtype] for a in launch[1] if isinstance(a, Tensor))
     product = rf"\bHG?MMA\S*\.{'BF16' if dtype == 'bf16' else 'TF32'}\b"
@@ -104,7 +104,7 @@ def _tool(name: str, code: bytes, *options: str) -> str:
 
 
 def _resources(code: bytes) -> tuple[int, int]:
-    """Registers of a thread, and bytes of them that did not fit and went to its stack."""
+    """Registers per thread, and the bytes that did not fit in them and went to its stack."""
     usage = _tool("cuobjdump", code, "--dump-resource-usage")
     found = dict(re.findall(r"\b(REG|STACK|LOCAL):(\d+)", usage))
     return int(found["REG"]), int(found["STACK"]) + int(found["LOCAL"])
@@ -118,9 +118,9 @@ def report(
     d_v: int = 64,
     chunk_size: int = 64,
 ) -> Iterator[Row]:
-    """Every kernel of the mixers, forward and backward, on every architecture in every type, as it is compiled.
+    """Every kernel of the mixers, forward and backward, compiled for every architecture and type.
 
-    Raises RuntimeError in Triton's interpreter, where there is nothing to compile.
+    Raises RuntimeError in Triton's interpreter, where nothing can be compiled.
     """
     if INTERPRETED:
         raise RuntimeError("Triton runs as an interpreter here: expected a process without TRITON_INTERPRET")
@@ -134,7 +134,7 @@ def report(
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as text in columns, under a line of names."""
+    """The rows as text in columns, under a line with their names."""
     lines = [[field.name for field in fields(Row)], *([str(x) for x in astuple(row)] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines)

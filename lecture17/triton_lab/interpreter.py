@@ -2,8 +2,8 @@
 
     from lecture17.triton_lab.interpreter import tl, triton
 
-must come before Triton is loaded in another way: whether `@triton.jit` makes something that is interpreted or compiled
-is settled then. Raises ImportError, with the fix, where Triton is not installed.
+must come before Triton is loaded in any other way, because loading it settles whether `@triton.jit` interprets or
+compiles. Raises ImportError, with the fix, if Triton is not installed.
 """
 
 import importlib
@@ -20,4 +20,4 @@ try:
 except ImportError:
     raise ImportError(MISSING) from None
 if not triton.knobs.runtime.interpret:
-    print("Triton was loaded before, as a compiler: to run kernels here, restart the notebook and begin at this cell.")
+    print("Triton is already loaded as a compiler: to run kernels here, restart the notebook and begin at this cell.")

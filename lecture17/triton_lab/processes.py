@@ -1,7 +1,7 @@
 """Kernels in processes of their own, one that interprets and one that compiles. Introduced in 04b_triton.
 
-A process is either Triton's interpreter or its compiler, so a notebook that interprets asks another to compile. And a
-kernel that is still being written may loop for ever or touch memory that is not its own: here that costs a message.
+A process is either Triton's interpreter or its compiler, so a notebook that interprets asks another process to compile.
+And an unfinished kernel may loop forever or touch memory that is not its own: here that costs only a message.
 """
 
 import atexit
@@ -19,7 +19,7 @@ from typing import Any
 MISSING = (
     "Triton is not installed. It is made for Linux: there, run `make lab` again, or `pip install -c constraints.txt "
     "-e .` in the course's folder. On macOS and Windows, open the folder in its development container (.devcontainer, "
-    "with Docker), or on Windows in WSL. Without it, read on with the stored outputs; all other parts run as they are."
+    "with Docker), or on Windows in WSL. Without it, read on with the stored outputs; all other parts run without it."
 )
 
 SECONDS = {"interpreter": 5.0, "compiler": 30.0}  # that one launch, or one compilation, may take
@@ -27,11 +27,11 @@ STARTING = 120.0  # that a process may take to load Triton
 
 
 class Refused(Exception):
-    """A kernel that cannot be compiled, or that does what none may do; the message says what, in plain words."""
+    """A kernel that cannot be compiled, or that does what no kernel may; the message says what, in plain words."""
 
 
 class Process:
-    """A process that answers one request after the other, Triton loaded as `mode`: "interpreter" or "compiler"."""
+    """A process that answers one request after another, with Triton loaded as `mode`: "interpreter" or "compiler"."""
 
     def __init__(self, mode: str) -> None:
         if find_spec("triton") is None:
@@ -50,7 +50,7 @@ class Process:
         self.ready = False
 
     def ask(self, request: bytes, seconds: float) -> bytes:
-        """The answer. Raises TimeoutError where there is none in time, EOFError where the process dies of it."""
+        """The answer. Raises TimeoutError if there is none in time, EOFError if the process dies of the request."""
         if not self.ready:
             if not self.here.poll(STARTING):
                 raise TimeoutError
@@ -87,7 +87,7 @@ def interpret(kernel: Any, grid: tuple[int, ...], *args: Any, **constants: Any) 
 def compiled(kernel: Any, *args: Any, sm: int = 90, **constants: Any) -> tuple[Any, dict[str, str]]:
     """What a GPU of architecture `sm` (80 is A100, 90 H100) would be given for a launch with these arguments.
 
-    Returns a `compiler_report.Row` and the kernel as text by stage: "ttir" and "ptx". Raises Refused where the compiler
+    Returns a `compiler_report.Row` and the kernel as text by stage: "ttir" and "ptx". Raises Refused if the compiler
     refuses.
     """
     source = source_of(kernel)
@@ -122,12 +122,12 @@ def _remembered(mode: str, request: bytes) -> bytes:
 
 
 def _ask(mode: str, request: bytes, seconds: float) -> bytes:
-    for each in SECONDS:  # the other loads Triton meanwhile
+    for each in SECONDS:  # both modes: the other one loads Triton meanwhile
         if each not in _running:
             _running[each] = Process(each)
     try:
         return _running[mode].ask(request, seconds)
-    except BaseException:  # an interrupt too: what is answered later would be taken for the next answer
+    except BaseException:  # also an interrupt: a late answer would be taken for the next one
         _running.pop(mode).end()
         raise
 
@@ -135,7 +135,7 @@ def _ask(mode: str, request: bytes, seconds: float) -> bytes:
 def source_of(kernel: Any) -> str:
     """The text of a kernel, after that of the kernels and constants of its notebook that it uses.
 
-    Raises Refused for what is no kernel.
+    Raises Refused if it is not a kernel.
     """
     if hasattr(kernel, "source"):  # text already
         return kernel.source

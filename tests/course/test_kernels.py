@@ -33,7 +33,7 @@ def test_three_products_in_tf32_are_precise_enough() -> None:
 
 def test_a_product_without_tensor_cores_is_refused() -> None:
     by_hand = "tl.sum((keys * decay[:, None])[:, :, None] * values[:, None, :], 0)"
-    assert "no tl.dot is in it" in message("chunk-state", slip(STATE, (DOT, by_hand)))
+    assert "there is no tl.dot" in message("chunk-state", slip(STATE, (DOT, by_hand)))
 
 
 def test_what_only_the_interpreter_takes_is_refused_in_the_compilers_words() -> None:

@@ -123,7 +123,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_without_the_hub_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ImportError, match=r'"state-spaces/mamba2-130m" is no folder here.*pip install huggingface_hub'):
+    with pytest.raises(ImportError, match=r'"state-spaces/mamba2-130m" is not a folder.*pip install huggingface_hub'):
         load_mamba2("state-spaces/mamba2-130m")
 
 

@@ -45,5 +45,5 @@ def test_wrong_images_and_sizes_are_refused() -> None:
         model(torch.zeros(3, 8, 8))
     with pytest.raises(ValueError, match="image_size is 9 and patch_size 2"):
         ImageClassifier(10, d_model=16, pattern="V", image_size=9)
-    with pytest.raises(ValueError, match=r'pattern\[1\] is "M" in "VM": expected letters out of V \(Vim\), S \(SS2D\)'):
+    with pytest.raises(ValueError, match=r'pattern\[1\] is "M" in "VM": expected one of V \(Vim\), S \(SS2D\)'):
         ImageClassifier(10, d_model=16, pattern="VM")

@@ -110,10 +110,10 @@ def test_first_values_keep_the_residual_sum_small_in_deep_stacks() -> None:
 @pytest.mark.parametrize(
     ("pattern", "options", "message"),
     [
-        ("MMQM", None, r'pattern\[2\] is "Q" in "MMQM": expected letters out of A \(Attention\), D \(DeltaNet\)'),
+        ("MMQM", None, r'pattern\[2\] is "Q" in "MMQM": expected one of A \(Attention\), D \(DeltaNet\)'),
         ("m", None, r'pattern\[0\] is "m"'),
         ("", None, "pattern is empty"),
-        ("M", {"A": {"head_dim": 8}}, r'options has "A": expected letters that stand in the pattern, "M"'),
+        ("M", {"A": {"head_dim": 8}}, r'options has "A": expected only letters of the pattern, "M"'),
     ],
 )
 def test_patterns_and_options_that_name_no_block_are_refused(

@@ -122,7 +122,7 @@ def test_heads_that_the_groups_cannot_share_are_refused(name: str) -> None:
             f(*{**three_heads, **two_groups}.values())
 
 
-def test_the_normaliser_must_not_be_zero() -> None:
+def test_the_normalizer_must_not_be_zero() -> None:
     args = arguments("linear_attention_normalized")
     args["Q"][1, 4, 0] = 0
     for form in (linear_attention.parallel, linear_attention.recurrent, linear_attention.chunkwise):

@@ -139,7 +139,7 @@ def test_numbers_out_of_range_are_refused(name: str, argument: str, value: float
             f(*{**args, argument: bad}.values())
 
 
-def test_a_zero_normaliser_is_refused() -> None:
+def test_a_zero_normalizer_is_refused() -> None:
     Q, K, V = np.ones((3, 2)), np.array([[1.0, -1.0]] * 3), np.ones((3, 1))
     with pytest.raises(ValueError, match=r"^normalize=True divides by q_t·z_t, which is 0 at t = 0"):
         linear_attention.parallel(Q, K, V, normalize=True)

@@ -1,4 +1,4 @@
-"""Orders over an image are permutations with the neighbours they promise; merging undoes scanning; the 2-D SSM."""
+"""Orders over an image are permutations with the neighbors they promise; merging undoes scanning; the 2-D SSM."""
 
 from collections.abc import Callable
 
@@ -53,7 +53,7 @@ def test_every_pixel_is_visited_once_at_any_size(order: Callable[[int, int], np.
             np.testing.assert_array_equal(np.sort(order(H, W)), np.arange(H * W))
 
 
-def test_hilbert_steps_to_a_neighbour_but_for_one_diagonal_step_where_parity_asks_for_it() -> None:
+def test_hilbert_steps_to_a_neighbor_but_for_one_diagonal_step_where_parity_asks_for_it() -> None:
     for H in range(1, 24):
         for W in range(1, 24):
             row, column = np.divmod(scan2d.hilbert(H, W), W)

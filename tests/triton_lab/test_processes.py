@@ -143,9 +143,9 @@ def test_a_kernel_that_costs_its_process_is_told_and_not_tried_again(
     ("kernel", "message"),
     [
         (odd_tile, r"at `tl.store\(y \+ tl.arange\(0, 24\), 0.0\)`: .*power of 2"),
-        (breaks, r"at `break`: it compiles a part of Python only.*Break"),
+        (breaks, r"at `break`: Triton compiles only a part of Python.*Break"),
         (small_dot, "sums over at least 16 numbers.*K >= 16"),
-        (prints, r"at `print\(sorted\(\[L\]\)\)`: of Python's own functions"),
+        (prints, r"at `print\(sorted\(\[L\]\)\)`: a kernel knows almost none of Python's built-in functions"),
     ],
     ids=["tile", "break", "dot", "python"],
 )

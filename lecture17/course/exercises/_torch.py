@@ -1,6 +1,6 @@
-"""How the exercises of 04a call answers that take PyTorch's tensors, and the mistakes they know.
+"""How the exercises of 04a call answers that take PyTorch tensors, and the mistakes they recognize.
 
-Apart from `ex_04a_torch`, so that the list of exercises can be read without loading PyTorch.
+Separate from `ex_04a_torch`, so that the list of exercises can be read without loading PyTorch.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ from ..exercise import Function, Inputs, WrongForm
 
 
 def run_batched(answer: Function, inputs: Inputs) -> tuple[np.ndarray, ...]:
-    """y of the answer, and the gradients of a weighted sum of it by each of its arguments."""
+    """y of the answer, and the gradients of a weighted sum of y with respect to each argument."""
     tensors = {name: torch.from_numpy(a).requires_grad_() for name, a in inputs.items()}
     y = answer(*tensors.values())
     _check_tensor("y", y)
@@ -30,19 +30,19 @@ def run_batched(answer: Function, inputs: Inputs) -> tuple[np.ndarray, ...]:
     once = _operations(answer, plain)
     for axis, name in ((0, "sequences"), (2, "heads")):
         if _operations(answer, [torch.cat([a, a], axis) for a in plain]) > once:
-            raise WrongForm(f"twice the {name} take more PyTorch operations: no Python loop over them is needed")
+            raise WrongForm(f"twice the {name} take more PyTorch operations: use no Python loop over them")
     return tuple(t.detach().numpy() for t in (y, *gradients))
 
 
 def gradients_of_recurrence(inputs: Inputs) -> list[np.ndarray]:
-    """The same gradients by another way: token by token."""
+    """The same gradients computed another way: token by token."""
     tensors = [torch.from_numpy(a).requires_grad_() for a in inputs.values()]
     y, _ = ssd.recurrent(*tensors)
     return [g.numpy() for g in torch.autograd.grad(_weighted(y), tensors)]
 
 
 def run_decoding(answer: Function, inputs: Inputs) -> tuple[np.ndarray, ...]:
-    """Decode a sequence token by token; the last token twice, from the same cache."""
+    """Decode a sequence token by token, and the last token twice, from the same cache."""
     tensors = {name: torch.from_numpy(a) for name, a in inputs.items()}
     weight, cache = tensors.pop("weight"), (tensors.pop("window").clone(), tensors.pop("state").clone())
     y = []
@@ -75,7 +75,7 @@ def _weighted(y: Tensor) -> Tensor:
 
 
 class _Count(TorchDispatchMode):
-    """Counts what PyTorch is asked to do."""
+    """Counts the operations that PyTorch is asked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def batched(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, slip: str = "") -> T
 
 
 def _attend(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, slip: str = "") -> Tensor:
-    """Masked attention along the last axis but one of x."""
+    """Masked attention along the second-to-last axis of x."""
     low = torch.ones(x.shape[-2], x.shape[-2], dtype=torch.bool).tril()
     if slip in ("differences", "masked after exp"):
         sums = log_a.cumsum(-1)
@@ -151,7 +151,7 @@ def decoded(
     y_t = (C_t[..., None, :] @ (kept * S if slip == "read first" else after))[..., 0, :]
     if slip == "old state":
         after = S
-    if slip == "window stands still":
+    if slip == "window does not move on":
         return y_t, (tokens[:, :-1], after)
     if slip == "convolved":
         return y_t, (torch.cat([window[:, 1:], x_t[:, None]], 1), after)

@@ -64,7 +64,7 @@ def head_of(inputs: Inputs, index: tuple[int, ...]) -> str:
 BATCHED_SSD = Exercise(
     id="04a_torch-batched-ssd",
     points=4,
-    unfilled="Give B and C a copy for each head, put heads before time, then (L ∘ C Bᵀ) x for all heads at once.",
+    unfilled="Give each head its group's B and C, put heads before time, then (L ∘ C Bᵀ) x for all heads at once.",
     draw=draw_batch,
     returns=("y", "dx", "dlog_a", "dB", "dC"),
     verified="gradients, groups and decays of exactly 0 included",
@@ -73,7 +73,7 @@ BATCHED_SSD = Exercise(
     run=run_batched,
     misconceptions=(
         Misconception(
-            "heads are shared out to the groups in turn, h % groups",
+            "heads are dealt out to the groups in turn, h % groups",
             "neighboring heads share a group, h // (heads // groups): repeat_interleave, not repeat",
             batched_slip("in turn"),
         ),
@@ -94,7 +94,7 @@ BATCHED_SSD = Exercise(
         ),
         Misconception(
             "the mask is off by one",
-            "L[i, j] multiplies the decays j+1 to i: token j's own decay acts before it writes",
+            "L[i, j] is the product of the decays j+1 to i: token j's own decay acts before it writes",
             batched_slip("off by one"),
         ),
         Misconception(
@@ -104,12 +104,12 @@ BATCHED_SSD = Exercise(
         ),
         Misconception(
             "scores are divided by the root of d_state",
-            "that belongs to attention; the formula has no such scale",
+            "that scale belongs to attention; the formula here has none",
             batched_slip("scaled"),
         ),
         Misconception(
             "L is a difference of cumulative sums, masked before exp",
-            "a decay of 0 makes it -inf - -inf = NaN: sum each segment by itself, as segsum does",
+            "with a decay of 0 it is -inf - (-inf) = NaN: sum each segment by itself, as segsum does",
             batched_slip("differences"),
         ),
         Misconception(
@@ -119,28 +119,28 @@ BATCHED_SSD = Exercise(
         ),
         Misconception(
             "a Python loop goes over the heads",
-            "torch multiplies all matrices of the first axes in one call: (batch, heads, N, N) @ (batch, heads, N, d)",
+            "one call multiplies the matrices of all leading axes: (batch, heads, N, N) @ (batch, heads, N, d)",
             batched_slip("loop"),
         ),
         Misconception(
             "y is cut off from its inputs",
-            "what leaves torch, or is detached, cannot be trained",
+            "no gradient flows through what leaves torch or is detached",
             batched_slip("detached"),
         ),
     ),
     hints=(
         (
             "I get a shape error between heads and groups",
-            "B.repeat_interleave(heads // groups, dim=2) has one copy for each head, in the right order.",
+            "B.repeat_interleave(heads // groups, dim=2) has one entry for each head, in the right order.",
         ),
         (
             "The shape is right and every number is wrong",
-            "Tokens must be the last axis but one: x.transpose(1, 2) is (batch, heads, N, d), and y goes back.",
+            "Tokens must be the second-to-last axis: x.transpose(1, 2) is (batch, heads, N, d), and y goes back.",
         ),
         (
             "y is right and a gradient is NaN",
-            "Sum below the diagonal: torch.where(low.tril(-1), log_a[..., :, None], 0).cumsum(-2). Fill with -inf, "
-            "and only then exp.",
+            "Where does your code subtract -inf from -inf, or take exp of a large positive number? A mask that comes "
+            "later hides that in y, not in the gradient. Sum each segment by itself, and mask before exp.",
         ),
     ),
 )
@@ -199,7 +199,7 @@ def decoding_slip(slip: str) -> Function:
 DECODE_CACHE = Exercise(
     id="04a_torch-decode-cache",
     points=4,
-    unfilled="Convolve window and token, update the state, read it; return y_t and the new (window, state).",
+    unfilled="Convolve window and token, update the state, read from it; return y_t and the new (window, state).",
     draw=draw_decoding,
     returns=("y", "window", "state", "y_again"),
     verified="and a second step from an old cache gives the same token",
@@ -208,9 +208,9 @@ DECODE_CACHE = Exercise(
     run=run_decoding,
     misconceptions=(
         Misconception(
-            "the window stands still",
+            "the window does not move on",
             "drop its oldest token and keep the new one: tokens[:, 1:]",
-            decoding_slip("window stands still"),
+            decoding_slip("window does not move on"),
         ),
         Misconception(
             "the window keeps what came out of the convolution",
@@ -219,22 +219,22 @@ DECODE_CACHE = Exercise(
         ),
         Misconception(
             "the token itself is not convolved",
-            "the convolution sees width tokens: the width - 1 of the window, and u_t with weight[-1]",
+            "the convolution sees width tokens: the width - 1 in the window, and u_t, with weight[-1]",
             decoding_slip("without the token"),
         ),
         Misconception(
             "the weights are in the wrong order",
-            "weight[-1] is for the token itself and weight[0] for the oldest of the window, as in nn.Conv1d",
+            "weight[-1] is for the token itself and weight[0] for the oldest in the window, as in nn.Conv1d",
             decoding_slip("flipped"),
         ),
         Misconception(
             "the old state is returned",
-            "hand on the state after the token: return y_t, (window, S) with the new S",
+            "pass on the state after the token: return y_t, (window, S) with the new S",
             decoding_slip("old state"),
         ),
         Misconception(
             "the cache is changed in place",
-            "whoever kept the old cache, to decode again from there, finds it changed: make new tensors",
+            "whoever kept the old cache to decode again from there would find it changed: make new tensors",
             decoding_slip("in place"),
         ),
         Misconception(
@@ -256,16 +256,18 @@ DECODE_CACHE = Exercise(
     hints=(
         (
             "I do not know where to begin",
-            "tokens = torch.cat([window, u_t[:, None]], dim=1) has width tokens; (weight * tokens).sum(1) is x_t.",
+            "The convolution needs width tokens: those in the window, then u_t. Join them along time. `weight` has one "
+            "entry for each of their numbers, and x_t is a sum over time.",
         ),
         (
             "I get a shape error at the state",
-            "The decay is log_a_t.exp()[..., None, None]; B_t x_tᵀ is B_t[..., :, None] * x_t[..., None, :], of the "
+            "The decay is log_a_t.exp()[..., None, None]. B_t x_tᵀ is B_t[..., :, None] * x_t[..., None, :], with the "
             "shape of the state.",
         ),
         (
             "The first token is right and the next is not",
-            "Look at what you hand on: the last width - 1 of `tokens`, and the state *after* the token.",
+            "Look at what you pass on: the last width - 1 tokens that went *into* the convolution, and the state "
+            "*after* the token.",
         ),
     ),
 )

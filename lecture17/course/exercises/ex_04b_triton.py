@@ -15,7 +15,7 @@ ARCHITECTURES = (80, 90)  # A100 and H100
 
 @dataclass(frozen=True)
 class Text:
-    """A kernel that is known by its text: here a right one with a slip."""
+    """A kernel given as text: here a right one with a slip."""
 
     source: str
 
@@ -33,7 +33,7 @@ def slip(right: str, *changes: tuple[str, str]) -> Text:
 
 
 def launched(answer: Function, grid: tuple[int, ...], *args: Any, **constants: int) -> None:
-    """Run a kernel outside this process. Raises NotImplementedError for an empty one, WrongForm where it fails."""
+    """Run a kernel outside this process. Raises NotImplementedError if it is empty, WrongForm if it fails."""
     from lecture17 import triton_lab
 
     if not isinstance(answer, Text) and "raise NotImplementedError" in inspect.getsource(getattr(answer, "fn", answer)):
@@ -45,7 +45,7 @@ def launched(answer: Function, grid: tuple[int, ...], *args: Any, **constants: i
 
 
 def compile_for_gpus(answer: Function, *args: Any, dots: int, **constants: int) -> None:
-    """Raises WrongForm for a kernel that computes what it should and yet is not what a GPU needs."""
+    """Raises WrongForm for a kernel with the right numbers that is not what a GPU needs."""
     from lecture17 import triton_lab
 
     for sm in ARCHITECTURES:
@@ -54,7 +54,7 @@ def compile_for_gpus(answer: Function, *args: Any, dots: int, **constants: int) 
         except triton_lab.Refused as refused:
             raise WrongForm(f"the numbers are right in the interpreter, but {refused}") from None
         if row.dots < dots:
-            raise WrongForm("the numbers are right, but no tl.dot is in it: a GPU's tensor cores would stand idle")
+            raise WrongForm("the numbers are right, but there is no tl.dot: a GPU's tensor cores would stand idle")
         if "inputPrecision = tf32 " in texts["ttir"]:
             raise WrongForm(
                 "the numbers are right in the interpreter, but a GPU would round the factors of tl.dot to TF32, which "
@@ -67,7 +67,7 @@ def chunks_of(N: int, L: int) -> int:
 
 
 def log_decays(rng: np.random.Generator, heads: int, N: int) -> np.ndarray:
-    """Mild ones, among them sometimes very strong ones, or decays of exactly 0."""
+    """Mild ones, sometimes with very strong ones or decays of exactly 0 among them."""
     log_a = rng.uniform(-0.4, 0.0, (heads, N))
     kind = rng.integers(3)
     if kind:
@@ -124,7 +124,7 @@ MASKED_LOAD = Exercise(
     unfilled="Find the chunk's tokens, load their log decays with a mask, store the exponential of their sum.",
     draw=draw_decays,
     returns=("total",),
-    verified="ragged lengths and decays of 0 included, no address is outside, and it compiles for A100 and H100",
+    verified="ragged lengths and decays of 0 included; no address is outside, and it compiles for A100 and H100",
     expected=expected_totals,
     where=chunk_and_head,
     tol=1e-5,
@@ -143,7 +143,7 @@ MASKED_LOAD = Exercise(
         ),
         Misconception(
             "`other` is not given",
-            "what a masked load leaves out is undefined on a GPU (here NaN): say other=0.0, which a sum does not see",
+            "what a masked load leaves out is undefined on a GPU (here NaN): say other=0.0, which adds nothing",
             slip(TOTALS, (", other=0.0", "")),
         ),
         Misconception(
@@ -158,7 +158,7 @@ MASKED_LOAD = Exercise(
         ),
         Misconception(
             "all programs read the first head",
-            "the row of a head begins N numbers after that before it: add head * N to the address",
+            "each head's row begins N numbers after the previous one: add head * N to the address",
             slip(TOTALS, ("head * N + t", "t")),
         ),
         Misconception(
@@ -188,7 +188,7 @@ MASKED_LOAD = Exercise(
         ),
         (
             "It says that a program reads outside of log_a",
-            "log_a is a pointer to the first number. Token t of a head lies at log_a + head * N + t, for t < N only.",
+            "log_a is a pointer to the first number. Token t of a head is at log_a + head * N + t, for t < N only.",
         ),
         (
             "total has entries that are not finite",
@@ -237,7 +237,7 @@ def draw_chunks(rng: np.random.Generator) -> Inputs:
 
 
 def expected_states(x: np.ndarray, B: np.ndarray, log_a: np.ndarray, L: int) -> np.ndarray:
-    """The state after each chunk from none before it, token by token."""
+    """The state after each chunk, starting from zero, token by token."""
     x, B, log_a = (a.astype(np.float64) for a in (x, B, log_a))
     pieces = [slice(t, t + L) for t in range(0, x.shape[1], L)]
     heads = range(len(x))
@@ -254,7 +254,7 @@ def run_states(answer: Function, inputs: Inputs) -> np.ndarray:
 
 
 def tiles(D_STATE: int, D: int) -> dict[str, int]:
-    """Widths, and the powers of two from 16 that hold them."""
+    """Widths, and the powers of two, at least 16, that hold them."""
     BK, BV = (max(16, 1 << (n - 1).bit_length()) for n in (D_STATE, D))
     return {"D_STATE": D_STATE, "D": D, "BK": BK, "BV": BV}
 
@@ -270,7 +270,7 @@ CHUNK_STATE = Exercise(
     unfilled="Load a tile of B and one of x, decay each token to the chunk's end, store the product of the two tiles.",
     draw=draw_chunks,
     returns=("added",),
-    verified="strong decays and decays of 0 included, no address is outside, and it compiles for A100 and H100",
+    verified="strong decays and decays of 0 included; no address is outside, and it compiles for A100 and H100",
     expected=expected_states,
     where=chunk_and_head,
     tol=1e-5,
@@ -279,17 +279,17 @@ CHUNK_STATE = Exercise(
     misconceptions=(
         Misconception(
             "the decay of a token acts on what that token writes",
-            "from token t to the end only the decays of later tokens act: load log_a from t + 1 on",
+            "only the decays of later tokens act on what token t writes: load log_a from t + 1 on",
             slip(STATE, OWN),
         ),
         Misconception(
-            "what is written decays from the start of the chunk, not to its end",
-            "the decays after the token count: sum them from the end, tl.cumsum(…, reverse=True)",
+            "what is written is decayed from the start of the chunk, not to its end",
+            "the decays after the token count: sum from the end, tl.cumsum(…, reverse=True)",
             slip(STATE, OWN, (", reverse=True", "")),
         ),
         Misconception(
             "the first decay of the next chunk acts too",
-            "the state is that at the end of this chunk: mask out the token after its last, i + 1 < L",
+            "you want the state at the end of this chunk: mask out the token after its last, i + 1 < L",
             slip(STATE, ("(i + 1 < L) & (t + 1 < N)", "t + 1 < N")),
         ),
         Misconception(
@@ -299,8 +299,8 @@ CHUNK_STATE = Exercise(
         ),
         Misconception(
             "the decay is the exponential of a difference of two sums",
-            "-inf less -inf is NaN, and a large sum less another has lost its digits: sum what comes after the token "
-            "directly",
+            "-inf - (-inf) is NaN, and a difference of two large sums has lost its digits: sum what comes after the "
+            "token directly",
             slip(
                 STATE,
                 OWN,
@@ -309,7 +309,7 @@ CHUNK_STATE = Exercise(
         ),
         Misconception(
             "the state is values × keys",
-            "rows are keys here: tl.dot(tl.trans(keys), values), and D numbers from one row to the next",
+            "rows are keys here: tl.dot(tl.trans(keys), values), with D numbers from one row to the next",
             slip(
                 STATE,
                 ("tl.dot(tl.trans(keys * decay[:, None]), values", "tl.dot(tl.trans(values), keys * decay[:, None]"),
@@ -318,8 +318,8 @@ CHUNK_STATE = Exercise(
             ),
         ),
         Misconception(
-            "the masks of the loads know the tokens but not the features",
-            "a tile is wider than d_state and d: what lies there is the next token's, so k < D_STATE and v < D too",
+            "the loads mask tokens but not features",
+            "a tile is wider than d_state and d, and the excess is the next token's: mask k < D_STATE and v < D too",
             slip(
                 STATE,
                 (" & (k < D_STATE)[None, :]\n    in_x", "\n    in_x"),
@@ -327,8 +327,8 @@ CHUNK_STATE = Exercise(
             ),
         ),
         Misconception(
-            "the masks of the loads know the features but not the tokens",
-            "the last chunk is not full: what lies after its tokens is the next head's, so t < N too",
+            "the loads mask features but not tokens",
+            "the last chunk is not full, and what comes after its tokens belongs to the next head: mask t < N too",
             slip(
                 STATE,
                 ("(t < N)[:, None] & (k < D_STATE)[None, :]", "(k < D_STATE)[None, :]"),
@@ -337,7 +337,7 @@ CHUNK_STATE = Exercise(
         ),
         Misconception(
             "the store has no mask",
-            "a tile is larger than the state: what is too much lands in the next row or the next chunk's state",
+            "a tile is larger than the state: the excess lands in the next row or in the next chunk's state",
             slip(STATE, (", mask=(k < D_STATE)[:, None] & (v < D)[None, :])", ")")),
         ),
         Misconception(
@@ -359,12 +359,12 @@ CHUNK_STATE = Exercise(
         (
             "I do not know where to begin",
             "Row t of a head of x begins at x + (head * N + t) * D. A tile of addresses is rows[:, None] + "
-            "columns[None, :], its mask (t < N)[:, None] & (v < D)[None, :].",
+            "columns[None, :], and its mask combines one over the rows with one over the columns.",
         ),
         (
             "The first chunks are wrong in every entry",
             "The decay from token t to the end of its chunk is exp(log_a[t+1] + … + log_a[last]). Load log_a one place "
-            "further, mask what belongs to the next chunk or lies beyond N, and sum from the end.",
+            "further on, mask what belongs to the next chunk or is beyond N, and sum from the end.",
         ),
         (
             "The numbers are right, but a GPU would not take it",

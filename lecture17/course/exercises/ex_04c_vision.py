@@ -45,7 +45,7 @@ def orders(H: int, W: int) -> np.ndarray:
 
 
 def scan_with(*routes: Any) -> Any:
-    """An answer whose sequences are those of `routes`, functions of the image; what it merges is not looked at."""
+    """An answer whose sequences are those of `routes`, functions of the image; its merged image is not compared."""
     return lambda img, scanned: (np.array([route(img) for route in routes]), np.zeros_like(img))
 
 
@@ -72,22 +72,22 @@ SEQUENCES, MERGED = ("sequences",), ("merged",)
 CROSS_SCAN = Exercise(
     id="04c_vision-cross-scan",
     points=4,
-    unfilled="Read `img` along the four routes, and put the four sequences in `scanned` back in place and add them.",
+    unfilled="Read `img` along the four routes; put the four sequences in `scanned` back in place and add them.",
     draw=draw_images,
     returns=("sequences", "merged"),
-    verified="no image square",
+    verified="none of them square",
     expected=both,
     where=lambda inputs, index: f"step {index[1]} of route {index[0]}",
     misconceptions=(
         Misconception(
             "each row and each column is reversed by itself",
-            "routes 2 and 3 are the whole sequences of 0 and 1 backwards: s[::-1]",
+            "routes 2 and 3 are the whole sequences 0 and 1 backwards: s[::-1]",
             scan_with(flat, by_columns, lambda img: flat(img[:, ::-1]), lambda img: by_columns(img[::-1])),
             of=SEQUENCES,
         ),
         Misconception(
             "the order of the rows and of the columns is reversed",
-            "routes 2 and 3 are the whole sequences of 0 and 1 backwards: s[::-1]",
+            "routes 2 and 3 are the whole sequences 0 and 1 backwards: s[::-1]",
             scan_with(flat, by_columns, lambda img: flat(img[::-1]), lambda img: by_columns(img[:, ::-1])),
             of=SEQUENCES,
         ),
@@ -109,8 +109,8 @@ CROSS_SCAN = Exercise(
             of=SEQUENCES,
         ),
         Misconception(
-            "the routes stand in another order",
-            "0 row by row, 1 column by column, 2 the reverse of 0, 3 the reverse of 1",
+            "the routes are in another order",
+            "expected 0 row by row, 1 column by column, 2 the reverse of 0, 3 the reverse of 1",
             scan_with(flat, lambda img: flat(img)[::-1], by_columns, lambda img: by_columns(img)[::-1]),
             of=SEQUENCES,
         ),
@@ -121,13 +121,13 @@ CROSS_SCAN = Exercise(
         ),
         Misconception(
             "the orders are used where their inverses belong",
-            "pixel p stands at position order.argsort()[p] of its route; on a square image the two are the same",
+            "pixel p is at position order.argsort()[p] of its route; on a square image the two are the same",
             merge_with(merge_by_order),
             of=MERGED,
         ),
         Misconception(
             "the reversed sequences are added without turning them back",
-            "the last entry of routes 2 and 3 belongs to the first pixel: reverse them again before adding",
+            "the last entry of a reversed route belongs to the first pixel: reverse it again before you add",
             merge_with(merge_unreversed),
             of=MERGED,
         ),
@@ -139,22 +139,24 @@ CROSS_SCAN = Exercise(
         ),
         Misconception(
             "the four are averaged",
-            "cross-merge adds the four up, it does not divide",
+            "cross-merge adds the four up and does not divide",
             lambda img, scanned: (both(img, scanned)[0], both(img, scanned)[1] / 4),
         ),
     ),
     hints=(
         (
             "I do not know where to begin",
-            "img.reshape(H * W, d) is route 0. The same of img.swapaxes(0, 1) is route 1. [::-1] gives 2 and 3.",
+            "A reshape to one long sequence reads row by row: that is route 0. Which two axes must change places "
+            "before it reads column by column? Routes 2 and 3 then need no reading of their own.",
         ),
         (
             "My sequences are right and merged is not",
-            "Undo each step in reverse: turn 2 and 3 around, reshape 1 and 3 to (W, H, d), exchange the axes, add.",
+            "Undo each step, last step first: reverse 2 and 3, reshape 1 and 3 to (W, H, d), exchange the axes, add.",
         ),
         (
             "It works on a square image and on no other",
-            "There an order is its own inverse. Use np.argsort of the order, or reshape to (W, H, d) for columns.",
+            "On a square image each order is its own inverse. Use np.argsort of the order, or reshape columns to "
+            "(W, H, d).",
         ),
     ),
 )

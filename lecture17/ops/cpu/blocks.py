@@ -1,4 +1,4 @@
-"""A block of chunks at a time through a whole mixer; the backward pass computes each block again."""
+"""A block of chunks at a time through a whole mixer; the backward pass recomputes each block."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from .memory import empty_result, keep_what_is_freed
 
-# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit the cache.
+# Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit in the cache.
 BLOCK_NUMEL = 2**18
 
 Listing = Callable[..., tuple[Tensor, Tensor]]  # listing(*sequences, *constants, state, chunk_size) -> (y, state)
@@ -30,10 +30,10 @@ def from_chunks(y: Tensor) -> Tensor:
 
 
 class Block:
-    """How a mixer computes blocks of one shape. Its memory, and views of it, serve all of them in one pass.
+    """How a mixer computes blocks of one shape. In one pass, all of them use its memory and the views of it.
 
-    S: (b, h, d_k, d_v); y, dy and the pieces of sequences: (chunks, b, h, length, …). Behind the pieces come the
-    constants, which are whole.
+    S: (b, h, d_k, d_v); y, dy and the pieces of sequences: (chunks, b, h, length, …). After the pieces come the
+    constants, uncut.
     """
 
     LONGEST_CHUNK = sys.maxsize
@@ -43,7 +43,7 @@ class Block:
 
     @staticmethod
     def split(n: int, *sequences: Tensor | None) -> Iterable[tuple[Any, ...]]:
-        """The pieces of blocks of n chunks, given all chunks of some rows; what else a block needs may come behind."""
+        """Cut sequences, given as all chunks of some rows, into blocks of n chunks; subclasses may append to each."""
         pieces = []
         for x in sequences:
             pieces.append(repeat(None) if x is None else x.split(n))
@@ -52,20 +52,20 @@ class Block:
     def forward(self, S: Tensor, y: Tensor, *pieces: Any) -> tuple[Tensor, float]:
         """Write y; returns the state after the block, and a number that is not finite if one in y or that state is not.
 
-        The next call may write over the state.
+        The next call may overwrite the state.
         """
         result, S = self.form(*pieces)(*pieces, S)
         y.copy_(result)
         return S, result.sum().item()
 
     def kept(self, S: Tensor) -> Tensor:
-        """What `backward` gets as S: the state before the block that was the last to go forward, or more than that."""
+        """What `backward` gets as S: the state before the block last computed by `forward`, or more than that."""
         return S
 
     def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Any], dy: Tensor, *pieces: Any) -> Tensor:
-        """Write the gradients by the pieces, given those by the state after the block and by y; returns that by S.
+        """Write the gradients of the pieces, given dS of the state after the block and dy; returns that of S.
 
-        Those of constants are added to what is there.
+        Gradients of constants are added to what is there.
         """
         *inputs, before = (None if x is None else x.detach().requires_grad_() for x in (*pieces, S))
         with torch.enable_grad():
@@ -157,9 +157,9 @@ def _wide(pieces: Sequence[Any], dtype: torch.dtype) -> tuple[Any, ...]:
 def _blocks(
     quick: type[Block], length: int, state: Tensor, sequences: Sequence[Tensor | None], others: Sequence[Any]
 ) -> list[tuple[int, slice, tuple[Any, ...], tuple[Any, ...]]]:
-    """Of every block its number in its row, its rows, and the pieces of the sequences and of the others, in chunks.
+    """For every block: its number within its rows, the rows, and its pieces of the sequences and of the others.
 
-    The blocks of a row are in the order of time. What is left at its end is a chunk of its own.
+    Blocks of the same rows are in order of time. What is left at the end is a shorter chunk of its own.
     """
     batch, time = others[0].shape[:2]
     room = max(1, BLOCK_NUMEL // max(1, state.shape[1] * length * max(length, *state.shape[2:])))  # in chunks of a row

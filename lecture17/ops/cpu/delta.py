@@ -1,18 +1,18 @@
 """What the delta rule and RWKV-7 share: chunks whose tokens remove from the state what they find in it.
 
-Every token first finds something in the state, then removes what it found (besides what else it writes), then reads.
-With the rows of all tokens of a chunk that find above the rows of all that read, and S the state before the chunk,
+Every token first finds something in the state, then removes what it found (and may write something else), then reads.
+Let the upper rows be the finds of all tokens of a chunk, the lower rows their reads, and S the state before the chunk:
 
     Z = [Y; 0] + H S + M [U; V],    U = -(the upper half of Z),    y = the lower half of Z,    S' = g ∘ S + Wᵀ [U; V]
 
-U is what the removals write and V what is written besides. No token finds what it or a later one removes, so the part
-N of M between finds and removals is strictly lower triangular and U solves a unit triangular system,
+U is what the removals write and V what else is written. No token finds what it or a later one removes, so the part N of
+M between finds and removals is strictly lower triangular, and U solves a unit triangular system,
 (I + N) U = -(Y + upper half of (H S + M [0; V])): the UT transform of the WY form (Yang et al., arXiv 2406.06484,
 Section 3). Shapes, after the axes (chunks, b, h):
 
     Y: (L, d_v), H: (2L, d_k), M: (2L, 2L), W: (2L, d_k), g: (d_k or 1, 1), V: (L, d_v)
 
-Where nothing is written besides, there is no V, M is (2L, L) and W is (L, d_k).
+Where nothing else is written, there is no V, M is (2L, L) and W is (L, d_k).
 """
 
 from collections.abc import Sequence
@@ -23,29 +23,29 @@ from torch import Tensor
 
 from .blocks import Block, Listing
 
-# Sums of log decays in a chunk down to which e^{-sum} is computed: far from overflow, and the rounding of the sum about
-# 1e-6. Where a sum is lower, the listing computes the block.
+# The lowest sum of log decays in a chunk for which e^{-sum} is computed: far from overflow, and the rounding of the sum
+# is about 1e-6. Where a sum is lower, the listing computes the block.
 LOWEST_SUM = -20.0
 
 
 class Delta(Block):
-    """Everything that does not need the state is done for all chunks of a block at a time, the triangular inverse among
-    it; a short loop over the chunks carries the state. With X = -(I + N)⁻¹ the state enters each chunk in two products:
-    U = X Y + (X H) S, and Wᵀ U.
+    """Everything that does not need the state, the triangular inverse included, is done for all chunks of a block at
+    once; a short loop over the chunks carries the state. With X = -(I + N)⁻¹ the state enters each chunk in two
+    products: U = X Y + (X H) S, and Wᵀ U.
 
-    What nobody needs any more is written over, since it is in the cache: X H over Y, states over what V adds.
+    What is no longer needed is overwritten while it is in the cache: Y by X H, what V adds by the states.
     """
 
-    # In longer chunks scores and solve, which grow with the chunk, cost more than is saved by handing on a state of
-    # 64 × 64 numbers less often; and the decays of so few tokens seldom leave the range of floats.
+    # In longer chunks the scores and the solve cost more than is saved by passing on a state of 64 × 64 numbers less
+    # often. And the decays of so few tokens seldom leave the range of floats.
     LONGEST_CHUNK = 32
 
     def __init__(self, listing: Listing, S: Tensor, H: Tensor, W: Tensor, g: Tensor, d_v: int) -> None:
-        """H, W and g are memory of the subclass, which writes the operands anew before each call."""
+        """H, W and g are memory of the subclass, which writes the operands before each call."""
         self.listing = listing
         *batch, rows, d_k = H.shape
         L, written = rows // 2, W.shape[-2]
-        self.besides = written > L  # is there a V?
+        self.has_V = written > L
         self.H, self.W, self.g, self.M = H, W, g, H.new_empty(*batch, rows, written)
         low = H.new_ones(L, L).tril()  # what an earlier token has written is found, and read with what itself has
         self.mask = torch.cat([low.tril(-1), low]).repeat(1, written // L)
@@ -60,7 +60,7 @@ class Delta(Block):
         self.steps = list(zip(*flat, strict=True))
 
     def score(self) -> None:
-        """M from H and W, as long as W holds keys that are divided by their decays from the start."""
+        """M from H and W, while W still holds the keys divided by their decays from the start."""
         torch.bmm(self.h, self.w.mT, out=self.m)
         self.M.mul_(self.mask)
 
@@ -68,7 +68,7 @@ class Delta(Block):
         """U and the states between chunks; returns the state after the last."""
         L = self.Y.shape[-2]
         self.states[0].copy_(S)
-        if self.besides:
+        if self.has_V:
             torch.bmm(self.m[:, :L, L:], self.v, out=self.of_Y)
             torch.bmm(self.w[:, L:].mT, self.v, out=self.after)
         self.X = self.inverse()
@@ -76,7 +76,7 @@ class Delta(Block):
         torch.bmm(self.X, self.finds, out=self.XH)
         for XH, U, W, g, before, after in self.steps:
             U.baddbmm_(XH, before)
-            (after.addcmul_(g, before) if self.besides else torch.mul(before, g, out=after)).baddbmm_(W, U)
+            (after.addcmul_(g, before) if self.has_V else torch.mul(before, g, out=after)).baddbmm_(W, U)
         return self.states[-1]
 
     def forward(self, S: Tensor, y: Tensor, *pieces: Any) -> tuple[Tensor, float]:
@@ -85,13 +85,13 @@ class Delta(Block):
         S = self.carry(S)
         L = self.Y.shape[-2]
         torch.bmm(self.reads, self.before, out=self.of_y).baddbmm_(self.m[:, L:, :L], self.u)
-        if self.besides:
+        if self.has_V:
             self.of_y.baddbmm_(self.m[:, L:, L:], self.v)
         y.copy_(self.y)
         return S, self.of_y.sum().item()
 
     def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Any], dy: Tensor, *pieces: Any) -> Tensor:
-        """With D the gradient by S', and in the lower half of M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
+        """With D the gradient of S' and A the reads of U in M: dU = Aᵀ dy + W D, then dZ = [Xᵀ dU; dy]."""
         if not self.write(*pieces):
             return super().backward(S, dS, grads, dy, *pieces)
         self.carry(S)
@@ -108,14 +108,14 @@ class Delta(Block):
             before.addcmul_(g, after).baddbmm_(XH.mT, dU_i)
         dZ[:, :L] = torch.bmm(self.X.mT, dU)
         D, dV = _all(dstates[1:]), None
-        if self.besides:
+        if self.has_V:
             dV = torch.bmm(self.m[:, :, L:].mT, dZ).baddbmm_(self.w[:, L:], D).view_as(dY)
         if self.g.shape[-2] == 1:  # sums over all of S
             dg = torch.bmm(self.before.flatten(1)[:, None], D.flatten(1)[:, :, None]).view(self.g.shape)
         else:
             dg = (self.states[:-1] * dstates[1:]).sum(-1, keepdim=True)
         dH = torch.bmm(dZ, self.before.mT).view_as(self.H)
-        UV = torch.cat([self.u, self.v], 1) if self.besides else self.u
+        UV = torch.cat([self.u, self.v], 1) if self.has_V else self.u
         dM = torch.bmm(dZ, UV.mT).view_as(self.M)
         dW = torch.bmm(UV, D.mT).view_as(self.W)
         self.write_gradients(grads, pieces, dY, dV, dH, dM, dW, dg)
@@ -126,20 +126,20 @@ class Delta(Block):
         raise NotImplementedError
 
     def write_gradients(self, grads: Sequence[Any], pieces: Sequence[Any], *of_operands: Any) -> None:
-        """From those by Y, V, H, M, W and g to those by the pieces."""
+        """From the gradients of Y, V, H, M, W and g to those of the pieces."""
         raise NotImplementedError
 
 
 def _all(x: Tensor) -> Tensor:
-    """The matrices of all chunks and heads in one row, as torch.bmm takes them."""
+    """The matrices of all chunks and heads along one axis, as torch.bmm takes them."""
     return x.flatten(0, -3)
 
 
 class NegativeInverse:
-    """-(I + N)⁻¹ for N: (batch, L, L), of which only what lies below the diagonal counts, as N is at each call.
+    """-(I + N)⁻¹ for N: (batch, L, L) as it is at each call; only its entries below the diagonal count.
 
-    Blocks of 16 on the diagonal by substitution. Then, as often as needed, the inverses of two neighbours make that of
-    the block of twice the size, with X₂₁ = X₂₂ N₂₁ X₁₁ below them: substitution by blocks, as stable as by rows.
+    Diagonal blocks of 16 are inverted by substitution. Then the inverses of two neighbors make that of the block of
+    twice the size, with X₂₁ = X₂₂ N₂₁ X₁₁ below them, and so on: substitution by blocks, as stable as by rows.
     """
 
     def __init__(self, N: Tensor) -> None:

@@ -1,8 +1,7 @@
 """The operands of `Delta` for the delta rule, with decays divided out, and their gradients.
 
-With decays from the start of the chunk in front, a token finds β_t (k_tᵀ a_t S_{t-1} - v_t), and
-S_t = a_t S_{t-1} - k_t foundᵀ_t. M is the product of H = [β ∘ K; Q], decayed from the start, and G = K, divided by as
-much; W = g ∘ G.
+A token finds f_t = β_t (a_t S_{t-1}ᵀ k_t - v_t), and S_t = a_t S_{t-1} - k_t f_tᵀ. M is the product of H = [β ∘ K; Q],
+multiplied by the decays from the start of the chunk, and G = K, divided by them; W = g ∘ G.
 """
 
 from collections.abc import Sequence
@@ -40,7 +39,7 @@ class DeltaRule(delta.Delta):
         return True
 
     def write_gradients(self, grads: Sequence[Any], pieces: Sequence[Any], *of_operands: Any) -> None:
-        """With c the sums of log decays from the start, of which H has e^c as a factor, G e^{-c} and g is the last."""
+        """With c the sums of log decays from the start: H has the factor e^c, G has e^{-c}, and g is the last e^c."""
         Q, K, V, beta, _ = pieces
         dY, _, dH, dM, dW, dg = of_operands
         start, g, beta = self.start, self.g, beta[..., None]
@@ -48,8 +47,8 @@ class DeltaRule(delta.Delta):
         dH = dH.flatten(0, 2).baddbmm_(dM, self.w).view_as(self.H)
         dG = torch.bmm(dM.mT, self.h).view_as(dW).add_(dW).mul_(g)
         dH.unflatten(-2, (2, -1)).mul_(start[..., None, :, :])
-        dfound, dQ = dH.chunk(2, -2)  # by β ∘ K and Q
-        dk = dG / start  # by K in G
+        dfound, dQ = dH.chunk(2, -2)  # of β ∘ K and Q
+        dk = dG / start  # of K in G
         by_beta = (dfound * K).sum(-1, keepdim=True)
         dc = beta * by_beta + (dQ * Q).sum(-1, keepdim=True) - (dk * K).sum(-1, keepdim=True)
         dc[..., -1:, :] += (dW * self.W).sum((-2, -1), keepdim=True).addcmul_(dg, g)

@@ -10,14 +10,14 @@ from torch.autograd.function import once_differentiable
 
 from .blocks import Block
 
-# Sums of log₂ gates up to which 2^{±sum} is computed: far from overflow, and the rounding of the sum is below 1e-6.
+# The largest sum of log₂ gates for which 2^{±sum} is computed: far from overflow, and rounded by less than 1e-6.
 LARGEST_SUM = 30.0
 
 
 class GLA(Block):
     """With c the sums of log₂ gates from the middle of the chunk, the scores are one product of 2^c ∘ Q and 2^{-c} ∘ K.
 
-    Where one of the factors is not far from overflow, the listing computes the block.
+    Where one of the factors comes near overflow, the listing computes the block.
     """
 
     LONGEST_CHUNK = 32  # so few tokens that their gates seldom leave the range of floats

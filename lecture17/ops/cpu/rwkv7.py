@@ -1,7 +1,7 @@
 """The operands of `Delta` for RWKV-7, with decays divided out, and their gradients.
 
-A token finds S_{t-1}ᵀ κ̂_t. M is the product of H = [κ̂; r], decayed from the start of the chunk, and G = [a ∘ κ̂; k],
-divided by as much; W = g ∘ G.
+A token finds S_{t-1}ᵀ κ̂_t. M is the product of H = [κ̂; r], multiplied by the decays from the start of the chunk, and
+G = [a ∘ κ̂; k], divided by them; W = g ∘ G.
 """
 
 import math
@@ -18,7 +18,7 @@ from .blocks import Listing
 class RWKV7(delta.Delta):
     def __init__(self, listing: Listing, S: Tensor, r: Tensor, *pieces: Tensor) -> None:
         *batch, h, L, d_k = r.shape
-        # Heads after time, as what comes in lies in memory.
+        # Time before heads in memory, as in the arguments.
         self.decay, self.growth = S.new_empty(2, *batch, L, h, d_k).transpose(-2, -3)
         self.doublings = doublings(self.decay)
         self.whole = self.decay[..., -1:, :]
@@ -46,7 +46,7 @@ class RWKV7(delta.Delta):
         return True
 
     def write_gradients(self, grads: Sequence[Any], pieces: Sequence[Any], *of_operands: Any) -> None:
-        """With c the sums of log decays from the start, of which H has e^c as a factor, G e^{-c} and g is the last."""
+        """With c the sums of log decays from the start: H has the factor e^c, G has e^{-c}, and g is the last e^c."""
         r, _, k, _, kappa, a = pieces
         _, dV, dH, dM, dW, dg = of_operands
         decay, growth, g, L = self.decay, self.growth, self.whole, r.shape[-2]
@@ -68,9 +68,9 @@ class RWKV7(delta.Delta):
 
 
 def doublings(x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Views of x: (..., L, d), in order: multiply each first one by its second, and x[..., t, :] is x_1 … x_t.
+    """Pairs of views of x: (..., L, d). Multiply the first of each pair by the second, and x[..., t, :] is x_1 … x_t.
 
-    Of two neighbouring blocks of 1, 2, 4, … tokens, all of the second, and the last token of the first.
+    Of two neighboring blocks of 1, 2, 4, … tokens, a pair holds all of the second and the last token of the first.
     """
     L, size, views = x.shape[-2], 1, []
     while size < L:

@@ -1,23 +1,23 @@
-"""One decay per head and token: the core of ssd, retention, linear_attention and mamba3, made quick on a CPU.
+"""One decay per head and token: the core of ssd, retention, linear_attention and mamba3, made fast on a CPU.
 
     S_t = a_t S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t        (a_t = e^{log_a_t})
 
 The four steps of the SSD algorithm (arXiv 2405.21060, Section 6) as matrix products over a block of chunks.
 
-How the decays stay exact. With c_i = log₂ a_1 + … + log₂ a_i, the decay from j to i is 2^{c_i - c_j}, but the
-difference of two rounded sums is off by the rounding of the larger. So c is summed in float64, and there are two ways:
+How the decays stay accurate. With c_i = log₂ a_1 + … + log₂ a_i, the decay from j to i is 2^{c_i - c_j}, but the
+difference of two rounded sums is off by the rounding of the larger. So c is summed in float64, and there are two paths:
 
-Where no c of a block is below LOWEST_SUM, y is multiplied by 2^{c_i} and v by 2^{-c_j}. What lies between is attention
+Where no c of a block is below LOWEST_SUM, y is multiplied by 2^{c_i} and v by 2^{-c_j}. What is left is attention
 without decays: the mask is a triangle, states add up, and the heads of a group share their scores. c counts from the
-start of the block, and the state after its last token is brought back to scale by the decay of the whole block.
+start of the block, and the state after its last token is scaled back by the decay of the whole block.
 
-Anywhere else c is summed within each chunk and split, c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
+Otherwise c is summed within each chunk and split, c_i = n_i + f_i with n_i a whole number and |f_i| ≤ 1/2:
 
     L = diag(2^{f_i}) [2^{n_i - n_j}] diag(2^{-f_j})
 
-The mask in the middle is exact, and the outer factors, which multiply y and v, lie within √2 of 1. A decay too small
-for the type to hold, 0 among them, counts as 2^floor, which is 0 in that type too. Blocks whose numbers are so large
-that 2^{-c_j} v overflows, though y does not, are computed in this way, too.
+The mask in the middle is exact, and the outer factors, which multiply y and v, are within a factor √2 of 1. A decay too
+small for the type, or 0, counts as 2^floor, which is 0 in that type too. Blocks where 2^{-c_j} v overflows although y
+does not also take this path.
 """
 
 import math
@@ -32,14 +32,14 @@ from torch.nn.functional import pad
 from ..validation import state_dtype
 from .blocks import Block, Listing
 
-# Sums of log₂ decays in a block down to which 2^{-sum} is computed: 2^{±sum} is far from overflow and from 0.
+# The lowest sum of log₂ decays in a block for which 2^{-sum} is computed: 2^{±sum} is far from overflow and from 0.
 LOWEST_SUM = -64.0
 
 
 class _Decays(NamedTuple):
-    """The decays of a block, (chunks, b, h, length, 1), taken apart in one of the two ways.
+    """The decays of a block, (chunks, b, h, length, 1), factored along one of the two paths.
 
-    None stands for factors of 1, and n = None for a mask that is but a triangle.
+    None stands for factors of 1, and n = None for a mask that is only a triangle.
     """
 
     up: Tensor  # factor of y
@@ -57,7 +57,7 @@ class _Decays(NamedTuple):
 
 
 def _exact(log_a: Tensor, dtype: torch.dtype) -> _Decays:
-    floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # not even a subnormal number is half as small again
+    floor = 1.5 * math.log2(torch.finfo(dtype).tiny)  # below the subnormal numbers too
     c = log_a.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
     c = c.div_(math.log(2)).clamp_(min=floor).cumsum_(-1)[..., None]
     n = c.round()
@@ -72,9 +72,9 @@ def _matrices(x: Tensor) -> Tensor:
 
 
 class Scalar(Block):
-    """The heads of a group differ in v alone: their v are side by side as the columns of one matrix, and so are states.
+    """The heads of a group differ only in v: their v are side by side as columns of one matrix, and so are the states.
 
-    Making the views anew for every block would take about as long as one of its matrix products.
+    Making the views for every block would take about as long as one of its matrix products.
     """
 
     def __init__(self, listing: Listing, S: Tensor, V: Tensor, log_a: Tensor, K: Tensor, Q: Tensor, _: _Decays) -> None:
@@ -82,9 +82,9 @@ class Scalar(Block):
         r, d_v = V.shape[2] // groups, V.shape[4]
         n = c * b * groups
         self.listing = listing
-        self.all_states: Tensor | None = None  # of the block that was the last to go forward
+        self.all_states: Tensor | None = None  # of the block last computed by `forward`
         self.of_head: Scalar | None = None  # the same with each head as a group of its own
-        memory = S.new_empty(n * L * max(d_k, r * d_v))  # y lies where k lay: once k has met q and v it is not needed
+        memory = S.new_empty(n * L * max(d_k, r * d_v))  # of k, and of y: k is not needed once it has met q and v
         self.q, self.k = S.new_empty(n, L, d_k), memory[: n * L * d_k].view(n, L, d_k)
         self.v, self.y = S.new_empty(n, L, r * d_v), memory[: V.numel()].view(n, L, r * d_v)
         self.Q, self.K = self.q.view(Q.shape), self.k.view(K.shape)
@@ -98,7 +98,7 @@ class Scalar(Block):
 
     @staticmethod
     def split(n: int, *sequences: Tensor | None) -> Iterator[tuple[Any, ...]]:
-        """Behind the pieces of each block its decays, divided out where they are mild."""
+        """The pieces of each block, and after them its decays, divided out where they are mild."""
         V, log_a = sequences[:2]
         assert V is not None
         assert log_a is not None
@@ -107,7 +107,7 @@ class Scalar(Block):
         totals = pad(c[..., -1], (*(0, 0) * 2, 0, -len(c) % n)).unflatten(0, (-1, n))  # (blocks, n, b, h)
         last = totals.sum(1)
         start = (totals.cumsum(1) - totals).flatten(0, 1)[: len(c)]  # sums at the start of each chunk
-        up = (start[..., None] + c).exp_().to(dtype)[..., None]  # out of range where it is not taken
+        up = (start[..., None] + c).exp_().to(dtype)[..., None]  # may be out of range where it is not used
         decays = up.split(n), up.reciprocal().split(n), last.exp().to(dtype)[..., None, None]
         lowest = last.flatten(1).amin(1).tolist()
         for pieces, low, *factors in zip(Block.split(n, *sequences), lowest, *decays, strict=True):
@@ -143,7 +143,7 @@ class Scalar(Block):
         torch.bmm(self.P, self.v, out=self.y).baddbmm_(self.q, self.before)
         number, after = (self.y.sum() + self.states[-1].sum()).item(), self.states[-1].flatten(1, 2)
         if a.n is None and not math.isfinite(number):
-            S = self.states[0].flatten(1, 2).clone()  # what came as S may have been written over
+            S = self.states[0].flatten(1, 2).clone()  # the argument S may have been overwritten
             results = self.forward(S, y, V, log_a, K, Q, _exact(log_a, S.dtype))
             self.all_states = None
             return results
@@ -151,12 +151,12 @@ class Scalar(Block):
         return after if a.last is None else after * a.last, number
 
     def kept(self, S: Tensor) -> Tensor:
-        """All states between chunks; or S alone if a number is too large, which says so to the backward pass."""
+        """All states between chunks; or S alone where a number was too large, which tells the backward pass so."""
         return S if self.all_states is None else self.all_states.clone()
 
     def backward(self, S: Tensor, dS: Tensor, grads: Sequence[Tensor], dy: Tensor, *pieces: Any) -> Tensor:
         """In each chunk, with P = mask ∘ Q Kᵀ, v and dy scaled by `down` and `up`, u = `from_start`, w = `to_end`,
-        S the state before and D the gradient by that after:
+        S the state before it and D the gradient of the state after it:
 
             G = mask ∘ (dy vᵀ),    dQ = G K + (u ∘ dy) Sᵀ,    dK = Gᵀ Q + w ∘ (v Dᵀ),    dv = Pᵀ dy + (w ∘ K) D
         """
@@ -188,15 +188,15 @@ class Scalar(Block):
 
         P, G = _matrices(q) @ _matrices(k).mT, _matrices(dout) @ _matrices(v).mT
         P = P.tril_() if a.n is None else P.mul_(a.mask())
-        pairs = P * G  # what each token reads of each before it
+        pairs = P * G  # what each token reads from each earlier one
         G = G.tril_() if a.n is None else G.mul_(a.mask())
         _matrices(dq).baddbmm_(G, _matrices(k))
         _matrices(dk).baddbmm_(G.mT, _matrices(q))
         dv = (_matrices(k_end) @ _matrices(dstates[1:])).baddbmm_(P.mT, _matrices(dout))
 
-        # a_t is a factor of what any token from t on reads of any token before t, and of the states' reads, writes and
-        # decays across t. Summing just these, instead of a difference of larger sums, keeps a small gradient exact.
-        across = torch.cumsum(pairs, -1, out=G).tril_(-1)  # [i, t - 1]: what i reads of all before t
+        # a_t is a factor of what any token from t on reads from any token before t, and of the states' reads, writes
+        # and decays across t. Summing just these, without a difference of larger sums, keeps small gradients accurate.
+        across = torch.cumsum(pairs, -1, out=G).tril_(-1)  # [i, t - 1]: what i reads from all before t
         dlog = reads.flip(-1).cumsum(-1).flip(-1)
         dlog[..., 1:] += (writes.cumsum(-1) + across.sum(-2).view_as(writes))[..., :-1]
         held = (dstates[1:] * states[:-1]).sum((-2, -1), keepdim=True)

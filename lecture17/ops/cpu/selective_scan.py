@@ -1,4 +1,4 @@
-"""One decay per channel and state: the selective scan, all states of a block at once and no matrix product."""
+"""One decay per channel and state entry: the selective scan, all states of a block at once, without matrix products."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from .blocks import Block, from_chunks
 
 
 class SelectiveScan(Block):
-    """The chunks of a block are one sequence here, and the gradient goes through its states by a scan the other way."""
+    """The chunks of a block are one sequence here; the gradient goes through its states by a scan backwards in time."""
 
     def forward(self, S: Tensor, y: Tensor, *pieces: Any) -> tuple[Tensor, float]:
         _, _, _, C, _, decay, states = self.start(S, *pieces)
@@ -36,17 +36,17 @@ class SelectiveScan(Block):
         dstates = C[..., None] * dy[:, :, None, :]
         dstates[:, -1] += dS
         decayed = decay * dstates
-        before = _scan(decay, decayed, backwards=True)  # by the state in front of each token; nobody needs decay again
+        before = _scan(decay, decayed, backwards=True)  # of the state before each token; decay is not needed again
         dstates[:, :-1] += before[:, 1:]
         dS = before[:, 0].clone()
-        dexponent = before  # of the decay, which that state is multiplied by
+        dexponent = before  # of the log decay, once multiplied by that state
         dexponent[:, 1:] *= states[:, :-1]
         dexponent[:, 0] *= S
         dwritten = (B[:, :, None, :] @ dstates).squeeze(2)
         *places, of_A = grads
         of_x, of_delta, of_B, of_C = (from_chunks(place) for place in places)
         torch.mul(dwritten, delta, out=of_x)
-        # Sums are rows of ones times matrices, which is many times quicker here than .sum(2) and .sum((0, 1)).
+        # Rows of ones times matrices are sums, many times faster here than .sum(2) and .sum((0, 1)).
         by_exponent = A.new_ones(1, A.shape[1]) @ torch.mul(dexponent, A.mT, out=decay)
         of_delta.copy_(by_exponent.squeeze(2).addcmul_(dwritten, x))
         of_B.copy_(((delta * x)[:, :, None, :] @ dstates.mT).squeeze(2))
@@ -59,8 +59,8 @@ class SelectiveScan(Block):
 def _scan(a: Tensor, b: Tensor, backwards: bool = False) -> Tensor:
     """h_t = a_t h_{t-1} + b_t from zero, along axis 1; backwards h_t = a_t h_{t+1} + b_t. Overwrites a and b.
 
-    About √T pieces of √T tokens: first the scans of all pieces side by side, token after token, then from piece to
-    piece what the pieces before it left. Three passes over the numbers in 3√T steps.
+    There are about √T pieces of √T tokens: first all pieces are scanned side by side, token by token; then each piece
+    in turn gets what the pieces before it left. That is three passes over the numbers in 3√T steps.
     """
     T = a.shape[1]
     length = math.isqrt(max(T - 1, 0)) + 1

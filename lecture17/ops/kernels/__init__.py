@@ -1,6 +1,6 @@
 """Triton kernels behind `backend="triton"`, forward and backward: those of ssd, gla and rwkv7.
 
 Each module holds the kernels of one mixer and one operator, registered with torch.library, so that torch.compile sees
-one operator and not what is inside. Triton is there for Linux alone. Without a GPU they run in Triton's interpreter
-(set TRITON_INTERPRET=1 before Python starts) and compile for chips that are not there (`lecture17.triton_lab`).
+one operator and not what is inside. Triton exists for Linux only. Without a GPU the kernels run in Triton's interpreter
+(set TRITON_INTERPRET=1 before Python starts), and compile for chips that are not present (`lecture17.triton_lab`).
 """

@@ -1,16 +1,16 @@
-"""Gated linear attention on a GPU: chunks side by side, in each of them the state passes sub-chunks of 16 tokens.
+"""Gated linear attention on a GPU: chunks run side by side; in each, the state passes through sub-chunks of 16 tokens.
 
-Every key has a decay of its own, so scores are no plain product of queries and keys. Inside a sub-chunk keys are
-decayed token by token, and what passes between sub-chunks is decayed by e^{sum of the logs in between}: sums and
-products of what lies in between, never a quotient or a difference, so gates of 0 are as good as any. Source: Yang et
-al., arXiv 2312.06635, Section 4. All sums are in float32; in bfloat16 factors of matrix products are bfloat16.
+Every key has a decay of its own, so scores are not a plain product of queries and keys. Inside a sub-chunk keys are
+decayed token by token; what passes between sub-chunks is decayed by e^{sum of the logs in between}. These are sums and
+products, never a quotient or a difference, so gates of 0 need no special care. Source: Yang et al., arXiv 2312.06635,
+Section 4. All sums are in float32; with bfloat16 arguments the factors of matrix products are bfloat16.
 
-One exception: the gradient by log_alpha_t is what tokens from t on read, less what they read of each other, within a
-chunk. So one far below the largest is exact beside the largest only (`ssd` adds up pairs instead).
+One exception: within a chunk, the gradient of log_alpha_t is what the tokens from t on read, minus what they read from
+each other. So a gradient far below the largest is accurate only relative to the largest (`ssd` adds up pairs instead).
 """
 
 # mypy: disallow-incomplete-defs=False
-# In a kernel only the constants have a type.
+# In a kernel only the constants are annotated.
 
 from typing import Any
 
@@ -36,13 +36,13 @@ from .tools import (
 )
 
 SUB = tl.constexpr(16)
-WIDEST = 128  # bytes of the keys of a token that a program holds without spilling registers
-LOWEST = tl.constexpr(-131.0)  # half as much again as the log of float32's least normal number: e^LOWEST is 0
+WIDEST = 128  # bytes of a token's keys that a program holds without spilling registers
+LOWEST = tl.constexpr(-131.0)  # 1.5 times the log of float32's smallest normal number: e^LOWEST is 0
 
 
 @triton.jit
 def _decays(log_alpha, bh, t, k, N, HEADS: tl.constexpr, DK: tl.constexpr):
-    """Of a sub-chunk, (tokens, keys): the decay from its start through each token, after each to its end; the whole."""
+    """The decays of a sub-chunk, (tokens, keys): from its start through each token, after each to its end, whole."""
     i = tl.arange(0, SUB)
     logs = tl.maximum(load_rows(log_alpha, bh, t, k, N, HEADS, DK).to(tl.float32), LOWEST)
     through = dot(tl.where(i[None, :] <= i[:, None], 1.0, 0.0), logs)
@@ -84,7 +84,7 @@ def _backward_scores(
     BK: tl.constexpr,
     BV: tl.constexpr,
 ):
-    """The gradients by Q and K through P, but for what a token finds of itself."""
+    """The gradients of Q and K through P, except for what a token reads from itself."""
     bh, sub = program(subs)
     i = tl.arange(0, SUB)
     k = tl.arange(0, BK)
@@ -132,8 +132,8 @@ def _chunk_states(
     BV: tl.constexpr,
     REVERSE: tl.constexpr,
 ):
-    """What each chunk adds to the state, and its whole decay. In reverse, with Q and dy in the places of K and V, what
-    it adds to the gradient by the state before it."""
+    """What each chunk adds to the state, and its whole decay. In reverse, with Q and dy in the places of K and V: what
+    it adds to the gradient of the state before it."""
     bh, chunk = program(chunks)
     k = tl.arange(0, BK)
     v = tl.program_id(1) * BV + tl.arange(0, BV)
@@ -176,7 +176,7 @@ def _scan(
     """y = P V + (Q ∘ decays) S, sub-chunk by sub-chunk, with S carried along; with GRADIENT instead what these values
     add to dQ, decays ∘ (dy Sᵀ).
 
-    In reverse, with K and Q, dy and V exchanged and S the gradient by the state: y is dV and dQ is dK.
+    In reverse, with K and Q, dy and V exchanged and S the gradient of the state: y is dV and dQ is dK.
     """
     bh, chunk = program(chunks)
     i = tl.arange(0, SUB)
@@ -226,7 +226,7 @@ class _Scan:
         launch(kernel, (self.bh * self.chunks, self.over_v), *args, self.N, self.chunks, **self.sizes, **flags)
 
     def states(self, K: Tensor, V: Tensor, first: Tensor, reverse: bool = False) -> Tensor:
-        """Before each chunk and after the last; in reverse the gradients by them, from that by the last."""
+        """The states before each chunk and after the last; in reverse their gradients, starting from the last one's."""
         found = first.new_empty(self.bh, self.chunks + 1, *first.shape[2:])
         self.by_chunk(_chunk_states, K, V, self.log_alpha, found, self.total, REVERSE=reverse)
         pass_states(found, self.total, first, reverse)
@@ -259,11 +259,11 @@ def _gla_backward(
     scan.by_chunk(_scan, K, Q, dy, V, log_alpha, scan.P, dstates, dV, dK[1:], REVERSE=True, GRADIENT=True)
     scan.by_chunk(_scan, K, Q, dy, V, log_alpha, scan.P, dstates, dV, dK, REVERSE=True, GRADIENT=False)
     dQ, dK = dQ.sum(0), dK.sum(0)
-    # What passes from before t to t or later: all reads there, less those of what tokens from t on wrote.
+    # What passes from before t to t or later: all reads there, minus those of what tokens from t on wrote.
     kept = (states[:, 1:] * dstates[:, 1:]).sum(-1).unflatten(0, state.shape[:2]).transpose(1, 2)  # (b, chunks, h, d_k)
     reads = pad(Q * dQ - K * dK, (0, 0, 0, 0, 0, -scan.N % chunk)).unflatten(1, (-1, chunk))
     dlog = (reads.flip(2).cumsum(2).flip(2) + kept[:, :, None]).flatten(1, 2)[:, : scan.N]
-    own = (dy.float() * V.float()).sum(-1, keepdim=True)  # by what a token finds of itself
+    own = (dy.float() * V.float()).sum(-1, keepdim=True)  # for what a token reads from itself
     dQ, dK = (dQ + own * K).to(Q.dtype), (dK + own * Q).to(K.dtype)
     return dQ, dK, dV, dlog.to(log_alpha.dtype).contiguous(), dstates[:, 0].reshape(state.shape).clone()
 
@@ -276,8 +276,8 @@ def chunkwise(
 ) -> tuple[Tensor, Tensor]:
     """`lecture17.ops.gla.chunkwise` for checked float32 or bfloat16 arguments; returns (y, state).
 
-    Chunks have a power of two of tokens from 16 to 128, the next above chunk_size. Backward keeps the arguments only.
-    Keys never meet: more than 32 (64 in bfloat16) are several scans, and y their sum.
+    The length of chunks is chunk_size rounded up to a power of two from 16 to 128. Only the arguments are kept for
+    backward. Keys do not interact: more than 32 of them (64 in bfloat16) take several scans, and y is their sum.
     """
     if V.numel() == 0:
         return V.clone(), state

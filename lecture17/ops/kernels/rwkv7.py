@@ -1,15 +1,15 @@
-"""RWKV-7 on a GPU: its recurrence, a program for each block of columns of a state, which stays in registers.
+"""RWKV-7 on a GPU: its recurrence, with a program for each block of columns of a state, which stays in registers.
 
     S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + k_t v_tᵀ,    y_t = r_t S_t
 
-Columns of S never meet, so the blocks run side by side; tokens come one after another. Backward needs the states in
-reverse. A step cannot be undone, for w may be 0: the states between chunks are kept instead, and those inside a chunk
-computed again from the one before it. No tile is multiplied by a tile, so tensor cores have nothing to do here. All is
-in float32, whatever the arguments are in. Source: Peng et al., arXiv 2503.14456, Section 4.
+Columns of S do not interact, so the blocks run side by side; tokens come one after another. Backward needs the states
+in reverse. A step cannot be undone, because w may be 0: the states between chunks are kept instead, and those inside a
+chunk are recomputed from the one before it. No tile is multiplied by a tile, so tensor cores have nothing to do here.
+Everything is computed in float32, whatever the type of the arguments. Source: Peng et al., arXiv 2503.14456, Section 4.
 """
 
 # mypy: disallow-incomplete-defs=False
-# In a kernel only the constants have a type.
+# In a kernel only the constants are annotated.
 
 import torch
 import triton
@@ -30,7 +30,7 @@ def _load_token(r, log_w, k, v, kappa, a, bh, t, i, j, N, HEADS: tl.constexpr, D
 
 @triton.jit
 def _next(S, found, w, k, v, removed):
-    """The state after S, in which a token finds κ̂ᵀ S and removes it along a ∘ κ̂."""
+    """The state after S: a token finds κ̂ᵀ S in it and removes that along a ∘ κ̂."""
     return w[:, None] * S - removed[:, None] * found[None, :] + k[:, None] * v[None, :]
 
 
@@ -96,10 +96,10 @@ def _backward(
     BV: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """All gradients, chunks and tokens from the last to the first, with D the gradient by the state.
+    """All gradients, with chunks and tokens from the last to the first, and D the gradient of the state.
 
-    `dstate` is D after the last token and becomes that before the first. `inside`: room for the states before each
-    token of a chunk. What sums over values is written in parts, one for each block of columns.
+    `dstate` is D after the last token and becomes D before the first. `inside` has room for the states before each
+    token of a chunk. Gradients that sum over values are written in parts, one for each block of columns.
     """
     bh = tl.program_id(0).to(tl.int64)
     i = tl.arange(0, BK)
@@ -115,7 +115,7 @@ def _backward(
             store_state(inside, S, bh * length + t - start, i, j, DK, DV)
             _, w, k_t, v_t, kappa_t, a_t = _load_token(r, log_w, k, v, kappa, a, bh, t, i, j, N, HEADS, DK, DV)
             S = _next(S, tl.sum(kappa_t[:, None] * S, 0), w, k_t, v_t, a_t * kappa_t)
-        tl.debug_barrier()  # what one thread has written, another may read
+        tl.debug_barrier()  # a thread may read what another has written
         for step in tl.range(0, stop - start, num_stages=STAGES):
             t = stop - 1 - step
             S = load_state(inside, bh * length + t - start, i, j, DK, DV)
@@ -135,13 +135,13 @@ def _backward(
             store_row(dkappa + part, dkappa_t, bh, t, i, N, HEADS, DK)
             store_row(da + part, kappa_t * dremoved, bh, t, i, N, HEADS, DK)
             D = w[:, None] * D + kappa_t[:, None] * dfound[None, :]
-        tl.debug_barrier()  # all is read before the next chunk is written
+        tl.debug_barrier()  # everything is read before the next chunk overwrites it
     store_state(dstate, D, bh, i, j, DK, DV)
 
 
-# Columns of a program, and stages of its loop (with 5, four tokens are loaded ahead): the quickest on an H100 of 4 to
-# 32 columns, 1 to 4 warps and 1 to 5 stages. In one warp sums over keys need no barrier. Backward writes what sums over
-# values once for each block of columns: 8 of them would be quicker still, and take twice the memory.
+# Columns of a program, and stages of its loop (with 5, four tokens are loaded ahead): the fastest on an H100 among 4 to
+# 32 columns, 1 to 4 warps and 1 to 5 stages. In one warp, sums over keys need no barrier. Backward writes gradients
+# that sum over values once for each block of columns: blocks of 8 would be faster still, but take twice the memory.
 FORWARD = {"BV": 8, "STAGES": 5, "num_warps": 1}
 BACKWARD = {"BV": 16, "STAGES": 3, "num_warps": 2}
 
@@ -214,8 +214,8 @@ def chunkwise(
 ) -> tuple[Tensor, Tensor]:
     """`lecture17.ops.rwkv7.chunkwise` for checked float32 or bfloat16 arguments; returns (y, state).
 
-    Backward keeps the arguments only, and computes again a state for every chunk and one for every token of a chunk:
-    chunk_size divides the length of a sequence for memory, results do not depend on it.
+    Only the arguments are kept for backward, which recomputes one state per chunk and one per token of a chunk. So
+    chunk_size changes how much memory it takes, and not the results.
     """
     if v.numel() == 0:
         return v.clone(), state

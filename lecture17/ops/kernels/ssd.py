@@ -1,15 +1,16 @@
 """SSD on a GPU: the four steps of the algorithm as kernels, and their backward pass.
 
-    decays → what each chunk adds → the states handed on → y, from the chunk itself and the state before it
+    decays → what each chunk adds → the states between chunks → y, from the chunk itself and the state before it
 
-Source: Dao and Gu, arXiv 2405.21060, Section 6. Inside a chunk the decay from token j to i is 2^{c_i - c_j}, c the sums
-of log₂ decays. They are summed in float64 and kept as a whole number n and a fraction f, so that the difference of two
-large sums keeps its digits; -inf counts as a number so low that its power of two is 0. What lies above the diagonal is
-set to -inf before the power is taken. All sums are in float32; in bfloat16 the factors of matrix products are bfloat16.
+Source: Dao and Gu, arXiv 2405.21060, Section 6. Inside a chunk the decay from token j to i is 2^{c_i - c_j}, with c the
+sums of log₂ decays. They are summed in float64 and kept as a whole number n and a fraction f, so that the difference of
+two large sums keeps its digits; -inf counts as a number so low that its power of two is 0. Entries above the diagonal
+are set to -inf before the power is taken. All other sums are in float32; with bfloat16 arguments the factors of matrix
+products are bfloat16.
 """
 
 # mypy: disallow-incomplete-defs=False
-# In a kernel only the constants have a type.
+# In a kernel only the constants are annotated.
 
 from typing import Any
 
@@ -32,9 +33,9 @@ from .tools import (
     tile,
 )
 
-LOWEST = tl.constexpr(-189.0)  # log₂, half as much again as that of float32's least normal number: 2^LOWEST is 0
+LOWEST = tl.constexpr(-189.0)  # 1.5 times log₂ of float32's smallest normal number: 2^LOWEST is 0
 PER_LN = tl.constexpr(1.4426950408889634)  # log₂ e
-LONGEST_CHUNK = 64  # what a program holds in its registers, but for 96 bytes of a thread in float32 on A100
+LONGEST_CHUNK = 64  # fits a program's registers, except for up to 96 bytes per thread in float32 on A100
 
 
 @triton.jit
@@ -86,8 +87,8 @@ def _chunk_states(
     BV: tl.constexpr,
     READS: tl.constexpr,
 ):
-    """(decays ∘ K)ᵀ V of each chunk: with those to its end what it adds to the state; with those from its start (READS,
-    K the queries and V the gradient by y) what it adds to the gradient by the state before it."""
+    """(decays ∘ K)ᵀ V of each chunk. With the decays to its end, that is what it adds to the state. With READS, K the
+    queries and V the gradient of y, the decays are from its start: what it adds to the gradient of the state before."""
     bh, chunk = program(chunks)
     t = chunk * L + tl.arange(0, L)
     k = tl.program_id(1) * BK + tl.arange(0, BK)
@@ -165,10 +166,10 @@ def _backward_keys(
     BV: tl.constexpr,
     READS: tl.constexpr,
 ):
-    """dB = (maskᵀ ∘ (x dyᵀ)) C + 2^{c_L - c} ∘ (x Dᵀ), D the gradient by the state after the chunk.
+    """dB = (maskᵀ ∘ (x dyᵀ)) C + 2^{c_L - c} ∘ (x Dᵀ), D the gradient of the state after the chunk.
 
     With READS the mirror image, C and dy in the places of B and x: dC = (mask ∘ (dy xᵀ)) B + 2^c ∘ (dy Sᵀ), S the state
-    before the chunk. `passed` is what each token so writes to D or reads of S: its key times the second term.
+    before the chunk. `passed` is each key times the second term: what passes from the token to D, or to it from S.
     """
     bh, chunk = program(chunks)
     i = tl.arange(0, L)
@@ -219,8 +220,8 @@ def _backward_decays(
     BK: tl.constexpr,
     BV: tl.constexpr,
 ):
-    """The gradient by log_a_t: all that passes from before t to t or later. Nothing is subtracted, so that a small one
-    is exact.
+    """The gradient of log_a_t: all that passes from before t to t or later. Nothing is subtracted, so that a small
+    gradient is accurate.
 
         Σ over i ≥ t > j of (mask ∘ C Bᵀ ∘ dy xᵀ)[i, j] + Σ over i ≥ t of reads[i] + Σ over j < t of writes[j]
         + kept, which is 2^{c_L} Σ S ∘ D
@@ -239,7 +240,7 @@ def _backward_decays(
         keys = load_rows(B, bh, t, k, N, HEADS, DK, SHARE)
         scores += dot(load_rows(C, bh, t, k, N, HEADS, DK, SHARE), tl.trans(keys))
     read = tl.where(i[:, None] > i[None, :], scores * G * _mask(n_t, f_t, L), 0.0)
-    later = dot(tl.where(i[None, :] >= i[:, None], 1.0, 0.0), read)  # [t, j]: what t and all after it read of j
+    later = dot(tl.where(i[None, :] >= i[:, None], 1.0, 0.0), read)  # [t, j]: what t and all after it read from j
     later += tl.load(writes + bh * chunks * L + t)[None, :]
     from_t = tl.load(reads + bh * chunks * L + t)[None, :]
     found = tl.sum(tl.where(i[None, :] < i[:, None], later, from_t), 1) + tl.load(kept + bh * chunks + chunk)
@@ -268,7 +269,7 @@ class _Scan:
         launch(kernel, (self.bh * self.chunks, *grid), *args, self.N, self.chunks, **sizes, **more)
 
     def states(self, K: Tensor, V: Tensor, first: Tensor, reverse: bool = False) -> Tensor:
-        """Before each chunk and after the last; in reverse the gradients by them, from that by the last."""
+        """The states before each chunk and after the last; in reverse their gradients, starting from the last one's."""
         found = first.new_empty(self.bh, self.chunks + 1, *first.shape[2:])
         self.launch(_chunk_states, (self.over_k, self.over_v), K, V, self.n, self.f, found, READS=reverse)
         pass_states(found, self.total, first, reverse)
@@ -313,7 +314,7 @@ def chunkwise(
 ) -> tuple[Tensor, Tensor]:
     """`lecture17.ops.ssd.chunkwise` for checked float32 or bfloat16 arguments; returns (y, state).
 
-    Chunks have 16, 32 or 64 tokens, the next above chunk_size; longer ones are cut. Backward keeps the arguments only.
+    Chunks have 16, 32 or 64 tokens: chunk_size rounded up, or 64. Only the arguments are kept for backward.
     """
     if x.numel() == 0:
         return x.clone(), state

@@ -4,7 +4,7 @@ A program of a kernel handles one chunk of one head: `bh` counts sequences and h
 """
 
 # mypy: disallow-incomplete-defs=False
-# In a kernel only the constants have a type.
+# In a kernel only the constants are annotated.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _noted: list[Launch] | None = None
 
 @contextmanager
 def noted_launches() -> Iterator[list[Launch]]:
-    """Kernels are not launched but noted, with all that a compiler must know of a launch."""
+    """Note kernels instead of launching them, with all that a compiler must know about a launch."""
     global _noted
     _noted = []
     try:
@@ -36,7 +36,7 @@ def noted_launches() -> Iterator[list[Launch]]:
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **constants: Any) -> None:
-    """Run one program of the kernel for each place in the grid, on the device of the first argument."""
+    """Run one program of the kernel for each point of the grid, on the device of the first argument."""
     if _noted is not None:
         _noted.append((kernel, args, constants))
         return
@@ -55,10 +55,10 @@ def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def differentiable(forward: Any, backward: Any, values: int, wide: bool = False) -> None:
-    """Tell torch of two operators which shapes they return, and that the second differentiates the first.
+    """Tell torch which shapes two operators return, and that the second differentiates the first.
 
     forward(*tensors, state, chunk) -> (y, state), y like argument number `values` (if wide in the type of the state);
-    backward(*tensors, state, dy, dstate, chunk) -> the gradients by all tensors and the state
+    backward(*tensors, state, dy, dstate, chunk) -> the gradients of all tensors and the state
     """
 
     def differentiate(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
@@ -79,10 +79,10 @@ def differentiable(forward: Any, backward: Any, values: int, wide: bool = False)
 
 @triton.jit
 def dot(a, b):
-    """a @ b summed in float32; float32 factors keep all their digits."""
+    """a @ b summed in float32; float32 factors keep nearly all their digits."""
     tl.static_assert(a.shape[0] >= SMALLEST_TILE and a.shape[1] >= SMALLEST_TILE, "a GPU refuses dots below 16")
     tl.static_assert(b.shape[1] >= SMALLEST_TILE, "a GPU refuses dots below 16")
-    if INTERPRETED:  # whose own product of bfloat16 numbers is wrong
+    if INTERPRETED:  # the interpreter's own product of bfloat16 numbers is wrong
         return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="ieee")
     return tl.dot(a, b, input_precision="tf32x3")
 
@@ -90,7 +90,7 @@ def dot(a, b):
 @triton.jit
 def program(chunks):
     """(bh, chunk) of this program, of which there are chunks · bh on the first axis of the grid."""
-    pid = tl.program_id(0).to(tl.int64)  # offsets into long sequences pass 2³¹
+    pid = tl.program_id(0).to(tl.int64)  # offsets into long sequences exceed 2³¹
     return pid // chunks, pid % chunks
 
 
@@ -104,7 +104,7 @@ def load_rows(x, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr, SHARE: tl.co
 
 @triton.jit
 def store_rows(x, value, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
-    """The way back of `load_rows`."""
+    """The inverse of `load_rows`."""
     at = ((bh // HEADS * N + t)[:, None] * HEADS + bh % HEADS) * D + d[None, :]
     tl.store(x + at, value.to(x.dtype.element_ty), mask=(t < N)[:, None] & (d < D)[None, :])
 
@@ -118,7 +118,7 @@ def load_row(x, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
 
 @triton.jit
 def store_row(x, value, bh, t, d, N, HEADS: tl.constexpr, D: tl.constexpr):
-    """The way back of `load_row`, for a token there is."""
+    """The inverse of `load_row`, for a token that exists."""
     at = ((bh // HEADS * N + t) * HEADS + bh % HEADS) * D + d
     tl.store(x + at, value.to(x.dtype.element_ty), mask=d < D)
 
@@ -132,7 +132,7 @@ def load_state(states, i, k, v, DK: tl.constexpr, DV: tl.constexpr):
 
 @triton.jit
 def store_state(states, value, i, k, v, DK: tl.constexpr, DV: tl.constexpr):
-    """The way back of `load_state`."""
+    """The inverse of `load_state`."""
     at = (i * DK + k)[:, None] * DV + v[None, :]
     tl.store(states + at, value, mask=(k < DK)[:, None] & (v < DV)[None, :])
 
@@ -166,7 +166,7 @@ def _pass_states(
 
 
 def pass_states(states: Tensor, total: Tensor, first: Tensor, reverse: bool = False) -> None:
-    """From what each chunk adds to the state to the states themselves, in place.
+    """Turn what each chunk adds to the state into the states themselves, in place.
 
         states[c + 1] += total[c] states[c], from states[0] = first;  in reverse:
         states[c] += total[c] states[c + 1], from states[chunks] = first
@@ -174,7 +174,7 @@ def pass_states(states: Tensor, total: Tensor, first: Tensor, reverse: bool = Fa
     states: (b·h, chunks + 1, d_k, d_v), total: (b·h, chunks, d_k or 1), first: (b, h, d_k, d_v).
     """
     bh, slots, dk, dv = states.shape
-    # Chunks come one after another: many small programs, and the numbers of the next chunks under way.
+    # Chunks come one after another. So there are many small programs, and the next chunks are loaded ahead.
     sizes = {"DK": dk, "DV": dv, "DECAYS": total.shape[-1], "BK": 4, "BV": tile(dv), "REVERSE": reverse, "STAGES": 6}
     grid = (bh, triton.cdiv(dk, sizes["BK"]), triton.cdiv(dv, sizes["BV"]))
     launch(_pass_states, grid, states, total, first, slots - 1, **sizes)
