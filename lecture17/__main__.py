@@ -25,7 +25,7 @@ def _fail(error: Exception) -> typer.Exit:
 
 @app.command()
 def grade(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; by default exercises/.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; exercises/ if not given.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds a cell may take.", min=1)] = 15.0,
     json: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.")] = None,

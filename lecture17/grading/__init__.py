@@ -6,5 +6,5 @@ network and other processes, and `nbval_plugin` reports each cell. In the kernel
 run unchanged. `reference_use` finds answers that read the right one from the course.
 """
 
-SOURCE = "lecture17.grading"  # marks what grading sends in a kernel's reply
-TOKEN = "<token of this run of this cell>"  # in the text of a check's cell until it is run
+SOURCE = "lecture17.grading"  # names what grading sends in a kernel's reply
+TOKEN = "<token of this run of this cell>"  # in the text of a check's cell, until it is run

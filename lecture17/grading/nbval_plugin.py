@@ -76,7 +76,7 @@ def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | Non
         if not self.is_alive():
             raise KernelDied
         if time.monotonic() >= deadline:
-            self.late = True  # nbval interrupts it now; even if that ends the kernel, the cause is the time
+            self.late = True  # interrupted by nbval, now; where that ends the kernel, it is still the time that was up
             raise Empty
 
 
