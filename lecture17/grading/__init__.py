@@ -8,6 +8,4 @@ run unchanged. `reference_use` finds answers that read the right one from the co
 
 SOURCE = "lecture17.grading"  # marks what grading sends in a kernel's reply
 TOKEN = "<token of this run of this cell>"  # in the text of a check's cell until it is run
-PATIENCE = (
-    5  # how many times its processor time a cell may take by the clock: a busy machine is not the learner's fault
-)
+PATIENCE = 5  # times its processor time that a cell may take by the clock, since a machine may be busy
