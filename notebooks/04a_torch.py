@@ -193,9 +193,10 @@ print(f"N = 2048: einsums {1e3 * slow:.0f} ms, in blocks {1e3 * fast:.0f} ms: {s
 # %% [markdown]
 # ## 4 · A Mamba-2 block, line by line
 #
-# SSD is the middle of the block. Before it, one projection makes all the inputs, and a short convolution lets each token
-# see the three tokens before it. After it come a gate and a norm. (Dao and Gu, arXiv 2405.21060, Section 7.1; derived in
-# part [03c](03c_family.ipynb).) The cell takes its weights from the package's block and writes out every line.
+# SSD is the middle of the block. Before it, one projection makes all the inputs, and a short convolution lets each
+# token see the three tokens before it. After it come a gate and a norm. (Dao and Gu, arXiv 2405.21060, Section 7.1;
+# derived in part [03c](03c_family.ipynb).) The cell takes its weights from the package's block and writes out every
+# line.
 
 # %%
 F = torch.nn.functional
@@ -227,8 +228,8 @@ with torch.no_grad():
 #
 # There is no convolution here: each of six streams mixes in the previous token with weights of its own (*token shift*).
 # The state decays key by key; what the key $\hat\kappa$ recalled before that decay is removed, at the rates $a$; and
-# $k v^\top$ is written. (Peng et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_family.ipynb).) This is the
-# first layer of a stack; later layers also mix in the first layer's values.
+# $k v^\top$ is written. (Peng et al., arXiv 2503.14456, Section 4; derived in part [03c](03c_family.ipynb).) This is
+# the first layer of a stack; later layers also mix in the first layer's values.
 
 # %%
 time_mix = layers.RWKV7(d_model=32, head_dim=8)
@@ -297,9 +298,9 @@ print("nats per byte: above 5 before training, below 3.5 after forty steps")
 # %% [markdown]
 # ## 7 · … and decoded one token at a time
 #
-# Now the same weights run as a recurrence. Each block has a **cache**: the convolution's last three inputs and the state
-# (Mamba-2), the last token and the state (RWKV-7), or all keys and values so far (attention). `step` takes a token and
-# the caches, and returns logits and new caches.
+# Now the same weights run as a recurrence. Each block has a **cache**: the convolution's last three inputs and the
+# state (Mamba-2), the last token and the state (RWKV-7), or all keys and values so far (attention). `step` takes a
+# token and the caches, and returns logits and new caches.
 
 # %%
 tokens = text[None, :48].repeat(2, 1)
@@ -359,8 +360,8 @@ assert 3 * kept_after("M", 1024) == kept_after("A", 411)
 
 # %% [markdown]
 # **Learned:** a Mamba-2 block of this size (`d_state` 128) keeps as many numbers as attention does for 137 tokens, and
-# never more. The attention block in a hybrid grows like any other: after 411 tokens it holds more than the three Mamba-2
-# blocks together.
+# never more. The attention block in a hybrid grows like any other: after 411 tokens it holds more than the three
+# Mamba-2 blocks together.
 #
 # ## 8 · Loading a published model
 #

@@ -104,8 +104,8 @@ assert "program (2, 2) reads 11 places outside of x" in message
 
 # %% [markdown]
 # And what does a load return at the places that its mask leaves out? The value of `other`; **without `other` the result
-# is undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter returns 0
-# and so hides the mistake; `triton_lab.interpret` returns NaN.
+# is undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter returns
+# 0 and so hides the mistake; `triton_lab.interpret` returns NaN.
 
 # %%
 @triton.jit
@@ -127,8 +127,9 @@ assert watched[3].isnan()
 #
 # From here on we write SSD's chunkwise algorithm (part [03b](03b_duality.ipynb), step by step; Dao and Gu, arXiv
 # 2405.21060, Section 6). One program handles one chunk of one head. First come the sums
-# $c_i = \log a_1 + \dots + \log a_i$ within each chunk: the log of every later decay is one of them, or a difference of
-# two. Beyond the end, `other=0.0` leaves the sum unchanged, so the last place always holds the sum of the whole chunk.
+# $c_i = \log a_1 + \dots + \log a_i$ within each chunk: the log of every decay that we need later is one of them, or a
+# difference of two. Beyond the end, `other=0.0` leaves the sum unchanged, so the last place always holds the sum of the
+# whole chunk.
 
 # %%
 @triton.jit
@@ -302,8 +303,8 @@ compare.assert_same(kernel=added[2, 3], token_by_token=alone[0, 0], tol=1e-5)
 #
 # ## 7 · Passing states on
 #
-# This is the only step that goes from chunk to chunk: $S \leftarrow e^{c_L} S + \text{added}$. It is little work, so one
-# program for each head goes through all chunks and stores the state *before* each.
+# This is the only step that goes from chunk to chunk: $S \leftarrow e^{c_L} S + \text{added}$. It is little work, so
+# one program for each head goes through all chunks and stores the state *before* each.
 
 # %%
 @triton.jit
@@ -332,8 +333,8 @@ compare.assert_same(kernels=final, token_by_token=state_right[0], tol=1e-5)
 #
 # $$y = (L \circ C B^\top)\, x + e^{c} \circ (C S), \qquad L_{ij} = e^{c_i - c_j}\ (i \ge j)$$
 #
-# Mask, then exp (part [04a](04a_torch.ipynb)). The mask for ragged lengths is needed only at the loads and at the store;
-# in between, rows of zeros do no harm. Everything in between stays in registers and shared memory: **the $L \times L$
+# Mask, then exp (part [04a](04a_torch.ipynb)). The mask for ragged lengths is needed only at the loads and at the
+# store; in between, rows of zeros do no harm. All of this stays in registers and shared memory: **the $L \times L$
 # matrix is never written out.**
 
 # %%
@@ -458,8 +459,8 @@ for r in rows:
 #   them once more from the arguments, and only the arguments are kept. A second pass over the chunks runs from the end
 #   to the start and passes on the gradient of the state.
 # - **Do not subtract large sums.** Once $dB$ and $dC$ are known, there is a cheap formula for the gradient of
-#   $\log a_t$: $\sum_{s \ge t} (C_s \cdot dC_s - B_s \cdot dB_s)$, plus a term for the last state if the loss depends on
-#   it. In real numbers it is exact. In float32 the sums cancel.
+#   $\log a_t$: $\sum_{s \ge t} (C_s \cdot dC_s - B_s \cdot dB_s)$, plus a term for the last state if the loss depends
+#   on it. In real numbers it is exact. In float32 the sums cancel.
 #
 # Try it: one decay in the middle is 1e-30, so almost nothing passes it, and its gradient is about as small.
 
@@ -491,8 +492,8 @@ assert noise > 1e-7
 # %% [markdown]
 # The cheap formula's answer is rounding noise. The package's kernel adds up only what really passes the token: pairs
 # of a later reader and an earlier writer (`_backward_decays` in `lecture17/ops/kernels/ssd.py`). With a decay for each
-# key, as in GLA, no single matrix holds the pairs. That kernel does subtract, within a chunk, and its documentation says
-# so.
+# key, as in GLA, no single matrix holds the pairs. That kernel does subtract, within a chunk, and its documentation
+# says so.
 #
 # ## 12 · What a clock said
 #

@@ -37,7 +37,7 @@ from lecture17.reference import scan2d, ssd
 # row, the pixel in the middle never learns about the lower half.** VMamba (Liu et al., arXiv 2401.10166, Section 4)
 # makes the choice four times: row by row, column by column, and each of these backwards.
 #
-# Number the pixels of an image with 4 rows and 6 columns along each of the four routes. Which pixel comes first on each?
+# Take an image with 4 rows and 6 columns. Which pixel comes first on each of the four routes?
 
 # %%
 predict("04c_vision-opposite")
@@ -69,7 +69,7 @@ figures.reading_orders(steps, title=title)
 # >
 # > **In truth** reversing each row (`img[:, ::-1]`) or the order of the rows (`img[::-1]`) does not reverse *the
 # > sequence*, and part of the image stays unseen. Reversing each row adds only the rest of the pixel's own row: all
-# > later rows stay unseen. Reversing the order of the rows adds everything but that rest. The four routes are row by
+# > later rows stay unseen. Reversing the order of the rows leaves just that rest unseen. The four routes are row by
 # > row, column by column, and the reverse of each. And "row by row" refers to indices, not to memory: `ravel()` reads
 # > an array row by row even if it is stored column by column. `ravel(order="K")` follows memory, and then reads column
 # > by column.
@@ -99,7 +99,7 @@ assert_same(row_by_row=img.ravel(), by_index=stored_by_columns.ravel())
 assert_same(column_by_column=img.T.ravel(), by_memory=stored_by_columns.ravel(order="K"))
 
 # %% [markdown]
-# How much does a wrong reversal cost? Count the pairs of pixels in which the first sees the second on at least one route.
+# How much does a wrong reversal cost? Count the pairs of pixels in which the first sees the second on some route.
 
 
 # %%
@@ -276,9 +276,9 @@ assert 0.45 < growth < 0.65  # about like the square root
 # %% [markdown]
 # **Learned:** along Hilbert's curve, pixels *near in the sequence* are near in the image: the last $k$ pixels fill a
 # patch about $\sqrt k$ wide. Along rows they are not. Pixels *near in the image* are mostly near in Hilbert's sequence
-# too. But a few pairs are read hundreds of steps apart (853 at most, of 1,024), so that its mean distance is the largest
-# of all. A fading state does not feel the mean; it feels $a^{\text{distance}}$, and there Hilbert is ahead of rows.
-# Cross-scan needs no curve: any two neighbors are one step apart on one of its routes. The price is four scans.
+# too. But a few pairs are read hundreds of steps apart (853 at most, of 1,024), so that its mean distance is the
+# largest of all. A fading state does not feel the mean; it feels $a^{\text{distance}}$, and there Hilbert is ahead of
+# rows. Cross-scan needs no curve: any two neighbors are one step apart on one of its routes. The price is four scans.
 #
 # **Predict.** In the explorer, follow Hilbert's curve with *step*, and stop where the path has just come back to the
 # border between two halves of the image. Which of the pixel's neighbors has the state forgotten? What does a decay of 1
@@ -334,8 +334,8 @@ figures.reading_orders({"row by row": in_turn, "2-D SSM": wave}, title=title)
 # 2-D SSM $0.45$ from each side), and add up the routes. Then put a one at each pixel in turn and look at the pixel in
 # the middle: how much of each does it see? The answers form one row of the mixer's matrix.
 #
-# Picture the answer for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert in both
-# directions; the 2-D SSM. Which of them sees equally well in all directions?
+# Picture the answer for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert in
+# both directions; the 2-D SSM. Which of them sees equally well in all directions?
 
 # %%
 predict("04c_vision-fields")

@@ -151,15 +151,17 @@ figures.growth(lengths, sent, "bytes across one border", title=title)
 
 # %% [markdown]
 # **Learned:** a state of 64 × 64 is as large as the keys and values of 32 tokens. So with half of the tokens on each
-# side, the two are equal at 64 tokens; at a million, ring attention sends sixteen thousand times more. (It can hide much
-# of that traffic behind its arithmetic, which is quadratic. And it looks things up exactly, which a state does not.)
+# side, the two are equal at 64 tokens; at a million, ring attention sends sixteen thousand times more. (It can hide
+# much of that traffic behind its arithmetic, which is quadratic. And it looks things up exactly, which a state does
+# not.)
 #
 # ## 4 · When a process dies
 #
-# When a process dies, its neighbors wait for a message that never comes. On a thousand machines, a program that hangs is
-# worse than one that fails. So every wait ends. If a process has died, its connections close, and its neighbors notice
-# at once. If it is merely stuck, they give up after the time-out of `init_process_group`. Either way the survivor says
-# which process it could not reach. Here rank 0 is killed before it sends (`--kill 0`), with a time-out of 60 s:
+# When a process dies, its neighbors wait for a message that never comes. On a thousand machines, a program that hangs
+# is worse than one that fails. So every wait ends. If a process has died, its connections close, and its neighbors
+# notice at once. If it is merely stuck, they give up after the time-out of `init_process_group`. Either way the
+# survivor says which process it could not reach. Here rank 0 is killed before it sends (`--kill 0`), with a time-out of
+# 60 s:
 
 # %%
 done = launch(2, SEQUENCE, "--tokens", 256, "--kill", 0, "--timeout", 60, look_every=5)
@@ -203,9 +205,9 @@ print(f"rows of each batch: {one['rows each']} in one process, {two['rows each']
 print("after 12 steps the replicas' weights differ by less than 1e-06")
 
 # %% [markdown]
-# **Learned:** the losses are equal up to rounding, but not bit for bit: sums in a different order round differently, and
-# training lets such differences grow slowly. The replicas stay together because they start from the same weights and
-# each applies the same averaged gradient.
+# **Learned:** the losses are equal up to rounding, but not bit for bit: sums in a different order round differently,
+# and training lets such differences grow slowly. The replicas stay together because they start from the same weights
+# and each applies the same averaged gradient.
 #
 # **What was not tried here.** Two processes on one machine talk through Gloo, over the loopback interface. On GPUs the
 # same code uses NCCL (`init_process_group("nccl")`), with one GPU for each process. That was not run, and no speed is
@@ -214,8 +216,8 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # ## Recap
 #
 # - A segment of SSD acts on the state by a decay and a state; such pairs compose, in any grouping.
-# - Do the long work first, then send one small message per border and direction. Outputs, states and gradients are those
-#   of one process, up to rounding.
+# - Do the long work first, then send one small message per border and direction. Outputs, states and gradients are
+#   those of one process, up to rounding.
 # - SSD's bytes do not depend on $N$; ring attention's grow with it.
 # - A wait without an end is a hang: every receive has a time-out, and an error that names the rank.
 #
