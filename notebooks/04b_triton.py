@@ -127,8 +127,9 @@ assert watched[3].isnan()
 #
 # From here on we write SSD's chunkwise algorithm (part [03b](03b_duality.ipynb), step by step; Dao and Gu, arXiv
 # 2405.21060, Section 6). One program handles one chunk of one head. First come the sums
-# $c_i = \log a_1 + \dots + \log a_i$ within each chunk: the log of every later decay is one of them, or a difference of
-# two. Beyond the end, `other=0.0` leaves the sum unchanged, so the last place always holds the sum of the whole chunk.
+# $c_i = \log a_1 + \dots + \log a_i$ within each chunk: the log of every decay that we need later is one of them, or a
+# difference of two. Beyond the end, `other=0.0` leaves the sum unchanged, so the last place always holds the sum of the
+# whole chunk.
 
 # %%
 @triton.jit
@@ -333,8 +334,8 @@ compare.assert_same(kernels=final, token_by_token=state_right[0], tol=1e-5)
 # $$y = (L \circ C B^\top)\, x + e^{c} \circ (C S), \qquad L_{ij} = e^{c_i - c_j}\ (i \ge j)$$
 #
 # Mask, then exp (part [04a](04a_torch.ipynb)). The mask for ragged lengths is needed only at the loads and at the
-# store; in between, rows of zeros do no harm. Everything in between stays in registers and shared memory: **the $L
-# \times L$ matrix is never written out.**
+# store; in between, rows of zeros do no harm. All of this stays in registers and shared memory: **the $L \times L$
+# matrix is never written out.**
 
 # %%
 @triton.jit

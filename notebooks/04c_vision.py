@@ -37,8 +37,7 @@ from lecture17.reference import scan2d, ssd
 # row, the pixel in the middle never learns about the lower half.** VMamba (Liu et al., arXiv 2401.10166, Section 4)
 # makes the choice four times: row by row, column by column, and each of these backwards.
 #
-# Number the pixels of an image with 4 rows and 6 columns along each of the four routes. Which pixel comes first on
-# each?
+# Take an image with 4 rows and 6 columns. Which pixel comes first on each of the four routes?
 
 # %%
 predict("04c_vision-opposite")
@@ -70,7 +69,7 @@ figures.reading_orders(steps, title=title)
 # >
 # > **In truth** reversing each row (`img[:, ::-1]`) or the order of the rows (`img[::-1]`) does not reverse *the
 # > sequence*, and part of the image stays unseen. Reversing each row adds only the rest of the pixel's own row: all
-# > later rows stay unseen. Reversing the order of the rows adds everything but that rest. The four routes are row by
+# > later rows stay unseen. Reversing the order of the rows leaves just that rest unseen. The four routes are row by
 # > row, column by column, and the reverse of each. And "row by row" refers to indices, not to memory: `ravel()` reads
 # > an array row by row even if it is stored column by column. `ravel(order="K")` follows memory, and then reads column
 # > by column.
@@ -100,8 +99,7 @@ assert_same(row_by_row=img.ravel(), by_index=stored_by_columns.ravel())
 assert_same(column_by_column=img.T.ravel(), by_memory=stored_by_columns.ravel(order="K"))
 
 # %% [markdown]
-# How much does a wrong reversal cost? Count the pairs of pixels in which the first sees the second on at least one
-# route.
+# How much does a wrong reversal cost? Count the pairs of pixels in which the first sees the second on some route.
 
 
 # %%
