@@ -21,7 +21,7 @@ All but a token's own write is one SSD whose input comes a token late: what is i
     B, C: (batch, time, groups, d_state)            heads % groups == 0, head h uses group h // (heads // groups)
     state                                           opaque: pass on what was returned, None at the start
 
-16-bit inputs are summed in float32, the type of their state (log_a may come in float32 too); angles in float64.
+16-bit inputs are summed in float32, the type of their state (delta, log_a may come in float32 too); angles in float64.
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
 log_a, delta < 0, lam outside [0, 1], a number that is not finite, types or devices that differ, heads that are no
