@@ -57,6 +57,17 @@ class Tally:
     exponentials: int = 0
     sizes: set[int] = field(default_factory=set, compare=False)  # of the results of products and arithmetic
 
+    def charge(self, ufunc: np.ufunc | None, inputs: list[np.ndarray], result: np.ndarray) -> None:
+        if ufunc is np.matmul:
+            self.in_matmul += 2 * result.size * inputs[0].shape[-1]
+            self.flops += 2 * result.size * inputs[0].shape[-1]
+        elif ufunc in _ARITHMETIC:
+            self.flops += result.size
+        elif ufunc is np.exp:
+            self.exponentials += result.size
+        if ufunc is np.matmul or ufunc in _ARITHMETIC:
+            self.sizes.add(result.size)
+
 
 def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
     """Call `function` and count what it does with its arrays and with all that is computed from them.
@@ -67,30 +78,8 @@ def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
     """
     tally = Tally()
 
-    class Counted(np.ndarray):
-        __array_priority__ = 1.0  # what is joined from counted and plain arrays is counted
-
-        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-            out = options.pop("out", None)
-            plain = [np.asarray(x) for x in inputs]
-            result = np.asarray(getattr(ufunc, method)(*plain, **options))
-            if method == "__call__":
-                if ufunc is np.matmul or ufunc in _ARITHMETIC:
-                    tally.sizes.add(result.size)
-                if ufunc is np.matmul:
-                    tally.flops += 2 * result.size * plain[0].shape[-1]
-                    tally.in_matmul += 2 * result.size * plain[0].shape[-1]
-                elif ufunc in _ARITHMETIC:
-                    tally.flops += result.size
-                elif ufunc is np.exp:
-                    tally.exponentials += result.size
-            if out is not None:  # y += x, and the like
-                np.asarray(out[0])[...] = result
-                return out[0]
-            return result.view(Counted)
-
     def counted(value: Any) -> Any:
-        return value.view(Counted) if isinstance(value, np.ndarray) else value
+        return metered(value, tally) if isinstance(value, np.ndarray) else value
 
     function(*map(counted, args), **{name: counted(value) for name, value in kwargs.items()})
     return tally
@@ -106,20 +95,24 @@ class Meter:
     def __init__(self, budget: int, advice: str) -> None:
         self.left, self.advice = budget, advice
 
-    def charge(self, amount: int) -> None:
-        self.left -= amount
+    def charge(self, ufunc: np.ufunc | None, inputs: list[np.ndarray], result: np.ndarray) -> None:
+        if ufunc is np.matmul:
+            self.left -= inputs[0].shape[-1] * result.size
+        else:
+            self.left -= max(x.size for x in (*inputs, result))
         if self.left < 0:
             raise TooMuchWork(self.advice)
 
 
 class Metered(np.ndarray):
-    """An array whose operations, and those of all that is computed from it, are charged to a `Meter`.
+    """An array whose operations, and those of all that is computed from it, are charged to a `Meter` or `Tally`.
 
-    An operation entry by entry costs as many numbers as it reads or makes, whichever are more; a matrix product
+    To a `Meter` an operation entry by entry costs as many numbers as it reads or makes, whichever are more, a product
     (n, m) @ (m, p) costs n·m·p. A deep copy starts with a copy of the meter, the same for all arrays copied at once.
     """
 
-    meter: Meter
+    meter: Meter | Tally
+    __array_priority__ = 1.0  # what is joined from such arrays and plain ones is such an array
 
     def __array_finalize__(self, obj: Any) -> None:
         self.meter = getattr(obj, "meter", None)  # type: ignore[assignment]
@@ -132,18 +125,19 @@ class Metered(np.ndarray):
         if options.get("out"):
             options["out"] = tuple(None if x is None else np.asarray(x) for x in options["out"])
         result = np.asarray(getattr(ufunc, method)(*plain, **options))
-        inner = plain[0].shape[-1] if ufunc is np.matmul else 1
-        self.meter.charge(inner * max(result.size, 0 if ufunc is np.matmul else max(x.size for x in plain)))
+        self.meter.charge(ufunc if method == "__call__" else None, plain, result)
         return metered(result, self.meter)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         result = super().__array_function__(func, types, args, kwargs)
         if isinstance(result, np.ndarray):
-            self.meter.charge(result.size)
+            self.meter.charge(None, [], result)
+        if isinstance(result, Metered):
+            result.meter = self.meter
         return result
 
 
-def metered(array: np.ndarray, meter: Meter) -> Metered:
+def metered(array: np.ndarray, meter: Meter | Tally) -> Metered:
     """`array`, charged to `meter`."""
     view = np.asarray(array).view(Metered)
     view.meter = meter

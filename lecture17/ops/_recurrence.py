@@ -1,4 +1,4 @@
-"""The recurrence of the mixers whose state only decays, and the state it starts from.
+"""The recurrent form: the loop of every mixer, and the step and first state of those whose state only decays.
 
     S_t = a_t ∘ S_{t-1} + k_t v_tᵀ,    y_t = q_t S_t        (a_t = e^{log_a_t})
 

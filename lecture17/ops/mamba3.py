@@ -22,7 +22,7 @@ where C̃_t·B̃_t = C_t·B_t, because both are rotated by the same angles. Argu
     B, C: (batch, time, groups, d_state)            heads % groups == 0, head h uses group h // (heads // groups)
     state                                           opaque: pass on what was returned, None at the start
 
-16-bit inputs are summed in float32, the type of their state (log_a may be float32 too); angles in float64.
+16-bit inputs are summed in float32, the type of their state (delta and log_a may be float32 too); angles in float64.
 
 Errors: a wrong shape raises jaxtyping's TypeCheckError (a TypeError) naming argument, axis and sizes; a positive or NaN
 log_a, delta < 0, lam outside [0, 1], a number that is not finite, types or devices that differ, heads that are not a
