@@ -172,10 +172,14 @@ def gradients(form: Form, args: list[Any], state: Any, weights: list[Tensor]) ->
 
 
 def scales(result: Any) -> list[float]:
-    """The largest size in each of what stands at the top level, y and state say, once for each of its tensors."""
+    """The largest size in each of what stands at the top level, y and state say, once for each of its tensors.
+
+    At least a hundredth of the largest of all: a short sequence's y may cancel to next to nothing.
+    """
     groups = [parts(part) for part in result] if isinstance(result, tuple) else [[t] for t in parts(result)]
     largest = [max((t.abs().max().item() for t in group if t.numel()), default=0.0) or 1.0 for group in groups]
-    return [size for size, group in zip(largest, groups, strict=True) for _ in group]
+    least = max(largest, default=1.0) / 100
+    return [max(size, least) for size, group in zip(largest, groups, strict=True) for _ in group]
 
 
 def relative_error(got: Any, want: Any) -> float:
