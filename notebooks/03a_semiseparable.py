@@ -56,7 +56,7 @@ import numpy as np
 
 from lecture17 import figures, widgets
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import semiseparable
 
 # %% [markdown]
@@ -666,3 +666,6 @@ figures.error_growth(
 #
 # **Where next:** the [exercises](../exercises/03a_semiseparable.ipynb) (12 points), then
 # [03b · Duality](03b_duality.ipynb): a theorem about masks of block rank 1.
+
+# %% tags=["nbval-ignore-output"]
+progress("03a_semiseparable")

@@ -31,7 +31,7 @@ import numpy as np
 
 from lecture17 import costs, figures, widgets
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import attention, linear_attention, semiseparable, ssd
 
 # %% [markdown]
@@ -848,3 +848,6 @@ assert_same(gain=gain, sum_of_impulse_response=sum(impulse_response), in_the_lon
 #
 # **Where next:** the [exercises](../exercises/03b_duality.ipynb) (19 points), then part [03c](03c_family.ipynb), the
 # family: RetNet, GLA, the delta rule, RWKV-7 and Mamba-3 in the same notation.
+
+# %% tags=["nbval-ignore-output"]
+progress("03b_duality")

@@ -31,7 +31,7 @@ import numpy as np
 
 from lecture17 import costs
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import gla, retention, selective_scan, ssd
 
 # %% [markdown]
@@ -490,3 +490,6 @@ print(f"a chunk of 64 in sub-chunks of 16: {within[0] / within[1]:.0%} of the pa
 #
 # **Where next:** the first two [exercises](../exercises/03c_family.ipynb) (8 of their 16 points), then the
 # [second part](03c_memory.ipynb): memories that correct themselves.
+
+# %% tags=["nbval-ignore-output"]
+progress("03c_family")

@@ -31,7 +31,7 @@ from IPython.display import Markdown
 
 from lecture17 import costs, figures, unification
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
 
 # %% [markdown]
@@ -706,3 +706,6 @@ Markdown("\n".join(lines))
 #
 # **Where next:** the [exercises](../exercises/03c_family.ipynb) (16 points with those of the first part), then part
 # [03d](03d_expressivity.ipynb): what these transitions can and cannot compute.
+
+# %% tags=["nbval-ignore-output"]
+progress("03c_memory")

@@ -33,7 +33,7 @@ import numpy as np
 
 from lecture17 import experiments, figures
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import delta_rule, mamba3, semiseparable
 
 # %% [markdown]
@@ -508,8 +508,7 @@ for name, (mixer, options) in kinds.items():
 # %%
 predict("03d_expressivity-parity")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 parity_runs = experiments.run(trainings, seeds, lengths=[40, 64, 256] if full else [40, 64])
 print(parity_runs.table(), parity_runs.table(last=8), sep="\n\n")
 print(experiments.provenance(full, seeds))
@@ -522,8 +521,7 @@ print(experiments.provenance(full, seeds))
 # But eight places can mislead as well. **Predict** the accuracy of the rotation over 256 places, given section 3. Will
 # it fall to chance and stay there?
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 by_place = {name: parity_runs.by_place(name, 256 if full else 64) for name in kinds}
 title = "Accuracy at each place; training ended at length 40"
 figures.accuracy_by_place(by_place, 40, {"chance": 0.5}, softmax=["causal softmax"], title=title)
@@ -574,8 +572,7 @@ if full:
 # %%
 predict("03d_expressivity-one-reflection")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 S3 = experiments.Permutations(3)
 schedule = experiments.Schedule(steps=1000 if full else 150, lengths=(4, 20))
 step_counts = {"one step a token": 1, "two steps a token": 2}
@@ -645,8 +642,7 @@ for L in trainings:
         made = experiments.network(letters, mixer, **options)
         trainings[L].append(experiments.Training(name, letters, made, schedule))
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 copy_runs = {L: experiments.run(trainings[L], seeds, lengths=[L]) for L in trainings}
 print(*(runs.table() for runs in copy_runs.values()), sep="\n\n")
 print(experiments.provenance(full, seeds))
@@ -660,8 +656,7 @@ by_softmax = {f"{L} letters": runs.mean("softmax", L).mean() for L, runs in copy
 title = "Share of letters copied, against the size of the state"
 figures.copying_accuracy(sizes, copied, by_softmax, title=title)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 for L, runs in copy_runs.items():
     assert runs.mean("softmax", L).min() > 0.9
     assert runs.mean("32 numbers", L).mean() < 0.5
@@ -797,3 +792,6 @@ assert month[given] < month[true]
 #
 # **Where next:** the [exercises](../exercises/03d_expressivity.ipynb) (8 points), then part [04a](04a_torch.ipynb),
 # where all these mixers become fast, batched PyTorch.
+
+# %% tags=["nbval-ignore-output"]
+progress("03d_expressivity")

@@ -29,7 +29,7 @@ import tempfile
 import torch
 
 from lecture17 import bench, checkpoints, compare, figures, layers, models
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.ops import rwkv7, ssd
 from lecture17.reference import ssd as one_head
 
@@ -181,8 +181,7 @@ assert einsums > 2 * blocked
 # Now the time, for the forward pass only. It is measured as the cell runs, on a machine that may be busy, so the cell
 # asserts only that the two agree. ([Measured performance](../docs/performance.md) has longer sequences.)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 with torch.no_grad():
     y_blocked, y_einsums = ssd.chunkwise(*inputs)[0], bench.four_einsums(*inputs)[0]
     compare.assert_same(blocked=y_blocked, einsums=y_einsums, tol=1e-3)
@@ -384,8 +383,7 @@ compare.assert_same(written=small_model(prompt).detach(), read=loaded(prompt).de
 # If you are online you can load a real one: set `real = True`. This needs `pip install huggingface_hub` and downloads a
 # few hundred megabytes, once. If that fails, the cell says why, and the notebook goes on.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 real = False
 try:
     if real:
@@ -409,3 +407,6 @@ except (ImportError, FileNotFoundError) as error:
 #
 # **Where next:** the [exercises](../exercises/04a_torch.ipynb) (8 points), then part [04b](04b_triton.ipynb), the same
 # algorithm as kernels in Triton.
+
+# %% tags=["nbval-ignore-output"]
+progress("04a_torch")

@@ -30,7 +30,7 @@
 import torch
 
 from lecture17 import compare, figures, triton_lab
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.ops import ssd
 from lecture17.triton_lab.interpreter import tl, triton
 
@@ -251,8 +251,7 @@ assert "K >= 16" in message
 # A third trap: `triton.autotune` tries several sizes and keeps the fastest. To measure them it needs a GPU's driver, so
 # you cannot test it here. Compile each size by itself instead.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 tuned = triton.autotune([triton.Config({"BLOCK": size}) for size in (16, 32)], key=[])(add)
 message = "it was tuned: there is a GPU here"
 try:
@@ -383,8 +382,7 @@ compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e
 # %%
 predict("04b_triton-registers")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 lines = ["kernel       sm  type   registers  spills  shared  tensor-core instructions"]
 made = {}
 for sm in (80, 90):
@@ -439,8 +437,7 @@ compare.assert_same(ours=final, package=state_package[0], tol=1e-5)
 # the same for float32 and A100 as well. The tests assert what this cell asserts for every kernel, both chips and both
 # types, with one exception: SSD in float32 on A100 spills up to 96 bytes per thread.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 rows = triton_lab.report(architectures=[90], dtypes=[torch.bfloat16], d_k=128, d_v=128)
 print("kernel                       registers  spills  shared  products  instructions")
 for r in rows:
@@ -536,3 +533,6 @@ assert noise > 1e-7
 #
 # **Where next:** the [exercises](../exercises/04b_triton.ipynb) (6 points), then [04c](04c_vision.ipynb), where the
 # sequence is an image.
+
+# %% tags=["nbval-ignore-output"]
+progress("04b_triton")

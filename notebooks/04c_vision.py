@@ -27,7 +27,7 @@ import torch
 
 from lecture17 import figures, layers, widgets
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import scan2d, ssd
 
 # %% [markdown]
@@ -503,3 +503,6 @@ figures.receptive_fields(fields, (i, j), faintest=1e-5, title=title)
 # **Where next:** the [exercise](../exercises/04c_vision.ipynb) (4 points), then
 # [04d · Many machines](04d_many_machines.ipynb), or the digits in [05d](05d_images.ipynb), which ask whether more
 # routes are worth more than more parameters.
+
+# %% tags=["nbval-ignore-output"]
+progress("04c_vision")

@@ -29,7 +29,7 @@ import json
 import torch
 
 from lecture17 import compare, figures
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.experiments.launch import launch
 from lecture17.ops import ssd
 
@@ -222,3 +222,6 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # - A wait without an end is a hang: every receive has a time-out, and an error that names the rank.
 #
 # **Where next:** zone 5 measures: time and memory in [05a](05a_cost.ipynb), then long range, language and images.
+
+# %% tags=["nbval-ignore-output"]
+progress("04d_many_machines")
