@@ -1,4 +1,4 @@
-"""Quiz: ten questions on the whole course; every answer, right or wrong, is explained. Introduced in 06_review."""
+"""Quiz: ten questions on the whole course, with an explanation of every answer. Introduced in 06_review."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from .form import Form
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and for each answer what there is to say of it. The right answer is number `right`."""
+    """A question, and an explanation of each of its answers. `right` is the index of the right answer."""
 
     text: str
     part: str  # where the course treats it
@@ -25,17 +25,18 @@ QUESTIONS = (
         (
             (
                 "Every attention layer, softmax included, is an SSM with a small state.",
-                "Softmax is outside: its blocks below the diagonal have ranks that grow with N, so no state of fixed "
-                "size carries it.",
+                "Softmax is outside: the ranks of its blocks below the diagonal grow with N, so no state of fixed size "
+                "can carry it.",
             ),
             (
-                "SSMs approximate attention, the better the larger the state.",
-                "The theorem has no approximation in it: within its scope the two are equal, to rounding.",
+                "SSMs approximate attention, and the larger the state, the better.",
+                "The theorem contains no approximation: within its scope the two are equal, up to rounding.",
             ),
             (
-                "An SSM with one decay a token is masked attention without softmax, M = L ∘ (C Bᵀ), and the reverse.",
-                "L is 1-semiseparable: the products of the decays between two tokens. Read M by rows and it is "
-                "attention, token by token and it is the SSM.",
+                "An SSM with one decay per token is masked attention without softmax, M = L ∘ (C Bᵀ) with a "
+                "1-semiseparable L, and vice versa.",
+                "L holds the products of the decays between two tokens. Read by rows, M is attention; computed token "
+                "by token, it is the SSM.",
             ),
         ),
         2,
@@ -46,16 +47,16 @@ QUESTIONS = (
         (
             (
                 "The rank of every block below the diagonal: at most r.",
-                "All that such a block carries from its columns to its rows passes through r numbers of state for each "
-                "feature.",
+                "Everything that such a block carries from its columns to its rows passes through r state entries for "
+                "each feature.",
             ),
             (
                 "The rank of the whole matrix: at most r.",
-                "With no zero on the diagonal the triangular matrix is invertible, so its rank is N.",
+                "With no zero on its diagonal, the triangular matrix is invertible, so its rank is N.",
             ),
             (
                 "The rank of every row and column.",
-                "A row, unless it is zero, always has rank 1, in every matrix: that says nothing.",
+                "A nonzero row has rank 1 in every matrix, so that says nothing.",
             ),
         ),
         0,
@@ -65,77 +66,79 @@ QUESTIONS = (
         "03b, step 7",
         (
             (
-                "They approximate: what lies more than a chunk back is dropped.",
-                "Nothing is dropped. What lies farther back arrives through the state, and the result is exact.",
+                "They approximate: tokens more than one chunk back are dropped.",
+                "Nothing is dropped. Tokens farther back arrive through the state, and the result is exact.",
             ),
             (
-                "They lower the number of FLOPs below that of the recurrence.",
-                "At the sizes in use, 64 tokens and more, they raise it. What counts is that the FLOPs of the "
-                "recurrence cannot be matrix products.",
+                "They take fewer FLOPs than the recurrence.",
+                "At the chunk sizes in use, 64 tokens and more, they take more. What matters is that the recurrence "
+                "cannot use matrix products.",
             ),
             (
-                "They make most of the work matrix products and leave N / c steps in a row, at a cost linear in N.",
-                "Quadratic inside a chunk of c tokens, recurrent from chunk to chunk; the outputs are the same.",
+                "They turn most of the work into matrix products, with N / c sequential steps and a cost linear in N.",
+                "The work is quadratic inside a chunk of c tokens and recurrent from chunk to chunk; the outputs are "
+                "the same.",
             ),
         ),
         2,
     ),
     Question(
-        "Decays are multiplied over 2,000 tokens. Why keep their logarithms and subtract nothing large?",
+        "Decays are multiplied over 2,000 tokens. Why work with their logarithms, and sum each segment by itself?",
         "03a",
         (
             (
-                "The generators u, v divide by products of decays, which underflow; a stable segment sum does not.",
-                "At a decay of 0.5 a product of 2,000 is 0 in floating point, and its inverse is infinite. Sums of "
-                "logarithms over each segment stay exact, and a decay of 0 is −inf, which works.",
+                "The generators u, v divide by products of decays, which underflow; a segment sum divides by nothing.",
+                "A product of 2,000 decays of 0.5 is 0 in floating point, and its inverse is infinite. The sum of the "
+                "logarithms over each segment stays accurate, and a decay of 0 is −inf, which works.",
             ),
             (
                 "Because logarithms need less memory.",
-                "They take as much. What matters is the range of numbers that can be held.",
+                "They need just as much. What matters is the range of numbers that floating point can hold.",
             ),
             (
                 "Because every semiseparable matrix has generators, but only in logarithms.",
-                "A matrix with a zero decay has no generators u, v at all; the form with decays kept is general.",
+                "A zero decay can leave a matrix without generators of r numbers; the form that keeps the decays (SSS) "
+                "is general.",
             ),
         ),
         0,
     ),
     Question(
-        "What did Mamba-2 change in Mamba-1, and what for?",
+        "What did Mamba-2 change in Mamba-1, and why?",
         "02 and 03c",
         (
             (
-                "It lowered O(N·d_state²) to O(N·d_state).",
-                "Mamba-1 is diagonal and costs O(N·d_state) a channel already.",
+                "It lowered the cost from O(N·d_state²) to O(N·d_state).",
+                "Mamba-1 is diagonal and already costs O(N·d_state) per channel.",
             ),
             (
-                "One decay a head instead of one for each entry of the state, so that the work is matrix products.",
-                "One mask then serves all channels of a head. In chunks there are more FLOPs, not fewer, but they run "
-                "much faster, and larger states become affordable.",
+                "It has one decay per head instead of one per state entry, so that the work becomes matrix products.",
+                "One mask then serves all channels of a head. At the chunk sizes in use there are more FLOPs, not "
+                "fewer, but they run much faster, and larger states become affordable.",
             ),
             (
-                "It dropped the decay, so that it became linear attention.",
-                "It keeps a decay that each token sets. Without it, it would be linear attention indeed.",
+                "It dropped the decay and so became linear attention.",
+                "It keeps a decay that each token sets. Without the decay it would indeed be linear attention.",
             ),
         ),
         1,
     ),
     Question(
-        "The delta rule writes a value under a key that was used before. What becomes of the old value?",
+        "The delta rule writes a value under a key that was used before. What happens to the old value?",
         "03c, step 6",
         (
             (
-                "Old and new are added up, as in linear attention.",
-                "That is what the delta rule was made to avoid: it first removes what the key recalls.",
+                "The old and the new value are added, as in linear attention.",
+                "That is what the delta rule was designed to avoid: it first removes what the key recalls.",
             ),
             (
-                "With β = 1 and a key of length 1 it is replaced; other keys at right angles keep theirs.",
-                "A_t = I − β k kᵀ removes what lies under k and nothing else: one step of gradient descent on the "
-                "error of recall.",
+                "With β = 1 and a key of length 1 it is replaced; keys orthogonal to it keep their values.",
+                "A_t = I − β k kᵀ removes what is stored under k and nothing else: one step of gradient descent on the "
+                "recall error.",
             ),
             (
-                "It fades with age, under every key alike.",
-                "That is a decay. The delta rule forgets by content; the gated one does both.",
+                "It fades with age, as do the values of all other keys.",
+                "That is a decay. The delta rule forgets by content; the gated delta rule does both.",
             ),
         ),
         1,
@@ -145,77 +148,78 @@ QUESTIONS = (
         "03c, step 7",
         (
             (
-                "In (0.545, 1): those of the decay.",
-                "The transition is diag(w) − (a ∘ κ̂) κ̂ᵀ. The removal moves eigenvalues down, below zero even.",
+                "In (0.545, 1), like the decays.",
+                "The transition is diag(w) − (a ∘ κ̂) κ̂ᵀ. The removal moves eigenvalues down, even below zero.",
             ),
             (
-                "In (−1, 1), so that a flip can be kept forever.",
+                "In (−1, 1), so a flip can be kept forever.",
                 "−1 is out of reach: the lower end is 0.545 − 1 = −0.455. A flip that keeps less than half fades.",
             ),
             (
                 "Real, in (−0.455, 1): it can flip a sign, but what it flips fades.",
-                "The decay gives at least 0.545 and the removal takes at most 1.",
+                "The decay contributes more than 0.545, and the removal takes away less than 1.",
             ),
         ),
         2,
     ),
     Question(
-        "What does an SSM need to track parity, or to follow the permutations of three things?",
+        "What does an SSM need to track parity, or permutations of three things?",
         "03d",
         (
             (
                 "A larger state.",
-                "One bit is enough for parity. With real eigenvalues that are not negative, no size of state helps at "
-                "finite precision.",
+                "One bit is enough for parity. With real eigenvalues none of which is negative, no size of state helps "
+                "at finite precision.",
             ),
             (
-                "Parity: an eigenvalue like −1. Permutations of three: transitions that do not commute.",
-                "−1 flips at every 1. A product of two reflections is a turn; in one layer two delta steps a token "
-                "make them all.",
+                "For parity an eigenvalue such as −1, for permutations transitions that do not commute.",
+                "−1 flips the state at every 1. Two reflections make a rotation, so in one layer two delta steps per "
+                "token make all six permutations.",
             ),
             (
                 "Softmax, which does both perfectly.",
-                "The softmax networks of part 03d do not learn parity, even at the lengths of training.",
+                "The softmax networks of part 03d do not learn parity, not even at their training lengths.",
             ),
         ),
         1,
     ),
     Question(
-        "A model is to repeat any text of L letters from an alphabet of A. What must grow?",
+        "A model must repeat any text of L letters from an alphabet of A letters. What must grow with L?",
         "03d, step 8",
         (
             (
-                "What it carries: at least L log₂ A bits. A cache grows by itself, a fixed state fills up.",
-                "If there are fewer states than texts, two texts end in the same state, and one of the copies is "
+                "What it carries: at least L log₂ A bits. A cache grows on its own, a fixed state fills up.",
+                "If there are fewer states than texts, two texts end in the same state, and one of the two copies is "
                 "wrong.",
             ),
             (
-                "Its depth: a state of any size copies if there are enough layers.",
-                "Layers add up their states, and there are finitely many of them: for some L they are too small.",
+                "Its depth: with enough layers, a state of any size can copy.",
+                "The states of all layers together still hold a fixed number of bits, which is too few for some L.",
             ),
             (
                 "Nothing, if the decay is 1.",
-                "Then nothing is forgotten, but values are added up over each other and cannot be told apart.",
+                "Then nothing fades, but the values pile up in the same numbers and can no longer be told apart.",
             ),
         ),
         0,
     ),
     Question(
-        "You decode at a million tokens in little memory, and now and then one exact token from far back matters.",
+        "You decode at a million tokens with little memory, and now and then one exact token from far back matters. "
+        "Which model do you choose?",
         "05e",
         (
             (
-                "Softmax attention in all layers: nothing else recalls exactly.",
-                "It does, but its cache grows with every token and in every layer, and memory is what you lack.",
+                "Softmax attention in all layers, because nothing else recalls exactly.",
+                "It does recall, but its cache grows with every token in every layer, and memory is what you lack.",
             ),
             (
-                "RetNet, since its memory does not grow.",
-                "Its decay depends on age alone: it cannot choose what to keep.",
+                "RetNet, because its memory does not grow.",
+                "Its decay depends on age alone, so it cannot choose what to keep.",
             ),
             (
-                "A hybrid: most layers with a fixed state, a few with attention, if their cache fits.",
-                "The few caches recall, the states carry the rest at a fixed cost. If even these do not fit, nothing "
-                "recalls every token: that is counting, not engineering.",
+                "A hybrid: most layers with a fixed state, a few with attention, if their caches fit.",
+                "The few caches recall; the states carry the rest at a fixed cost. If even these do not fit, nothing "
+                "that fits can recall every token: a counting argument says so, and no engineering changes it.",
             ),
         ),
         2,
@@ -224,18 +228,18 @@ QUESTIONS = (
 
 
 def verdict(question: Question, number: int) -> str:
-    """What there is to say of an answer. Raises ValueError for an answer that the question does not have."""
+    """The explanation of an answer. Raises ValueError for an answer that the question does not have."""
     if not 0 <= number < len(question.answers):
         raise ValueError(f"number is {number}: expected 0 to {len(question.answers) - 1}")
     explanation = question.answers[number][1]
     if number == question.right:
         return f"Right. {explanation}"
     answer, why = question.answers[question.right]
-    return f"Not so. {explanation}\nRight is: {answer} {why} (Part {question.part}.)"
+    return f"Not quite. {explanation}\nThe answer is: {answer} {why} (Part {question.part}.)"
 
 
 def score(marked: list[list[int]]) -> str:
-    """How many answers are given, and how many of them are right."""
+    """How many questions are answered, and how many of them correctly."""
     given = [(q, m[0]) for q, m in zip(QUESTIONS, marked, strict=True) if m]
     right = sum(number == q.right for q, number in given)
     words = f"{right} right of {len(given)} answered; {len(QUESTIONS)} questions in all."
@@ -244,9 +248,9 @@ def score(marked: list[list[int]]) -> str:
 
 
 class Quiz(Form):
-    """Ten questions. Nothing is kept: run the cell again, or press the button, and begin anew."""
+    """Ten questions. Nothing is kept: run the cell again, or press the button, to start over."""
 
-    button = traitlets.Unicode("Begin anew").tag(sync=True)
+    button = traitlets.Unicode("Start over").tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__(
@@ -268,12 +272,12 @@ class Quiz(Form):
             self.words = score(self.marked)
 
     def static(self) -> str:
-        """The questions, each with its explained answers folded away."""
+        """The questions, each with the explanations of its answers folded away."""
         parts = []
         for i, (question, chosen) in enumerate(zip(QUESTIONS, self.marked, strict=True), 1):
             answers = "\n".join(f"- {'☑ ' * (j in chosen)}{answer}" for j, (answer, _) in enumerate(question.answers))
             why = "\n".join(
-                f"- **{answer}** {'Right' if j == question.right else 'Not so'}: {explanation}"
+                f"- **{answer}** {'Right' if j == question.right else 'Not quite'}: {explanation}"
                 for j, (answer, explanation) in enumerate(question.answers)
             )
             folded = f"<details><summary>Answers, explained (part {question.part})</summary>\n\n{why}\n\n</details>"

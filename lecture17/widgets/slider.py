@@ -1,4 +1,4 @@
-"""One number, one picture: a slider that redraws a picture where somebody can move it. Introduced in 01_tour."""
+"""One number, one picture: a slider that redraws the picture wherever somebody can move it. Introduced in 01_tour."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,11 @@ from ._front import Front
 
 
 class Slider:
-    """The picture of the play `compute(value)`, and in JupyterLab, Notebook or VS Code a slider for `value` above it.
+    """The picture of the play `compute(value)`; in JupyterLab, Notebook or VS Code, with a slider for `value` above it.
 
-    As the last expression of a cell it shows itself: see `Front`.
+    The last expression of a cell shows itself, as described in `Front`.
 
-    Raises ValueError when `value` does not lie between `low` and `high`.
+    Raises ValueError if `value` is not between `low` and `high`.
     """
 
     def __init__(
