@@ -176,7 +176,7 @@ print(f"{100 * (usual - by_parameters):+.1f} with the routes")
 #
 # **Learned.** *Clear, for every seed and by the interval:* two routes and four routes beat the control, and the control
 # beats one mixer. Neither the control nor one mixer reaches the linear classifier, in any seed. Without the control,
-# the routes would have got credit for the whole gain; about half of it came with the parameters.
+# the routes would have gotten credit for the whole gain; about half of it came with the parameters.
 #
 # *Clear on average:* a learned vector for each patch helps the control too, by about as much as four routes do. So part
 # of what routes provide is knowing *where* a stroke is, and the network can have that without them.
