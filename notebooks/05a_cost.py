@@ -12,12 +12,12 @@
 # *20 minutes · ★★☆*
 #
 # After this you can …
-# - measure how the time of a sequence mixer grows with its length, and read the power off a log-log plot,
-# - say from which length on a recurrent mixer beats attention on your own machine, and why not before,
-# - tell what one step of decoding costs and keeps, and which entries of a complexity table that explains.
+# - measure how the time of a sequence mixer grows with the length, and read the exponent off a log-log plot,
+# - say from which length on a linear-time mixer beats attention on your own machine, and why not earlier,
+# - say what one decoding step costs and keeps, and which entries of a complexity table this explains.
 #
-# **Letters** as everywhere ([table](03a_semiseparable.ipynb#notation)): $N$ tokens, $d$ features, $r$ numbers of state
-# a feature. All measurements: one head (decoding: eight), 64 numbers in a key and in a value, float32, forward pass.
+# **Letters** as everywhere ([table](03a_semiseparable.ipynb#notation)): $N$ tokens, $d$ features, $r$ state entries for
+# each feature. All measurements: one head (in decoding eight), keys and values of 64 numbers, float32, forward pass.
 
 # %%
 import numpy as np
@@ -31,14 +31,13 @@ from lecture17.mixers import FORMS
 # %% [markdown]
 # ## 1 · Three forms, counted
 #
-# The mixers of this course have up to three forms that give the same numbers (part [03b](03b_duality.ipynb)). Their
-# FLOPs, for one head
-# with $d_k = d_v = 64$ and chunks of $c = 64$ tokens, grow like
+# The mixers of this course have up to three forms, which give the same numbers (part [03b](03b_duality.ipynb)). Their
+# FLOPs, for one head with $d_k = d_v = 64$ and chunks of $c = 64$ tokens, grow like
 #
 # $$\text{parallel} \sim N^2, \qquad \text{recurrent} \sim N, \qquad \text{chunkwise} \sim N (c + d_k) .$$
 #
-# **A power law is a straight line on logarithmic axes, and its exponent is the slope.** Doubling $N$ multiplies
-# $N^p$ by $2^p$, so the slope can be computed from two lengths.
+# **A power law is a straight line on logarithmic axes, and its slope is the exponent.** Doubling $N$ multiplies
+# $N^p$ by $2^p$, so two lengths are enough to compute the slope.
 
 # %%
 for form in FORMS:
@@ -53,17 +52,18 @@ assert chunkwise > loop
 # %% [markdown]
 # ## 2 · Three forms, measured
 #
-# With chunks of 64 the chunkwise form has *more* FLOPs than the recurrent one, and both grow like $N$. (Between 3 and
-# 12 tokens it would have fewer: [correction 7](02_intuition.ipynb#correction-7).) A FLOP is not a second, though: the
-# recurrent form does its work in $N$ small steps, one after the other; the chunkwise form in $N / 64$ matrix products,
-# which are what processors are built for.
+# With chunks of 64 tokens the chunkwise form takes *more* FLOPs than the recurrent form, and both grow like $N$. (With
+# chunks of 3 to 12 tokens it would take fewer: [correction 7](02_intuition.ipynb#correction-7).) A FLOP is not a
+# second, though: the recurrent form works in $N$ small steps, one after another; the chunkwise form puts its work into
+# matrix products over $N / 64$ chunks, and matrix products are what processors are built for.
 #
-# **Predict.** Sketch time against $N$ for the three forms on logarithmic axes. Which slopes? Which of recurrent and
-# chunkwise lies lower? Where does the parallel form of a state-space model cross softmax attention?
+# **Predict.** Sketch time against $N$ for the three forms on logarithmic axes. What are the slopes? Which is lower,
+# recurrent or chunkwise? Where does the parallel form of a state-space model cross softmax attention?
 #
-# (The stored results are those of a full run. The *quick* setting, which the tests use, stops at shorter sequences;
-# `full = True` takes a few minutes. Times differ from run to run and from machine to machine. Where the next picture
-# ends, the matrix of a parallel form would no longer fit into 128 MiB.)
+# (The stored results come from a full run. The *quick* setting, which the tests use, stops at shorter sequences;
+# `full = True` takes a few minutes. Times differ from run to run and from machine to machine. A line of the parallel
+# form ends where its matrix would no longer fit into 128 MiB. The picture shows four mixers; the table below it has all
+# of them.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -81,23 +81,24 @@ print(where.replace("one thread a training", "as many threads as cores"))
 # NBVAL_IGNORE_OUTPUT
 attention = costs["softmax", "parallel"]
 lines = {form: {"softmax": (attention.N, attention.seconds)} for form in lengths}
-for (mixer, form), series in costs.items():
-    if mixer != "softmax":
+for form in lengths:
+    for mixer in ("ssd", "gla", "rwkv7"):
+        series = costs[mixer, form]
         lines[form][mixer] = (series.N, series.seconds)
 powers = {"parallel": 2, "recurrent": 1, "chunkwise": 1}
 title = "Seconds against length, on logarithmic axes"
 figures.time_against_length(lines, powers, title=title)
 
 # %% [markdown]
-# **Learned:** as counted, the parallel forms of these mixers grow about like $N^2$ and the other two about like $N$;
-# the heights are another matter. The slopes themselves are rough. At short lengths lines flatten, because the time
-# goes into calling functions: some chunkwise forms have slopes below 0.8 even at the longest lengths. Parallel forms
-# come out steeper than 2 where their matrix outgrows the cache; GLA's is the exception, with a slope near 1 at the
-# lengths that fit here. Slopes are fitted to the three longest lengths only.
+# **Learned:** as counted, the parallel forms grow roughly like $N^2$ and the other two roughly like $N$. Counting does
+# not tell how high the lines are, and the measured slopes are rough. At short lengths the lines flatten, because most
+# of the time goes into calling functions; some chunkwise forms stay below a slope of 0.8 even at the longest lengths.
+# Parallel forms are steeper than 2 where their matrix outgrows the cache. GLA's is the exception: at the few lengths
+# that fit here its slope is well below 2. Slopes are fitted to the three longest lengths only.
 #
-# The next cell holds the slopes to what was counted, with a generous margin, because a laptop that does other things
-# meanwhile bends its lines. Mixers whose channels decay differently (selective scan, RWKV-4) have no matrix products
-# and only short parallel forms; they are shown but not judged there.
+# The cell after the table compares the slopes with the counted ones. The margins are generous, because a laptop that is
+# busy with other things bends its lines. Mixers with a decay for each channel (selective scan, RWKV-4) use no matrix
+# products and have only short parallel forms; the table shows them, but nothing is asserted about them.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -113,7 +114,7 @@ with_products = ["ssd", "retention", "linear_attention", "delta_rule", "rwkv7", 
 slopes = {form: np.median([costs[m, form].slope() for m in with_products]) for form in lengths}
 for form, counted in {"parallel": 2, "recurrent": 1, "chunkwise": 1}.items():
     assert round(np.median([costs[m, form].counted_slope() for m in with_products])) == counted
-if full:  # on lengths long enough for a clock
+if full:  # at lengths long enough to be timed well
     assert slopes["chunkwise"] < 1.4
     assert slopes["recurrent"] < 1.4
     assert slopes["parallel"] > max(1.5, slopes["chunkwise"] + 0.4)
@@ -126,14 +127,14 @@ if full:  # on lengths long enough for a clock
 # %% [markdown]
 # ## 3 · The crossover with attention
 #
-# Softmax attention is one well-tuned call; a chunkwise mixer is a dozen calls for each group of chunks. So
-# attention wins on short sequences, and loses for ever beyond some length, since $N^2$ outgrows $N$. **Where that
-# is depends on the machine and on the code, not on the mathematics**: on other hardware, with other kernels, the
-# crossing lies elsewhere. (The published comparison, on an A100 GPU with fused kernels, has SSD level with
-# FlashAttention-2 near 2K and six times quicker at 16K; arXiv 2405.21060, Section 1. Those are not measurements
-# of this course.) The cell after the next asserts the crossing for the three mixers that are plain matrix products.
-# For the others it is *fragile*, so it is printed and not asserted: in one run, on a machine busy with other
-# programs, RWKV-7 had not crossed at 65,536.
+# Softmax attention is one well-tuned call; a chunkwise mixer makes a dozen calls for each group of chunks. So
+# attention wins on short sequences, and it loses at every length beyond some point, because $N^2$ outgrows $N$. **The
+# point depends on the machine and on the code, not on the mathematics**: with other hardware or other kernels it lies
+# elsewhere. (In the published comparison, on an A100 GPU with fused kernels, SSD is level with FlashAttention-2 near 2K
+# and six times faster at 16K; arXiv 2405.21060, Section 1. This course did not measure that.) The second cell below
+# asserts the crossing for the three mixers that need nothing but plain matrix products. For the others it is
+# *fragile*, so it is printed and not asserted: in one run, on a machine busy with other programs, RWKV-7 had not
+# crossed at 65,536.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -141,10 +142,10 @@ longest = lengths["chunkwise"][-1]
 for mixer in [*with_products, "gla", "selective_scan"]:
     series = costs[mixer, "chunkwise"]
     from_here = measure.crossover(series, attention)
-    found = "not yet" if np.isnan(from_here) else f"quicker from about {from_here:,.0f} tokens on"
+    found = "not yet" if np.isnan(from_here) else f"faster from about {from_here:,.0f} tokens on"
     times = attention.seconds[longest == attention.N][0] / series.seconds[-1]
     print(f"{mixer:17} {found:40} × {times:.1f} at {longest:,}")
-print("× how many times quicker than attention")
+print("× how many times faster than attention")
 
 # %%
 for mixer in ("ssd", "retention", "linear_attention") if full else ():
@@ -158,10 +159,10 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
 # > **The lecture also** gives "expected" times by which RetNet's recurrent form is faster than attention at 1,024
 # > tokens, and says that Mamba-2 is 2 to 8 times faster.
 # >
-# > **In truth** over a whole sequence the recurrent form is the slow one: it takes a step for each token, one after
-# > another, and uses no matrix products. It is made for decoding. And "2 to 8 times" compares Mamba-2's core layer with
-# > *Mamba's own fused scan* on a GPU (arXiv 2405.21060, abstract), not a model with a Transformer. The Mamba-1 of this
-# > page has no fused kernel, so the ratio printed below is not that one.
+# > **In truth** the recurrent form is slower over a whole sequence: it takes one step per token, one after another,
+# > and uses no matrix products. It is made for decoding. And "2 to 8 times" compares Mamba-2's core layer with *Mamba's
+# > own fused scan* on a GPU (arXiv 2405.21060, abstract), not a model with a Transformer. The Mamba-1 of this page has
+# > no fused kernel, so the ratio printed below is a different one.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -175,13 +176,14 @@ assert slower > 2
 # %% [markdown]
 # ## 4 · Decoding: one token at a time
 #
-# Writing text is another task: one step for each token, and the step needs what the tokens before have left.
-# Attention keeps all keys and values, $N (d_k + d_v)$ numbers a head, and reads all of them at every step. A
-# recurrent mixer keeps $d_k d_v$ numbers, however many tokens there were.
+# Writing text is a different task: each token is one step, and the step needs what the earlier tokens have left
+# behind. Attention keeps all keys and values, $N (d_k + d_v)$ numbers per head, and reads all of them at every step. A
+# recurrent mixer keeps $d_k d_v$ numbers, no matter how many tokens came before.
 #
-# Draw latency and memory against the context for attention and for a state. (Eight heads; the states of `ssd`, `gla`
-# and `rwkv7` have the same size, so their lines of memory are one. The cache is read here as views with gaps between
-# the rows of a head; in one block for each head, attention's step takes a half to a third of the time.)
+# The next picture shows latency and memory against the context, for attention and for mixers with a state. (Eight
+# heads. The states of `ssd`, `gla` and `rwkv7` have the same size, so their lines of memory coincide. The cache is read
+# through views that leave gaps between the rows of a head. With one block of memory for each head, attention's step can
+# take as little as half of the time; how much it gains depends on the context and on the machine.)
 
 # %%
 predict("05a_cost-level")
@@ -224,10 +226,11 @@ if full:
 # | Mamba-1 | $O(N d\, r)$, no matrix products | $O(d\, r)$ | $O(d\, r)$ |
 # | Mamba-2, GLA | $O(N d (c + r))$ | $O(d\, r)$ | $O(d\, r)$ |
 # | RetNet | the same: chunkwise, *not only* $O(N^2 d)$ | $O(d\, r)$ | $O(d\, r)$ |
-# | delta rule, RWKV-7 | the same, and a triangular solve | $O(d \cdot \text{head size})$ | the same |
+# | delta rule, RWKV-7 | the same, plus a triangular solve | $O(d \cdot \text{head size})$ | the same |
 #
-# ($c$: chunk size. For RetNet, GLA, delta rule and RWKV-7, $r$ is the number of keys a head. Mamba-3 is as Mamba-2.)
-# The next cell puts the columns beside what was measured above: twice the tokens, how many times the work?
+# ($c$ is the chunk size. For RetNet, GLA, the delta rule and RWKV-7, $r$ is the size of a key. Mamba-3 costs what
+# Mamba-2 does.) The next cell puts these columns beside the measurements: if the number of tokens doubles, by how much
+# does the work grow?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -244,9 +247,9 @@ for mixer, name in (names | {"selective_scan": "Mamba-1"}).items():
 # %% [markdown]
 # ## Recap
 #
-# - On logarithmic axes a power law is a line and its exponent the slope: 2 for parallel forms, 1 for the others.
-# - With chunks of 64, chunkwise has more FLOPs than recurrent and takes less time: matrix products.
-# - From some length on a linear form beats attention; where is a matter of machine and code, so measure.
-# - In decoding a state costs the same at every context, a KV cache grows with it.
+# - On logarithmic axes a power law is a line whose slope is the exponent: 2 for parallel forms, 1 for the others.
+# - With chunks of 64 the chunkwise form takes more FLOPs than the recurrent form, and less time: matrix products.
+# - From some length on a linear form beats attention. That length depends on machine and code, so measure it.
+# - In decoding, a state costs the same at every context; a KV cache grows with the context.
 #
-# **Where next:** [part 05b](05b_long_range.ipynb) asks what a state of fixed size costs in facts remembered.
+# **Where next:** [part 05b](05b_long_range.ipynb) asks how many facts a state of fixed size can remember.

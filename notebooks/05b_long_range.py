@@ -12,12 +12,14 @@
 # *30 minutes · ★★☆*
 #
 # After this you can …
-# - say how many facts a state of fixed size can hold, and how much larger it is in practice, and why that differs,
-# - find the level that a guess reaches before you read an accuracy, on ListOps and elsewhere,
-# - tell a published result from a number without a source, and say what a number needs beside it.
+# - say how many facts a state of fixed size can hold, how large it must be for training to succeed, and why the two
+#   differ,
+# - find out what a guess scores before you read an accuracy, on ListOps and elsewhere,
+# - tell a published result from a number without a source, and say what belongs beside a number.
 #
-# The letters are in the [notation table](03a_semiseparable.ipynb#notation). Marked as in
-# [part 03d](03d_expressivity.ipynb): *proved* is what has its proof beside it, *observed* is what small networks did.
+# The letters are in the [notation table](03a_semiseparable.ipynb#notation). As in
+# [part 03d](03d_expressivity.ipynb), *proved* means that the proof is given here, and *observed* means that small
+# networks did it.
 
 # %%
 import numpy as np
@@ -30,26 +32,26 @@ from lecture17.reference import linear_attention
 # %% [markdown]
 # ## 1 · Facts in a state, by hand
 #
-# *Associative recall*: a text states facts, key → value, and asks for some of them later. With several questions in
-# one text it is called MQAR (Arora et al., arXiv 2312.04927). Each key and each value occurs in one fact only, and most
-# questions come soon after the facts, some late. Copying, in part [03d](03d_expressivity.ipynb), asks for
-# *everything in order*; recall asks for
-# *one thing by its name*.
+# *Associative recall*: a text states facts, key → value, and later asks for some of them. With several questions in
+# one text the task is called MQAR, multi-query associative recall (Arora et al., arXiv 2312.04927). Each key and each
+# value occurs in one fact only; most questions come soon after the facts, some much later. Copying, in part
+# [03d](03d_expressivity.ipynb), asks for *everything in order*; recall asks for *one thing by its name*.
 #
-# Linear attention is made for it: writing adds $k\, v^\top$ to the state, asking reads $q\, S$, and the answer is the
-# value whose vector has the largest product with it.
+# Linear attention is made for recall: to write, it adds $k\, v^\top$ to the state; to answer a question $q$, it reads
+# $q\, S$, and the answer is the value whose vector has the largest product with what was read.
 #
-# **Claim 1 (proved here). With keys that are different unit vectors and values that are orthonormal, a state recalls
-# any number of facts, as soon as a key has $r = 2$ numbers.** (Orthonormal values need at least as many numbers as
-# there are facts: it is the *rows* of the state that can be so few.) *Proof.* $q\, S = \sum_i (q \cdot k_i)\, v_i$, so
-# value $i$ scores $q \cdot k_i$. If the question is fact $j$, then $q = k_j$ and value $j$ scores 1. All others score
-# less, since $q \cdot k_i < 1$ for another unit vector, and values of no fact score 0. ∎
+# **Claim 1 (proved here). With distinct unit vectors as keys and orthonormal values, a state recalls any number of
+# facts, as soon as a key has $r = 2$ numbers.** (Orthonormal values need at least as many numbers as there are facts,
+# so the state is wide; it is its *rows* that can be so few.) *Proof.* $q\, S = \sum_i (q \cdot k_i)\, v_i$, so
+# value $i$ scores $q \cdot k_i$. If the question is about fact $j$, then $q = k_j$ and value $j$ scores 1. The value of
+# any other fact scores less, since $q \cdot k_i < 1$ for a different unit vector, and a value that belongs to no fact
+# scores 0. ∎
 #
-# **What this does not say.** By Claim 5 of [part 03b](03b_duality.ipynb) the *exact* output, and not just the largest
-# score, takes a rank as large as the number of facts. And the lead of the right answer,
-# $1 - \max_i q \cdot k_i$, may be tiny.
+# **What this does not say.** By Claim 5 of [part 03b](03b_duality.ipynb), to get the *exact* output and not just the
+# right largest score, a linear state needs as many rows as there are facts. And the lead of the right answer,
+# $1 - \max_i q \cdot k_i$ over all other facts, may be tiny.
 #
-# Try it with 64 keys at random.
+# Try it with 64 random keys.
 
 # %%
 facts = experiments.Recall(n_keys=64, time=64)
@@ -61,7 +63,7 @@ print("questions:", *(f"{k}→{v}" for k, v in list(answers)[:4]), "…")
 
 
 def by_hand(r: int, pairs: int = 16) -> tuple[float, float]:
-    """Share of questions answered right with random unit keys, and the smallest lead."""
+    """Share of questions answered correctly with random unit keys, and the smallest lead."""
     keys = np.random.default_rng(r).normal(size=(64, r))
     keys /= np.linalg.norm(keys, axis=1, keepdims=True)
     right, leads = [], []
@@ -81,32 +83,33 @@ predict("05b_long_range-lead")
 lead = {}
 for r in (1, 2, 4, 8, 16, 32):
     share, lead[r] = by_hand(r)
-    print(f"r = {r:2}: {share:4.0%} of {asked.sum():,} answers right, smallest lead {lead[r]:.6f}")
+    print(f"r = {r:2}: {share:4.0%} of {asked.sum():,} correct, smallest lead {lead[r]:.6f}")
     assert share == 1 or r == 1
 assert lead[2] < 1e-3 < 0.1 < lead[16]
 
 # %% [markdown]
-# **Learned:** *room* is not what a small state lacks here, a *lead* is. Two numbers a key tell 64 keys apart on paper,
-# with leads below a thousandth; more numbers set the keys further apart, and that is what training needs. (A single
-# number has only two unit vectors, $1$ and $-1$.)
+# **Learned:** a small state does not lack *room* here; it lacks a *lead*. Two numbers per key tell 64 keys apart on
+# paper, with leads below a thousandth. More numbers put the keys farther apart, which makes them easier to learn. (With
+# a single number per key there are only two unit vectors, $1$ and $-1$.)
 #
 # ## 2 · The same, learned
 #
-# Now let it be learned. One layer, one head, no MLP, 64 features, and a short convolution over two tokens before the
-# queries, the keys and the values. The convolution is needed: a fact is two tokens, and a layer that writes one token
-# at a time would never see both. Every network trains for the same number of *steps*, on the same batches: with one
-# fact at first, then more, and with all 16 in 429 of the 700 steps. Then it is asked with 4, 8, 12 and 16. (Copying
-# against the size of the state, also at matched steps, stands in [part 03d](03d_expressivity.ipynb), step 8.)
+# Now let networks learn the task. They have one layer, one head, no MLP, 64 features, and a short convolution over two
+# tokens before the queries, the keys and the values. The convolution is needed: a fact is two tokens, and a layer that
+# writes one token at a time would never see both. Every network trains for the same number of *steps*, on the same
+# batches: with one fact at first, then with more, and with all 16 in 429 of the 700 steps. Then it is tested with 4, 8,
+# 12 and 16 facts. (Copying against the size of the state, also at equal steps, is in
+# [part 03d](03d_expressivity.ipynb), step 8.)
 #
-# The sweep is over the size of the state of linear attention, which neither decays nor removes. Beside it
-# stand, with 512 numbers each, SSD (it decays) and the delta rule (it removes what the key has recalled so far).
+# The sweep varies the size of the state of linear attention, which neither decays nor removes. It is compared with SSD
+# (which decays) and the delta rule (which removes what the key has recalled so far), both with 512 numbers.
 #
-# **Predict.** Which sizes recall 4 facts, which 16? Will the delta rule, made for memories, be ahead? (Look again at
-# how the facts are drawn.)
+# **Predict.** Which sizes recall 4 facts, and which recall 16? Will the delta rule, which was made for memories, be
+# ahead? (Look again at how the facts are drawn.)
 #
-# (The stored results are those of a full run. As it stands the next cell trains the *quick* setting, an easier task
-# with few steps and one seed, which is what the tests do; `full = True` takes about three minutes on two idle cores for
-# the two experiments of this notebook together.)
+# (The stored results come from a full run. As it stands, the next cell trains the *quick* setting, an easier task with
+# few steps and one seed, which is what the tests do. With `full = True` the two experiments of this notebook together
+# take a few minutes on two idle cores.)
 
 # %%
 full = experiments.FULL  # True to train as long as the stored results did
@@ -143,8 +146,9 @@ by_size = {
     for n in (pairs[0], pairs[-1])
 }
 levels = {f"{pairs[-1]} facts": recalls.mean("softmax", pairs[-1]).mean()}
-title = "Share of questions answered right, against the size of the state"
-figures.copying_accuracy(sizes, by_size, levels, what="questions answered right", title=title)
+title = "Share of questions answered correctly, against the size of the state"
+what = "questions answered correctly"
+figures.copying_accuracy(sizes, by_size, levels, what=what, title=title)
 
 # %%
 few, many = by_size.values()  # (seeds, sizes)
@@ -161,11 +165,12 @@ if full:
     assert many[:, 1].min() < many[:, 0].min()  # the seed that is stuck
 
 # %% [markdown]
-# **Learned.** *Clear, in every seed:* 128 numbers answer fewer than half of the questions about 16 facts, and much
-# fewer than about 4; 512 numbers answer more than nine in ten of those about 16. About 4 facts they answer fewer, in
-# one seed only 0.79: most of the training had 16, so few facts were the rarer task. *Observed, against Claim 1:* two
-# rows would do, by hand; training does not find them in these steps. So this table shows how much state makes the task
-# *easy to learn*, which is no bound on what a state can hold.
+# **Learned.** *Clear, in every seed:* with 128 numbers the network answers fewer than half of the questions about 16
+# facts, and a clearly smaller share than about 4 facts; with 512 numbers it answers more than nine in ten of the
+# questions about 16 facts. With 4 facts it answers a smaller share, in one seed only 0.79: most of the training had 16
+# facts, so few facts were the rarer task. *Observed, against Claim 1:* by hand, two rows are enough, but training does
+# not find such keys in these steps. So the table shows how much state makes the task *easy to learn*; it is no bound
+# on what a state can hold.
 #
 # *Fragile:* 256 numbers. One seed of three is stuck there, below every seed with *half* the state: a trap of training,
 # then, and no limit of the state. A mean over seeds would hide it. Fragile too is the order of linear attention, SSD
@@ -176,10 +181,10 @@ if full:
 # ## 3 · ListOps: know the guess before the score
 #
 # The Long Range Arena (Tay et al., arXiv 2011.04006) has six tasks. In ListOps a network reads a nested expression and
-# says its value, a digit. The benchmark's expressions have 500 to 2,000 words; the rules are kept here and only the
-# length is reduced.
+# outputs its value, a digit. The benchmark's expressions have 500 to 2,000 words; here the rules are the same and only
+# the length is reduced.
 #
-# Ten values, so chance is 10%?
+# There are ten values, so is chance 10%?
 
 # %%
 predict("05b_long_range-listops-guess")
@@ -202,12 +207,14 @@ for length in (32, 200, 2000):
     assert 0.30 < by_first < 0.40
 
 # %% [markdown]
-# **Learned:** the level to beat is not 10%. The most frequent value has about 17%, since a MIN of many is often 0 and a
-# MAX often 9; and one word read, out of up to 2,000, gives about 35%. **Who reaches 36% on this benchmark has not shown
-# that anything long-range was understood.** (Both guesses are fitted to the sample that they are tried on. With a
-# thousand expressions and few choices, that flatters them little.)
+# **Learned:** the level to beat is not 10%. The most frequent value occurs in about 17% of the expressions, because a
+# MIN of many digits is often 0 and a MAX often 9; and reading a single word out of up to 2,000 gives about 35%. **A
+# model that scores 36% on this benchmark has not shown that it understands anything long-range.** (Both guesses are
+# fitted to the sample on which they are scored. With a thousand expressions and few choices, that flatters them only
+# slightly.)
 #
-# Now train, on fewer than 32 words, two layers with 32 features, as short as the patience of a lecture.
+# Now train networks with two layers of 32 features on expressions of fewer than 32 words. The training is short enough
+# for a lecture.
 
 # %%
 predict("05b_long_range-listops-trained")
@@ -230,7 +237,7 @@ print(scores.table())
 print(experiments.provenance(full, seeds))
 
 right = {name: scores.mean(name, 32) for name in kinds}
-title = "Accuracy of each seed, between what guesses reach"
+title = "Accuracy of each seed, beside what guesses score"
 figures.above_levels(right, guesses[32], title=title)
 
 # %%
@@ -242,10 +249,10 @@ if full:
     assert guesses[32]["the first word"] > 0.7 * highest
 
 # %% [markdown]
-# **Learned.** *Clear, in every seed:* all three are above the majority, by ten points at least, and more than two
-# thirds of each score is what the first word alone gives. *Fragile:* their order, the more so as they are not of one
-# size: softmax has 18,818 parameters, the other two have 23,554. And how much of the rest is nesting that was
-# understood, and how much a better guess, no accuracy can say.
+# **Learned.** *Clear, in every seed:* all three are at least ten points above the majority, and the first word alone
+# gives more than two thirds of each score. *Fragile:* their order, all the more because they differ in size: softmax
+# has 18,818 parameters, the other two have 23,554. How much of the rest comes from understanding the nesting and how
+# much from a better guess, an accuracy cannot say.
 #
 # ## 4 · The published results
 #
@@ -253,11 +260,10 @@ if full:
 #
 # > **Correction 20 · the lecture prints** Long Range Arena results for Mamba, Mamba-2, RWKV, RetNet and GLA.
 # >
-# > **In truth** there are published results for Mamba, Mamba-2 and RWKV-4, in the table of the next cell (arXiv
-# > 2505.09022, Table 3). For RetNet and GLA no source was found. That does not make the numbers false; it means that
-# > nobody can check them.
+# > **In truth** there are published results for Mamba, Mamba-2 and RWKV-4; the next cell shows them (arXiv 2505.09022,
+# > Table 3). For RetNet and GLA no source was found. That does not make the numbers false, but nobody can check them.
 #
-# The question is whether the selective models do better here than those with a fixed transition.
+# Do the selective models do better here than those with a fixed transition?
 
 # %%
 predict("05b_long_range-published")
@@ -295,12 +301,12 @@ assert abs(row["Transformer"][0] - by_first_word) < 3
 assert row["RWKV-4"][4] < 50 + 10
 
 # %% [markdown]
-# **Learned:** on every one of the six tasks S4 and S5, whose transitions are fixed, are above Mamba and Mamba-2. That
-# is no law about selection: the same paper reports that its own selective model, B₂S₆, which selects block by block
-# and adds a bias to each channel, beats S4 and S4D. Nor is it one about attention: pretrained on the data of the task
-# alone, plain Transformers match S4 (Amos, Berant and Gupta, arXiv 2310.02980). A model that is better at language
-# need not be better here, nor the other way round. The Transformer's ListOps is what one word gives. And one number a
-# cell, without seeds, does not say how sure it is.
+# **Learned:** on each of the six tasks S4 and S5, whose transitions are fixed, are above Mamba and Mamba-2. That is no
+# law about selection: the same paper reports that its own selective model, B₂S₆, which selects block by block and adds
+# a bias to each channel, beats S4 and S4D. Nor is it a law about attention: after pretraining on nothing but the data
+# of the task, plain Transformers match S4 (Amos, Berant and Gupta, arXiv 2310.02980). A model that is better at language
+# need not be better here, and vice versa. The Transformer's score on ListOps is what a single word gives. And a single
+# number without seeds does not say how certain it is.
 #
 # ## 5 · Numbers without a source
 #
@@ -309,8 +315,8 @@ assert row["RWKV-4"][4] < 50 + 10
 # > **Correction 21 · the lecture prints** tables of WikiText-103 perplexities, of ImageNet accuracies and of RWKV-7's
 # > results, without sources.
 # >
-# > **In truth** no source was found for them, so they cannot be checked, and this course does not repeat them. What you
-# > can measure yourself instead:
+# > **In truth** no source was found for them, so they cannot be checked, and this course does not repeat them. Here is
+# > what you can measure yourself instead:
 # >
 # > | the lecture's table, not verified | what you measure, with seeds, on your machine |
 # > | --- | --- |
@@ -319,9 +325,9 @@ assert row["RWKV-4"][4] < 50 + 10
 # > | results of RWKV-7 | its cost: [part 05a](05a_cost.ipynb); its text: part [05c](05c_language.ipynb) |
 #
 # Why so strict? Because a number can be right and still say nothing. Take perplexity, $2^{\text{bits per unit}}$. **The
-# same guesses on the same text have another perplexity for each unit**: characters, tokens or words.
+# same guesses on the same text have a different perplexity for each unit**: character, token or word.
 #
-# Take one short text, and a guesser who knows how frequent each character is and nothing else.
+# Take one short text, and a model that knows how frequent each character is and nothing else.
 
 # %%
 predict("05b_long_range-perplexity")
@@ -337,17 +343,18 @@ print(f"{per_word:.1f} bits and a perplexity of {2**per_word:,.0f} a word: the s
 assert 2**per_word > 1000 * 2**bits
 
 # %% [markdown]
-# **Learned:** a perplexity without its unit is not a number yet; bits per byte are, for every text has one count of
-# bytes. In general, four things belong beside a result: the data and their split, the unit, the seeds, and what a guess
-# or a control reaches.
+# **Learned:** a perplexity means nothing without its unit. Bits per byte can be compared, because the number of bytes
+# of a text does not depend on a tokenizer. In general, four things belong beside a result: the data and how they were
+# split, the unit, the seeds, and the score of a guess or a control.
 #
 # ## Recap
 #
-# - By hand a state with two rows recalls any number of facts, if values are wide enough; to *learn* it, training needs
-#   more.
-# - A task in which each key is written once cannot show what removing is for.
-# - Know the guess before the score: 17% on ListOps by the majority, about 35% by the first word.
-# - Published: S4 and S5 above Mamba and Mamba-2 on all six tasks. RetNet and GLA: no source.
-# - A number without source, unit, seeds and control is a claim.
+# - By hand, a state with two rows recalls any number of facts if the values are wide enough; to *learn* this, training
+#   needs a larger state.
+# - A task in which each key is written once cannot show what removal is for.
+# - Know the guess before the score: on ListOps 17% by the majority, about 35% by the first word.
+# - Published: S4 and S5 are above Mamba and Mamba-2 on all six tasks. RetNet and GLA: no source found.
+# - A number without source, unit, seeds and control is only a claim.
 #
-# **Where next:** part [05c](05c_language.ipynb) asks the same of text, and [part 05d](05d_images.ipynb) of images.
+# **Where next:** part [05c](05c_language.ipynb) compares the mixers on text, and [part 05d](05d_images.ipynb) compares
+# routes on images.

@@ -12,9 +12,9 @@
 # *20 minutes · ★★☆*
 #
 # After this you can …
-# - say what a number of bits per byte means, by what a table of counts and a file compressor need,
-# - compare mixers at equal size, equal steps and equal time, and say which conclusions change between the two,
-# - measure bytes per second in training and in decoding, and say why the one does not predict the other.
+# - say what a number of bits per byte means, by comparing it with a table of counts and a file compressor,
+# - compare mixers of equal size at equal steps and at equal time, and say which conclusions differ,
+# - measure bytes per second in training and in decoding, and say why one does not predict the other.
 #
 # Letters as in the [notation table](03a_semiseparable.ipynb#notation): $N$ tokens, which are bytes here; $d$ features.
 
@@ -31,14 +31,14 @@ from lecture17.widgets.prompt import PromptBox
 # %% [markdown]
 # ## 1 · A text that you have, and what a bit per byte is
 #
-# The text is the standard library of your Python, its source files one after the other. Every tenth *file* is held out
-# for the test, so that no function is in both parts. The alphabet is the 256 bytes: no tokenizer, nothing to install.
+# The text is the standard library of your Python, its source files one after another. Every tenth *file* is held out
+# for the test, so that the two parts share no file. The alphabet is the 256 bytes: no tokenizer, nothing to install.
 #
-# **A model that gives the right next byte the probability $p$ has to pay $-\log_2 p$ bits for it.** The mean over a
-# text is *bits per byte*. That is more than a name: with an arithmetic coder behind it, the model would compress the
-# text to so many bits. So it can be compared with anything that predicts, or compresses, bytes:
+# **A model that gives the right next byte the probability $p$ pays $-\log_2 p$ bits for it.** The mean over a text is
+# its *bits per byte*. The name is meant literally: with an arithmetic coder behind it, the model would compress the
+# text to that many bits. So it can be compared with anything that predicts or compresses bytes:
 #
-# - every byte alike: exactly 8 bits;
+# - all bytes equally likely: exactly 8 bits;
 # - how often each byte occurs, alone or after the one or two bytes before it, counted in the training part;
 # - a file compressor (LZMA), which learns nothing from the training part but looks back over all it has seen.
 
@@ -49,7 +49,7 @@ predict("05c_language-compressor")
 # NBVAL_IGNORE_OUTPUT
 text = data.standard_library()
 held_out = text.test.data.tobytes()
-levels = {"every byte alike": 8.0}
+levels = {"all bytes alike": 8.0}
 for order in (0, 1, 2):
     levels[f"counts, order {order}"] = language.counted_bits(text, order)
 levels["LZMA"] = 8 * len(lzma.compress(held_out, preset=9)) / len(held_out)
@@ -67,30 +67,30 @@ context = levels["counts, order 0"] - levels["counts, order 2"]  # … and by tw
 assert frequencies > context > 1.5
 
 # %% [markdown]
-# **Learned:** to know how often each byte occurs saves more than 3 of the 8 bits, and two bytes of context save about
-# 2 more. A compressor gets far lower without any training, because Python repeats names from hundreds of bytes back.
-# Whoever reports bits per byte should say how low such levels lie.
+# **Learned:** knowing how often each byte occurs saves more than 3 of the 8 bits, and two bytes of context save about 2
+# more. A compressor gets far lower without any training, because source code repeats names and phrases from far back.
+# Any report of bits per byte should say how low such simple predictors get.
 #
 # ## 2 · Five models of one size
 #
-# Two blocks each: a mixer, then an MLP. In all of them queries, keys and values are
-# $\mathrm{SiLU}(\mathrm{conv}(W x))$, a convolution over four bytes, and what is read is normed per head. So what
-# differs is how keys and values are kept:
+# Each model has two blocks: a mixer, then an MLP. In all of them queries, keys and values are
+# $\mathrm{SiLU}(\mathrm{conv}(W x))$ with a convolution over four bytes, and each head normalizes what it reads. So the
+# models differ only in how keys and values are kept:
 #
 # | mixer | kept | gates computed from the byte |
 # | --- | --- | --- |
-# | attention | all $k_j, v_j$; softmax, rotated by position | none |
-# | SSD | $S_t = a_t S_{t-1} + k_t (\Delta_t v_t)^\top$ | $\Delta_t$, $a_t$: one number a head, as in Mamba-2 |
-# | GLA | $S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top$ | $\alpha_t$: one a key dimension |
-# | RWKV-7 | $S_t = A_t S_{t-1} + (a_t \circ k_t) v_t^\top$ | $w_t$, $a_t$: one a key dimension |
-# | hybrid | the first block is SSD, the second attention | |
+# | attention | all $k_j, v_j$; softmax, queries and keys rotated by position | none |
+# | SSD | $S_t = a_t S_{t-1} + k_t (\Delta_t v_t)^\top$ | $\Delta_t$, $a_t$: one number per head, as in Mamba-2 |
+# | GLA | $S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top$ | $\alpha_t$: one per key dimension |
+# | RWKV-7 | $S_t = A_t S_{t-1} + (a_t \circ k_t) v_t^\top$ | $w_t$, $a_t$: one per key dimension |
+# | hybrid | the first block is SSD, the second attention | those of SSD |
 #
 # (RWKV-7 has $A_t = \mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top$ with
 # $\hat\kappa_t = k_t / |k_t|$.)
 #
 # These are the *recurrences* of the published models in one and the same block, not the published models, which differ
-# in much else (part [03c](03c_family.ipynb)). Gates cost parameters; so each model gets MLPs as wide as brings all
-# to the same size.
+# in many other ways (part [03c](03c_family.ipynb)). Gates cost parameters, so the width of the MLPs is chosen for each
+# model such that all have the same size.
 
 # %%
 sizes = {kind: language.count(language.network(kind)) for kind in language.KINDS}
@@ -102,18 +102,19 @@ assert max(sizes.values()) < 1.005 * min(sizes.values())
 # %% [markdown]
 # ## 3 · Trained: by steps, and by seconds
 #
-# Each step shows a model 8 windows of 128 bytes, drawn anywhere in the training part. The learning rate falls like
-# $1 / \sqrt{\text{step}}$, which does not depend on where the training will end. So one training can be read twice:
-# after the same number of *steps* for all, and after the same *time*. The time is that of one processor core, tests
-# left out. The test is 200 windows of 128 bytes, spread over the held-out part.
+# Each step shows a model 8 windows of 128 bytes from random places in the training part. The learning rate falls like
+# $1 / \sqrt{\text{step}}$, which does not depend on when the training ends. So one training can be read twice: after
+# the same number of *steps* for all models, and after the same *time*. Time is that of one processor core, without the
+# tests. A test is 200 windows of 128 bytes, spread over the held-out part.
 #
 # **Predict.** Which of the five is lowest after the same number of steps? Which after the same time? Will any of them
-# come below the counts of order 2, and below LZMA?
+# get below the counts of order 2, or below LZMA?
 #
-# (The stored results are those of a full run. As it stands the next cell trains the *quick* setting, 20 steps and one
-# seed, which is what the tests do; `full = True` takes a few minutes on two cores. Half a minute a model is very
-# little: **all five are undertrained**. One learning rate serves all. It was chosen, with width and window, in some
-# thirty short trials on this same held-out text, the last of them with SSD alone: that may favor SSD and the hybrid.)
+# (The stored results come from a full run. As it stands, the next cell trains the *quick* setting, 20 steps and one
+# seed, which is what the tests do; `full = True` takes a few minutes on two cores. Half a minute per model is very
+# little: **all five are undertrained**. They share one learning rate. It was chosen, together with the width and the
+# window, in about thirty short trials on this same held-out text, the last of them with SSD only, which may favor SSD
+# and the hybrid.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -130,7 +131,7 @@ print(experiments.provenance(full, seeds))
 runs = {
     kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some] for kind, some in curves.items()
 }
-shown = {name: level for name, level in levels.items() if name != "every byte alike"}
+shown = {name: level for name, level in levels.items() if name != "all bytes alike"}
 title = "Bits per byte in the test, by steps and by seconds"
 figures.learning_curves(runs, shown, title=title)
 
@@ -148,26 +149,27 @@ for kind, some in curves.items():
     print(f"{kind:10} {row[0]:>17} {row[1]:>19} {each:13.3f}")
 
 # %% [markdown]
-# **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA; and a step of
-# RWKV-7 takes longest, so by time it falls back. "Which learns best" has two answers. All are far from LZMA.
+# **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA. A step of RWKV-7
+# takes longest, so by time it falls back. "Which one learns best" has two answers. All are far from LZMA.
 #
-# *Fragile:* the order by time, since times vary. The trainings ran one after another, on a machine whose speed drifts:
-# in the run shown, a step of the hybrid took less time than a step of either of its parts, which cannot be its own
-# doing. RWKV-7, attention and GLA are alike by time there; in an earlier run of the same code RWKV-7 was last, with
-# both seeds.
+# *Fragile:* the order by time, because times vary. The trainings run one after another on a machine whose speed drifts.
+# In one run of this code, a step of the hybrid took less time than a step of either of its parts, which is no property
+# of the hybrid. In one run RWKV-7, attention and GLA were within 0.1 of each other by time; in another, RWKV-7 was last
+# with both seeds.
 #
-# *Fragile as well:* the order of SSD, hybrid and RWKV-7 by steps, and of attention and GLA: seeds differ
-# by as much. Whether any is below the counts of order 2: on 200 windows the mean of a model has an error of about
-# 0.05, and a window's first bytes have little context, which counts over the whole text do not suffer from.
+# *Also fragile:* the order of SSD, the hybrid and RWKV-7 by steps, and the order of attention and GLA; the seeds differ
+# by as much. And whether any of them is below the counts of order 2: with 200 windows, the mean of a model has a
+# standard error of about 0.05, and the first bytes of a window have little context, while the counts saw the whole
+# text.
 #
-# *Not shown at all:* what larger models do, with tuned learning rates, after days. Seconds are those of this machine
-# and of this code: with a fused kernel for RWKV-7 the second answer would change, the first would not.
+# *Not shown at all:* what larger models do after days of training with tuned learning rates. The seconds are those of
+# this machine and this code: with a fused kernel for RWKV-7, the second answer would change and the first would not.
 #
-# The next cell holds these sentences to the results. What needs the full run is asserted there only.
+# The next cell checks these sentences against the results; what needs the full run is asserted only in the full run.
 
 # %%
 every = [bits for some in by_steps.values() for bits in some]
-assert max(every) < levels["every byte alike"] - 2
+assert max(every) < levels["all bytes alike"] - 2
 assert min(every) > levels["LZMA"] + 0.5
 if full:
     ahead, behind = by_steps["RWKV-7"] + by_steps["hybrid"], by_steps["attention"] + by_steps["GLA"]
@@ -182,9 +184,9 @@ if full:
 # %% [markdown]
 # ## 4 · Bytes per second
 #
-# In training a whole window is worked on at once. In decoding each byte is one step, which waits for the byte before.
+# Training processes a whole window at once. In decoding, each byte is one step, which has to wait for the byte before.
 #
-# Each writes after 128 bytes of context, and after 16,384.
+# Each model writes after 128 bytes of context, and after 16,384.
 
 # %%
 predict("05c_language-decoding")
@@ -211,15 +213,15 @@ if full:
     assert np.median([slower[kind] for kind in ("SSD", "GLA", "RWKV-7")]) < 1.3
 
 # %% [markdown]
-# **Learned:** training passes over many more bytes a second than writing does, with the same model: matrix products
-# against single steps. At this size a step is mostly the calling of functions, so a mixer with more calls writes more
-# slowly. A state writes as fast after a long context as after a short one; attention slows down, and goes on to (part
-# [05a](05a_cost.ipynb)).
+# **Learned:** the same model processes many more bytes per second in training than in writing, because training works
+# with matrix products and writing with single steps. At this size most of a step goes into calling functions, so a
+# mixer with more calls writes more slowly. With a state, a model writes as fast after a long context as after a short
+# one; attention slows down, and keeps slowing down as the context grows (part [05a](05a_cost.ipynb)).
 #
 # ## 5 · Let them write
 #
-# Type a prompt, choose a model and a temperature, and press *Write*. At temperature 0 the likeliest byte is always
-# taken; at 1 bytes are drawn as the model predicts them.
+# Type a prompt, choose a model and a temperature, and press *Write*. Temperature 0 always takes the most likely byte;
+# temperature 1 draws bytes with the probabilities that the model predicts.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -235,33 +237,35 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 # %% [markdown]
 # ## 6 · More text, more machines
 #
-# With a network and a GPU, take more text. WikiText-103 is read as bytes too, and everything above works with it:
+# With a network connection and a GPU, take more text. WikiText-103 is also read as bytes, and everything above works
+# with it:
 #
 # ```python
 # text = data.wikitext103()              # fetched; needs `pip install datasets`
 # text = data.wikitext103(Path("wiki"))  # or a folder with wiki.train.raw and wiki.test.raw
 # ```
 #
-# (Papers report it as *perplexity per word*. A word there is not a byte: $\log_2$ of the perplexity, times the number
-# of words, divided by the number of bytes is bits per byte. The lecture's own figures for it have no source:
+# (Papers report it as *perplexity per word*. To convert: $\log_2$ of the perplexity, times the number of words, divided
+# by the number of bytes, is bits per byte. The lecture's own numbers for it have no source:
 # [correction 21](05b_long_range.ipynb#correction-21).)
 #
-# With more machines, share each batch. The script of [part 04d](04d_many_machines.ipynb) trains the same five networks,
-# and takes the same steps on any number of processes, to rounding:
+# With more machines, split each batch among them. The script of [part 04d](04d_many_machines.ipynb) trains the same
+# five networks, and takes the same steps on any number of processes, up to rounding:
 #
 # ```
 # python -m lecture17.experiments.data_parallel --kind hybrid --steps 500 --length 128
 # torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.data_parallel --kind hybrid --steps 500 --length 128
 # ```
 #
-# On several machines, `--standalone` gives way to `--nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:29500`, the same
-# line on each. (That was not tried here, nor was a GPU.)
+# On several machines, replace `--standalone` by `--nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:29500` and run the
+# same line on each. (That was not tried here, nor was a GPU.)
 #
 # ## Recap
 #
 # - Bits per byte is what a coder would pay; counts and compressors say what a number is worth.
-# - Equal size, equal block: then a difference is the mixer's, or chance, or the machine's.
-# - Equal steps and equal time are two questions, and the order may differ.
-# - A state writes at one speed for ever; attention slows down as its cache grows.
+# - With equal size and equal blocks, a difference comes from the mixer, from chance or from the machine.
+# - Equal steps and equal time are two questions, and they may rank the mixers differently.
+# - With a state, the speed of writing does not depend on the context; attention slows down as its cache grows.
 #
-# **Where next:** [05d](05d_images.ipynb) asks the same of images, and [05e](05e_choose.ipynb) makes a choice of it.
+# **Where next:** [05d](05d_images.ipynb) compares routes on images, and [05e](05e_choose.ipynb) turns the measurements
+# into a choice.

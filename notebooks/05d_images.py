@@ -12,9 +12,9 @@
 # *15 minutes · ★★☆*
 #
 # After this you can …
-# - compare ways to read an image so that nothing but the way differs,
-# - split a gain into what the routes gave and what the parameters gave,
-# - say which differences on this page would survive other seeds or other test images, and which might not.
+# - compare ways to read an image such that only the way of reading differs,
+# - split a gain into the part that comes from the routes and the part that comes from the parameters,
+# - say which differences on this page would hold for other seeds or other test images, and which might not.
 #
 # The routes are those of [part 04c](04c_vision.ipynb); letters: [notation table](03a_semiseparable.ipynb#notation).
 
@@ -30,12 +30,11 @@ from lecture17.reference import scan2d
 # %% [markdown]
 # ## 1 · The data, and the level to beat
 #
-# scikit-learn brings 1,797 handwritten digits of $8 \times 8$ pixels. We train on the first 1,300 and test on the
+# scikit-learn includes 1,797 handwritten digits of $8 \times 8$ pixels. We train on the first 1,300 and test on the
 # last 497, in the order of the file.
 #
-# **Predict.** Will the first digits of both parts look as if the same people had written them? You should care what the
-# order does, because a shuffled split is what most tutorials use. The level to beat is that of a linear classifier on
-# the 64 pixels.
+# **Predict.** Will the first digits of both parts look as if the same people had written them? The order matters,
+# because most tutorials shuffle before they split. The level to beat is that of a linear classifier on the 64 pixels.
 
 # %%
 pixels, labels = images.load()
@@ -64,16 +63,16 @@ print(f"{min(shuffled):.2f} to {max(shuffled):.2f} shuffled")
 assert min(shuffled) > linear_level + 0.02
 
 # %% [markdown]
-# **Learned:** shuffling makes the test easier. Likely because the file keeps the digits of one writer together, and a
-# shuffled test asks for digits by people whose hand was seen in training. We keep the order of the file. And 64
-# numbers a class already get nine of ten right: this, not 10%, is the level to beat.
+# **Learned:** shuffling makes the test easier, probably because the file keeps the digits of one writer together, so
+# that a shuffled test contains digits by people whose handwriting was in the training part. We keep the order of the
+# file. And 64 weights per class already get nine of ten digits right: this, not 10%, is the level to beat.
 #
 # ## 2 · One thing differs
 #
-# The network cuts the image into $4 \times 4$ patches, has one block, and takes the mean over the patches. In the
-# block, each *mixer* is a short convolution and a scan with one decay a head, along a route; the mixers' outputs are
-# put back in place and added up (cross-scan and cross-merge). Everything else is the same: data, steps, seeds. No
-# position is learned, so where a stroke lies is known from the order of reading alone.
+# The network cuts the image into $4 \times 4$ patches of $2 \times 2$ pixels, has one block, and takes the mean over
+# the patches. In the block, each *mixer* is a short convolution and a scan with one decay per head, along a route; the
+# outputs of the mixers are put back in place and added up (cross-scan and cross-merge). Everything else is the same:
+# data, steps, seeds. No positions are learned, so the network knows where a stroke is only from the order of reading.
 #
 # | model | routes | mixers |
 # | --- | --- | --- |
@@ -83,18 +82,18 @@ assert min(shuffled) > linear_level + 0.02
 # | four routes | rows and columns, there and back | 4 |
 # | Hilbert | there and back, each twice | 4 |
 #
-# The usual comparison is "four routes" against "one mixer". But these differ in *two* things: routes, and parameters.
-# **The control has the parameters and not the routes.** The last two kinds repeat control and four routes with a
-# learned vector for each patch, as Vim has it (arXiv 2401.09417).
+# The usual comparison is "four routes" against "one mixer". But these two differ in *two* things: routes and parameters.
+# **The control has the parameters without the routes.** The last two models of the cell below repeat the control and
+# the four routes with a learned vector for each patch, as in Vim (arXiv 2401.09417).
 #
-# A warning about all accuracies below: steps, learning rate, patches and width were tried out on *these same 497
-# images*, so each is a little optimistic. They are the same for all kinds. So read the differences to the control, not
-# the heights.
+# A warning about all accuracies below: the steps, the learning rate, the patches and the width were chosen on *these
+# same 497 images*, so every accuracy is a little optimistic. The settings are the same for all models, so read the
+# differences to the control and not the heights.
 #
-# Guess the order of the seven, too, and how far apart they are.
+# Also guess the order of the seven models, and how far apart they are.
 #
-# (The stored results are those of a full run. As it stands the next cell trains the *quick* setting, few steps and
-# one seed, which is what the tests do. For the full run set `full = True`; on two idle cores it takes a few minutes.)
+# (The stored results come from a full run. As it stands, the cell that trains uses the *quick* setting, few steps and
+# one seed, which is what the tests do. With `full = True` it takes a few minutes on two idle cores.)
 
 # %%
 full = experiments.FULL  # True to train as long as the stored results did
@@ -133,14 +132,14 @@ print(experiments.provenance(full, seeds))
 # %% [markdown]
 # ## 3 · How sure?
 #
-# There are two sources of chance. **Seeds**: other first values and batches give other networks; three seeds show it
-# roughly. **Images**: other test images would give other accuracies, and all seeds share the same 497. An accuracy
-# $p$ measured on $n$ images has the standard error $\sqrt{p(1-p)/n}$, one point for $p = 0.94$. But two networks see
-# the *same* images, and much of that error is common to both. So take the difference image by image, and draw the 497
-# images anew, with replacement, many times (a *paired bootstrap*; Efron, 1979).
+# There are two sources of chance. **Seeds**: other initial values and batches give other networks; three seeds show how
+# much, roughly. **Images**: other test images would give other accuracies, and all seeds share the same 497. An
+# accuracy $p$ measured on $n$ images has the standard error $\sqrt{p(1-p)/n}$, one point for $p = 0.94$. But two
+# networks see the *same* images, and much of that error is common to both. So take the difference image by image, and
+# resample the 497 images, with replacement, many times (a *paired bootstrap*; Efron, 1979).
 #
-# **Predict.** For which kinds does the 95% interval of the difference to the control not contain zero? (The last kind
-# is compared with its own control, the one with positions.)
+# **Predict.** For which models does the 95% interval of the difference to the control not contain zero? (The last
+# model is compared with a control of its own, the one with positions.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -148,7 +147,7 @@ rng = np.random.default_rng(17)
 
 
 def interval(name: str, control: str = "control") -> tuple[float, float]:
-    """95% of the mean differences to the control when the test images are drawn anew."""
+    """95% interval of the mean difference to the control when the test images are resampled."""
     difference = right[name].mean(axis=0) - right[control].mean(axis=0)  # of each image
     drawn = rng.integers(len(difference), size=(4000, len(difference)))
     low, high = np.percentile(difference[drawn].mean(axis=1), [2.5, 97.5])
@@ -170,26 +169,26 @@ usual = mean["four routes"] - mean["one mixer"]
 by_parameters = mean["control"] - mean["one mixer"]
 print(f"four routes against one mixer: {100 * usual:+.1f} points, of which")
 print(f"{100 * by_parameters:+.1f} come with four mixers on one route,", end=" ")
-print(f"{100 * (usual - by_parameters):+.1f} with routes")
+print(f"{100 * (usual - by_parameters):+.1f} with the routes")
 
 # %% [markdown]
 # ## 4 · What holds
 #
-# **Learned.** *Clear, for every seed and by the interval:* two routes and four routes beat the control, and the
-# control beats one mixer. Neither of the latter two reaches the linear classifier, in any seed. Without the control the
-# whole gain would have gone to the routes; about half of it came with the parameters.
+# **Learned.** *Clear, for every seed and by the interval:* two routes and four routes beat the control, and the control
+# beats one mixer. Neither the control nor one mixer reaches the linear classifier, in any seed. Without the control,
+# the routes would have gotten credit for the whole gain; about half of it came with the parameters.
 #
-# *Clear in the mean:* a learned vector for each patch helps the control as well, by about as much as four routes do. So
-# part of what routes give is to know *where* a stroke lies, and that can be had without them.
+# *Clear on average:* a learned vector for each patch helps the control too, by about as much as four routes do. So part
+# of what routes provide is knowing *where* a stroke is, and the network can have that without them.
 #
-# *Fragile, not to be built on:* the order of two and four routes; Hilbert, whose interval reaches down to about zero;
-# what four routes add where positions are learned, whose interval begins near zero; and any number carried to another
+# *Fragile, not to be relied on:* the order of two and four routes; Hilbert, whose interval reaches down to about zero;
+# what four routes add to learned positions, an interval that starts near zero; and any of these numbers for another
 # network.
 #
-# *Not shown at all:* anything about photographs. These are 16 patches of small gray images, and nothing in them is
-# further away than 15 tokens.
+# *Not shown at all:* anything about photographs. These are small gray images of 16 patches, and nothing in them is
+# farther apart than 15 tokens.
 #
-# The next cell holds these sentences to the results. What needs the full run is asserted there only.
+# The next cell checks these sentences against the results; what needs the full run is asserted only in the full run.
 
 # %%
 assert min(a.min() for a in accuracies.values()) > 0.2  # even quickly: twice the chance of 1 in 10
@@ -209,10 +208,10 @@ if full:
 # %% [markdown]
 # ## Recap
 #
-# - A fair comparison changes one thing. More routes usually bring more parameters along; a control has these alone.
-# - Seeds and test images are two sources of chance; a paired bootstrap asks for the second.
-# - A test split by the order of the file is harder than a shuffled one, and a linear classifier is the level to beat.
-# - Here routes are worth a few points at equal parameters; which routes, these seeds do not tell.
-# - Settings that were tried on the test make its accuracy optimistic, for the control as well.
+# - A fair comparison changes one thing. More routes usually come with more parameters; a control has only the latter.
+# - Seeds and test images are two sources of chance; a paired bootstrap measures the second.
+# - A test part in the order of the file is harder than a shuffled one, and a linear classifier is the level to beat.
+# - Here routes are worth a few points at equal parameters; these seeds do not tell which routes are best.
+# - Settings chosen on the test images make the accuracies optimistic, that of the control too.
 #
-# **Where next:** [part 05e](05e_choose.ipynb) puts cost and quality together into a choice.
+# **Where next:** [part 05e](05e_choose.ipynb) combines cost and quality into a choice.

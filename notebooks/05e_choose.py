@@ -12,12 +12,12 @@
 # *10 minutes · ★☆☆*
 #
 # After this you can …
-# - rule out what a task forbids, by the memory it has and by what it must recall,
+# - rule out mixers that need too much memory for a task, or recall too little,
 # - say when FLOPs mislead, and decide by times measured on your own machine instead,
 # - give a recommendation with its reasons, and say what the reasons leave out.
 #
-# **How it works.** A choice is made by few rules. Each rule below is followed by a cell that fails if the rule is
-# false. The last step puts them together: a chooser, fed with what your machine can do. The letters are in the
+# **How it works.** A few rules make the choice. Each rule is followed by a cell that fails if the rule is false. The
+# last step combines them in a chooser, which uses the times measured on your machine. The letters are in the
 # [notation table](03a_semiseparable.ipynb#notation).
 
 # %%
@@ -30,17 +30,17 @@ from lecture17.reference import attention, delta_rule, gla, retention, scan2d, s
 from lecture17.widgets import chooser
 
 # %% [markdown]
-# ## 1 · Rule: does the memory suffice?
+# ## 1 · Rule: is there enough memory?
 #
-# Decoding, each head carries a state of $r d$ numbers, or for softmax every key and value so far, $N (r + d)$ numbers.
-# (With grouped queries several heads share one cache, which divides it by their number.)
-# **(1.1)** With $r = d$ the cache is the larger from $N > r / 2$ on: with heads of 64, after 32 tokens. **(1.2)** A
-# hybrid with one attention layer in eight (Jamba, arXiv 2403.19887) divides the cache by eight, and no more: it still
+# In decoding, each head carries a state of $r d$ numbers or, for softmax, every key and value so far, $N (r + d)$
+# numbers. (With grouped queries, several heads share one cache, which divides its size by their number.) **(1.1)** With
+# $r = d$ the cache is larger than the state as soon as $N > r / 2$: with heads of 64, after 32 tokens. **(1.2)** A
+# hybrid with one attention layer in eight (Jamba, arXiv 2403.19887) divides the cache by eight and no more: it still
 # grows.
 #
-# Training, softmax is the frugal one. A fused kernel keeps one number for each token for the way back. A chunkwise one
-# that keeps the state before each chunk, as the package does on a CPU, holds $r d / c$ numbers a token, 64 for chunks
-# of 64; Triton's kernels of part [04b](04b_triton.ipynb) compute these states again instead.
+# In training, softmax needs the least. For the backward pass a fused kernel keeps one number per token. A chunkwise
+# kernel that keeps the state before each chunk, as the package does on a CPU, holds $r d / c$ numbers per token, that
+# is, 64 with chunks of 64; the Triton kernels of part [04b](04b_triton.ipynb) recompute these states instead.
 
 # %%
 r = d = 64  # numbers in a key, in a value
@@ -63,17 +63,19 @@ assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes 
 # ## 2 · Rule: does it recall what is asked for?
 #
 # **The gist.** What is kept must depend on the token; Mamba calls this *selective* (arXiv 2312.00752). **(2.1)**
-# RetNet's mask depends on age alone, linear attention forgets nothing; a gate of 0 drops the past *because of a token*.
+# RetNet's mask depends only on age, and linear attention forgets nothing; a gate of 0 drops the past *because of a
+# token*.
 #
 # **The last value of a key.** **(2.2)** Write two values under one key. A mixer that only adds reads their sum. A decay
-# shifts the balance to the later value but keeps a part of the first. Softmax without positions cannot tell which came
-# later, and reads the mean. The delta rule, with $\beta = 1$, reads the second, whatever came before.
+# shifts the balance to the later value, but part of the first remains; only a decay of 0 removes it, together with
+# everything else that it acts on. Softmax without positions cannot tell which value came later, and reads their mean; with positions it
+# can learn to prefer the later one. The delta rule with $\beta = 1$ and a key of length 1 reads the second value,
+# whatever came before.
 #
 # **Any token, exactly.** **(2.3)** To repeat any text of $N$ tokens takes $N \log_2 |\mathcal A|$ bits (arXiv
-# 2402.01032; proved in part [03d](03d_expressivity.ipynb)). A state of $s$ numbers in float32 has $32\, s$. This is
-# a bound: what is beyond it is
-# impossible. What training reaches is less (observed in part [03d](03d_expressivity.ipynb), at small sizes: about a
-# bit a number).
+# 2402.01032; proved in part [03d](03d_expressivity.ipynb)). A state of $s$ numbers in float32 has $32\, s$ bits. This
+# is an upper bound: more is impossible. Training reaches less (in the small networks of part
+# [03d](03d_expressivity.ipynb) at most about one bit per number).
 
 # %%
 one = np.ones((8, 1))
@@ -101,25 +103,25 @@ assert np.allclose((faded[1], by_softmax[1]), ([5.9], [3]))
 numbers = 8 * costs.carried("delta_rule", 1, r, d)  # of a layer of 8 heads
 bits_a_token = np.log2(32_768)  # a vocabulary of this size
 longest, learned = (int(bits * numbers / bits_a_token) for bits in (32, 1))
-print(f"state of {numbers:,} numbers: no text beyond {longest:,} tokens can be copied,")
-print(f"at a bit a number {learned:,}")
+print(f"a state of {numbers:,} numbers can copy at most {longest:,} tokens,")
+print(f"at one bit per number {learned:,}")
 assert longest == 69_905  # (2.3)
 
 # %% [markdown]
 # ## 3 · Rule: what does it cost?
 #
-# These are the FLOPs of the mixing itself, for all heads of a layer; projections come on top. A masked square counts
-# whole, as in part [03b](03b_duality.ipynb). **(3.1)** By FLOPs, softmax is cheaper than SSD in training up to 128
-# tokens, and dearer beyond in proportion to $N$. **(3.2)** By FLOPs Mamba-1, with its 16 numbers of state a channel,
-# beats everybody that has a gate. Seconds are another matter: its FLOPs are not matrix products (correction 7,
-# [part 02](02_intuition.ipynb#correction-7)). So measure.
+# These are the FLOPs of the mixing itself, for all heads of a layer; the projections come on top. A masked square is
+# counted in full, as in part [03b](03b_duality.ipynb). **(3.1)** By FLOPs, softmax is cheaper than SSD in training up
+# to 128 tokens; beyond that it is more expensive, by a factor that grows in proportion to $N$. **(3.2)** By FLOPs
+# Mamba-1, with its 16 state entries per channel, beats every other mixer with a gate. But its FLOPs are not matrix
+# products ([correction 7](02_intuition.ipynb#correction-7)), so by seconds the order can be different. So measure.
 
 # %%
 lengths = np.arange(64, 2049)
 softmax = np.array([chooser.layer_flops("softmax", "training", N) for N in lengths])
 chunkwise = np.array([chooser.layer_flops("ssd", "training", N) for N in lengths])
 crossover = lengths[np.argmax(softmax > chunkwise)]
-print(f"by FLOPs, softmax is dearer than SSD from {crossover} tokens on")
+print(f"by FLOPs, softmax costs more than SSD from {crossover} tokens on")
 assert crossover == 129  # (3.1)
 assert np.allclose(np.diff(softmax / chunkwise)[1000:] * 128, 1, atol=0.05)  # one more each 128
 
@@ -129,8 +131,9 @@ at_4096 = {mixer: cost.flops for mixer, cost in trained.items()}
 assert min(gated, key=at_4096.get) == "selective_scan"  # (3.2)
 
 # %% [markdown]
-# The next cells time each mixer as it is trained (softmax: PyTorch's own attention; RWKV-4 has no chunkwise form and is
-# timed token by token), and one step of decoding. Forward pass, one layer of 8 heads of 64, float32, batch 1.
+# The next cells time each mixer in the form in which it is trained (for softmax, PyTorch's own attention; RWKV-4 has no
+# chunkwise form and is timed token by token), and one decoding step. Forward pass, one layer with 8 heads of 64,
+# float32, batch 1.
 
 # %%
 measure, full = experiments.measure, experiments.settings.FULL
@@ -181,22 +184,23 @@ def time_of(mixer: str, phase: str, N: int) -> float:
 
 
 longest = trained_at[-1]
-if full:  # a busy machine can turn these round in a quick run
+if full:  # on a busy machine these can be the other way around in a quick run
     assert time_of("selective_scan", "training", longest) > time_of("ssd", "training", longest)
     assert time_of("softmax", "training", longest) > time_of("ssd", "training", longest)
     assert time_of("softmax", "decoding", 16384) > 10 * time_of("softmax", "decoding", 16)
 
 # %% [markdown]
-# **Learned:** counting says what is possible, the clock what is so. Mamba-1 has the fewest FLOPs of all with a gate,
-# and is not the quickest here: a fused kernel for it would be another program, and another measurement.
+# **Learned:** FLOPs are only a count; the clock decides. Mamba-1 has the fewest FLOPs of all mixers with a gate, and yet
+# it is not the fastest here. A fused kernel for it would be a different program, and a different measurement.
 #
-# ## 4 · Rule: has the data one direction, or two?
+# ## 4 · Rule: does the data have one dimension or two?
 #
-# A causal mixer reads an image in some order, and what lies one row up lies a whole row of tokens back. **(4.1)** By
-# rows, the pixel above is $W$ tokens away, by columns one; four routes (rows, columns, both reversed; VMamba, arXiv
-# 2401.10166) bring every neighbor next to the pixel once, at four times the cost. Softmax needs no route: it looks at
-# all pairs, in both directions. Counted, that is what the causal form costs too, since a masked square counts whole; in
-# time it is up to twice as much, as causal kernels skip what is masked.
+# A causal mixer reads an image in some order, and the pixel one row up is a whole row of tokens back. **(4.1)** By
+# rows, the pixel above is $W$ tokens away, by columns only one; four routes (rows, columns, both reversed; VMamba,
+# arXiv 2401.10166) place each of its four neighbors directly before the pixel once, at four times the cost. Softmax
+# needs no route: it looks at all pairs, in both directions. By the count above this costs the same as the causal form,
+# because a masked square is counted in full; in time it can cost up to twice as much, because causal kernels skip what
+# is masked.
 
 # %%
 H = W = 32
@@ -218,13 +222,13 @@ assert image["softmax"].flops == line["softmax"].flops
 # %% [markdown]
 # ## 5 · The chooser
 #
-# The rules, one after another: leave out what recalls too little, leave out what does not fit, and take the quickest of
-# the rest, by the times measured above (between two lengths a straight line on a log-log plot, beyond the last one in
-# proportion to FLOPs, so far extrapolations are guesses). The sentences under the picture give each reason with its
-# number.
+# The chooser applies the rules one after another: leave out what recalls too little, leave out what does not fit, and
+# take the fastest of the rest by the times measured above. (Between two measured lengths it follows a straight line on
+# a log-log plot; beyond the last one it scales with the FLOPs, so a far extrapolation is a guess.) The sentences under
+# the picture give each reason with its numbers.
 #
-# It starts with decoding at 16,384 tokens, 10 MB a layer, and the last value of a key to be found again. Then ask for
-# "any token": what is left, and why not softmax? Then move the length to the end.
+# It starts with decoding at 16,384 tokens, with 10 MB per layer, where the last value of a key must be recalled. Then
+# ask for "any token": what is left, and why not softmax? Then move the length to its maximum.
 
 # %%
 predict("05e_choose-ten-megabytes")
@@ -234,7 +238,7 @@ predict("05e_choose-ten-megabytes")
 widgets.ArchitectureChooser(rows)
 
 # %% [markdown]
-# Five tasks, by FLOPs alone, so that this table is the same on every machine.
+# Now five tasks, by FLOPs alone, so that the table is the same on every machine.
 
 # %%
 predict("05e_choose-five-tasks")
@@ -242,7 +246,7 @@ predict("05e_choose-five-tasks")
 # %%
 tasks = {
     "short texts, trained": chooser.Params(64, "100 MB", "training", "any token", "1-D"),
-    "chat on a telephone": chooser.Params(8192, "1 MB", "decoding", "last value of a key", "1-D"),
+    "chat on a phone": chooser.Params(8192, "1 MB", "decoding", "last value of a key", "1-D"),
     "DNA, a million bases": chooser.Params(2**20, "1 GB", "decoding", "the gist", "1-D"),
     "a long book, quoted": chooser.Params(2**17, "100 MB", "decoding", "any token", "1-D"),
     "photographs, trained": chooser.Params(256, "100 MB", "training", "the gist", "2-D"),
@@ -256,28 +260,28 @@ for name, params in tasks.items():
 # %%
 assert chosen == {
     "short texts, trained": "softmax",
-    "chat on a telephone": "delta_rule",
+    "chat on a phone": "delta_rule",
     "DNA, a million bases": "selective_scan",
     "a long book, quoted": "hybrid",
     "photographs, trained": "selective_scan",
 }
 
 # %% [markdown]
-# Two of the answers are Mamba-1, by the FLOP count that (3.2) warns about. With the times measured on your machine the
-# chooser above may answer differently.
+# Two of the answers are Mamba-1, because of the FLOP count that (3.2) warns about. With the times measured on your
+# machine, the chooser above may answer differently.
 #
-# **What no rule here says.** How *well* a mixer that may do it will do it. Two that pass all rules can differ in what
-# they learn in the time you have, and no count of FLOPs tells. Nor does the chooser know what must be *tracked*
-# (parity, order: part [03d](03d_expressivity.ipynb)), what your GPU does to the ratios, or what a fused kernel
-# would. Take its answer as a short
-# list, train two of the list small, at equal steps *and* equal time with several seeds, and let that decide.
+# **What the rules do not say.** They do not say how *well* a mixer will do a task that it is able to do. Two mixers that
+# pass all rules can differ in what they learn in the time you have, and no count of FLOPs tells you. Nor does the
+# chooser know what must be *tracked* (parity, order: part [03d](03d_expressivity.ipynb)), or how a GPU or a fused
+# kernel would change the ratios. Take its answer as a short list, train two models from the list at a small size, at
+# equal steps *and* at equal time with several seeds, and let that decide.
 #
 # ## Recap
 #
-# - Memory first: a cache outgrows a state after 32 tokens of a head of 64; in training it is the other way round.
-# - Recall second: gates select, removal replaces, only what grows copies everything.
-# - Cost last, and in seconds of the machine that will do it; FLOPs rank matrix products and loops wrongly.
-# - An image costs four routes, or all pairs.
-# - Long texts with exact recall: a hybrid, and a limit to it that is counting, not engineering.
+# - Memory first: with heads of 64, a cache outgrows a state after 32 tokens; in training, attention keeps less.
+# - Recall second: gates select, removal replaces, and only a memory that grows can copy everything.
+# - Cost last, in seconds on the machine that will do the work; FLOPs rank matrix products and loops wrongly.
+# - An image takes four routes, or all pairs.
+# - Long texts with exact recall: a hybrid. Its caches still grow, and no engineering removes that bound.
 #
 # **Where next:** part [06](06_review.ipynb), the review: the whole course on one page, a quiz, and what to read.

@@ -90,27 +90,38 @@ def block_ranks(
 
 @styled
 def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping[str, int], *, title: str) -> Picture:
-    """For each form and mixer (lengths, seconds), a panel a form; a gray line of the slope in `powers` in each."""
+    """For each form and mixer (lengths, seconds): a panel for each form, with a gray line of the slope in `powers`.
+
+    The lines of the last panel carry their names; the others have the same colors.
+    """
     said = []
     for form, lines in forms.items():
         lengths, seconds = lines["softmax"]
         ahead = sum(t[-1] < np.interp(n[-1], lengths, seconds) for n, t in lines.values())
         longest = max(n[-1] for name, (n, _) in lines.items() if name != "softmax")
-        said.append(f"{form} up to N = {longest:,.0f}, {ahead} of {len(lines) - 1} quicker than attention at their end")
+        said.append(f"{form} up to N = {longest:,.0f}, {ahead} of {len(lines) - 1} faster than attention at their end")
     picture = Picture(title, f"Seconds against length on logarithmic axes: {'; '.join(said)}.", size=(9.8, 4.2))
     panels = picture.subplots(1, len(forms), sharey=True)
     looks = _looks(list(dict.fromkeys(name for lines in forms.values() for name in lines)))
     for ax, (form, lines) in zip(panels, forms.items(), strict=True):
         for name, (lengths, seconds) in lines.items():
-            ax.loglog(lengths, seconds, label=name, **looks[name])
+            ax.loglog(lengths, seconds, **looks[name])
         span = np.array([min(n[0] for n, _ in lines.values()), max(n[-1] for n, _ in lines.values())])
         lowest = min(t[0] for _, t in lines.values())
-        ax.loglog(span, lowest / 2 * (span / span[0]) ** powers[form], color=NEUTRAL, linestyle=":", label="gray")
+        ax.loglog(span, lowest / 2 * (span / span[0]) ** powers[form], color=NEUTRAL, linestyle=":")
         ax.set(title=f"{form}; dotted: N{'²' if powers[form] == 2 else ''}", xlabel="N, tokens", ylabel="seconds")
-    handles = {label: h for ax in panels for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    handles.pop("gray")
-    picture.legend(handles.values(), handles.keys(), loc="outside right center")
+    _name_ends(panels[-1], {name: seconds[-1] for name, (_, seconds) in lines.items()})
     return picture
+
+
+def _name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
+    """Names to the right of the axes, each as high as its line ends, or a little higher if one stands there."""
+    low, high = np.log10(ax.get_ylim())
+    line, lowest = 0.06 * (high - low), -np.inf  # what a line of text takes, in powers of ten
+    for name, end in sorted(ends.items(), key=lambda item: item[1]):
+        height = max(np.log10(end), lowest)
+        ax.annotate(f" {name}", (1, 10**height), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
+        lowest = height + line
 
 
 @styled

@@ -63,27 +63,33 @@ def copying_accuracy(
     recurrent: Mapping[str, np.ndarray],
     softmax: Mapping[str, float],
     *,
-    what: str = "letters copied right",
+    what: str = "letters copied correctly",
     title: str,
 ) -> Picture:
-    """Accuracies (seeds, sizes) against numbers of state for each of two names: each seed hollow, and their mean.
+    """Accuracies (seeds, sizes) against numbers of state for each of two names: a dot for each seed, and the median.
 
-    `softmax` has levels that softmax attention reaches.
+    `softmax` has levels that softmax attention reaches. Seeds may fall into two groups, with nothing near their mean.
     """
     picture = Picture(
         title,
-        f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, mean of the "
-        "seeds: "
-        + "; ".join(f"{name}, {', '.join(f'{x:.2f}' for x in a.mean(0))}" for name, a in recurrent.items())
+        f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, lowest, median and highest "
+        "of the seeds: "
+        + "; ".join(
+            f"{name}, " + ", ".join(f"{x.min():.2f} / {np.median(x):.2f} / {x.max():.2f}" for x in a.T)
+            for name, a in recurrent.items()
+        )
         + "; softmax attention "
         + ", ".join(f"{value:.2f} ({name})" for name, value in softmax.items())
         + ".",
         size=(9.0, 3.6),
     )
     ax = picture.subplots()
-    for (name, a), color, marker in zip(recurrent.items(), (STATE, DIAGONAL), "os", strict=True):
-        ax.plot(sizes, a.T, marker, color=color, fillstyle="none")
-        ax.plot(sizes, a.mean(0), marker + "-", color=color, label=f"state, {name}")
+    looks = zip(recurrent.items(), (STATE, DIAGONAL), "os", (0.97, 1.03), strict=True)
+    for (name, a), color, marker, beside in looks:  # side by side, so that no seed hides another
+        places = beside * np.array(sizes)
+        ax.plot(places, np.median(a, axis=0), color=color, alpha=0.5)
+        ax.plot(places, a.T, marker, color=color, fillstyle="none")
+        ax.plot([], [], marker + "-", color=color, fillstyle="none", label=f"state, {name}: seeds, median")
     for (name, value), style in zip(softmax.items(), ("--", ":"), strict=False):
         ax.axhline(value, color=ATTENTION, linestyle=style, label=f"softmax attention, {name}")
     log2_axis(ax, sizes)
@@ -93,9 +99,16 @@ def copying_accuracy(
 
 
 @styled
-def learning_curves(runs: Mapping[str, Sequence[Run]], levels: Mapping[str, float], *, title: str) -> Picture:
-    """For each name and seed (steps, seconds, bits per byte in the test); `levels` are reference lines."""
+def learning_curves(
+    runs: Mapping[str, Sequence[Run]], levels: Mapping[str, float], *, baseline: str = "SSD", title: str
+) -> Picture:
+    """For each name and seed (steps, seconds, bits per byte in the test); `levels` are reference lines.
+
+    Left the whole curves, which lie close together; middle and right their differences to the mean of `baseline`, by
+    steps, and by seconds where the baseline was tested too.
+    """
     lines = {name: np.mean(some, axis=0) for name, some in runs.items()}
+    base = lines[baseline]
     picture = Picture(
         title,
         "Bits per byte in the test, mean of the seeds: "
@@ -104,24 +117,33 @@ def learning_curves(runs: Mapping[str, Sequence[Run]], levels: Mapping[str, floa
             f"{seconds[-1]:.0f} seconds"
             for name, (steps, seconds, bits) in lines.items()
         )
-        + f"; for comparison {', '.join(f'{name}, {level:.2f}' for name, level in levels.items())}.",
-        size=(9.6, 4.4),
+        + f"; for comparison {', '.join(f'{name}, {level:.2f}' for name, level in levels.items())}. Beside this, the "
+        f"differences to {baseline}, which at the last step are "
+        + ", ".join(f"{bits[-1] - base[2][-1]:+.2f} ({name})" for name, (_, _, bits) in lines.items())
+        + ".",
+        size=(10.0, 4.2),
     )
-    panels = picture.subplots(1, 2, sharey=True)
-    for ax, x, label in zip(panels, (0, 1), ("steps", "seconds of one core"), strict=True):
-        for look, (name, some) in zip(LOOKS, runs.items(), strict=False):
-            look = look | {"color": ATTENTION, "marker": "s"} if name == "attention" else look
-            for run in some:
-                ax.plot(run[x], run[2], alpha=0.35, linewidth=1, color=look["color"])
-            ax.plot(lines[name][x], lines[name][2], label=name, **look)
-        for level, style in zip(levels.values(), ("-.", ":", "--", (0, (1, 4))), strict=False):
-            ax.axhline(level, color=NEUTRAL, linestyle=style, linewidth=1.2)
-        ax.set(title=f"the same number of {label.split()[0]}", xlabel=label, ylabel="bits per byte in the test")
-    for name, level in levels.items():
-        panels[1].annotate(
-            f" {name}", (1, level), xycoords=("axes fraction", "data"), va="center", color=NEUTRAL, fontsize=9
-        )
-    picture.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(runs))
+    left, *differences = picture.subplots(1, 3)
+    looks = dict(zip(runs, LOOKS, strict=False))
+    looks["attention"] = looks["attention"] | {"color": ATTENTION, "marker": "s"}
+    for name, some in runs.items():
+        left.plot(lines[name][0], lines[name][2], label=name, **looks[name])
+        for ax, x in zip(differences, (0, 1), strict=True):
+            for run in (*some, lines[name]):
+                within = (run[x] >= base[x][0]) & (run[x] <= base[x][-1])
+                apart = (run[2] - np.interp(run[x], base[x], base[2]))[within]
+                look = looks[name] if run is lines[name] else {"color": looks[name]["color"], "alpha": 0.4, "lw": 1}
+                ax.plot(run[x][within], apart, **look)
+    for (name, level), style in zip(levels.items(), ("-.", ":", "--", (0, (1, 4))), strict=False):
+        left.axhline(level, color=NEUTRAL, linestyle=style, linewidth=1.2)
+        left.annotate(f" {name}", (1, level), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    left.set(title="the whole curves", xlabel="steps", ylabel="bits per byte in the test")
+    for ax, label in zip(differences, ("steps", "seconds"), strict=True):
+        ax.axhline(0, color=NEUTRAL, linewidth=0.8)
+        ax.set(title=f"difference to {baseline}, by {label}", ylabel="bits per byte, below 0 is better")
+    differences[0].set_xlabel("steps")
+    differences[1].set_xlabel("seconds of one core")
+    picture.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs))
     return picture
 
 
@@ -136,9 +158,9 @@ def against_control(
 ) -> Picture:
     """For each name the accuracies of the seeds, and an interval for the mean difference to a control.
 
-    intervals   (low, high) for those names that have one; the difference drawn is the interval's middle
+    intervals   (low, high) for all names but the controls; the difference drawn is the interval's middle
     level       name and height of a reference line for the accuracies
-    controls    the names that are compared with a control of their own, and with which
+    controls    the names that are compared with a second control, and with which
     """
     picture = Picture(
         title,
@@ -159,12 +181,16 @@ def against_control(
         if name in intervals:
             low, high = (100 * end for end in intervals[name])
             right.plot([low, high], [row, row], color=OUTPUT)
-            middle = (low + high) / 2
-            right.plot(middle, row, "o", color=OUTPUT, markerfacecolor="white" if name in controls else OUTPUT)
-            if name in controls:
-                right.annotate(f"to {controls[name]}", (middle, row), (0, 6), textcoords="offset points", ha="center")
+            right.plot((low + high) / 2, row, "o", color=OUTPUT)
+            said = f"to {controls[name]}" if name in controls else ""
+        else:  # a control, whose difference to itself is 0
+            right.plot(0, row, "D", color=NEUTRAL, markerfacecolor="white", markersize=7)
+            said = "a second control" if name in controls.values() else "the control"
+            high = 0
+        right.annotate(f" {said}", (high, row), (6, 0), textcoords="offset points", va="center")
+    right.margins(x=0.25)
     right.set(title="difference to the control", xlabel="points of accuracy, 95% interval over images")
-    right.set_ylabel("the same")
+    right.set_ylabel("what is trained")
     picture.legend(*left.get_legend_handles_labels(), loc="outside lower left")
     return picture
 

@@ -6,7 +6,8 @@ from .picture import ATTENTION, DIAGONAL, OFF_DIAGONAL, OUTPUT, STATE, Picture, 
 
 COLORS = (DIAGONAL, STATE, OFF_DIAGONAL, OUTPUT, ATTENTION)
 
-NEAR = 0.6  # years: names on the same side of a line that would touch
+INCHES = 0.85  # for a year
+LINE = 0.19  # years: the height of a name
 
 
 def year(identifier: str) -> float:
@@ -22,34 +23,32 @@ def year(identifier: str) -> float:
 
 @styled
 def timeline(lines: Mapping[str, Sequence[tuple[str, str]]], *, title: str) -> Picture:
-    """For each line of descent its (name, arXiv identifier) pairs along the years, one row each."""
+    """For each line of descent its (name, arXiv identifier) pairs, a column each; years run downwards."""
     everything = sorted((year(i), name) for papers in lines.values() for name, i in papers)
-    told = "; ".join(f"{line}: {', '.join(f'{name} ({i})' for name, i in papers)}" for line, papers in lines.items())
+    told = "; ".join(
+        f"{' '.join(line.split())}: {', '.join(f'{name} ({i})' for name, i in papers)}"
+        for line, papers in lines.items()
+    )
+    first, last = everything[0][0], everything[-1][0]
     picture = Picture(
         title,
         f"{len(everything)} architectures by the month of their first arXiv paper, from {everything[0][1]} to "
         f"{everything[-1][1]}. {told}.",
-        size=(9.6, 1.1 + 0.68 * len(lines)),
+        size=(9.6, 1.3 + INCHES * (last - first + 0.6)),
     )
     ax = picture.subplots()
-    for row, ((_, papers), color) in enumerate(zip(lines.items(), COLORS, strict=False)):
-        ax.axhline(row, color=color, linewidth=1, alpha=0.5)
-        dated = sorted((year(identifier), name) for name, identifier in papers)
-        for k, (x, name) in enumerate(dated):  # by turns above and below the line
-            before, after = (abs(x - dated[j][0]) < NEAR if 0 <= j < len(dated) else False for j in (k - 2, k + 2))
-            ax.plot(x, row, "o", color=color, markersize=8)
-            ax.annotate(
-                name,
-                (x, row),
-                (0, -8 if k % 2 else 8),
-                textcoords="offset points",
-                ha="left" if before else "right" if after else "center",
-                va="top" if k % 2 else "bottom",
-            )
-    ax.set_yticks(range(len(lines)), list(lines))
-    first, last = everything[0][0], everything[-1][0]
-    ax.set(xlim=(first - 0.6, last + 0.6), ylim=(len(lines) - 0.4, -0.6), xlabel="year", ylabel="line of descent")
-    ax.set_xticks(range(int(first), int(last) + 1))
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
+    for column, ((_, papers), color) in enumerate(zip(lines.items(), COLORS, strict=False)):
+        ax.axvline(column, color=color, linewidth=1, alpha=0.5)
+        free = 0.0  # where the next name may stand
+        for when, name in sorted((year(identifier), name) for name, identifier in papers):
+            free = max(when, free)
+            ax.plot(column, when, "o", color=color, markersize=8)
+            ax.annotate(name, (column, free), (9, 0), textcoords="offset points", va="center")
+            free += LINE
+    ax.set_xticks(range(len(lines)), list(lines))
+    ax.set_yticks(range(int(first), int(last) + 1))
+    ax.set(xlim=(-0.25, len(lines) - 0.2), ylim=(last + 0.3, first - 0.3), xlabel="line of descent", ylabel="year")
+    ax.tick_params(axis="x", length=0, labeltop=True, labelbottom=False)
+    ax.xaxis.set_label_position("top")
+    ax.spines["bottom"].set_visible(False)
     return picture

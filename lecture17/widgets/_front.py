@@ -1,4 +1,4 @@
-"""Between kernel and browser: the state that `explorer.js` shows, and what stays when the kernel has gone."""
+"""Between kernel and browser: the state that `explorer.js` shows, and what remains after the kernel is gone."""
 
 import html
 from pathlib import Path
@@ -12,8 +12,8 @@ from IPython.display import DisplayHandle, display
 
 from lecture17.figures.picture import CSS_DPI, Picture, image_html
 
-# A cell shows a widget as two outputs: a still, and the widget itself. The page shows the widget while it is alive, and
-# otherwise the still: after a night without a kernel the widget alone would be "Error displaying widget".
+# A cell shows a widget as two outputs: a still, and the widget itself. The page shows the widget while it is alive and
+# the still otherwise: without a kernel, the widget alone would be "Error displaying widget" on the next day.
 STILL = """<style>
 .jp-OutputArea-child:has(.lecture17-still):has(+ .jp-OutputArea-child .lecture17-live),
 .jp-OutputArea-child:has(.lecture17-still) + .jp-OutputArea-child:not(:has(.lecture17-live)) { display: none; }
@@ -24,7 +24,7 @@ LIVE = "lecture17-live"  # the class of a widget that is alive
 
 
 def somebody_watches() -> bool:
-    """Whether a person's front end asked for this cell: it says which cell, as nbconvert and nbval do not."""
+    """Whether a person's front end ran this cell: it names the cell, which nbconvert and nbval do not."""
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
 
@@ -62,8 +62,8 @@ def _marked(still: dict[str, str]) -> dict[str, str]:
 class Front(Shown, anywidget.AnyWidget):
     """Labeled controls, a picture, and the picture in words.
 
-    As the last expression of a cell it shows itself: in JupyterLab with its controls, elsewhere (a web page, nbconvert,
-    nbval, a notebook without its kernel) as the picture that it showed last.
+    The last expression of a cell shows itself: in JupyterLab with its controls, elsewhere (a web page, nbconvert,
+    nbval, a notebook without its kernel) as the picture it showed last.
     """
 
     _esm = Path(__file__).with_name("explorer.js")
@@ -74,11 +74,11 @@ class Front(Shown, anywidget.AnyWidget):
     picture = traitlets.Bytes().tag(sync=True)
     size: Any = traitlets.List().tag(sync=True)  # of the picture, in CSS pixels
     words = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if it does anything
+    hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if anything
     button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
-    busy = traitlets.Bool(False).tag(sync=True)  # while what it asked for is being done
-    asleep = traitlets.Unicode("Run this cell to explore.").tag(sync=True)  # said where no kernel answers
-    # Both ways: for each control, the number of its value.
+    busy = traitlets.Bool(False).tag(sync=True)  # while the button's work is being done
+    asleep = traitlets.Unicode("Run this cell to explore.").tag(sync=True)  # shown where no kernel answers
+    # Both ways: for each control, the index of its value.
     positions = traitlets.Dict().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
@@ -98,6 +98,6 @@ class Front(Shown, anywidget.AnyWidget):
         return {"text/html": f"{image}<p>{html.escape(self.asleep)}</p>", "text/plain": self.words}
 
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        """What the front end says besides `positions`: that nothing has moved for a while."""
+        """A message other than `positions`: nothing has moved for a while."""
         if "rest" in content:
             self.refresh()

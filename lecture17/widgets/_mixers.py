@@ -1,6 +1,6 @@
 """One random sequence, read by each mixer of the family: decay mask, scores, and the matrix made of them.
 
-Queries, keys and seeds are the same for all, so that what differs between two pictures is the mixer.
+Queries, keys and seeds are the same for all mixers, so two pictures differ only by the mixer.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from lecture17.reference import semiseparable
 
 
 class Sequence:
-    """N random tokens for mixers with d_state numbers of state per feature, whose mean decay is `decay`."""
+    """N random tokens for mixers with d_state state entries for each feature; `decay` is the mean decay."""
 
     def __init__(self, N: int, d_state: int, decay: float, seed: int, d: int = 1) -> None:
         rng = np.random.default_rng(seed)
@@ -27,10 +27,10 @@ class Sequence:
         self.beta = rng.uniform(0, 1, size=N)
         self.rate = rng.uniform(0, 1, size=(N, d_state))  # RWKV-7's in-context learning rate
         self.theta = rng.uniform(0, 1, size=(N, d_state // 2))  # Mamba-3's angles
-        self.V = rng.normal(size=(N, d))  # the inputs x; matrices depend on their number alone
+        self.V = rng.normal(size=(N, d))  # the inputs x; matrices depend on their length only
 
     def argument(self, argument: Argument) -> Any:
-        """What a mixer reads as this argument."""
+        """The values a mixer gets for this argument."""
         per_key = argument.axes == "N d_k"
         return {
             "query": self.Q,
@@ -46,7 +46,7 @@ class Sequence:
         }[argument.kind]
 
     def arguments(self, mixer: Mixer) -> tuple[Any, ...]:
-        """Those of the mixer's functions."""
+        """All arguments of the mixer's functions."""
         return tuple(map(self.argument, mixer.arguments.values()))
 
     def matrix(self, mixer: Mixer) -> np.ndarray:
@@ -55,7 +55,7 @@ class Sequence:
         return M
 
     def mask(self, mixer: Mixer) -> np.ndarray:
-        """The decay mask; where each number of the state has its own, their mean."""
+        """The decay mask; the mean of the masks if each key dimension has its own."""
         if mixer.decay is None:
             return np.tri(len(self.V))
         log_a = self.argument(mixer.arguments[mixer.decay])
@@ -66,12 +66,12 @@ class Sequence:
         return np.mean([np.exp(semiseparable.segsum(each)) for each in per_key], axis=0)
 
     def queries_keys(self, mixer: Mixer) -> tuple[np.ndarray, np.ndarray]:
-        """What the scores are made of."""
+        """The queries and keys that the scores are made of."""
         K = self.K if "key" in mixer.kinds else self.unit_K
         return (self._rotated(self.Q), self._rotated(K)) if "angle" in mixer.kinds else (self.Q, K)
 
     def _rotated(self, X: np.ndarray) -> np.ndarray:
-        """B̃ or C̃ of Mamba-3: pairs (0, 1), (2, 3), … as complex numbers, turned by the sum of the angles so far."""
+        """B̃ or C̃ of Mamba-3: pairs (0, 1), (2, 3), … as complex numbers, rotated by the sum of the angles so far."""
         turned = (X[:, 0::2] + 1j * X[:, 1::2]) * np.exp(1j * np.cumsum(self.theta, axis=0))
         return np.concatenate([turned.real, turned.imag], axis=1)
 
@@ -85,7 +85,7 @@ MEAN_MASK = "mean of r masks L"  # of a mixer with a decay for each key dimensio
 
 
 def mask_name(mixer: Mixer) -> str:
-    """What `Sequence.mask` shows of it."""
+    """What to call the mask that `Sequence.mask` returns."""
     if mixer.decay is None:
         return "causal mask L"
     return MEAN_MASK if mixer.arguments[mixer.decay].axes == "N d_k" else "decay mask L"

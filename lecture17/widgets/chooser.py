@@ -1,21 +1,23 @@
 """ArchitectureChooser: what every mixer costs for a task, and which to take and why. Introduced in 05e_choose.
 
-One layer of 8 heads, keys and values of 64 numbers (Mamba-1: 512 channels, 16 states each), float32, batch 1.
+The mixing of one layer, without its projections: 8 heads, keys and values of 64 numbers (Mamba-1: 512 channels with 16
+state entries each), float32, batch 1.
 
     training    FLOPs of a forward pass over N tokens; bytes held for both passes besides inputs and outputs
     decoding    FLOPs of the token after N others; bytes carried from token to token
 
-FLOPs and numbers come from `lecture17.costs`, seconds from rows of `lecture17.bench` where there are any.
+FLOPs and numbers come from `lecture17.costs`, seconds from rows of `lecture17.bench` if there are any.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
 from lecture17.costs import carried, flops, held
 from lecture17.figures.picture import NEUTRAL, OFF_DIAGONAL, STATE, styled
@@ -31,12 +33,12 @@ HYBRID = "hybrid"
 ATTENTION_SHARE = 1 / 8  # of a hybrid's layers, as in Jamba (arXiv 2403.19887); the others are SSD here
 ROUTES = 4  # over an image, as in VMamba (arXiv 2401.10166)
 
-# What has to be recalled → the rule that says which mixers can.
+# What has to be recalled → the rule that says which mixers can do it.
 RULES = {
-    THE_GIST: "For the gist, what is kept must depend on the token, by scores or a gate (arXiv 2312.00752)",
-    LAST_VALUE: "To replace the value of a key, the old one must be removed (delta rule, part 03c) or outscored "
-    "(softmax)",
-    ANY_TOKEN: "To copy any text of N tokens a state must grow with N (arXiv 2402.01032), as a cache does",
+    THE_GIST: "For the gist, scores or a gate must decide by the token what is kept (arXiv 2312.00752)",
+    LAST_VALUE: "To read the last value of a key, the old value must be removed (delta rule, RWKV-7) or outscored "
+    "(softmax that knows positions)",
+    ANY_TOKEN: "To copy any text of N tokens, a state must grow with N (arXiv 2402.01032), as a cache does",
 }
 LIMITS = {"100 kB": 1e5, "1 MB": 1e6, "10 MB": 1e7, "100 MB": 1e8, "1 GB": 1e9}
 
@@ -81,7 +83,7 @@ class Choice:
 
 
 def names() -> dict[str, str]:
-    """What can be chosen, by title: what recalls the most comes first."""
+    """What can be chosen, by title; what recalls the most comes first."""
     rows = sorted(MIXERS.values(), key=lambda row: RECALLS.index(row.recalls) if row.recalls else -1, reverse=True)
     titles = {row.name: row.title for row in rows}
     grows = [row.name for row in rows if row.grows]
@@ -89,7 +91,7 @@ def names() -> dict[str, str]:
 
 
 def able(recall: str) -> list[str]:
-    """What can recall that much."""
+    """The mixers that recall at least that much."""
     enough = RECALLS[RECALLS.index(recall) :]
     return [name for name in names() if name == HYBRID or MIXERS[name].recalls in enough]
 
@@ -105,8 +107,9 @@ def layer_flops(mixer: str, phase: str, N: int) -> float:
 def layer_memory(mixer: str, phase: str, N: int) -> float:
     """Bytes of a layer besides inputs and outputs.
 
-    Training is as fused kernels do it: they hold one tile of scores, and for the backward pass one number a token
-    (softmax) or the state before each chunk. Where no matrix product makes a chunk, all its states stand for the tile.
+    Training is counted for fused kernels. They hold one tile of scores and, for the backward pass, one number per token
+    (softmax) or the state before each chunk. Where chunks are not matrix products, all states of a chunk replace the
+    tile.
     """
     row = MIXERS[mixer]
     state = carried(mixer, N, row.d_k, D)
@@ -118,9 +121,9 @@ def layer_memory(mixer: str, phase: str, N: int) -> float:
 
 
 def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | None:
-    """Time of a layer from the rows that measured it: between two lengths straight on a log-log plot.
+    """Time of a layer from the rows that measured it: between two lengths, a straight line on a log-log plot.
 
-    Beyond the last length it is the last measurement times the ratio of FLOPs, before the first it is the first.
+    Beyond the last length, and in training before the first, the nearest measurement is scaled by the ratio of FLOPs.
     None if there is no row.
     """
     wanted = MIXERS[mixer].trained_form if phase == "training" else "step"
@@ -151,7 +154,7 @@ def _of(quantity: Callable[[str], Any], mixer: str, params: Params, all_pairs: i
 
 @lru_cache(maxsize=8)
 def compute(params: Params, rows: "tuple[Row, ...]" = ()) -> Choice:
-    """The costs of every mixer, and the choice that follows from them by rules."""
+    """The costs of every mixer, and the choice that the rules draw from them."""
     enough, title = able(params.recall), names()
     costs = {}
     for mixer in title:
@@ -170,14 +173,14 @@ def compute(params: Params, rows: "tuple[Row, ...]" = ()) -> Choice:
         best, by_cost = ranked[0], _cost_reason(costs, ranked, timed)
     else:
         best = min(enough, key=lambda m: costs[m].memory)
-        by_cost = f"Nearest comes {title[best]}, but nothing fits: raise the limit, shorten N, or recall less"
+        by_cost = f"{title[best]} comes nearest, but nothing fits: raise the limit, shorten N, or recall less"
     reasons = [RULES[params.recall], _memory_reason(params, costs), by_cost]
     if params.shape == "2-D":
         reasons.append(
-            f"An image is read along {ROUTES} routes (arXiv 2401.10166), {ROUTES} scans; by softmax all pairs, of "
-            "which a causal kernel skips half"
+            f"An image takes {ROUTES} scans, along {ROUTES} routes (arXiv 2401.10166); softmax looks at all pairs of "
+            "pixels, of which a causal kernel skips half"
             if params.phase == "training"
-            else "Pixels are made one after another, so there is one route only, row by row"
+            else "Pixels are generated one after another, so there is only one route, row by row"
         )
     return Choice(costs, best, tuple(reasons))
 
@@ -188,20 +191,20 @@ def _memory_reason(params: Params, costs: dict[str, Cost]) -> str:
     verb = "carries" if params.phase == "decoding" else "holds"
     return (
         f"{fitting} of {len(costs)} fit into {params.limit}: softmax {verb} {needs['softmax']}, the delta rule "
-        f"{needs['delta_rule']}"
+        f"{needs['delta_rule']} per layer"
     )
 
 
 def _cost_reason(costs: dict[str, Cost], ranked: list[str], timed: bool) -> str:
     (best, *others), title = ranked, names()
-    how = "is quickest by this machine's times" if timed else "takes the fewest FLOPs"
+    how = "is fastest by this machine's times" if timed else "takes the fewest FLOPs"
 
     def amount(mixer: str) -> str:
         cost = costs[mixer]
         return duration(cost.seconds) if timed and cost.seconds is not None else count(cost.flops)
 
-    words = f"Of what fits and recalls enough, {title[best]} {how}, {amount(best)}"
-    return f"{words}; next is {title[others[0]]}, {amount(others[0])}" if others else f"{words}; nothing else does both"
+    words = f"Among those that fit and recall enough, {title[best]} {how}, {amount(best)}"
+    return f"{words}; next is {title[others[0]]}, {amount(others[0])}" if others else f"{words}; it is the only one"
 
 
 def _with_prefix(value: float, unit: str, prefixes: Iterable[tuple[float, str]]) -> str:
@@ -209,7 +212,7 @@ def _with_prefix(value: float, unit: str, prefixes: Iterable[tuple[float, str]])
     return f"{value / scale:.3g} {prefix}{unit}"
 
 
-LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def size(n_bytes: float) -> str:
@@ -224,6 +227,8 @@ def count(n_flops: float) -> str:
 
 def duration(time: float) -> str:
     """Seconds in words."""
+    if time >= 3600:
+        return f"{time / 3600:.3g} h"
     return _with_prefix(time, "s", ((1.0, ""), (1e-3, "m"), (1e-6, "µ")))
 
 
@@ -236,7 +241,7 @@ def describe(params: Params, rows: "tuple[Row, ...]" = ()) -> str:
 
 
 class ChooserScene(Scene):
-    """For every mixer three bars: FLOPs, seconds where measured, and memory with its limit."""
+    """For every mixer three dots with their numbers: FLOPs, seconds if measured, and memory with its limit."""
 
     @styled
     def __init__(self) -> None:
@@ -274,30 +279,43 @@ class ChooserScene(Scene):
                 if mixer == choice.best
                 else "fits and recalls enough"
             )
-            for ax, bars, end in zip(self.panels, self.bars, (cost.flops, cost.seconds, cost.memory), strict=True):
-                start = ax.get_xlim()[0]
-                bars[i].set(x=start, width=max((end or 0) - start, 0), facecolor=LOOKS[look])
+            amounts = (cost.flops, cost.seconds, cost.memory)
+            for ax, dots, numbers, amount, words in zip(
+                self.panels, self.dots, self.numbers, amounts, (count, duration, size), strict=True
+            ):
+                dots[i].set(data=([amount or np.nan], [i]), **LOOKS[look])
+                right = (amount or 0) > np.sqrt(np.prod(ax.get_xlim()))  # of the middle: the number goes to its left
+                numbers[i].set(text=words(amount) if amount else "", ha="right" if right else "left")
+                numbers[i].xy = (amount or 1, i)
+                numbers[i].set_position((-7 if right else 7, 0))
 
 
-LOOKS = {
-    "recommended": STATE,
-    "fits and recalls enough": OFF_DIAGONAL,
-    "recalls too little": "#CCCCCC",
-    "does not fit": NEUTRAL,
+_BESIDE: Any = {
+    "textcoords": "offset points",
+    "va": "center",
+    "fontsize": 9,
+    "annotation_clip": False,
+    "bbox": {"fc": "white", "ec": "none", "pad": 0.5},
+}
+LOOKS: dict[str, Any] = {
+    "recommended": {"color": STATE, "marker": "D"},
+    "fits and recalls enough": {"color": OFF_DIAGONAL, "marker": "o"},
+    "recalls too little": {"color": "#AAAAAA", "marker": "o"},
+    "does not fit": {"color": NEUTRAL, "marker": "X"},
 }
 
 
 def _axis(ax: Axes, name: str, limits: tuple[float, float], ticks: dict[float, str]) -> None:
-    ax.set(xscale="log", xlim=limits, xlabel=f"{name} of one layer")
+    ax.set(xscale="log", xlim=limits, xlabel=name)
     ax.set_xticks(list(ticks), list(ticks.values()))
     ax.minorticks_off()
     ax.tick_params(axis="y", length=0)
 
 
 class ArchitectureChooser(Explorer):
-    """Say what the task is, and see what each mixer costs, which to take, and why.
+    """Describe a task, and see what each mixer costs, which one to take, and why.
 
-    `rows`, if given, are measurements of `lecture17.bench` on this machine: seconds then decide instead of FLOPs.
+    With `rows`, measurements of `lecture17.bench` on this machine, seconds decide instead of FLOPs.
     """
 
     start = Params()

@@ -1,9 +1,9 @@
-"""ChunkExplorer: what the chunk size costs in FLOPs and in memory, by formula, and in time on this machine. For 03b.
+"""ChunkExplorer: what a chunk size costs in FLOPs and memory, by formula, and in time on this machine. For 03b.
 
-    per token, r = d_state, d numbers of a head:    recurrent 5 r d        parallel N (2 r + 2 d + 1)
+    per token, with r = d_state and d features per head:    recurrent 5 r d        parallel N (2 r + 2 d + 1)
     chunkwise c (2 r + 2 d + 1) + 4 r d + 2 r d / c + 2 r + d, fewest at c = √(2 r d / (2 r + 2 d + 1))
 
-The formulas are those of `lecture17.costs`; the times are those of `lecture17.ops.ssd`, which is loaded when asked for.
+The formulas are those of `lecture17.costs`; the times are of `lecture17.ops.ssd`, which is loaded on demand.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, st
 from .explorer import Control, Explorer, Scene
 
 LENGTHS = tuple(2**k for k in range(8, 17))
-# Tokens that are timed at most: in the parallel form, whose matrices then take some hundred megabytes, and in the
-# recurrent form, whose time per token does not depend on their number.
+# The most tokens that are timed: in the parallel form, whose matrices then take a few hundred megabytes, and in the
+# recurrent form, whose time per token does not depend on the length.
 LONGEST = 4096
 TIMED_CHUNKS = (16, 32, 64, 128, 256)
 
@@ -46,7 +46,7 @@ def controls(params: Params) -> tuple[Control, ...]:
 
 @dataclass(frozen=True)
 class Cost:
-    """One kind of cost, per token or in all."""
+    """One kind of cost, per token or in total."""
 
     sizes: np.ndarray  # chunk sizes
     chunkwise: np.ndarray  # at those
@@ -62,7 +62,7 @@ class Cost:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> dict[str, Cost]:
-    """FLOPs per token at chunk sizes as fine as they matter, and numbers held at those that divide N."""
+    """FLOPs per token, at every chunk size up to 32 and at powers of two; numbers held, at powers of two."""
     N, r, d = params.N, params.d_state, params.d_head
     powers = [2**k for k in range(N.bit_length())]
 
@@ -85,11 +85,11 @@ def compute(params: Params) -> dict[str, Cost]:
 def describe(params: Params) -> str:
     work, memory = compute(params).values()
     return (
-        f"For {params.N:,} tokens, state size {params.d_state} and head size {params.d_head}, chunks of "
+        f"With {params.N:,} tokens, state size {params.d_state} and head size {params.d_head}, chunks of "
         f"{params.chunk_size:,} take {work.chosen:,.0f} FLOPs per token and hold {memory.chosen:,.0f} numbers. The "
         f"recurrent form takes {work.recurrent:,.0f} and holds {memory.recurrent:,.0f}; the parallel form takes "
-        f"{work.parallel:,.0f} and holds {memory.parallel:,.0f}. FLOPs are fewest with chunks of {work.best}, numbers "
-        f"held with chunks of {memory.best}."
+        f"{work.parallel:,.0f} and holds {memory.parallel:,.0f}. Of all chunk sizes, chunks of {work.best} take the "
+        f"fewest FLOPs, and chunks of {memory.best} hold the fewest numbers."
     )
 
 
@@ -98,7 +98,7 @@ Times = dict[tuple[str, int], float]  # microseconds per token, by form and chun
 
 def measure(params: Params) -> Times:
     """Time one head of SSD in PyTorch, float32, in all three forms."""
-    import torch  # only here: who moves sliders need not wait for it
+    import torch  # only here, so that moving a slider does not have to wait for it
 
     from lecture17.experiments.measure import median_seconds
     from lecture17.ops import ssd
@@ -125,7 +125,7 @@ def describe_times(params: Params, times: Times) -> str:
     return (
         f"Measured on this machine, in microseconds per token: recurrent {times['recurrent', 1]:.3g}, chunkwise "
         f"{times['chunkwise', fastest]:.3g} at best, with chunks of {fastest}, "
-        + (f"parallel {parallel:.3g}." if parallel else "parallel not tried, its matrix is too large.")
+        + (f"parallel {parallel:.3g}." if parallel else "parallel not tried, because its matrix is too large.")
     )
 
 
@@ -139,7 +139,7 @@ class ChunksScene(Scene):
         work, memory, time = self.subplots(1, 3)
         self.panels = [
             Panel(work, "FLOPs per token", (3e2, 3e8), {1e3: "1 k", 1e5: "100 k", 1e7: "10 M"}),
-            Panel(memory, "numbers held at one time", (1e2, 3e10), {1e3: "1 k", 1e6: "1 M", 1e9: "1 G"}),
+            Panel(memory, "numbers held at once", (1e2, 3e10), {1e3: "1 k", 1e6: "1 M", 1e9: "1 G"}),
             Panel(time, "measured, µs per token", (1e-2, 1e4), {0.1: "0.1", 10: "10", 1e3: "1,000"}),
         ]
         self.not_timed = time.text(
@@ -154,7 +154,7 @@ class ChunksScene(Scene):
         costs = compute(params)
         work, memory = costs.values()
         self.headline.set_text(
-            f"FLOPs are fewest with chunks of {work.best}, numbers held with chunks of {memory.best}"
+            f"Fewest FLOPs with chunks of {work.best}, fewest numbers held with chunks of {memory.best}"
         )
         for panel, cost in zip(self.panels, costs.values(), strict=False):
             panel.follow(params, cost.recurrent, cost.parallel, cost.sizes, cost.chunkwise)
@@ -194,7 +194,7 @@ class Panel:
 
 
 class ChunkExplorer(Explorer):
-    """See what the chunk size costs; the button times all three forms on this machine."""
+    """See what a chunk size costs; the button times all three forms on this machine."""
 
     start = Params()
     scene_type = ChunksScene

@@ -1,4 +1,4 @@
-"""What all explorers share: controls on top, a picture that follows them, and what it shows in words.
+"""What all explorers share: controls on top, a picture that follows them, and a description in words.
 
 An explorer is made of pure parts: Params (what the controls say), `controls` (what they may say, where the values of a
 control may depend on those before it), `compute` (all that the picture shows), `describe` (the picture in words), and a
@@ -18,16 +18,16 @@ from ._front import Front
 
 @dataclass(frozen=True)
 class Control:
-    """One control: which parameter it sets, the values it may take, and how each of them is written."""
+    """One control: the parameter it sets, the values it may take, and how each value is written."""
 
     name: str  # the field of Params
     label: str
     values: tuple[Any, ...]
-    kind: str = "slider"  # or "choice" (a menu), "check" (values False, True), "play" (a slider that moves by itself)
+    kind: str = "slider"  # or "choice" (a menu), "check" (values False, True), "play" (a slider that moves on its own)
     text: Callable[[Any], str] = str
 
     def position(self, value: Any) -> int:
-        """Where `value` stands among the values. Raises ValueError naming the parameter."""
+        """The index of `value` among the values. Raises ValueError naming the parameter."""
         if value not in self.values:
             raise ValueError(f"{self.name} is {value!r}: expected one of {', '.join(map(repr, self.values))}")
         return self.values.index(value)
@@ -42,7 +42,7 @@ class Control:
 
 
 class Scene(LivePicture):
-    """The drawing of an explorer, made once and then changed: it follows the Params."""
+    """The drawing of an explorer, made once and then updated as the Params change."""
 
     def __init__(self, size: tuple[float, float]) -> None:
         super().__init__("The title of the moment", "", size)
@@ -54,17 +54,17 @@ class Scene(LivePicture):
 
 
 class Explorer(Front):
-    """Controls, a picture and a line in words; `SomeExplorer(name=value, …)` begins with these settings.
+    """Controls, a picture and a line in words; `SomeExplorer(name=value, …)` starts with these settings.
 
-    Raises ValueError for a setting that its control cannot have.
+    Raises ValueError for a setting that its control does not offer.
     """
 
-    start: ClassVar[Any]  # the Params to begin with
+    start: ClassVar[Any]  # the initial Params
     scene_type: ClassVar[type[Any]]
 
     @staticmethod
     def controls_for(params: Any) -> tuple[Control, ...]:
-        """The controls, each with the values it may take while those before it say `params`."""
+        """The controls, each with the values it may take while the controls before it are set to `params`."""
         raise NotImplementedError
 
     @staticmethod
@@ -82,7 +82,7 @@ class Explorer(Front):
 
     @classmethod
     def positions_for(cls, settings: dict[str, Any]) -> dict[str, int]:
-        """Where each control stands for `settings`, and for what they do not name where it begins."""
+        """The position of each control for `settings`; a control that is not named is at its initial value."""
         params, positions = cls.start, {}
         for i in range(len(cls.controls_for(params))):
             control = cls.controls_for(params)[i]  # its values may depend on the controls before it
@@ -94,7 +94,7 @@ class Explorer(Front):
 
     @classmethod
     def params_at(cls, positions: dict[str, int]) -> Any:
-        """What the controls say. A position beyond the last value of a control counts as its last."""
+        """The settings at these positions. A position beyond the last value of a control counts as its last."""
         params = cls.start
         for i in range(len(cls.controls_for(params))):
             control = cls.controls_for(params)[i]
@@ -110,7 +110,7 @@ class Explorer(Front):
         """What the button does."""
 
     def say(self, params: Any) -> str:
-        """The words under the picture: `describe`, and what only this explorer knows."""
+        """The words under the picture: `describe`, and whatever only this explorer instance knows."""
         return self.describe(params)
 
     @traitlets.observe("positions")
@@ -123,7 +123,7 @@ class Explorer(Front):
             self.show(self.scene)
 
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        """What the front end asks for: a click on the picture, or a press of the button."""
+        """A message from the front end: a click on the picture, or a press of the button."""
         super()._answer(_, content, buffers)
         if "click" in content:
             self._click(*content["click"])

@@ -1,4 +1,4 @@
-"""Questions to answer by hand: choices, boxes to tick and numbers, each with a note that the kernel writes below it."""
+"""Questions to answer by hand: choices, checkboxes and numbers, each with a note below it that the kernel writes."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from ._front import Shown
 class Form(Shown, anywidget.AnyWidget):
     """Groups of choices; `marked` and `notes` say, group by group, what is chosen and what there is to say of it.
 
-    As the last expression of a cell it shows itself: where nobody can answer (a web page, nbconvert, nbval) as the
-    text of `static`. Subclasses set what is shown, and follow `marked` and the button.
+    The last expression of a cell shows itself; where nobody can answer (a web page, nbconvert, nbval), as the text of
+    `static`. Subclasses set what is shown, and react to `marked` and the button.
     """
 
     _esm = Path(__file__).with_name("form.js")
@@ -25,10 +25,10 @@ class Form(Shown, anywidget.AnyWidget):
     # "kind": "number", "options": [unit]}.
     groups: Any = traitlets.List().tag(sync=True)
     notes: Any = traitlets.List().tag(sync=True)  # a string for each group
-    words = traitlets.Unicode().tag(sync=True)  # what there is to say of all of it
+    words = traitlets.Unicode().tag(sync=True)  # a note on all of them
     button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
-    locked = traitlets.Bool(False).tag(sync=True)  # whether nothing can be changed any more
-    # Both ways: for each group the numbers of the options that are marked, or the number entered.
+    locked = traitlets.Bool(False).tag(sync=True)  # whether nothing can be changed anymore
+    # Both ways: for each group the indices of the marked options, or the number entered.
     marked: Any = traitlets.List().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
@@ -37,7 +37,7 @@ class Form(Shown, anywidget.AnyWidget):
         self.observe(lambda _: self.refresh(), names=["marked", "notes", "words", "above"])
 
     def press(self) -> None:
-        """What the button does: empty the form."""
+        """What the button does: clear the form."""
         self.marked = [[] for _ in self.groups]
 
     def plain(self) -> str:
@@ -45,7 +45,7 @@ class Form(Shown, anywidget.AnyWidget):
         return self.words
 
     def static(self) -> str:
-        """Markdown that says the same where nobody can answer."""
+        """The form as Markdown, for places where nobody can answer."""
         raise NotImplementedError
 
     def still(self) -> dict[str, str]:

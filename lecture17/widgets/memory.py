@@ -1,10 +1,11 @@
 """MemoryExplorer: what a transition's eigenvalues remember, and what they can count. Introduced in 01_tour.
 
     S_t = λ S_{t-1} + …        token t - k is still in the state with weight λ^k: the kernel over past tokens
-    s_t = λ^{x_t} s_{t-1}      a gate set by the bit x_t: the state turns once for each 1, and its angle counts them
+    s_t = λ^{x_t} s_{t-1}      a gate set by the bit x_t: each 1 turns the state, and the angle counts the ones
 
-A positive eigenvalue only shrinks, so no angle counts anything; λ = -1 gives parity, λ = e^{2πi/m} a counter modulo m.
-Source: Grazzi et al., arXiv 2411.12537: without eigenvalues outside [0, ∞) no linear RNN computes parity.
+A positive eigenvalue only shrinks the state, so its angle counts nothing; λ = -1 gives parity, λ = e^{2πi/m} a counter
+modulo m. Source: Grazzi et al., arXiv 2411.12537: at finite precision, no linear RNN whose eigenvalues all lie in
+[0, ∞) computes parity.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ from lecture17.figures.picture import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, s
 from .explorer import Control, Explorer, Scene
 
 T = 48  # tokens
-FAINT = 0.01  # a state smaller than this (it begins at 1) is lost in noise of one percent
+FAINT = 0.01  # a state smaller than this (it starts at 1) is lost in noise of one percent
 SIZES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 ONE, CHANNELS, GATES = "one decay", "a decay per channel", "gates set by the data"
 NEGATIVE, COMPLEX = "a negative eigenvalue", "a complex eigenvalue"
 USED_BY = {
-    ONE: "RetNet",
+    ONE: "RetNet without its rotation",
     CHANNELS: "RWKV-4",
     GATES: "Mamba-2, GLA",
     NEGATIVE: "DeltaNet with β up to 2",
@@ -55,12 +56,12 @@ class Result:
     """The kernel, and an attempt to count ones."""
 
     eigenvalues: np.ndarray  # (channels,), complex
-    kernels: np.ndarray  # (channels, T): weight in the state of the token k tokens ago, k = 0 … T-1
+    kernels: np.ndarray  # (channels, T): weight in the state of the token k steps ago, k = 0 … T-1
     bits: np.ndarray  # (T,)
     counts: np.ndarray  # (T,): ones so far, modulo the period
-    states: np.ndarray  # (T,), complex: 1, multiplied by the (first) eigenvalue for each one so far
-    read: np.ndarray  # (T,): the count that the state's angle says
-    readable: np.ndarray  # (T,): whether the state is large enough for its angle to be seen
+    states: np.ndarray  # (T,), complex: 1, multiplied by the (first) eigenvalue for each 1 so far
+    read: np.ndarray  # (T,): the count read from the angle of the state
+    readable: np.ndarray  # (T,): whether the state is large enough to read its angle
 
     @property
     def right(self) -> np.ndarray:
@@ -74,7 +75,7 @@ def compute(params: Params) -> Result:
     eigenvalues = turn * params.size**slower
     bits = np.random.default_rng(params.seed).integers(0, 2, size=T)
     ones = np.cumsum(bits)
-    # What the token k tokens ago went through: k transitions, or with gates one for each 1 among the last k bits.
+    # The token k steps ago has passed k transitions or, with gates, one for each 1 among the last k bits.
     passed = ones[-1] - ones[::-1] if params.kind == GATES else np.arange(T)
     states = eigenvalues[0] ** ones
     period = params.period
@@ -90,17 +91,17 @@ def compute(params: Params) -> Result:
 
 
 def _kernel_in_words(params: Params) -> str:
-    """What becomes of the weight of a token."""
+    """What happens to the weight of a token."""
     if params.size in (0, 1):
         per = "1" if params.kind == GATES else "token"
-        fades = "never fades" if params.size else f"is gone with the next {per}"
+        fades = "never fades" if params.size else f"is gone at the next {per}"
     else:
         half = np.log(0.5) / np.log(params.size)
         fades = {
             CHANNELS: f"is halved every {half:.1f} tokens in the first of four channels, {8 * half:.1f} in the last",
-            GATES: f"is halved by every {half:.1f} ones that follow it, and zeros keep it",
+            GATES: f"is halved every {half:.1f} ones that follow it, while zeros keep it",
         }.get(params.kind, f"is halved every {half:.1f} tokens")
-    swings = {NEGATIVE: "changes its sign at every token and ", COMPLEX: f"swings once in {params.period} tokens and "}
+    swings = {NEGATIVE: "changes sign at every token and ", COMPLEX: f"oscillates once in {params.period} tokens and "}
     return f"a token's weight {swings.get(params.kind, '') if params.size else ''}{fades}"
 
 
@@ -108,11 +109,11 @@ def describe(params: Params) -> str:
     r = compute(params)
     λ = {NEGATIVE: f"−{params.size:g}", COMPLEX: f"{params.size:g} e^(2πi/{params.period})"}
     counting = {
-        NEGATIVE: "the state's sign is the parity of the ones, read right",
-        COMPLEX: f"the state's angle is the number of ones modulo {params.period}, read right",
-    }.get(params.kind, "nothing turns it, so that the parity of the ones can only be called even, which is right")
+        NEGATIVE: "the sign of the state gives the parity of the ones, which is right",
+        COMPLEX: f"the angle of the state gives the number of ones modulo {params.period}, which is right",
+    }.get(params.kind, "nothing turns the state, so the only possible answer to parity is “even”, which is right")
     faint = int((~r.readable).sum())
-    lost = f"; at {faint} the state is too faint to be read" if faint else ""
+    lost = f"; at {faint} the state is too faint to read" if faint else ""
     return (
         f"{params.kind.capitalize()}, λ = {λ.get(params.kind, f'{params.size:g}')} (as in {USED_BY[params.kind]}): "
         f"{_kernel_in_words(params)}. When each 1 of {T} random bits multiplies a state by λ, {counting} at "
@@ -121,7 +122,7 @@ def describe(params: Params) -> str:
 
 
 class MemoryScene(Scene):
-    """Above, eigenvalues on the unit disc and the kernel they give; below, the number of ones read from the state."""
+    """Above, eigenvalues in the unit disk and the kernel they give; below, the number of ones read from the state."""
 
     @styled
     def __init__(self) -> None:
@@ -175,11 +176,11 @@ class MemoryScene(Scene):
         wrong = (r.read / (params.period - 1))[~r.right]
         self.wrong.set_data(t[~r.right], wrong)
         self.ones.set_data(t[r.bits == 1], np.full(int(r.bits.sum()), -0.2))
-        self.count_title.set_text(f"the number of ones so far, modulo {params.period}, read from the state's angle")
+        self.count_title.set_text(f"number of ones so far, modulo {params.period}, read from the angle of the state")
 
 
 class MemoryExplorer(Explorer):
-    """See how eigenvalues make memory fade, swing or last, and which of them can count."""
+    """See how eigenvalues make a memory fade, oscillate or last, and which of them can count."""
 
     start = Params()
     scene_type = MemoryScene

@@ -1,4 +1,4 @@
-"""A box for a prompt, and the text that models write after it, as it comes. Introduced in 05c_language."""
+"""A box for a prompt, and the text that a model writes after it, shown as it comes. Introduced in 05c_language."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,15 +9,15 @@ import ipywidgets
 
 from ._front import LIVE, Shown
 
-_EVERY = 0.05  # seconds between two looks at a growing text
-_LINES = 12  # of a text where it stands still
+_EVERY = 0.05  # seconds between two updates of a growing text
+_LINES = 12  # of the text in a still
 
 
 class PromptBox(Shown, ipywidgets.VBox):
     """`write(name, prompt, temperature)` yields a text in pieces; in JupyterLab a box asks for all three.
 
-    As the last expression of a cell it shows itself. Where nobody can type (nbconvert, nbval, a web page) that is the
-    beginning of what the first of `names` writes after `prompt`; where the kernel has gone, of what was written last.
+    The last expression of a cell shows itself. Where nobody can type (nbconvert, nbval, a web page), it shows the
+    beginning of what the first of `names` writes after `prompt`; without a kernel, the beginning of the last text.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Quiz: ten questions on the whole course; every answer, right or wrong, is explained. Introduced in 06_review."""
+"""Quiz: ten questions on the whole course, with an explanation of every answer. Introduced in 06_review."""
 
 import tomllib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .form import Form
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and for each answer what there is to say of it. The right answer is number `right`."""
+    """A question, and an explanation of each of its answers. `right` is the index of the right answer."""
 
     text: str
     part: str  # where the course treats it
@@ -25,18 +25,18 @@ with Path(__file__).with_name("quiz.toml").open("rb") as file:
 
 
 def verdict(question: Question, number: int) -> str:
-    """What there is to say of an answer. Raises ValueError for an answer that the question does not have."""
+    """The explanation of an answer. Raises ValueError for an answer that the question does not have."""
     if not 0 <= number < len(question.answers):
         raise ValueError(f"number is {number}: expected 0 to {len(question.answers) - 1}")
     explanation = question.answers[number][1]
     if number == question.right:
         return f"Right. {explanation}"
     answer, why = question.answers[question.right]
-    return f"Not so. {explanation}\nRight is: {answer} {why} (Part {question.part}.)"
+    return f"Not quite. {explanation}\nThe answer is: {answer} {why} (Part {question.part}.)"
 
 
 def score(marked: list[list[int]]) -> str:
-    """How many answers are given, and how many of them are right."""
+    """How many questions are answered, and how many of them correctly."""
     given = [(q, m[0]) for q, m in zip(QUESTIONS, marked, strict=True) if m]
     right = sum(number == q.right for q, number in given)
     words = f"{right} right of {len(given)} answered; {len(QUESTIONS)} questions in all."
@@ -45,9 +45,9 @@ def score(marked: list[list[int]]) -> str:
 
 
 class Quiz(Form):
-    """Ten questions. Nothing is kept: run the cell again, or press the button, and begin anew."""
+    """Ten questions. Nothing is kept: run the cell again, or press the button, to start over."""
 
-    button = traitlets.Unicode("Begin anew").tag(sync=True)
+    button = traitlets.Unicode("Start over").tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__(
@@ -69,12 +69,12 @@ class Quiz(Form):
             self.words = score(self.marked)
 
     def static(self) -> str:
-        """The questions, each with its explained answers folded away."""
+        """The questions, each with the explanations of its answers folded away."""
         parts = []
         for i, (question, chosen) in enumerate(zip(QUESTIONS, self.marked, strict=True), 1):
             answers = "\n".join(f"- {'☑ ' * (j in chosen)}{answer}" for j, (answer, _) in enumerate(question.answers))
             why = "\n".join(
-                f"- **{answer}** {'Right' if j == question.right else 'Not so'}: {explanation}"
+                f"- **{answer}** {'Right' if j == question.right else 'Not quite'}: {explanation}"
                 for j, (answer, explanation) in enumerate(question.answers)
             )
             folded = f"<details><summary>Answers, explained (part {question.part})</summary>\n\n{why}\n\n</details>"

@@ -1,4 +1,4 @@
-"""How long one move of a control takes, from the new value to the picture's bytes."""
+"""How long one move of a control takes, from the new value to the bytes of the picture."""
 
 import statistics
 import time
@@ -10,9 +10,9 @@ from .explorer import Explorer
 def redraw_seconds(
     explorer: type[Explorer], clock: Callable[[], float] = time.perf_counter, moves: int = 6
 ) -> dict[str, float]:
-    """The median time of a move of each control of an explorer at its default size, by the control's label.
+    """The median time of one move of each control, by the control's label, for an explorer at its default settings.
 
-    `clock` says what is counted: seconds on the wall, or with `time.process_time` those of the processor alone.
+    `clock` decides what is counted: wall-clock seconds or, with `time.process_time`, processor seconds.
     """
     shown = explorer()
     start, medians = shown.positions, {}

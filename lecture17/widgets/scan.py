@@ -1,6 +1,6 @@
 """ScanExplorer: an image read as a sequence, and what a pixel still sees of the pixels before it. For 04c_vision.
 
-a pixel that was read k steps ago has weight decay^k in the state: near in the image is not near in the sequence
+A pixel that was read k steps ago has weight decay^k in the state, and near in the image is not near in the sequence.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .explorer import Control, Explorer, Scene
 
 ROUTES = ("row by row", "column by column", "row by row, reversed", "column by column, reversed", "Hilbert", "Z-order")
 DECAYS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-N_BINS = 8  # distances from 1, 2, 4, … 128 to just below the next power of two
+N_BINS = 8  # distances from 1, 2, 4, …, 128 to just below the next power of two
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ def controls(params: Params) -> tuple[Control, ...]:
 class Result:
     """One route over the image, and one pixel of it."""
 
-    order: np.ndarray  # (side²,): the pixel read at each step, as a number in row-by-row order
+    order: np.ndarray  # (side²,): the pixel read at each step, as an index in row-by-row order
     position: np.ndarray  # (side, side): the step at which each pixel is read
-    distances: np.ndarray  # (pairs,): steps between the two pixels of each pair of neighbors, side by side or stacked
+    distances: np.ndarray  # (pairs,): steps between the two pixels of each pair of neighbors in a row or in a column
     context: np.ndarray  # (side, side): weight of each pixel in the state after `step`, 0 where not read yet
     pixel: tuple[int, int]  # row and column of the pixel read at `step`
-    neighbors: tuple[float, ...]  # weights of those of its neighbors that were read before it, largest first
+    neighbors: tuple[float, ...]  # weights of its neighbors that were read before it, largest first
 
     @property
     def shares(self) -> np.ndarray:
-        """(N_BINS,): share of pairs of neighbors whose distance begins each bin or lies before the next."""
+        """(N_BINS,): share of the pairs of neighbors whose distance falls into each bin."""
         bins = np.floor(np.log2(self.distances)).astype(int)
         return np.bincount(bins, minlength=N_BINS) / len(bins)
 
@@ -81,15 +81,16 @@ def compute(params: Params) -> Result:
 def describe(params: Params) -> str:
     r = compute(params)
     seen = (
-        f"{len(r.neighbors)} of its neighbors came before it, with weight {_listed(r.neighbors)}"
+        f"{len(r.neighbors)} of its neighbors came before it, with weight{'s' * (len(r.neighbors) > 1)} "
+        f"{_listed(r.neighbors)}"
         if r.neighbors
         else "none of its neighbors came before it"
     )
     return (
-        f"Route {params.route} over {params.side} × {params.side} pixels: at step {params.step} it reads the pixel in "
-        f"row {r.pixel[0]}, column {r.pixel[1]}; {seen} (decay {params.decay:g} a step). Neighboring pixels are read "
-        f"{r.distances.mean():.1f} steps apart in the mean, {r.distances.max()} at most, and {r.shares[0]:.0%} of the "
-        "pairs one right after the other."
+        f"Route “{params.route}” over {params.side} × {params.side} pixels: step {params.step} reads the pixel in "
+        f"row {r.pixel[0]}, column {r.pixel[1]}; {seen} (decay {params.decay:g} per step). Neighboring pixels are read "
+        f"{r.distances.mean():.1f} steps apart on average, {r.distances.max()} at most, and {r.shares[0]:.0%} of the "
+        "pairs directly one after the other."
     )
 
 
@@ -99,7 +100,7 @@ def _listed(weights: tuple[float, ...]) -> str:
 
 
 class ScanScene(Scene):
-    """The path over the image, what the last pixel sees, and how far apart neighbors are read."""
+    """The path over the image, what the current pixel sees, and how far apart neighbors are read."""
 
     @styled
     def __init__(self) -> None:
@@ -131,7 +132,7 @@ class ScanScene(Scene):
     def follow(self, params: Params) -> None:
         r, n = compute(params), params.side
         self.headline.set_text(
-            f"{params.route.capitalize()}: neighbors are read {r.distances.mean():.1f} steps apart in the mean"
+            f"{params.route.capitalize()}: neighbors are read {r.distances.mean():.1f} steps apart on average"
         )
         row, column = np.divmod(r.order, n)
         x, y = (column + 0.5) / n, (row + 0.5) / n
@@ -147,7 +148,7 @@ class ScanScene(Scene):
 
 
 class ScanExplorer(Explorer):
-    """Follow a route over an image, and see which neighbors a pixel still remembers when it is read."""
+    """Follow a route over an image, and see which of its neighbors the state still remembers when a pixel is read."""
 
     start = Params()
     scene_type = ScanScene

@@ -1,10 +1,10 @@
 """SemiseparableExplorer: mask, scores and matrix of any mixer, and the rank of each block. Introduced in 00_quickstart.
 
-    M = L ∘ (C Bᵀ)   for the mixers with one decay a token; the others are written in the title of the picture
+    M = L ∘ (C Bᵀ)   for the mixers with one decay per token; the picture's title gives the formula of the others
 
 A block strictly below the diagonal passes through the state, so its rank is at most r = d_state, the state entries for
-each feature (03b_duality). Ranks are to rounding. Where every key dimension has a decay of its own there are r masks:
-shown is their mean, and M is not that mean times the scores.
+each feature (03b_duality). Ranks are up to rounding. If every key dimension has its own decay, there are r masks: the
+picture shows their mean, and M is not that mean times the scores.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Result:
     M: np.ndarray
     softmax: np.ndarray  # softmax attention with the same scores
     ranks: np.ndarray  # (n_chunks, n_chunks): numerical rank of each block of M
-    allowed: np.ndarray  # (n_chunks, n_chunks): the largest rank that theory allows it
+    allowed: np.ndarray  # (n_chunks, n_chunks): the largest rank that theory allows
     singular_values: np.ndarray  # (chunk_size,): of the chosen block of M
     softmax_singular_values: np.ndarray
     rounding: float  # relative singular values up to this count as zero
@@ -75,7 +75,7 @@ class Result:
         return int((self.softmax_singular_values > self.rounding).sum())
 
     def below(self, ranks: np.ndarray) -> np.ndarray:
-        """Those of `ranks` that belong to blocks strictly below the diagonal."""
+        """The entries of `ranks` for blocks strictly below the diagonal."""
         return ranks[np.tril_indices(len(ranks), -1)]
 
 
@@ -114,7 +114,7 @@ def describe(params: Params) -> str:
     r, c = compute(params), params.chunk_size
     distance = params.row - params.column
     why = (
-        "softmax attention has no finite state, so every block is built"
+        "softmax attention has no finite state, so every block is computed"
         if menu()[params.mixer].grows
         else "on the diagonal, computed inside its chunk"
         if distance == 0
@@ -130,7 +130,7 @@ def describe(params: Params) -> str:
     below = r.below(r.ranks)
     if len(below):
         ranks = f"{below.min()}" if below.min() == below.max() else f"{below.min()} to {below.max()}"
-        words += f" Below the diagonal, the blocks have rank {ranks}."
+        words += f" The blocks below the diagonal have rank {ranks}."
     decay = f", decays around {params.decay:g}" if menu()[params.mixer].decay else ""
     settings = f"{params.N} tokens, state size r = {params.d_state}{decay}, chunks of {c}, seed {params.seed}"
     return f"{words} ({params.mixer}, {settings}.)"
@@ -155,7 +155,7 @@ class SemiseparableScene(Scene):
         above, below = rows[0].subgridspec(1, 3), rows[1].subgridspec(1, 2, width_ratios=(1, 2))
         self.matrices = [self.add_subplot(above[i]) for i in range(3)]
         self.grid, self.values = (self.add_subplot(below[i]) for i in range(2))
-        # All matrices are drawn on the unit square, so that no tick moves when N does.
+        # All matrices are drawn on the unit square, so no tick moves when N changes.
         unit = (0, 1, 1, 0)
         self.pictures = self.moves(
             ax.imshow([[0.0]], cmap=SIGNED, vmin=-1, vmax=1, extent=unit) for ax in self.matrices
@@ -188,7 +188,7 @@ class SemiseparableScene(Scene):
     def _label_values(self) -> None:
         ax = self.values
         ax.set(title="singular values of the chosen block", ylabel="relative to all of M", yscale="log")
-        ax.set(xlabel="largest first, as many as the chunk has tokens", xlim=(0, 1), xticks=())
+        ax.set(xlabel="largest first, one for each token of the chunk", xlim=(0, 1), xticks=())
         ax.set_ylim(FLOOR / 3, 1e7)
         ax.set_yticks([1, 1e-5, 1e-10, 1e-15], ["1", "1e−5", "1e−10", "1e−15"])
         ax.minorticks_off()
@@ -208,7 +208,7 @@ class SemiseparableScene(Scene):
         names = (mask, f"scores {mixer.scores}", mixer.formula)
         matrices = (r.softmax if params.compare else r.mask, r.scores, r.M)
         for ax, image, name, X in zip(self.matrices, self.pictures, names, matrices, strict=True):
-            limit = np.quantile(np.abs(X[np.tril_indices(params.N)]), 0.99)  # an outlier must not pale all the rest
+            limit = np.quantile(np.abs(X[np.tril_indices(params.N)]), 0.99)  # one outlier must not make the rest pale
             image.set_data(X / limit)
             ax.title.set_text(f"{name}\ncolors to ±{limit:.2g}")
         self._show_blocks(params, r)
@@ -257,7 +257,7 @@ def _grid_lines(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class SemiseparableExplorer(Explorer):
-    """See any mixer as a matrix, cut it into chunks, and read the rank of every block. Click a block, or choose it."""
+    """See any mixer as a matrix, cut it into chunks, and read the rank of every block. Click a block to choose it."""
 
     start = Params()
     scene_type = SemiseparableScene

@@ -1,4 +1,4 @@
-"""One number, one picture: a slider that redraws a picture where somebody can move it. Introduced in 01_tour."""
+"""One number, one picture: a slider that redraws the picture wherever somebody can move it. Introduced in 01_tour."""
 
 from collections.abc import Callable
 from typing import Any

@@ -23,7 +23,7 @@ DECAYS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 
 def decays_only() -> dict[str, Mixer]:
-    """The mixers whose state does nothing but decay and take k xᵀ up."""
+    """The mixers whose state only decays and adds k xᵀ."""
     plain = {"query", "key", "value", "decay", "log decay"}
     return {title: m for title, m in menu().items() if not m.grows and plain.issuperset(m.kinds)}
 
@@ -50,7 +50,7 @@ def controls(params: Params) -> tuple[Control, ...]:
 
 @dataclass(frozen=True)
 class Result:
-    """Both views of every token, and what each of them has cost up to and with token t."""
+    """Both views of every token, and what each has cost up to and including token t."""
 
     M: np.ndarray  # (N, N)
     x: np.ndarray  # (N, D)
@@ -60,12 +60,12 @@ class Result:
     written: np.ndarray  # (N, d_state, D): what each token adds
     matrix_operations: np.ndarray  # (N,): multiplications and additions so far
     state_operations: np.ndarray
-    matrix_numbers: np.ndarray  # (N,): what must be kept for the tokens to come
+    matrix_numbers: np.ndarray  # (N,): what must be kept for later tokens
     state_numbers: np.ndarray
 
     @property
     def kept(self) -> np.ndarray:
-        """(N, d_state, D): what each token leaves of the state before it."""
+        """(N, d_state, D): what remains of the previous state after each token."""
         return self.states[1:] - self.written
 
     @property
@@ -73,7 +73,7 @@ class Result:
         return self.states[:-1] - self.kept
 
     def share_forgotten(self, t: int) -> float:
-        """What token t takes away from the state, relative to the state."""
+        """What token t removes from the state, relative to the state."""
         before = float(np.linalg.norm(self.states[t]))
         return float(np.linalg.norm(self.forgotten[t])) / before if before else 0.0
 
@@ -123,16 +123,17 @@ def describe(params: Params) -> str:
         else f"The state forgets {r.share_forgotten(t):.0%} of what it held."
     )
     return (
-        f"Token {t}: row {t} of the matrix weighs {t + 1} input{'s' if t else ''}; the state writes one and is read. "
-        f"Both give y = ({numbers}){'' if same else ', but other tokens differ'}. {forgot} So far the matrix view did "
-        f"{r.matrix_operations[t]:,} operations and holds {r.matrix_numbers[t]:,} numbers, the state view did "
-        f"{r.state_operations[t]:,} and holds {r.state_numbers[t]:,}. ({params.mixer}, state size r = {params.d_state}"
+        f"Token {t}: row {t} of the matrix weighs {t + 1} input{'s' if t else ''}; the state takes in one input and is "
+        f"read. Both give y = ({numbers}){'' if same else ', but other tokens differ'}. {forgot} So far the matrix "
+        f"view has done {r.matrix_operations[t]:,} operations and holds {r.matrix_numbers[t]:,} numbers; the state "
+        f"view has done {r.state_operations[t]:,} and holds {r.state_numbers[t]:,}. ({params.mixer}, state size "
+        f"r = {params.d_state}"
         f"{f', decays around {params.decay:g}' if menu()[params.mixer].decay else ''}, seed {params.seed}.)"
     )
 
 
 class TwoViewsScene(Scene):
-    """Above, row t of the matrix times the inputs, and the state's update; below, outputs and costs."""
+    """Above, row t of the matrix times the inputs, and the update of the state; below, outputs and costs."""
 
     @styled
     def __init__(self) -> None:
@@ -180,7 +181,7 @@ class TwoViewsScene(Scene):
 
     def follow(self, params: Params) -> None:
         r, t = compute(params), params.t
-        self.headline.set_text(f"{params.mixer}, token {t}: {t + 1} weighed inputs, or one state, give the same output")
+        self.headline.set_text(f"{params.mixer}, token {t}: {t + 1} weighted inputs or one state give the same output")
         matrix, x, *states = self.pictures
         matrix.set_data(_share(r.M, r.M))
         x.set_data(_share(r.x, r.x))
@@ -201,7 +202,7 @@ class TwoViewsScene(Scene):
 
 
 class CostBars:
-    """Two bars with their numbers, for the matrix view and the state view, as shares of the larger after all tokens."""
+    """Two bars with their numbers, for the matrix view and the state view, relative to the larger final cost."""
 
     def __init__(self, ax: Axes, title: str) -> None:
         self.bars: list[Rectangle] = list(
@@ -219,13 +220,13 @@ class CostBars:
 
 
 def _share(X: np.ndarray, *of: np.ndarray) -> np.ndarray:
-    """X relative to the largest size in `of`."""
+    """X relative to the largest magnitude in `of`."""
     largest = max(float(np.abs(Y).max()) for Y in of)
     return X / largest if largest else X
 
 
 class TwoViews(Explorer):
-    """Play the tokens one by one: the matrix view weighs all inputs so far, the state view has them in one state."""
+    """Play the tokens one by one: the matrix view weighs all inputs so far, the state view keeps them in one state."""
 
     start = Params()
     scene_type = TwoViewsScene

@@ -109,7 +109,7 @@ def test_two_views_play_from_any_token_to_the_last_and_again_from_the_first(lab:
 def test_the_button_of_the_chunk_explorer_adds_times_measured_here(lab: Lab) -> None:
     _, shown = opened(lab, "ChunkExplorer")
     drag(shown.control("tokens N"), ChunkExplorer.controls_for(ChunkExplorer.start)[0], 4, 0)
-    expect(shown.words).to_contain_text("For 256 tokens")
+    expect(shown.words).to_contain_text("With 256 tokens")
     before = shown.picture()
     shown.view.get_by_role("button", name="Time all three forms here").click()
     expect(shown.words).to_contain_text(re.compile(r"microseconds per token: recurrent [\d.]+"), timeout=PATIENCE)

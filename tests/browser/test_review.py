@@ -34,7 +34,7 @@ def test_every_answer_of_the_quiz_is_explained_and_all_can_be_taken_back(lab: La
         group.get_by_text(question.answers[question.right][0], exact=True).click()
     words = lab.page.locator(".lecture17-form .words")
     expect(words).to_have_text("10 right of 10 answered; 10 questions in all.", timeout=PATIENCE)
-    lab.page.get_by_role("button", name="Begin anew").click()
+    lab.page.get_by_role("button", name="Start over").click()
     expect(words).to_have_text("0 right of 0 answered; 10 questions in all.", timeout=PATIENCE)
     expect(lab.page.locator(".lecture17-form input:checked")).to_have_count(0)
     assert lab.errors().count() == 0

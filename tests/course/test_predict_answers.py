@@ -345,7 +345,7 @@ def _() -> list[object]:
 def _() -> list[object]:
     choice = chooser.compute(chooser.Params(16384, "10 MB", "decoding", "last value of a key", "1-D"))
     assert [mixer for mixer, cost in choice.costs.items() if not cost.fits] == ["softmax"]
-    return ["Softmax attention alone"]
+    return ["Only softmax attention"]
 
 
 @answers("05e_choose-five-tasks")

@@ -27,7 +27,7 @@ def test_every_answer_is_explained_and_a_wrong_one_gets_the_right_one_too(questi
     if number == question.right:
         assert words.startswith("Right. ")
     else:
-        assert words.startswith("Not so. ")
+        assert words.startswith("Not quite. ")
         assert answer in words
         assert why in words
         assert question.part in words

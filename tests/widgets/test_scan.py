@@ -64,7 +64,7 @@ def test_routes_are_those_of_their_names() -> None:
 @given(any_settings)
 def test_words_give_the_pixel_and_the_distances(params: Params) -> None:
     r = compute(params)
-    match = re.search(r"row (\d+), column (\d+);.* ([\d.]+) steps apart in the mean, (\d+) at most", describe(params))
+    match = re.search(r"row (\d+), column (\d+);.* ([\d.]+) steps apart on average, (\d+) at most", describe(params))
     assert match
     assert (int(match[1]), int(match[2])) == r.pixel
     assert abs(float(match[3]) - r.distances.mean()) <= 0.051
