@@ -304,9 +304,9 @@ assert row["RWKV-4"][4] < 50 + 10
 # **Learned:** on each of the six tasks S4 and S5, whose transitions are fixed, are above Mamba and Mamba-2. That is no
 # law about selection: the same paper reports that its own selective model, B₂S₆, which selects block by block and adds
 # a bias to each channel, beats S4 and S4D. Nor is it a law about attention: after pretraining on nothing but the data
-# of the task, plain Transformers match S4 (Amos, Berant and Gupta, arXiv 2310.02980). A model that is better at language
-# need not be better here, and vice versa. The Transformer's score on ListOps is what a single word gives. And a single
-# number without seeds does not say how certain it is.
+# of the task, plain Transformers match S4 (Amos, Berant and Gupta, arXiv 2310.02980). A model that is better at
+# language need not be better here, and vice versa. The Transformer's score on ListOps is what a single word gives. And
+# a single number without seeds does not say how certain it is.
 #
 # ## 5 · Numbers without a source
 #

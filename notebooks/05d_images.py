@@ -82,9 +82,9 @@ assert min(shuffled) > linear_level + 0.02
 # | four routes | rows and columns, there and back | 4 |
 # | Hilbert | there and back, each twice | 4 |
 #
-# The usual comparison is "four routes" against "one mixer". But these two differ in *two* things: routes and parameters.
-# **The control has the parameters without the routes.** The last two models of the cell below repeat the control and
-# the four routes with a learned vector for each patch, as in Vim (arXiv 2401.09417).
+# The usual comparison is "four routes" against "one mixer". But these two differ in *two* things: routes and
+# parameters. **The control has the parameters without the routes.** The last two models of the cell below repeat the
+# control and the four routes with a learned vector for each patch, as in Vim (arXiv 2401.09417).
 #
 # A warning about all accuracies below: the steps, the learning rate, the patches and the width were chosen on *these
 # same 497 images*, so every accuracy is a little optimistic. The settings are the same for all models, so read the

@@ -68,9 +68,9 @@ assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes 
 #
 # **The last value of a key.** **(2.2)** Write two values under one key. A mixer that only adds reads their sum. A decay
 # shifts the balance to the later value, but part of the first remains; only a decay of 0 removes it, together with
-# everything else that it acts on. Softmax without positions cannot tell which value came later, and reads their mean; with positions it
-# can learn to prefer the later one. The delta rule with $\beta = 1$ and a key of length 1 reads the second value,
-# whatever came before.
+# everything else that it acts on. Softmax without positions cannot tell which value came later, and reads their mean;
+# with positions it can learn to prefer the later one. The delta rule with $\beta = 1$ and a key of length 1 reads the
+# second value, whatever came before.
 #
 # **Any token, exactly.** **(2.3)** To repeat any text of $N$ tokens takes $N \log_2 |\mathcal A|$ bits (arXiv
 # 2402.01032; proved in part [03d](03d_expressivity.ipynb)). A state of $s$ numbers in float32 has $32\, s$ bits. This
@@ -190,8 +190,8 @@ if full:  # on a busy machine these can be the other way around in a quick run
     assert time_of("softmax", "decoding", 16384) > 10 * time_of("softmax", "decoding", 16)
 
 # %% [markdown]
-# **Learned:** FLOPs are only a count; the clock decides. Mamba-1 has the fewest FLOPs of all mixers with a gate, and yet
-# it is not the fastest here. A fused kernel for it would be a different program, and a different measurement.
+# **Learned:** FLOPs are only a count; the clock decides. Mamba-1 has the fewest FLOPs of all mixers with a gate, and
+# yet it is not the fastest here. A fused kernel for it would be a different program, and a different measurement.
 #
 # ## 4 · Rule: does the data have one dimension or two?
 #
@@ -270,8 +270,8 @@ assert chosen == {
 # Two of the answers are Mamba-1, because of the FLOP count that (3.2) warns about. With the times measured on your
 # machine, the chooser above may answer differently.
 #
-# **What the rules do not say.** They do not say how *well* a mixer will do a task that it is able to do. Two mixers that
-# pass all rules can differ in what they learn in the time you have, and no count of FLOPs tells you. Nor does the
+# **What the rules do not say.** They do not say how *well* a mixer will do a task that it is able to do. Two mixers
+# that pass all rules can differ in what they learn in the time you have, and no count of FLOPs tells you. Nor does the
 # chooser know what must be *tracked* (parity, order: part [03d](03d_expressivity.ipynb)), or how a GPU or a fused
 # kernel would change the ratios. Take its answer as a short list, train two models from the list at a small size, at
 # equal steps *and* at equal time with several seeds, and let that decide.

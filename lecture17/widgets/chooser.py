@@ -12,7 +12,6 @@ FLOPs and numbers come from `lecture17.costs`, seconds from rows of `lecture17.b
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,16 +248,19 @@ class ChooserScene(Scene):
         self.rows: tuple[Row, ...] = ()
         self.panels = self.subplots(1, 3, sharey=True)
         places = np.arange(len(names()))
-        self.bars = [self.moves(ax.barh(places, 1.0, height=0.7).patches) for ax in self.panels]
         self.panels[0].set_yticks(places, list(names().values()))
-        self.panels[0].invert_yaxis()
-        _axis(self.panels[0], "FLOPs", (1e3, 1e16), {1e4: "10 k", 1e8: "100 M", 1e12: "1 T"})
-        _axis(self.panels[1], "seconds", (1e-6, 1e5), {1e-5: "10 µs", 1e-2: "10 ms", 1e1: "10 s"})
-        _axis(self.panels[2], "memory", (1e3, 1e11), {1e4: "10 kB", 1e7: "10 MB", 1e10: "10 GB"})
+        self.panels[0].set_ylim(len(places) - 0.4, -0.6)
+        _axis(self.panels[0], "FLOPs of the mixing", (1e3, 1e16), {1e4: "10 k", 1e8: "100 M", 1e12: "1 T"})
+        _axis(self.panels[1], "seconds of the mixing", (1e-6, 1e5), {1e-5: "10 µs", 1e-2: "10 ms", 1e1: "10 s"})
+        _axis(self.panels[2], "memory of one layer", (1e3, 1e11), {1e4: "10 kB", 1e7: "10 MB", 1e10: "10 GB"})
         [self.limit] = self.moves([self.panels[2].axvline(1, color="black", linestyle="--", linewidth=1.2)])
+        self.dots = [self.moves(ax.plot([], [], "o", markersize=7)[0] for _ in places) for ax in self.panels]
+        self.numbers = [self.moves(ax.annotate("", (1, i), (0, 0), **_BESIDE) for i in places) for ax in self.panels]
         middle = self.panels[1].transAxes
         [self.untimed] = self.moves([self.panels[1].text(0.5, 0.5, "not measured", ha="center", transform=middle)])
-        handles = [Patch(color=color, label=name) for name, color in LOOKS.items()]
+        for ax in self.panels:
+            ax.hlines(places, *ax.get_xlim(), color="#DDDDDD", linewidth=0.6, zorder=0)
+        handles = [Line2D([], [], **look, linestyle="", markersize=7, label=name) for name, look in LOOKS.items()]
         self.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2)
         self.follow(Params())
 
