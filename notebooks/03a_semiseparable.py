@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03a · Semiseparable matrices: low rank where it counts
 #
-# *20 minutes · ★★☆*
+# *40 minutes · ★★☆*
 #
 # After this you can …
 # - define semiseparable matrices by their ranks, write them down in two forms, and say exactly how ranks and forms

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03b · Duality: the theorem, proved step by step
 #
-# *30 minutes · ★★★*
+# *45 minutes · ★★★*
 #
 # After this you can …
 # - prove, in both directions, that a state-space model with one decay per token **is** masked attention without

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03d · Expressivity: what a state can compute
 #
-# *40 minutes · ★★★*
+# *45 minutes · ★★★*
 #
 # After this you can …
 # - build by hand states that track parity, count modulo $k$ and follow permutations, and prove which transitions

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 04b · Triton: kernels, from the first load to the chunk scan
 #
-# *25 minutes · ★★★*
+# *30 minutes · ★★★*
 #
 # After this you can …
 # - write a kernel: a program, its block of addresses, and a mask for places that do not exist,

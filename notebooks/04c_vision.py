@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 04c · Vision: an image has no first pixel
 #
-# *15 minutes · ★★☆*
+# *30 minutes · ★★☆*
 #
 # After this you can …
 # - read an image along four routes, put it back exactly, and name the mistakes that a square image hides,

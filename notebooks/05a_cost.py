@@ -24,7 +24,7 @@ import numpy as np
 
 from lecture17 import experiments, figures
 from lecture17.costs import carried, flops
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.experiments import measure
 from lecture17.mixers import FORMS
 
@@ -65,8 +65,7 @@ assert chunkwise > loop
 # form ends where its matrix would no longer fit into 128 MiB. The picture shows four mixers; the table below it has all
 # of them.)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 full = experiments.FULL  # True to measure as far as the stored results did
 lengths = {
     "parallel": [256, 512, 1024, 2048, 4096] if full else [128, 256, 512],
@@ -77,8 +76,7 @@ costs = measure.sweep(lengths)
 where = experiments.provenance(full, [0]).replace(", seed 0", "")
 print(where.replace("one thread a training", "as many threads as cores"))
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 attention = costs["softmax", "parallel"]
 lines = {form: {"softmax": (attention.N, attention.seconds)} for form in lengths}
 for form in lengths:
@@ -100,8 +98,7 @@ figures.time_against_length(lines, powers, title=title)
 # busy with other things bends its lines. Mixers with a decay for each channel (selective scan, RWKV-4) use no matrix
 # products and have only short parallel forms; the table shows them, but nothing is asserted about them.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 print(f"{'mixer':17}" + "".join(f"{form:>22}" for form in lengths))
 for mixer in sorted({mixer for mixer, _ in costs}):
     cells = [costs.get((mixer, form)) for form in lengths]
@@ -136,8 +133,7 @@ if full:  # at lengths long enough to be timed well
 # *fragile*, so it is printed and not asserted: in one run, on a machine busy with other programs, RWKV-7 had not
 # crossed at 65,536.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 longest = lengths["chunkwise"][-1]
 for mixer in [*with_products, "gla", "selective_scan"]:
     series = costs[mixer, "chunkwise"]
@@ -164,8 +160,7 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
 # > own fused scan* on a GPU (arXiv 2405.21060, abstract), not a model with a Transformer. The Mamba-1 of this page has
 # > no fused kernel, so the ratio printed below is a different one.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 loop, at = costs["retention", "recurrent"], 1024 if full else 256
 slower = loop.seconds[list(loop.N).index(at)] / attention.seconds[list(attention.N).index(at)]
 print(f"{at:,} tokens: RetNet's recurrent form takes {slower:.0f} times as long as attention")
@@ -188,8 +183,7 @@ assert slower > 2
 # %%
 predict("05a_cost-level")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 contexts = [256, 1024, 4096, 16384, 65536] if full else [256, 4096]
 decoders = ["softmax", "ssd", "gla", "rwkv7", "selective_scan"]
 steps = measure.decoding(decoders, contexts)
@@ -232,8 +226,7 @@ if full:
 # Mamba-2 does.) The next cell puts these columns beside the measurements: if the number of tokens doubles, by how much
 # does the work grow?
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 names = {"softmax": "softmax attention", "ssd": "Mamba-2", "gla": "GLA", "rwkv7": "RWKV-7"}
 head = ["training", "measured", "a step", "measured"]
 print(f"{'twice the tokens':20}" + "".join(f"{word:>10}" for word in head) + f"{'kept':>8}")
@@ -253,3 +246,6 @@ for mixer, name in (names | {"selective_scan": "Mamba-1"}).items():
 # - In decoding, a state costs the same at every context; a KV cache grows with the context.
 #
 # **Where next:** [part 05b](05b_long_range.ipynb) asks how many facts a state of fixed size can remember.
+
+# %% tags=["nbval-ignore-output"]
+progress("05a_cost")

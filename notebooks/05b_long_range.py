@@ -25,7 +25,7 @@
 import numpy as np
 
 from lecture17 import experiments, figures
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.experiments import tasks
 from lecture17.reference import linear_attention
 
@@ -133,8 +133,7 @@ for name, (mixer, options) in kinds.items():
     made = experiments.network(task, experiments.Convolved, **shared, **options)
     trainings.append(experiments.Training(name, task, made, schedule))
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 recalls = experiments.run(trainings, seeds, lengths=pairs)
 print("length: number of facts")
 print(recalls.table())
@@ -219,8 +218,7 @@ for length in (32, 200, 2000):
 # %%
 predict("05b_long_range-listops-trained")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 heads = {"width": 4, "n_heads": 4, "d_model": 32, "layers": 2}
 kinds = {
     "softmax": {"inner": experiments.Softmax},
@@ -358,3 +356,6 @@ assert 2**per_word > 1000 * 2**bits
 #
 # **Where next:** part [05c](05c_language.ipynb) compares the mixers on text, and [part 05d](05d_images.ipynb) compares
 # routes on images.
+
+# %% tags=["nbval-ignore-output"]
+progress("05b_long_range")

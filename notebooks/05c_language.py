@@ -24,7 +24,7 @@ import lzma
 import numpy as np
 
 from lecture17 import experiments, figures
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.experiments import data, language
 from lecture17.widgets.prompt import PromptBox
 
@@ -45,8 +45,7 @@ from lecture17.widgets.prompt import PromptBox
 # %%
 predict("05c_language-compressor")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 text = data.standard_library()
 held_out = text.test.data.tobytes()
 levels = {"all bytes alike": 8.0}
@@ -116,8 +115,7 @@ assert max(sizes.values()) < 1.005 * min(sizes.values())
 # window, in about thirty short trials on this same held-out text, the last of them with SSD only, which may favor SSD
 # and the hybrid.)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 full = experiments.FULL  # True to train as long as the stored results did
 seeds = (0, 1) if full else (0,)
 schedule = experiments.Schedule(
@@ -126,8 +124,7 @@ schedule = experiments.Schedule(
 curves = language.compare(text, schedule, seeds, windows=200 if full else 20)
 print(experiments.provenance(full, seeds))
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 runs = {
     kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some] for kind, some in curves.items()
 }
@@ -135,8 +132,7 @@ shown = {name: level for name, level in levels.items() if name != "all bytes ali
 title = "Bits per byte in the test, by steps and by seconds"
 figures.learning_curves(runs, shown, title=title)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 moment = min(c.seconds[-1] for some in curves.values() for c in some)
 by_steps = {k: [c.bits_at(steps=schedule.steps) for c in some] for k, some in curves.items()}
 by_time = {k: [c.bits_at(seconds=moment) for c in some] for k, some in curves.items()}
@@ -191,8 +187,7 @@ if full:
 # %%
 predict("05c_language-decoding")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 contexts = (128, 16384) if full else (128, 512)
 window = schedule.batch * schedule.lengths[1]
 decoding = {}
@@ -223,8 +218,7 @@ if full:
 # Type a prompt, choose a model and a temperature, and press *Write*. Temperature 0 always takes the most likely byte;
 # temperature 1 draws bytes with the probabilities that the model predicts.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 models = {kind: some[0].model() for kind, some in curves.items()}
 
 
@@ -269,3 +263,6 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 #
 # **Where next:** [05d](05d_images.ipynb) compares routes on images, and [05e](05e_choose.ipynb) turns the measurements
 # into a choice.
+
+# %% tags=["nbval-ignore-output"]
+progress("05c_language")

@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from lecture17 import experiments, figures
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.experiments import images
 from lecture17.reference import scan2d
 
@@ -119,8 +119,7 @@ schedule = experiments.Schedule(steps=750 if full else 40, lengths=(1, 1), batch
 # %%
 predict("05d_images-control")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 right = images.classify(kinds, schedule, seeds)
 accuracies = {name: r.mean(axis=1) for name, r in right.items()}
 print("                        parameters   mean   each seed")
@@ -141,8 +140,7 @@ print(experiments.provenance(full, seeds))
 # **Predict.** For which models does the 95% interval of the difference to the control not contain zero? (The last
 # model is compared with a control of its own, the one with positions.)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 rng = np.random.default_rng(17)
 
 
@@ -162,8 +160,7 @@ title = "Accuracies, and 95% intervals of the difference to the control"
 own = {"four routes, positions": "control, positions"}
 figures.against_control(accuracies, intervals, level, controls=own, title=title)
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 mean = {name: a.mean() for name, a in accuracies.items()}
 usual = mean["four routes"] - mean["one mixer"]
 by_parameters = mean["control"] - mean["one mixer"]
@@ -215,3 +212,6 @@ if full:
 # - Settings chosen on the test images make the accuracies optimistic, that of the control too.
 #
 # **Where next:** [part 05e](05e_choose.ipynb) combines cost and quality into a choice.
+
+# %% tags=["nbval-ignore-output"]
+progress("05d_images")

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 05e · Choose: which mixer for which task
 #
-# *10 minutes · ★☆☆*
+# *15 minutes · ★☆☆*
 #
 # After this you can …
 # - rule out mixers that need too much memory for a task, or recall too little,
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from lecture17 import bench, costs, experiments, mixers, widgets
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import attention, delta_rule, gla, retention, scan2d, ssd
 from lecture17.widgets import chooser
 
@@ -157,8 +157,7 @@ def forward(mixer: str, N: int) -> float:
         return measure.median_seconds(lambda: call(*arguments), budget)
 
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 rows = []
 for mixer in mixers.MIXERS:
     for N in trained_at:
@@ -233,8 +232,7 @@ assert image["softmax"].flops == line["softmax"].flops
 # %%
 predict("05e_choose-ten-megabytes")
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 widgets.ArchitectureChooser(rows)
 
 # %% [markdown]
@@ -285,3 +283,6 @@ assert chosen == {
 # - Long texts with exact recall: a hybrid. Its caches still grow, and no engineering removes that bound.
 #
 # **Where next:** part [06](06_review.ipynb), the review: the whole course on one page, a quiz, and what to read.
+
+# %% tags=["nbval-ignore-output"]
+progress("05e_choose")

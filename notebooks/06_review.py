@@ -23,7 +23,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from lecture17 import costs, figures, unification, widgets
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.course.board import ProgressBoard
 from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, semiseparable, ssd
 
@@ -219,11 +219,11 @@ assert (years.count("24"), len(years)) == (8, 19)
 #
 # | day | read | do | hours |
 # | --- | --- | --- | --- |
-# | 1 | [00](00_quickstart.ipynb), [01](01_tour.ipynb), [02](02_intuition.ipynb) | their exercises | 2 |
-# | 2 | [03a](03a_semiseparable.ipynb) | block ranks, segsum, the overflow | 2 |
-# | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2½ |
+# | 1 | [00](00_quickstart.ipynb), [01](01_tour.ipynb), [02](02_intuition.ipynb) | their exercises | 2½ |
+# | 2 | [03a](03a_semiseparable.ipynb) | block ranks, segsum, the overflow | 1½ |
+# | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2 |
 # | 4 | [03c](03c_family.ipynb), [second part](03c_memory.ipynb) | the gates in log space, RWKV-7's step | 2½ |
-# | 5 | [03d](03d_expressivity.ipynb) | parity, counters and permutations by hand | 2 |
+# | 5 | [03d](03d_expressivity.ipynb) | parity, counters and permutations by hand | 1½ |
 # | 6 | [04a](04a_torch.ipynb) to [04d](04d_many_machines.ipynb) | batches, caches, a kernel, images | 3 |
 # | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 2½ |
 #
@@ -240,8 +240,7 @@ widgets.Quiz()
 # What you have passed, how your predictions went, what is next, and eight things to tick when you can do them
 # **without looking**. Ticks are kept on this machine, beside your progress, and are here again tomorrow.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
+# %% tags=["nbval-ignore-output"]
 ProgressBoard()
 
 # %% [markdown]
@@ -272,3 +271,6 @@ Markdown("".join(table))
 #
 # **Where next:** the next lecture, hybrids: which layers to make attention, how many, and whether they may share
 # weights, as Zamba's do ([2405.16712](https://arxiv.org/abs/2405.16712)). You now know what each kind of layer is for.
+
+# %% tags=["nbval-ignore-output"]
+progress("06_review")

@@ -30,6 +30,46 @@ def test_it_opens_with_title_minutes_stars_and_three_promises(path: Path) -> Non
     assert sum(line.startswith("- ") for line in first) == 3
 
 
+def minutes(path: Path) -> int:
+    """What a notebook's title promises, without the seconds that it takes to run."""
+    return int(re.findall(r"(\d+) min", "\n".join(read(path).cells[0].source.splitlines()[1:4]))[-1])
+
+
+def reading_time(path: Path) -> float:
+    """Minutes by what there is to read: 200 words a minute, 20 lines of code, two formulas, and five cells to run."""
+    cells = read(path).cells
+    text = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    formulas = len(re.findall(r"\$\$.*?\$\$", text, re.DOTALL))
+    words = len(re.sub(r"\$\$.*?\$\$|\]\([^)]*\)|```mermaid.*?```", "", text, flags=re.DOTALL).split())
+    code = [c.source for c in cells if c.cell_type == "code"]
+    return words / 200 + sum(len(s.splitlines()) for s in code) / 20 + formulas / 2 + len(code) / 5
+
+
+@each_notebook
+def test_its_minutes_are_honest_and_no_more_than_one_can_take_at_a_time(path: Path) -> None:
+    assert 0.85 * reading_time(path) <= minutes(path) <= 45
+
+
+def test_the_days_of_the_plan_take_the_hours_that_it_says() -> None:
+    review = "\n".join(c.source for c in read(NOTEBOOKS[-1]).cells)
+    days = re.findall(r"^\| (\d) \| (.*) \| .* \| (\d)(½?) \|$", review, re.MULTILINE)
+    assert len(days) == 7
+    planned: list[Path] = []
+    for day, listed, whole, half in days:
+        first, *rest = re.findall(r"\((\d\w+)\.ipynb\)", listed)
+        read_then = [
+            p
+            for p in NOTEBOOKS
+            if first <= p.stem <= (rest or [first])[-1] or (p.stem[:2] == "06" and ", 06" in listed)
+        ]
+        solved = [ROOT / "solutions" / p.name for p in read_then if (ROOT / "solutions" / p.name).exists()]
+        cards = "\n".join(c.source for p in solved for c in read(p).cells if c.cell_type == "markdown")
+        needed = sum(map(minutes, read_then)) + sum(map(int, re.findall(r"\| (\d+) min \|", cards)))
+        assert abs(needed / 60 - (int(whole) + bool(half) / 2)) <= 0.4, f"day {day} takes {needed} minutes"
+        planned += read_then
+    assert planned == NOTEBOOKS
+
+
 @each_notebook
 def test_it_has_one_import_cell_of_at_most_five_lines(path: Path) -> None:
     code = [c.source for c in read(path).cells if c.cell_type == "code"]
