@@ -32,7 +32,7 @@ def _draw_states(ax: Axes, states: np.ndarray, title: str) -> None:
     largest = np.abs(states).max()
     image = ax.imshow(states.T, cmap=SIGNED, vmin=-largest, vmax=largest, aspect="auto")
     ax.figure.colorbar(image, ax=ax, shrink=0.8)
-    ax.set(title=title, xlabel="after token t", ylabel="number of the state")
+    ax.set(title=title, xlabel="after token t", ylabel="state entry")
 
 
 def _draw_output(ax: Axes, y: np.ndarray, name: str, other: np.ndarray | None, other_name: str) -> None:
