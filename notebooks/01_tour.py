@@ -7,43 +7,44 @@
 # ---
 
 # %% [markdown]
-# # 01 · Tour: four relatives by playing
+# # 01 · Tour: four relatives to play with
 #
-# *10 minutes to play, 10 more for the corrections and their counterexamples · ★☆☆*
+# *35 minutes, with the corrections and their counterexamples · ★☆☆*
 #
 # After this you can …
 # - write RetNet, Mamba-2, GLA and RWKV-7 from memory, because they differ in **one line**,
-# - see in the picture of a matrix what a model forgets and when, and predict what a slider does to it,
-# - say how many numbers each carries from token to token, and what its three forms cost.
+# - tell from the picture of its matrix what a model forgets and when, and predict what a slider will do to it,
+# - say how many numbers each model carries from token to token, and what its three forms cost.
 #
-# **One frame for all.** At every token $t$ a relative does three things with a state $S$ of $d_k \times d_v$ numbers,
+# **One frame for all.** At every token $t$ each relative does three things to a state $S$ of $d_k \times d_v$ numbers,
 # keys × values: it **forgets**, it **writes**, it **reads**.
 #
 # $$S_t = \text{forget}_t(S_{t-1}) + k_t v_t^\top, \qquad y_t = q_t S_t .$$
 #
-# Forget nothing, and this is the linear attention of [00 · Quick start](00_quickstart.ipynb). The four relatives
-# differ in how they forget, each a little freer than the one before. **None of them is softmax attention**, which has
-# no state of fixed size: that is proved in [03b · Duality](03b_duality.ipynb). (All letters: the
-# [notation table](03a_semiseparable.ipynb#notation); all words: the [glossary](06_review.ipynb#glossary).)
+# If it forgets nothing, this is the linear attention of [00 · Quick start](00_quickstart.ipynb). The four relatives
+# differ in how they forget, each a little more freely than the one before. **None of them is softmax attention**, which
+# has no state of fixed size: [03b · Duality](03b_duality.ipynb) proves it. (The letters are listed in the
+# [notation table](03a_semiseparable.ipynb#notation), the terms in the [glossary](06_review.ipynb#glossary).)
 #
-# **How to play.** At each stop you meet a function of ten lines, then a picture. Predict the picture before you
-# look. Run its cell in JupyterLab and you get a slider that changes the decay.
+# **How to play.** At each stop there is a function of ten lines, then a picture. Predict the picture before you look.
+# Run its cell in JupyterLab, and you get a slider that changes the decay. The course follows a published lecture and
+# corrects it where it is wrong; the corrections that belong here wait in section 7.
 
 # %%
 import numpy as np
 
 from lecture17 import costs, figures
 from lecture17.compare import assert_same
-from lecture17.course import predict
+from lecture17.course import predict, progress
 from lecture17.reference import gla, linear_attention, retention, rwkv7, semiseparable, ssd, wkv4
 from lecture17.widgets.slider import Slider
 
 # %% [markdown]
 # ## What goes in
 #
-# The same tokens for everybody. Two signals are the values: **a plateau** of eight tokens and **a spike** of one, so
-# that you can see what is remembered of them. Keys and queries are directions of length 1, all rather alike: every
-# token writes at its own address, and addresses overlap.
+# All relatives get the same tokens. The values are two signals, **a plateau** of eight tokens and **a spike** of one,
+# so that you can see what is remembered of each. Keys and queries are directions of length 1, all of them fairly
+# similar: every token writes at its own address, and the addresses overlap.
 
 # %%
 rng = np.random.default_rng(17)
@@ -67,15 +68,15 @@ def half_life(decay: float) -> str:
 #
 # $$S_t = \gamma\, S_{t-1} + k_t v_t^\top$$
 #
-# $\gamma$ is fixed before training, one number for each head: $\gamma_h = 1 - 2^{-5-h}$ for head $h$ (Sun et al.,
+# $\gamma$ is fixed before training, one number per head: $\gamma_h = 1 - 2^{-5-h}$ for head $h$ (Sun et al.,
 # arXiv 2307.08621, Sections 2.1 and 2.2). Unroll the loop: what token $j$ wrote has been multiplied by $\gamma$ once
-# for each token since. So $y = M x$ with
+# for each later token. So $y = M x$ with
 #
 # $$M = D \circ (Q K^\top), \qquad D_{ij} = \gamma^{\,i-j} \text{ for } i \ge j, \quad 0 \text{ above.}$$
 #
-# These are two of RetNet's **three faces**: token by token, and all at once. The third, *chunkwise*, goes from
-# chunk to chunk with the state and computes each chunk of $c$ tokens at once. For a chunk that starts at token
-# $s$,
+# That is two of RetNet's **three forms**: token by token (*recurrent*), and all at once (*parallel*). The third,
+# *chunkwise*, carries the state from chunk to chunk and computes each chunk of $c$ tokens at once. For a chunk that
+# starts at token $s$,
 #
 # $$y_i = \sum_{j=s}^{i} \gamma^{\,i-j} (q_i \cdot k_j)\, v_j + \gamma^{\,i-s+1} q_i S, \qquad
 #   S \leftarrow \gamma^c S + \sum_{j=s}^{s+c-1} \gamma^{\,s+c-1-j} k_j v_j^\top .$$
@@ -99,18 +100,18 @@ D = np.tril(0.9 ** np.abs(token[:, None] - token))
 assert_same(token_by_token=y, all_at_once=(D * (Q @ K.T)) @ x)
 assert_same(token_by_token=y, chunkwise=retention.chunkwise(Q, K, x, 0.9, chunk_size=5)[0])
 
-impulses = np.eye(N)  # N signals, each a spike at another token: what comes out is the matrix
+impulses = np.eye(N)  # N signals, each a spike at a different token: the output is the matrix
 assert_same(matrix=D * (Q @ K.T), answer_to_impulses=retnet_loop(Q, K, impulses, gamma=0.9)[0])
 
 for head in (0, 3, 7):
     print(f"head {head}: {half_life(1 - 2.0 ** (-5 - head))}")
 
 # %% [markdown]
-# Remember `impulses`. It is how we look at *any* relative from now on: **feed it all unit vectors, and its matrix
-# comes out.**
+# Remember `impulses`. This is how we look at *every* relative from now on: **feed it all the unit vectors, and out
+# comes its matrix.**
 #
-# Then move the slider: what happens to the output at $\gamma = 1$? And along which lines of the picture does the matrix
-# fade?
+# When you have answered, move the slider. What happens to the output at $\gamma = 1$? In which direction of the picture
+# does the matrix fade?
 
 # %%
 predict("01_tour-retnet-height")
@@ -127,63 +128,25 @@ def play_retnet(gamma: float):
 Slider(play_retnet, "decay γ", 0.3, 1.0, value=0.9)
 
 # %% [markdown]
-# **Learned:** the matrix fades away from the diagonal, by distance alone, whatever the tokens say; the state *adds
-# up* what it is told, so the output climbs far above the input, and at $\gamma = 1$ it never comes down.
+# **Learned:** the matrix fades with the distance from the diagonal and with nothing else, whatever the tokens say. The
+# state *adds up* what it is given, so the output climbs far above the input, and at $\gamma = 1$ it never comes down.
+# (The lecture divides each row by its sum, which is a different map: [correction 11](01_tour.ipynb#correction-11).)
 #
-# <a id="correction-11"></a>
-#
-# > **Correction 11 · the lecture says** RetNet divides each row of $D \circ (QK^\top)$ by its sum, and that this
-# > equals the recurrence; its step carries a vector, $s_t = \gamma s_{t-1} + k_t \circ v_t$; its chunkwise form
-# > divides inside the chunk and adds an undivided part from the state.
-# >
-# > **In truth** $O = (D \circ QK^\top)\, V$, with nothing divided. Divided rows give another map. The vector is only
-# > the *diagonal* of the state $k v^\top$, which is a matrix. And adding divided to undivided terms makes the output
-# > depend on the chunk size, which no model's output may. (The paper does rescale scores, and its GroupNorm takes
-# > that out again, up to its ε: part [03c](03c_family.ipynb).)
-
-# %%
-scores = D * (Q @ K.T)
-divided = scores / scores.sum(axis=1, keepdims=True)
-print(f"largest output: {y.max():.2f}; with rows divided by their sums: {(divided @ x).max():.2f}")
-assert not np.allclose(divided @ x, y)
-
-V3 = rng.normal(size=(N, d_k))  # the vector step needs values as wide as keys
-s = np.zeros((N, d_k))
-for t in range(N):
-    s[t] = (0.9 * s[t - 1] if t else 0) + K[t] * V3[t]
-_, full = retnet_loop(Q, K, V3, gamma=0.9)
-assert_same(vector_state=s, diagonal_of_the_state=np.diagonal(full, axis1=1, axis2=2))
-
-
-def lecture_chunks(c: int) -> np.ndarray:
-    y, S = np.zeros_like(x), np.zeros((d_k, x.shape[1]))
-    for i in range(0, N, c):
-        q, k, v, inside = Q[i : i + c], K[i : i + c], x[i : i + c], scores[i : i + c, i : i + c]
-        y[i : i + c] = inside / inside.sum(1, keepdims=True) @ v + D[1 : c + 1, :1] * (q @ S)
-        S = 0.9**c * S + (D[c - 1, :c, None] * k).T @ v
-    return y
-
-
-for c in (4, 8):
-    print(f"the lecture's output at token 14 with chunks of {c}: {lecture_chunks(c)[14, 0]:.2f}")
-assert not np.allclose(lecture_chunks(4), lecture_chunks(8))
-
-# %% [markdown]
 # ## 2 · Mamba-2: the token decides
 #
 # $$S_t = a_t\, S_{t-1} + B_t x_t^\top, \qquad y_t = C_t S_t$$
 #
-# The same line, with a decay that **each token chooses** (Dao and Gu, arXiv 2405.21060, Section 5). The letters are
-# those of state-space models: $C$ reads, $B$ writes, $x$ is written. $a_t = e^{\Delta_t A}$ with a learned number
-# $A < 0$ and a step $\Delta_t > 0$ that is computed from the token: a large step turns the page. (In the whole layer
-# $\Delta_t$ also scales what is written.)
+# The same line, but now **each token chooses** its decay (Dao and Gu, arXiv 2405.21060, Section 5). The letters are
+# those of state-space models: $B$ writes, $C$ reads, and $x$ is what is written. The decay is $a_t = e^{\Delta_t A}$,
+# with a learned number $A < 0$ and a step $\Delta_t > 0$ computed from the token. A large step turns the page. (In the
+# full layer $\Delta_t$ also scales what is written.)
 #
-# Decays are passed as their logs from here on, so that products become sums. Unrolled, $M = L \circ (C B^\top)$ with
-# $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$; `segsum` adds up those logs.
+# From here on we pass decays as their logarithms, so that products become sums. Unrolled, $M = L \circ (C B^\top)$ with
+# $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$; `segsum` adds up the logarithms.
 #
 # Write it with its step size: [exercise](../exercises/01_tour.ipynb) `01_tour-mamba2-micro`.
 #
-# Below, token 16 takes a step of 30, and all others take steps near 1.
+# Below, token 16 takes a step of 30, and all the others take steps near 1.
 
 
 # %%
@@ -220,65 +183,32 @@ def play_mamba2(a: float):
 Slider(play_mamba2, "decay a of a step of Δ = 1", 0.3, 1.0, value=0.9)
 
 # %% [markdown]
-# **Learned:** one token can cut the matrix: from row 16 on, almost nothing is left of what came before, while
-# tokens on the same side of the cut see each other as if nothing had happened. RetNet's mask, which depends on
-# $i - j$ alone, can cut nowhere.
+# **Learned:** one token can cut the matrix. From row 16 on, almost nothing is left of what came before, while tokens on
+# the same side of the cut see each other as if nothing had happened. RetNet's mask depends on $i - j$ alone, so it
+# cannot cut anywhere. (The lecture's code for Mamba-2 has no decay: [correction 8](01_tour.ipynb#correction-8).)
 
 # %%
-gentle = np.where(token == 16, 1.0, delta)  # the same, but token 16 turns no page
+gentle = np.where(token == 16, 1.0, delta)  # the same, except that token 16 turns no page
 M_cut, M_gentle = (mamba2_loop(impulses, steps * np.log(0.9), K, Q)[0] for steps in (delta, gentle))
 assert_same(before_the_cut=M_cut[:16, :16], without_it=M_gentle[:16, :16])
 assert_same(after_the_cut=M_cut[16:, 16:], without_it=M_gentle[16:, 16:])
 assert M_cut[16:, :16].max() < 0.05 < M_gentle[16:, :16].max()
 
 # %% [markdown]
-# <a id="correction-8"></a>
-#
-# > **Correction 8 · the lecture's Mamba-2 code** has no decay at all, and walks through the tokens inside each chunk
-# > one by one.
-# >
-# > **In truth** without the decay it is plain linear attention. And a loop over tokens inside a loop over chunks is
-# > the recurrence again, with $N$ steps one after another for every chunk size. In the chunkwise form the inside of a
-# > chunk is a matrix product, and only $N/c$ states are handed on.
-
-
-# %%
-def lecture_mamba2(x, B, C, c):
-    S, y, steps = np.zeros((B.shape[1], x.shape[1])), np.zeros_like(x), 0
-    for start in range(0, len(x), c):
-        for t in range(start, min(start + c, len(x))):
-            S = S + np.outer(B[t], x[t])  # where is the decay?
-            y[t] = C[t] @ S
-            steps += 1
-    return y, steps
-
-
-lecture, _ = lecture_mamba2(x, K, Q, c=8)
-truth, _ = mamba2_loop(x, log_a, K, Q)
-assert_same(lecture=lecture, linear_attention=linear_attention.parallel(Q, K, x)[0])
-assert_same(truth=truth, chunkwise=ssd.chunkwise(x, log_a, K, Q, chunk_size=8)[0])
-print(f"plateau, at the last token: {lecture[-1, 0]:.2f} (lecture), {truth[-1, 0]:.2f} (Mamba-2)")
-
-for c in (4, 8, 16):
-    _, steps = lecture_mamba2(x, K, Q, c)
-    print(f"chunks of {c:2}: {steps} steps one after another (lecture), {N // c} (chunkwise)")
-    assert steps == N
-
-# %% [markdown]
 # ## 3 · GLA: every key has its own gate
 #
 # $$S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top, \qquad \alpha_t \in (0, 1)^{d_k}$$
 #
-# Gated linear attention (Yang et al., arXiv 2312.06635, Section 4) gives each of the $d_k$ **rows** of the state a
-# decay of its own, chosen by the token: $\alpha_t = \sigma(z_t)^{1/16}$ with $z_t$ computed from it. (The
-# sixteenth root keeps the gates near 1: an undecided $z_t = 0$ still keeps 96% a token.)
+# Gated linear attention (Yang et al., arXiv 2312.06635, Section 4) gives each of the $d_k$ **rows** of the state its
+# own decay, chosen by the token: $\alpha_t = \sigma(z_t)^{1/16}$, with $z_t$ computed from the token. (The sixteenth
+# root keeps the gates near 1: an undecided $z_t = 0$ still keeps 96% per token.)
 #
-# Each key $c$ now has a mask $L^{(c)}$ of its own, and the matrix is a sum:
+# Each key $c$ now has its own mask $L^{(c)}$, and the matrix is a sum:
 # $M = \sum_c L^{(c)} \circ (Q_{:c} K_{:c}^\top)$.
 #
 # Put the gate where it belongs: [exercise](../exercises/01_tour.ipynb) `01_tour-gla-gate`.
 #
-# After the loop you get a slider again. It turns the gate of the *first* key only; the other two keep 98% a token.
+# After the loop there is a slider again. It moves the gate of the *first* key only; the other two keep 98% per token.
 
 
 # %%
@@ -314,52 +244,29 @@ def play_gla(alpha: float):
 Slider(play_gla, "gate α of the first key", 0.3, 1.0, value=0.6)
 
 # %% [markdown]
-# **Learned:** one curve falls at once, two stay: short and long memory live side by side in one head. The price is
-# that $d_k$ masks no longer fit into one.
-#
-# <a id="correction-12"></a>
-#
-# > **Correction 12 · the lecture says** GLA gates the input, $S_t = S_{t-1} + (g_t \circ \phi(k_t))\, v_t^\top$,
-# > and uses ReLU + 1 as if it were ELU + 1.
-# >
-# > **In truth** the gate decays the *state*, key by key. A gate on the input makes another key and nothing more:
-# > linear attention, which forgets nothing, whatever later gates say. And ReLU(x) + 1 is 1 for every negative $x$,
-# > while ELU(x) + 1 $= e^x$ there still tells them apart.
+# **Learned:** one curve falls at once and two stay, so short and long memory live side by side in one head. The price:
+# $d_k$ masks no longer fit into one. (The lecture puts the gate on the input: [correction
+# 12](01_tour.ipynb#correction-12).)
 
 # %%
-open_gates, shut_gates = np.full((N, d_k), 0.99), np.full((N, d_k), 0.5)
-shut_gates[0] = open_gates[0]  # the gates differ only after token 0 has written
-
-
-def seen_of_token_0(gates: np.ndarray) -> tuple[float, float]:
-    """What the last token sees of the first: gate on the input, gate on the state."""
-    on_input = np.tril(Q @ (gates * K).T)
-    on_state, _ = gla_loop(Q, K, impulses, np.log(gates))
-    return on_input[-1, 0], on_state[-1, 0]
-
-
-for name, gates in {"open": open_gates, "shut": shut_gates}.items():
-    lecture, truth = seen_of_token_0(gates)
-    print(f"later gates {name}: lecture {lecture:.2f}, GLA {truth:.2f}")
-assert seen_of_token_0(open_gates)[0] == seen_of_token_0(shut_gates)[0]
-assert seen_of_token_0(shut_gates)[1] < 1e-6 < seen_of_token_0(open_gates)[1]
-
-at = np.array([-1.0, -3.0])
-print(f"at -1 and -3: ReLU + 1 = {np.maximum(at, 0) + 1}, ELU + 1 = {np.exp(at).round(2)}")
+_, states = gla_loop(Q, K, x, np.log(np.tile([0.5, 0.98, 0.98], (N, 1))))
+left = states[15, :, 0] / states[11, :, 0]  # of the plateau, four tokens after its end
+print("left of the plateau's three numbers after four tokens:", left.round(2))
+assert left[0] < 0.1 < 0.9 < left[1:].min()
 
 # %% [markdown]
 # ## 4 · RWKV: from a fading mean to replacing
 #
-# **RWKV-4** works channel by channel: the output is a weighted **mean** of the values so far, with weights
-# $e^{k_j}$ that fade by $w < 0$ a token, and a bonus $u$ for the present token (Peng et al., arXiv 2305.13048,
+# **RWKV-4** works channel by channel. Its output is a weighted **mean** of the values so far, with weights $e^{k_j}$
+# that fade by a factor $e^w$ per token, $w < 0$, and a bonus $u$ for the current token (Peng et al., arXiv 2305.13048,
 # Section 3.1, whose $w$ is our $-w$):
 #
 # $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
 #   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
 #
-# Its state is the two sums of each channel, above and below the line, before token $t$. Written as it stands
-# this overflows at $k = 800$, although adding one number to all $k$ changes no mean. The usable form keeps both sums
-# relative to a common exponent, so it carries **three numbers** for each channel. Write it:
+# Its state is two sums per channel, those above and below the fraction line, over the tokens before $t$. Computed as
+# written, they overflow at $k = 800$, although adding one number to all $k$ changes no mean. The usable form keeps both
+# sums relative to a common exponent, so it carries **three numbers** per channel. Write it:
 # [exercise](../exercises/01_tour.ipynb) `01_tour-wkv`.
 
 
@@ -377,7 +284,7 @@ def wkv_loop(w, u, k, v):
 
 
 w, u, k = np.log([0.9, 0.9]), np.array([0.5, 0.5]), rng.normal(size=(N, 2))
-k[20, 1] = 3  # the spike speaks up
+k[20, 1] = 3  # the token of the spike is loud
 y, _ = wkv_loop(w, u, k, x)
 assert_same(loop=y, matrices=np.einsum("cij,jc->ic", wkv4.matrix(w, u, k, x), x))
 
@@ -405,9 +312,9 @@ Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
 # %% [markdown]
 # **Learned:** every row of the matrix sums to 1, so the output stays between the smallest and the largest input.
 # Without decay it comes down only as fast as new tokens dilute it. And nothing can be looked up: some tokens are loud
-# (bright columns), but none has an address.
+# (the bright columns), but none has an address.
 #
-# The green curves are the two sums *after* each token. The output is not quite their quotient: it reads the sums
+# The green curves are the two sums *after* each token. The output is not quite their quotient: it reads the sums from
 # *before* the token and gives the token itself the weight $e^{u + k_t}$. Only at $u = -w$ do the two agree.
 
 # %%
@@ -421,16 +328,20 @@ without_bonus, sums = wkv_loop(w, -w, k, x)
 assert_same(without_bonus=without_bonus, quotient_of_sums=sums[:, 0] / sums[:, 1])
 
 # %% [markdown]
-# **RWKV-7** has addresses. Its state is a matrix, and a token first **looks up** what is stored under its direction
-# $\hat\kappa_t$ (length 1), **removes** a share $a_t$ of it, and then writes (Peng et al., arXiv 2503.14456):
+# **RWKV-7** has addresses. Its state is a matrix. A token first **looks up** what is stored under its direction
+# $\hat\kappa_t$ (of length 1), then **removes** a share $a_t$ of it, and then writes (Peng et al., arXiv 2503.14456):
 #
 # $$S_t = \mathrm{diag}(w_t)\, S_{t-1} - (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1}) + k_t v_t^\top,
 #   \qquad y_t = r_t S_t .$$
 #
 # With $w_t = 1$ and $k_t = a_t \circ \hat\kappa_t$ this is the *delta rule*,
-# $S_t = S_{t-1} + (a_t \circ \hat\kappa_t)(v_t - S_{t-1}^\top \hat\kappa_t)^\top$: write the **difference**
-# between what should be stored and what is. (Here $w_t$ is the decay itself, $e^{-e^{-1/2} \sigma(\cdot)}$ in the
-# paper and so never below 0.545. The whole layer, and its step as an exercise: part [03c](03c_memory.ipynb).)
+# $S_t = S_{t-1} + (a_t \circ \hat\kappa_t)(v_t - S_{t-1}^\top \hat\kappa_t)^\top$: it writes the **difference** between
+# what should be stored and what is. With $a_t = 1$, too, what a token finds under its own address is exactly what it
+# has just written, whatever was there before; the last lines of the next cell check that. (Here $w_t$ is the decay
+# itself. In the paper it is $e^{-e^{-1/2} \sigma(\cdot)}$, so never below 0.545. The full layer, and its step as an
+# exercise, are in part [03c](03c_memory.ipynb).)
+#
+# After the loop, run the cell with the slider and push it to 1, so that nothing fades.
 
 
 # %%
@@ -451,16 +362,10 @@ inputs = (Q, log_w, rate * K, x, K, rate)
 assert_same(token_by_token=rwkv7_loop(*inputs)[0], all_at_once=rwkv7.parallel(*inputs)[0])
 assert round(np.exp(-np.exp(-0.5)), 3) == 0.545
 
-ones = np.ones((N, d_k))  # a = 1 and log 1 = 0: remove all that is found, and let nothing fade
+ones = np.ones((N, d_k))  # a = 1, and log w = 0: remove all that is found, let nothing fade
 _, states = rwkv7_loop(Q, 0 * ones, K, x, K, ones)
-found = (K[:, None] @ states)[:, 0]  # under its own address, by each token that has just written
+found = (K[:, None] @ states)[:, 0]  # by each token under its own address, right after writing
 assert_same(the_delta_rule_finds=found, what_it_wrote=x)
-
-# %% [markdown]
-# The last line: with $a = 1$ and no decay, what a token finds under its own address is exactly what it has just
-# written, whatever was there before.
-#
-# Run the next cell and push the slider to 1, so that nothing fades.
 
 # %%
 predict("01_tour-rwkv7-silence")
@@ -478,16 +383,17 @@ def play_rwkv7(decay: float):
 Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)
 
 # %% [markdown]
-# **Learned:** the output follows the input instead of piling it up, and silence *erases*: zeros under a known
+# **Learned:** the output follows the input instead of piling it up, and silence *erases*: zeros written at a known
 # address replace what was there. Where addresses overlap without being equal, as here, that takes negative entries
-# (purple), which no decay makes out of positive keys and queries. Where all tokens share one address, each value
-# simply replaces the one before: the matrix is the identity.
+# (purple), which no decay can make out of positive keys and queries. Where all tokens share one address, each value
+# simply replaces the one before it, and the matrix is the identity.
 
 # %%
 kept, _ = retnet_loop(Q, K, x, gamma=1.0)  # nothing fades, in either
 erased, _ = rwkv7_loop(Q, np.zeros((N, d_k)), rate * K, x, K, rate)
 print(f"the plateau after token 20: RetNet gives at least {kept[20:, 0].min():.2f}")
 print(f"                            RWKV-7 at most {np.abs(erased[20:, 0]).max():.2f} in size")
+assert np.abs(erased[-1, 0]) < 0.1 * kept[-1, 0]
 assert np.abs(erased[20:, 0]).max() < 0.5 < 1 < kept[12:, 0].min()
 assert (rwkv7_loop(Q, 0 * log_w, rate * K, impulses, K, rate)[0] < 0).any()  # addresses overlap
 one_address = np.tile(K[:1], (N, 1))
@@ -495,18 +401,178 @@ same, _ = rwkv7_loop(one_address, 0 * ones, one_address, impulses, one_address, 
 assert_same(one_address=same, identity=np.eye(N))
 
 # %% [markdown]
-# <a id="correction-9"></a>
+# ## 5 · One family
 #
-# > **Correction 9 · the lecture shows** RWKV-7's "generalized delta rule" as a decayed weighted average with weights
-# > $k_j$.
-# >
-# > **In truth** with weights $e^{k_j}$ that would be RWKV-4 without its bonus (exactly: with $u = -w$); with raw
-# > $k_j$ the sum below the line can be zero. And an average has no delta: it mixes the old and the new value of a
-# > key, where RWKV-7 replaces the one by the other.
+# You have seen one loop four times. **Each core contains the one before**: take away RWKV-7's removal and you have GLA;
+# make GLA's gates equal and you have Mamba-2; let all tokens choose the same decay and you have RetNet; set
+# $\gamma = 1$ and you are back at linear attention. (The lecture's RWKV-7 is a weighted mean, and its RWKV has no
+# matrix: [correction 9](01_tour.ipynb#correction-9), [correction 10](01_tour.ipynb#correction-10).)
+#
+# **A second way to see the family: the state is a learner.** Each token is an example, "under $k_t$ belongs $v_t$",
+# with the loss $\frac12 \|v_t - S^\top k_t\|^2$. Linear attention takes one gradient step for all examples together,
+# from $S = 0$; the delta rule takes one step per example, from where it stands; a decay makes the learner forget old
+# examples. This view is called *test-time regression* (Wang, Shi and Fox, arXiv 2501.12352), and
+# [03c](03c_family.ipynb) derives the delta rule from it.
+
+# %%
+gates, per_token = log_alpha, log_alpha[:, 0]
+equal_gates = np.tile(per_token[:, None], (1, d_k))
+y_gla, _ = gla_loop(Q, K, x, gates)
+y_mamba2, _ = mamba2_loop(x, per_token, K, Q)
+y_retnet, _ = retnet_loop(Q, K, x, 0.9)
+y_linear, _ = linear_attention.recurrent(Q, K, x)
+
+assert_same(rwkv7_removing_nothing=rwkv7_loop(Q, gates, K, x, K, 0 * rate)[0], gla=y_gla)
+assert_same(gla_with_equal_gates=gla_loop(Q, K, x, equal_gates)[0], mamba2=y_mamba2)
+assert_same(
+    mamba2_with_equal_steps=mamba2_loop(x, np.full(N, np.log(0.9)), K, Q)[0], retnet=y_retnet
+)
+assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
+
+S = np.zeros((d_k, 2))
+for t in range(N):
+    S += 0.9 * np.outer(K[t], x[t] - K[t] @ S)  # one step of size 0.9 against the gradient
+_, states = rwkv7_loop(Q, 0 * ones, rate * K, x, K, rate)
+assert_same(a_step_per_example=S, delta_rule=states[-1])
+_, state = linear_attention.recurrent(Q, K, x)
+assert_same(one_step_for_all=K.T @ x, linear_attention=state)  # at S = 0 the error is x itself
+
+# %% [markdown]
+# **The line that differs**, formula ↔ code. $S_t$ is always this, plus $k_t v_t^\top$ or `np.outer(K[t], V[t])`:
+#
+# | model | forget | in code | what decides how much is kept |
+# | --- | --- | --- | --- |
+# | linear attention | $S_{t-1}$ | `S` | nothing: all is kept |
+# | RetNet | $\gamma\, S_{t-1}$ | `gamma * S` | the distance |
+# | Mamba-2 | $a_t\, S_{t-1}$ | `np.exp(log_a[t]) * S` | the token: one number |
+# | GLA | $\mathrm{diag}(\alpha_t)\, S_{t-1}$ | `np.exp(log_alpha[t])[:, None] * S` | the token: one number per key |
+# | RWKV-7 | $\mathrm{diag}(w_t)\, S_{t-1} - R_t$ | `np.exp(log_w[t])[:, None] * S - removed` | also a direction |
+#
+# with $R_t = (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1})$, that is,
+# `removed = np.outer(a[t] * kappa[t], kappa[t] @ S)`. RWKV-4 stands apart: its state has no keys, and it divides.
+#
+# These are the cores. The layers around them (projections, convolutions, norms, output gates) come in part 03c.
+#
+# ## 6 · Three forms, three prices
+#
+# Every core can be computed in up to three ways. Here are the orders of their operations for one head, with $N$ tokens
+# in chunks of $c$:
+#
+# | model | parallel | recurrent | chunkwise | numbers carried |
+# | --- | --- | --- | --- | --- |
+# | RetNet, Mamba-2 | $N^2 (d_k + d_v)$ | $N d_k d_v$ | $N c\,(d_k + d_v) + N d_k d_v$ | $d_k d_v$ |
+# | GLA | same order; $d_k$ masks in place of one | $N d_k d_v$ | same order | $d_k d_v$ |
+# | RWKV-7 | same order, plus a triangular solve | $N d_k d_v$ | same order, plus a solve per chunk | $d_k d_v$ |
+# | RWKV-4, $d$ channels | $N^2 d$ | $N d$ | not used | $3 d$ |
+# | softmax attention | $N^2 (d_k + d_v)$ | $N^2 (d_k + d_v)$ | no fewer operations | $N (d_k + d_v)$, growing |
+#
+# *Why.* $QK^\top$ is $N^2$ dot products of $d_k$ numbers each, and multiplying by $V$ takes another $N^2 d_v$. A step
+# of the loop touches each number of the state a fixed number of times. The chunkwise form has $N/c$ squares of $c^2$
+# entries, and $N/c$ times reads and updates the state, at $c\, d_k d_v$ each. **Parallel**, written as here, holds
+# $N^2$ numbers and consists of matrix products. **Recurrent** holds one state and takes $N$ steps one after another.
+# **Chunkwise** has the good half of both. (Softmax attention gains from blocks too: FlashAttention, arXiv 2205.14135,
+# goes through them with a running maximum and a running sum, so it never holds the $N^2$ scores. The order of its
+# operations stays $N^2$.) The cells below check that the forms agree, that the state does not grow, and how the work
+# grows (without the solve). Part [03b](03b_duality.ipynb) derives the factors, and part [05a](05a_cost.ipynb) measures
+# seconds.
+
+# %%
+relatives = {
+    "RetNet": (retention, (Q, K, x, 0.9)),
+    "Mamba-2": (ssd, (x, log_a, K, Q)),
+    "GLA": (gla, (Q, K, x, log_alpha)),
+    "RWKV-7": (rwkv7, (Q, log_w, rate * K, x, K, rate)),
+}
+for name, (mixer, arguments) in relatives.items():
+    y, S = mixer.recurrent(*arguments)
+    first_half = [a[: N // 2] if np.ndim(a) else a for a in arguments]
+    assert mixer.recurrent(*first_half)[1].size == S.size == d_k * x.shape[1]
+    print(f"{name} carries {S.size} numbers, after {N // 2} tokens and after {N}")
+
+    chunks = {f"chunks_of_{c}": mixer.chunkwise(*arguments, chunk_size=c)[0] for c in (1, 5, 32)}
+    assert_same(recurrent=y, parallel=mixer.parallel(*arguments)[0], **chunks)
 
 
 # %%
-def lecture_average(decay, weights, v):
+def growth(form, arguments, **options) -> float:
+    """Operations on 256 tokens over operations on 128: the sequence repeated, the work counted."""
+    counts = []
+    for times in (256 // N, 128 // N):
+        repeated = [np.concatenate([a] * times) if np.ndim(a) else a for a in arguments]
+        counts.append(costs.count(form, *repeated, **options).flops)
+    return counts[0] / counts[1]
+
+
+print("twice the tokens cost   parallel   recurrent   chunkwise")
+for name, (mixer, arguments) in relatives.items():
+    parallel, recurrent = growth(mixer.parallel, arguments), growth(mixer.recurrent, arguments)
+    chunkwise = growth(mixer.chunkwise, arguments, chunk_size=16)
+    print(f"{name:20} {parallel:8.1f} times {recurrent:5.1f} times {chunkwise:5.1f} times")
+    assert np.allclose([parallel, recurrent, chunkwise], [4, 2, 2], rtol=0.05)
+
+# %% [markdown]
+# ## 7 · Five corrections to the lecture
+#
+# The course follows a lecture and corrects it ([which lecture, and all corrections](../docs/corrections.md)). Five of
+# the corrections concern the relatives you have just met. Open the ones you want to read; the cell below each runs its
+# counterexample.
+#
+# <a id="correction-8"></a>
+#
+# <details><summary><b>Correction 8.</b> The lecture's code for Mamba-2 has no decay, and loops over the tokens of each
+# chunk.</summary>
+#
+# **The lecture** presents a function as Mamba-2's chunkwise algorithm. It goes from chunk to chunk, and inside each
+# chunk from token to token, and adds $B_t x_t^\top$ to the state each time.
+#
+# **In truth,** that update without a decay is plain linear attention. And a loop over tokens inside a loop over chunks
+# is the recurrence again: $N$ steps one after another, whatever the chunk size. In the chunkwise form the inside of a
+# chunk is a matrix product, and only $N/c$ states are passed on, one after another.
+#
+# </details>
+
+
+# %%
+def lecture_mamba2(x, B, C, c):
+    S, y, steps = np.zeros((B.shape[1], x.shape[1])), np.zeros_like(x), 0
+    for start in range(0, len(x), c):
+        for t in range(start, min(start + c, len(x))):
+            S = S + np.outer(B[t], x[t])  # where is the decay?
+            y[t] = C[t] @ S
+            steps += 1
+    return y, steps
+
+
+lecture, _ = lecture_mamba2(x, K, Q, c=8)
+truth, _ = mamba2_loop(x, log_a, K, Q)
+assert_same(lecture=lecture, linear_attention=linear_attention.parallel(Q, K, x)[0])
+assert_same(truth=truth, chunkwise=ssd.chunkwise(x, log_a, K, Q, chunk_size=8)[0])
+print(f"plateau, at the last token: {lecture[-1, 0]:.2f} (lecture), {truth[-1, 0]:.2f} (Mamba-2)")
+
+for c in (4, 8, 16):
+    _, steps = lecture_mamba2(x, K, Q, c)
+    print(f"chunks of {c:2}: {steps} steps one after another (lecture), {N // c} (chunkwise)")
+    assert steps == N
+
+# %% [markdown]
+# <a id="correction-9"></a>
+#
+# <details><summary><b>Correction 9.</b> The lecture's "generalized delta rule" of RWKV-7 is a decayed weighted
+# mean.</summary>
+#
+# **The lecture** computes, with a decay $\lambda$ and the keys as weights,
+# $y_t = \sum_{j \le t} \lambda^{t-j} k_j v_j \,\big/ \sum_{j \le t} \lambda^{t-j} k_j$, and presents it as RWKV-7's
+# rule.
+#
+# **In truth,** with weights $e^{k_j}$ that would be RWKV-4 without its bonus (exactly: with $u = -w$). With the raw
+# $k_j$ the sum below the line can be zero. And a mean has no delta: it mixes the old and the new value of a key, where
+# RWKV-7 replaces the old by the new.
+#
+# </details>
+
+
+# %%
+def lecture_mean(decay, weights, v):
     above = below = 0.0
     y = []
     for t in range(len(v)):
@@ -516,30 +582,36 @@ def lecture_average(decay, weights, v):
 
 
 without_bonus, _ = wkv_loop(w, -w, k, x)
-averages = lecture_average(0.9, np.exp(k), x)
-assert_same(lecture_with_exp_k=averages, rwkv4_without_bonus=without_bonus)
+means = lecture_mean(0.9, np.exp(k), x)
+assert_same(lecture_with_exp_k=means, rwkv4_without_bonus=without_bonus)
 
 with np.errstate(divide="ignore"):
-    print("raw k = 1, -0.5 at decay 0.5:", lecture_average(0.5, np.array([1, -0.5]), [1, 2]))
+    divided_by_zero = lecture_mean(0.5, np.array([1, -0.5]), [1, 2])
+print("raw k = 1, -0.5 at decay 0.5:", divided_by_zero)
+assert np.isinf(divided_by_zero[-1])
 
 key, values = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1.0], [5.0]])
 replaced, _ = rwkv7_loop(key, np.zeros((2, 2)), key, values, key, np.ones((2, 2)))
-averaged = lecture_average(1.0, np.ones(2), values)
-print(
-    f"1, then 5 under one key: RWKV-7 reads {replaced[-1, 0]:.0f}, an average {averaged[-1, 0]:.0f}"
-)
+averaged = lecture_mean(1.0, np.ones(2), values)
+print(f"1, then 5 under one key: RWKV-7 reads {replaced[-1, 0]:.0f}, a mean {averaged[-1, 0]:.0f}")
 assert (replaced[-1, 0], averaged[-1, 0]) == (5, 3)
 
 # %% [markdown]
 # <a id="correction-10"></a>
 #
-# > **Correction 10 · the lecture says** RWKV works element by element, with a memory of $O(1)$.
-# >
-# > **In truth** that was RWKV-4, where a channel of the output depends on that channel of $k$ and $v$ alone.
-# > RWKV-7 carries a matrix of head size × head size for each head; constant in $N$, but $d$ channels in heads of
-# > 64 carry $64\, d$ numbers, not $d$.
+# <details><summary><b>Correction 10.</b> The lecture says that RWKV works element by element, with a memory of
+# O(1).</summary>
+#
+# **The lecture** says so of RWKV in general, RWKV-7 included.
+#
+# **In truth,** that was RWKV-4, where a channel of the output depends on the same channel of $k$ and $v$ alone. RWKV-7
+# carries a matrix of head size × head size for each head. Its memory is constant in $N$, but $d$ channels in heads of
+# 64 carry $64\, d$ numbers, not of the order of $d$.
+#
+# </details>
 
 # %%
+V3 = rng.normal(size=(N, d_k))
 nudged_k, nudged_K = k.copy(), rate * K
 nudged_k[5, 0] += 0.1  # one feature of one key
 nudged_K[5, 0] += 0.1
@@ -559,109 +631,98 @@ for length in (10, 100):
     assert S.size == 64 * 64
 
 # %% [markdown]
-# ## 5 · One family
+# <a id="correction-11"></a>
 #
-# You have seen one loop four times. **Each core contains the one before**: take away RWKV-7's removal and you
-# have GLA, make GLA's gates equal and you have Mamba-2, let all tokens choose the same and you have RetNet, set
-# $\gamma = 1$ and you are back at linear attention.
+# <details><summary><b>Correction 11.</b> The lecture divides RetNet's scores by their row sums, and carries a vector as
+# its state.</summary>
+#
+# **The lecture** divides each row of $D \circ (QK^\top)$ by its sum and says that the result equals the recurrence. Its
+# recurrent step carries a vector, $s_t = \gamma s_{t-1} + k_t \circ v_t$. Its chunkwise form divides inside the chunk
+# and then adds an undivided part from the state.
+#
+# **In truth,** $O = (D \circ QK^\top)\, V$, with nothing divided; with divided rows it is a different map. The vector
+# is only the *diagonal* of the state, which is a matrix of outer products $k v^\top$. And adding divided to undivided
+# terms makes the output depend on the chunk size, which is only a detail of the computation. (The paper does rescale
+# its scores, and its GroupNorm takes the factor out again, up to its ε: part [03c](03c_family.ipynb).)
+#
+# </details>
 
 # %%
-gates, per_token = log_alpha, log_alpha[:, 0]
-equal_gates = np.tile(per_token[:, None], (1, d_k))
-y_gla, _ = gla_loop(Q, K, x, gates)
-y_mamba2, _ = mamba2_loop(x, per_token, K, Q)
-y_retnet, _ = retnet_loop(Q, K, x, 0.9)
-y_linear, _ = linear_attention.recurrent(Q, K, x)
+y, _ = retnet_loop(Q, K, x, gamma=0.9)
+assert 4.5 < y[:, 0].max() < 5  # on a plateau of height 1
+scores = D * (Q @ K.T)
+divided = scores / scores.sum(axis=1, keepdims=True)
+print(f"largest output: {y.max():.2f}; with rows divided by their sums: {(divided @ x).max():.2f}")
+assert not np.allclose(divided @ x, y)
+s = np.zeros((N, d_k))
+for t in range(N):
+    s[t] = (0.9 * s[t - 1] if t else 0) + K[t] * V3[t]  # values as wide as keys
+_, full = retnet_loop(Q, K, V3, gamma=0.9)
+assert_same(vector_state=s, diagonal_of_the_state=np.diagonal(full, axis1=1, axis2=2))
 
-assert_same(rwkv7_removing_nothing=rwkv7_loop(Q, gates, K, x, K, 0 * rate)[0], gla=y_gla)
-assert_same(gla_with_equal_gates=gla_loop(Q, K, x, equal_gates)[0], mamba2=y_mamba2)
-assert_same(
-    mamba2_with_equal_steps=mamba2_loop(x, np.full(N, np.log(0.9)), K, Q)[0], retnet=y_retnet
-)
-assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
+
+def lecture_chunks(c: int) -> np.ndarray:
+    y, S = np.zeros_like(x), np.zeros((d_k, x.shape[1]))
+    for i in range(0, N, c):
+        q, k, v, inside = Q[i : i + c], K[i : i + c], x[i : i + c], scores[i : i + c, i : i + c]
+        y[i : i + c] = inside / inside.sum(1, keepdims=True) @ v + D[1 : c + 1, :1] * (q @ S)
+        S = 0.9**c * S + (D[c - 1, :c, None] * k).T @ v
+    return y
+
+
+for c in (4, 8):
+    print(f"the lecture's output at token 14 with chunks of {c}: {lecture_chunks(c)[14, 0]:.2f}")
+assert not np.allclose(lecture_chunks(4), lecture_chunks(8))
 
 # %% [markdown]
-# **The line that differs**, formula ↔ code. Each time $S_t$ is this, plus $k_t v_t^\top$ or `np.outer(K[t], V[t])`:
+# <a id="correction-12"></a>
 #
-# | model | forget | in code | who chooses what is forgotten |
-# | --- | --- | --- | --- |
-# | linear attention | $S_{t-1}$ | `S` | nobody: nothing is |
-# | RetNet | $\gamma\, S_{t-1}$ | `gamma * S` | the clock |
-# | Mamba-2 | $a_t\, S_{t-1}$ | `np.exp(log_a[t]) * S` | the token: one number |
-# | GLA | $\mathrm{diag}(\alpha_t)\, S_{t-1}$ | `np.exp(log_alpha[t])[:, None] * S` | the token: one number a key |
-# | RWKV-7 | $\mathrm{diag}(w_t)\, S_{t-1} - R_t$ | `np.exp(log_w[t])[:, None] * S - removed` | also a direction |
+# <details><summary><b>Correction 12.</b> The lecture puts GLA's gate on the input, and takes ReLU + 1 for
+# ELU + 1.</summary>
 #
-# with $R_t = (a_t \circ \hat\kappa_t)(\hat\kappa_t^\top S_{t-1})$, that is
-# `removed = np.outer(a[t] * kappa[t], kappa[t] @ S)`. RWKV-4 stands apart: its state has no keys, and it divides.
+# **The lecture** writes $S_t = S_{t-1} + (g_t \circ \phi(k_t))\, v_t^\top$ for GLA, with
+# $\phi(x) = \mathrm{ReLU}(x) + 1$ under the name of ELU + 1, the feature map common in linear attention.
 #
-# These are the cores. The layers around them (projections, convolutions, norms, gates on the output) come in part
-# 03c.
+# **In truth,** the gate decays the *state*, key by key. A gate on the input makes a different key and nothing more: it
+# is linear attention, which forgets nothing, whatever the later gates are. And ReLU(x) + 1 is 1 for every negative $x$,
+# while ELU(x) + 1 $= e^x$ still tells negative $x$ apart.
 #
-# ## 6 · Three forms, three prices
-#
-# Every core can be computed in three ways. Orders of operations for one head, with $N$ tokens in chunks of $c$:
-#
-# | model | parallel | recurrent | chunkwise | numbers carried on |
-# | --- | --- | --- | --- | --- |
-# | RetNet, Mamba-2 | $N^2 (d_k + d_v)$ | $N d_k d_v$ | $N c\,(d_k + d_v) + N d_k d_v$ | $d_k d_v$ |
-# | GLA | same order; $d_k$ masks in place of one | $N d_k d_v$ | same order | $d_k d_v$ |
-# | RWKV-7 | same order; with a triangular solve | $N d_k d_v$ | same order; with a solve a chunk | $d_k d_v$ |
-# | RWKV-4, $d$ channels | $N^2 d$ | $N d$ | not used | $3 d$ |
-# | softmax attention | $N^2 (d_k + d_v)$ | $N^2 (d_k + d_v)$ | no fewer operations | $N (d_k + d_v)$, growing |
-#
-# *Why.* $QK^\top$ is $N^2$ products of $d_k$ numbers each, and times $V$ another $N^2 d_v$. A step of the loop
-# touches each number of the state a fixed number of times. Chunks are $N/c$ squares of $c^2$, and $N/c$
-# hand-overs, each of $c\, d_k d_v$. **Parallel**, written as here, holds $N^2$ numbers and is all matrix products,
-# **recurrent** holds one state and goes through $N$ steps one after another, **chunkwise** takes the good half of
-# both. (Softmax attention gains from blocks too: FlashAttention, arXiv 2205.14135, goes through them one by one with a
-# running maximum and sum, so it never holds the $N^2$ scores. The operations stay $N^2$.) The
-# cells below check that the three agree, that the state does not grow, and how the work grows (all but the solve);
-# part [03b](03b_duality.ipynb) derives the factors, and part [05a](05a_cost.ipynb) measures seconds.
+# </details>
 
 # %%
-relatives = {
-    "RetNet": (retention, (Q, K, x, 0.9)),
-    "Mamba-2": (ssd, (x, log_a, K, Q)),
-    "GLA": (gla, (Q, K, x, log_alpha)),
-    "RWKV-7": (rwkv7, (Q, log_w, rate * K, x, K, rate)),
-}
-for name, (mixer, arguments) in relatives.items():
-    y, S = mixer.recurrent(*arguments)
-    first_half = [a[: N // 2] if np.ndim(a) else a for a in arguments]
-    assert mixer.recurrent(*first_half)[1].size == S.size == d_k * x.shape[1]
-    print(f"{name} carries {S.size} numbers on, after {N // 2} tokens as after {N}")
-
-    chunks = {f"chunks_of_{c}": mixer.chunkwise(*arguments, chunk_size=c)[0] for c in (1, 5, 32)}
-    assert_same(recurrent=y, parallel=mixer.parallel(*arguments)[0], **chunks)
+open_gates, shut_gates = np.full((N, d_k), 0.99), np.full((N, d_k), 0.5)
+shut_gates[0] = open_gates[0]  # the gates differ only after token 0 has written
 
 
-# %%
-def growth(form, arguments, **options) -> float:
-    """The operations on 256 tokens over those on 128: the sequence repeated, the work counted."""
-    counts = []
-    for times in (256 // N, 128 // N):
-        repeated = [np.concatenate([a] * times) if np.ndim(a) else a for a in arguments]
-        counts.append(costs.count(form, *repeated, **options).flops)
-    return counts[0] / counts[1]
+def seen_of_token_0(gates: np.ndarray) -> tuple[float, float]:
+    """What the last token sees of the first: gate on the input, gate on the state."""
+    on_input = np.tril(Q @ (gates * K).T)
+    on_state, _ = gla_loop(Q, K, impulses, np.log(gates))
+    return on_input[-1, 0], on_state[-1, 0]
 
 
-print("twice the tokens cost   parallel   recurrent   chunkwise")
-for name, (mixer, arguments) in relatives.items():
-    parallel, recurrent = growth(mixer.parallel, arguments), growth(mixer.recurrent, arguments)
-    chunkwise = growth(mixer.chunkwise, arguments, chunk_size=16)
-    print(f"{name:20} {parallel:8.1f} times {recurrent:5.1f} times {chunkwise:5.1f} times")
-    assert np.allclose([parallel, recurrent, chunkwise], [4, 2, 2], rtol=0.05)
+for name, gates in {"open": open_gates, "shut": shut_gates}.items():
+    lecture, truth = seen_of_token_0(gates)
+    print(f"later gates {name}: lecture {lecture:.2f}, GLA {truth:.2f}")
+assert seen_of_token_0(open_gates)[0] == seen_of_token_0(shut_gates)[0]
+assert seen_of_token_0(shut_gates)[1] < 1e-6 < seen_of_token_0(open_gates)[1]
+
+at = np.array([-1.0, -3.0])
+print(f"at -1 and -3: ReLU + 1 = {np.maximum(at, 0) + 1}, ELU + 1 = {np.exp(at).round(2)}")
 
 # %% [markdown]
 # ## Recap
 #
-# - One loop: forget, write, read. **Forgetting** is the clock's (RetNet), the token's (Mamba-2), the token's for
-#   each key (GLA), or replaces what is found (RWKV-7).
+# - One loop: forget, write, read. **What is forgotten** depends on the distance alone (RetNet), on the token (Mamba-2),
+#   on the token for each key (GLA); RWKV-7 also removes what is stored under a key.
 # - The answer to unit impulses is the matrix: fading, cut, a sum of masks, or with negative entries.
-# - Each core contains the one before; RWKV-4 stands apart, a fading mean for each channel.
-# - Parallel, recurrent and chunkwise agree to rounding; the state has $d_k d_v$ numbers for a head, at any length.
+# - Each core contains the one before. RWKV-4 stands apart: a fading mean in each channel.
+# - The parallel, recurrent and chunkwise forms agree up to rounding, and the state of a head has $d_k d_v$ numbers at
+#   any length.
 #
 # **Where next:** the [exercises](../exercises/01_tour.ipynb) (16 points), then part [02](02_intuition.ipynb), the
-# intuition behind
-# semiseparable matrices. The proof that attention without softmax and state-space models are one is
+# intuition behind semiseparable matrices. The proof that attention without softmax and state-space models are one is in
 # [03b · Duality](03b_duality.ipynb); the layers as published come in part [03c](03c_family.ipynb).
+
+# %% tags=["nbval-ignore-output"]
+progress("01_tour")

@@ -66,7 +66,7 @@ from lecture17.reference import gla, retention, selective_scan, ssd
 # **How the members are related:** each arrow frees one thing, and its label says which.
 #
 # ```mermaid
-# flowchart LR
+# flowchart TB
 #   accTitle: Which transition comes from which
 #   accDescr: From linear attention, decays lead to RetNet, Mamba and GLA, replacing to DeltaNet, both to RWKV-7.
 #   LA["linear attention: I"] -- "one fixed decay" --> RN["RetNet: γ I"]

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises to 00 · Quick start
 #
-# Fill in the cell under each card, run it, then run the check below it. A check tells you which mistake you made,
-# on inputs it has just drawn; when it passes, it says what was verified. The notebook that explains all this is
-# [00 · Quick start](../notebooks/00_quickstart.ipynb).
+# Fill in the cell under the card, run it, then run the check below it. The check draws new inputs each time. If your
+# answer is wrong, it names the mistake when it knows it; if it is right, it says what was verified. Everything you need
+# is explained in [00 · Quick start](../notebooks/00_quickstart.ipynb).
 
 # %%
 import numpy as np
@@ -23,10 +23,10 @@ from lecture17.course import check, hint, progress
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `00_quickstart-matrix` | ★☆☆ | 5 min | 3 | you can write down the matrix that this course is about |
+# | `00_quickstart-matrix` | ★☆☆ | 5 min | 3 | you can write down the matrix this course is about |
 #
-# Token $i$ reads with a vector $u_i \in \mathbb{R}^r$, token $j$ writes with a vector $v_j \in \mathbb{R}^r$; the
-# rows of $U$ and $V$, both $(N, r)$, hold them. Return the $(N, N)$ matrix
+# Token $i$ reads with a vector $u_i \in \mathbb{R}^r$, and token $j$ writes with a vector $v_j \in \mathbb{R}^r$. These
+# vectors are the rows of $U$ and $V$, both $(N, r)$. Return the $(N, N)$ matrix
 #
 # $$A_{ij} = u_i^\top v_j \ \text{ for } i \ge j, \qquad A_{ij} = 0 \ \text{ for } i < j$$
 #
@@ -48,4 +48,4 @@ check("00_quickstart-matrix", semiseparable_matrix)
 # ## Where next
 #
 # `progress()` in a new cell shows what you have passed. The lecture goes on with
-# [01 · Tour](../notebooks/01_tour.ipynb): four relatives by playing.
+# [01 · Tour](../notebooks/01_tour.ipynb): four relatives to play with.

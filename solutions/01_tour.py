@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises to 01 · Tour
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one; they go from easy to hard. All of it is explained in
-# [01 · Tour](../notebooks/01_tour.ipynb). Tokens are rows, and a state $S$ is always keys × values.
+# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name your
+# mistake when they know it. The exercises go from easy to hard, and none depends on an earlier one. Everything you need
+# is explained in [01 · Tour](../notebooks/01_tour.ipynb). Tokens are rows, and a state $S$ is always keys × values.
 
 # %%
 import numpy as np
@@ -23,14 +23,14 @@ from lecture17.course import check, hint, progress
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `01_tour-mamba2-micro` | ★☆☆ | 10 min | 4 | you can write the core of Mamba-2 as it runs when a model generates text |
+# | `01_tour-mamba2-micro` | ★☆☆ | 10 min | 4 | you can write Mamba-2's core as it runs when a model generates text |
 #
-# Each token has a step $\Delta_t \ge 0$, `dt[t]`. It does two things at once: it sets the decay, and it scales what is
+# Each token has a step $\Delta_t \ge 0$, given as `dt[t]`. It does two things: it sets the decay, and it scales what is
 # written. With one number $A < 0$ for all tokens,
 #
 # $$S_t = e^{\Delta_t A}\, S_{t-1} + \Delta_t\, B_t x_t^\top, \qquad y_t = C_t S_t .$$
 #
-# Start from the given `state`, $(d_{state}, d)$. Return all outputs and the state after the last token. Stuck? Type
+# Start from the given `state`, $(d_{state}, d)$. Return all outputs, and the state after the last token. Stuck? Type
 # `hint("01_tour-mamba2-micro")` in a new cell.
 
 
@@ -54,11 +54,11 @@ check("01_tour-mamba2-micro", mamba2_micro)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `01_tour-gla-gate` | ★☆☆ | 10 min | 3 | you know what a gate of GLA acts on, and along which axis |
+# | `01_tour-gla-gate` | ★☆☆ | 10 min | 3 | you know what GLA's gate acts on, and along which axis |
 #
-# The lecture gates the input. Put the gate where it belongs. A layer has computed `z`, $(N, d_k)$; the gates are
-# $\alpha_t = \sigma(z_t)^{1/16}$ with $\sigma(z) = 1 / (1 + e^{-z})$. Gate $c$ of token $t$ decides how much of **row** $c$
-# of the old state is kept:
+# The lecture puts GLA's gate on the input. Put it where it belongs. A layer has computed `z`, $(N, d_k)$, and the gates
+# are $\alpha_t = \sigma(z_t)^{1/16}$ with $\sigma(z) = 1 / (1 + e^{-z})$. Gate $c$ of token $t$ decides how much of
+# **row** $c$ of the old state is kept:
 #
 # $$S_t = \mathrm{diag}(\alpha_t)\, S_{t-1} + k_t v_t^\top, \qquad y_t = q_t S_t .$$
 #
@@ -87,16 +87,16 @@ check("01_tour-gla-gate", gated_linear_attention)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `01_tour-wkv` | ★★☆ | 15 min | 4 | you can keep a sum of exponentials in range, as every softmax kernel does |
+# | `01_tour-wkv` | ★★☆ | 15 min | 4 | you can keep sums of exponentials from overflowing, as every softmax kernel does |
 #
-# RWKV-4's weighted mean, for each of $d$ channels by itself, with keys anywhere between $-1900$ and $1900$:
+# Compute RWKV-4's weighted mean for each of $d$ channels separately, with keys anywhere between $-1900$ and $1900$:
 #
 # $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
 #   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
 #
-# Walk through the tokens. Keep the two sums as $e^o p$ and $e^o q$, where $o$ is an exponent taken out of both, so that
-# no number you ever hold is large. Then both the reading and the update are sums of two terms: take out the larger
-# exponent of the two. A decay $w = -\infty$ (keep only the token before) is legal. Return $y$. Stuck? Type
+# Go through the tokens one by one. Keep the two sums as $e^o p$ and $e^o q$: factor one exponent $o$ out of both, so
+# that you never hold a large number. Reading and updating are then sums of two terms each; factor out the larger of the
+# two exponents. A decay of $w = -\infty$ (keep only the token before) is legal. Return $y$. Stuck? Type
 # `hint("01_tour-wkv")` in a new cell.
 
 
@@ -126,13 +126,13 @@ check("01_tour-wkv", wkv)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `01_tour-retention-three-ways` | ★★☆ | 20 min | 5 | you have seen with your own code that three algorithms are one map |
+# | `01_tour-retention-three-ways` | ★★☆ | 20 min | 5 | you have seen in your own code that three algorithms compute one map |
 #
-# Compute the outputs of retention three times, and return all three: they must agree to $10^{-10}$.
+# Compute the outputs of retention in three ways and return all three. They must agree to $10^{-10}$.
 #
 # 1. **Parallel:** $y = (D \circ Q K^\top)\, V$ with $D_{ij} = \gamma^{\,i-j}$ for $i \ge j$ and 0 above.
 # 2. **Recurrent:** $S_t = \gamma S_{t-1} + k_t v_t^\top$ and $y_t = q_t S_t$, from a state of zeros.
-# 3. **Chunkwise:** for each chunk, of tokens $s$ to $s + c - 1$ (the last may be shorter than `chunk_size`),
+# 3. **Chunkwise:** for each chunk of tokens $s$ to $s + c - 1$ (the last chunk may be shorter than `chunk_size`),
 #
 # $$y_i = \sum_{j=s}^{i} \gamma^{\,i-j} (q_i \cdot k_j)\, v_j + \gamma^{\,i-s+1} q_i S, \qquad
 #   S \leftarrow \gamma^c S + \sum_{j=s}^{s+c-1} \gamma^{\,s+c-1-j} k_j v_j^\top .$$
@@ -172,4 +172,4 @@ check("01_tour-retention-three-ways", retention_three_ways)
 # ## Where next
 #
 # `progress()` in a new cell shows what you have passed. The lecture goes on with
-# [02 · Intuition](../notebooks/02_intuition.ipynb): one mountain from two sides.
+# [02 · Intuition](../notebooks/02_intuition.ipynb): one mountain, two sides.

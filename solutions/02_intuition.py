@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Exercises to 02 · Intuition
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. All of it is explained in
+# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name your
+# mistake when they know it. Neither exercise depends on the other. Everything you need is explained in
 # [02 · Intuition](../notebooks/02_intuition.ipynb). Tokens are rows, counted from 0.
 
 # %%
@@ -23,11 +23,11 @@ from lecture17.course import check, hint, progress
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `02_intuition-unroll-ssm` | ★☆☆ | 10 min | 3 | you can unroll a recurrence into the matrix that it applies |
+# | `02_intuition-unroll-ssm` | ★☆☆ | 10 min | 3 | you can unroll a recurrence into its matrix |
 #
-# The SSM $h_t = A h_{t-1} + B x_t$, $y_t = C^\top h_t$ starts with $h_{-1} = 0$, and $A$, $B$, $C$ are the same at every
-# token (`A` is $(r, r)$, `B` and `C` are $(r,)$). Return the $(N, N)$ matrix $M$ with $y = M x$. Rabbits were
-# one case of it. Stuck? Type `hint("02_intuition-unroll-ssm")` in a new cell.
+# The SSM $h_t = A h_{t-1} + B x_t$, $y_t = C^\top h_t$ starts with $h_{-1} = 0$. Its $A$, $B$ and $C$ are the same at
+# every token (`A` is $(r, r)$, `B` and `C` are $(r,)$). Return the $(N, N)$ matrix $M$ with $y = M x$. The rabbits
+# were one case of it. Stuck? Type `hint("02_intuition-unroll-ssm")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "02_intuition-unroll-ssm", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -43,19 +43,19 @@ def unroll(A, B, C, N):
 check("02_intuition-unroll-ssm", unroll)
 
 # %% [markdown]
-# ## Up and down in N·r steps
+# ## Both triangles in N·r steps
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
 # | `02_intuition-fast-matvec` | ★★☆ | 20 min | 5 | you can multiply by a matrix of N² numbers without ever building it |
 #
-# A model that reads in both directions has a matrix with two triangles, each with generators of its own:
+# A model that reads in both directions has a matrix with two triangles, each with its own generators:
 #
 # $$M_{ij} = u_i \cdot v_j \;\text{ for } i \ge j, \qquad M_{ij} = u^{up}_i \cdot v^{up}_j \;\text{ for } i < j .$$
 #
-# Return $y = M x$, $(N,)$. `U` and `V` are $(N, r)$, `U_up` and `V_up` are $(N, r_{up})$. The arrays that the check hands
-# you count the work that is done with them, and stop you when it grows with $N^2$: you may not build $M$, nor sum
-# over all tokens for each token. Stuck? Type `hint("02_intuition-fast-matvec")` in a new cell.
+# Return $y = M x$, $(N,)$. `U` and `V` are $(N, r)$, `U_up` and `V_up` are $(N, r_{up})$. The arrays that the check gives
+# you count the work done with them and stop you when it grows with $N^2$: you may neither build $M$ nor sum over all
+# tokens for each token. Stuck? Type `hint("02_intuition-fast-matvec")` in a new cell.
 
 
 # %% nbgrader={"grade": false, "grade_id": "02_intuition-fast-matvec", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -80,4 +80,4 @@ check("02_intuition-fast-matvec", fast_matvec)
 # ## Where next
 #
 # `progress()` in a new cell shows what you have passed. The lecture goes on with
-# [03a · Semiseparable](../notebooks/03a_semiseparable.ipynb): the matrices behind it all.
+# [03a · Semiseparable](../notebooks/03a_semiseparable.ipynb): the matrices behind all this.

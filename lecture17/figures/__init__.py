@@ -12,6 +12,7 @@ from .matrices import (
     state_in_two_bases,
 )
 from .precision import error_growth, generator_range, random_feature_error, recall_error
+from .scan import scan_rounds
 from .states import Play, eigenvalues, mirrors, orbits, plateau_and_spike
 from .timeline import timeline
 from .vision import image_rows, locality, reading_orders, receptive_fields
@@ -46,6 +47,7 @@ __all__ = [
     "reading_orders",
     "recall_error",
     "receptive_fields",
+    "scan_rounds",
     "sparse_and_dense",
     "state_in_two_bases",
     "time_against_length",

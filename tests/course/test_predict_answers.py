@@ -131,6 +131,17 @@ def _() -> list[object]:
     return [first, pick("02_intuition-two-views", holds, 4, 13, part=1)]
 
 
+@answers("02_intuition-scan")
+def _() -> list[object]:
+    combined: list[int] = []
+    reach = np.ones(16, dtype=int)  # tokens in the stretch that each token holds
+    while (reach < np.arange(1, 17)).any():
+        grows = np.arange(16) >= 2 ** len(combined)
+        reach = np.minimum(2 * reach, np.arange(1, 17))
+        combined.append(int(grows.sum()))
+    return [len(combined), pick("02_intuition-scan", sum(combined), 20, 40, part=1)]
+
+
 @answers("02_intuition-four-matrices")
 def _() -> list[object]:
     B, C = rng.normal(size=(2, 32, 4))

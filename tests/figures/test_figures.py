@@ -130,6 +130,12 @@ def growth_twice(seed: int) -> Picture:
     return figures.growth([16, 64], {"a state": [5, 5 + seed], "attention": [16, 64]}, "bytes sent", title=TITLE)
 
 
+def scan_rounds(seed: int) -> Picture:
+    halves = [[(0, 1), (2, 3)], [(1, 2), (1, 3)]]
+    loop = [[(t - 1, t)] for t in range(1, 4 + seed)]
+    return figures.scan_rounds({"a loop": loop, "two halves": halves}, 4 + seed, title=TITLE)
+
+
 def plateau_and_spike(seed: int) -> Picture:
     s = sequence(seed)
     S, y = states(seed)
@@ -260,6 +266,7 @@ MADE: list[Callable[[int], Picture]] = [
     growth_twice,
     program_grid,
     timeline,
+    scan_rounds,
     plateau_and_spike,
     recall_error,
     family_portrait,

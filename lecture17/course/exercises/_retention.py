@@ -1,4 +1,4 @@
-"""Retention with the slips that learners make, each form with those that are asked for by name."""
+"""Retention with the mistakes that learners make: each form with those that are asked for by name."""
 
 from typing import Any
 

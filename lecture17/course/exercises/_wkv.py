@@ -1,4 +1,4 @@
-"""The exercise on RWKV-4's weighted mean, whose exponentials overflow if taken as they stand."""
+"""The exercise on RWKV-4's weighted mean, whose exponentials overflow if computed as written."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..exercise import Exercise, Inputs, Misconception
 
 
 def draw_wkv(rng: np.random.Generator) -> Inputs:
-    """Keys of every size: moderate ones, all of them huge, rising through the whole range of exp, falling likewise."""
+    """Keys of every size: moderate, all huge, rising through the whole range of exp, or falling through it."""
     N, d = int(rng.integers(2, 30)), int(rng.integers(1, 5))
     w = -np.exp(rng.normal(-1.0, 1.0, size=d))
     if rng.random() < 0.5:
@@ -25,7 +25,7 @@ def weighted_means(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -
 
 
 def wkv_as_it_stands(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The formula without any care for large exponents."""
+    """The formula as written, with no care for large exponents."""
     above, below, y = np.zeros_like(u), np.zeros_like(u), np.empty_like(v)
     for t in range(len(v)):
         now = np.exp(k[t] + u)
@@ -39,7 +39,7 @@ def largest_key_of_all(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarra
 
 
 def old_sums_keep_their_scale(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The running maximum moves on, but p and q, which were divided by the old one, are not brought along."""
+    """The running maximum changes, but p and q, which were divided by the old one, are not rescaled."""
     p, q, o, y = np.zeros_like(u), np.zeros_like(u), np.full_like(u, -np.inf), np.empty_like(v)
     for t in range(len(v)):
         m = np.maximum(o, u + k[t])
@@ -53,55 +53,55 @@ def old_sums_keep_their_scale(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np
 WKV = Exercise(
     id="01_tour-wkv",
     points=4,
-    unfilled="Walk through the tokens with the sums p and q and the exponent o that was taken out of both; return y.",
+    unfilled="Go through the tokens with the sums p and q, and the exponent o factored out of both; return y.",
     draw=draw_wkv,
     returns=("y",),
     verified="keys from -1900 to 1900 and decays of 0 included",
     expected=weighted_means,
     misconceptions=(
         Misconception(
-            "the exponentials are taken as they stand",
-            "exp(800) is inf and exp(-800) is 0: keep sums divided by e^o, with o the largest exponent so far",
+            "the exponentials are computed as written",
+            "exp(800) is inf and exp(-800) is 0: keep the sums divided by e^o, with o the largest exponent so far",
             wkv_as_it_stands,
         ),
         Misconception(
-            "the largest key of the whole sequence is taken out",
-            "early tokens may lie 2000 below it, and all underflow; take out the largest exponent *so far*",
+            "the largest key of the whole sequence is factored out",
+            "early tokens may lie 2000 below it and all underflow: factor out the largest exponent *so far*",
             largest_key_of_all,
         ),
         Misconception(
             "p and q keep their scale when the maximum moves",
-            "when o becomes m, multiply what was there by e^(w + o - m): it had been divided by e^o",
+            "when o becomes m, multiply the old sums by e^(w + o - m), because they were divided by e^o",
             old_sums_keep_their_scale,
         ),
         Misconception(
-            "no token has a bonus, or each keeps its own for ever",
-            "a bonus that all have is none: read with e^(u + k_t), but go on with e^(k_t)",
+            "no token gets the bonus, or every token keeps it forever",
+            "a bonus that all tokens share cancels: read with e^(u + k_t), but store e^(k_t)",
             lambda w, u, k, v: weighted_means(w, np.zeros_like(u), k, v),
         ),
         Misconception(
             "nothing fades",
-            "each step multiplies both sums by e^w, that is, it adds w to the exponent o",
+            "each step multiplies both sums by e^w, that is, adds w to the exponent o",
             lambda w, u, k, v: weighted_means(np.zeros_like(w), u, k, v),
         ),
         Misconception(
             "the past decays before it is read",
-            "the token just before the present one has not faded yet: read first, then multiply by e^w",
+            "the token just before the current one has not faded yet: read first, then multiply by e^w",
             lambda w, u, k, v: weighted_means(w, u - np.maximum(w, -1e6), k, v),
         ),
     ),
     hints=(
         (
-            "I get NaN or inf",
-            "Take m = max(o, u + k_t) out above and below the line: then no exponent is positive.",
-        ),
-        (
-            "I do not know how to begin",
+            "I do not know where to start",
             "Start with p = q = 0 and o = -inf. The sums above and below the line are e^o·p and e^o·q.",
         ),
         (
+            "I get NaN or inf",
+            "Divide both sums by e^m, with m the larger of the two exponents. Is every exponent now at most 0?",
+        ),
+        (
             "The first token is right, the others are not",
-            "Two maxima: max(o, u + k_t) to read, then max(w + o, k_t) to go on, with which p, q and o all change.",
+            "Reading and updating are different sums, one with u, one with w: each needs its own maximum.",
         ),
     ),
 )

@@ -17,21 +17,21 @@ def draw(rng: np.random.Generator) -> Inputs:
 
 
 def refuse_loops(answer: Function) -> None:
-    """Raise WrongForm for an answer whose own text loops in Python; what functions that it calls do is not seen."""
+    """Raise WrongForm for an answer whose own source loops in Python; functions that it calls are not looked into."""
     loops = ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
-    except (OSError, TypeError, SyntaxError):  # its text is not to be had, or is only a part of a statement
+    except (OSError, TypeError, SyntaxError):  # its source is not available, or is only part of a statement
         return
     if any(isinstance(node, loops) for node in ast.walk(tree)):
-        raise WrongForm("A is right, but Python loops over it: let one matrix product make all entries at once")
+        raise WrongForm("A is right, but Python loops over it: one matrix product gives all entries at once")
 
 
 EXERCISES = (
     Exercise(
         id="00_quickstart-matrix",
         points=3,
-        unfilled="Replace the marked lines of `semiseparable_matrix` by NumPy that builds A without a loop.",
+        unfilled="Replace the marked lines of `semiseparable_matrix` with NumPy code that builds A without a loop.",
         draw=draw,
         returns=("A",),
         verified="with different numbers of tokens N and ranks r, without a loop",
@@ -54,20 +54,20 @@ EXERCISES = (
                 lambda U, V: np.triu(U @ V.T),
             ),
             Misconception(
-                "U and V have changed places",
+                "U and V are swapped",
                 "A[i, j] pairs the u of the row with the v of the column: U @ V.T, not V @ U.T",
                 lambda U, V: np.tril(V @ U.T),
             ),
             Misconception(
-                "rows of U are paired with rows of V only at equal positions",
-                "an elementwise product pairs u_i with v_i alone; a matrix product pairs every u_i with every v_j",
+                "each row of U is paired only with the row of V at the same position",
+                "an elementwise product pairs u_i with v_i only; a matrix product pairs every u_i with every v_j",
                 lambda U, V: np.diag((U * V).sum(1)),
             ),
         ),
         hints=(
-            ("I do not know where to begin", "All products u_i·v_j at once are one matrix product of U and V."),
-            ("I get a shape error", "U and V are both (N, r). To get (N, N) from them, one must be transposed."),
-            ("Entries above the diagonal are not zero", "np.tril keeps the lower triangle, the diagonal included."),
+            ("I do not know where to start", "All the products u_i·v_j together are one matrix product of U and V."),
+            ("I get a shape error", "U and V are both (N, r). To get (N, N) from them, transpose one of the two."),
+            ("Entries above the diagonal are not zero", "np.tril keeps the lower triangle, including the diagonal."),
         ),
     ),
 )

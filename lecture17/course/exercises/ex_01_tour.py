@@ -12,7 +12,7 @@ from ._wkv import WKV
 
 
 def key_and_value_sizes(rng: np.random.Generator) -> tuple[int, int]:
-    """Mostly different; now and then equal, so that a state laid out wrongly gives numbers and not an exception."""
+    """Mostly different; now and then equal, so that a transposed state gives numbers and not an exception."""
     d_k = int(rng.integers(2, 5))
     return d_k, d_k if rng.random() < 0.25 else int(rng.integers(5, 8))
 
@@ -21,7 +21,7 @@ def key_and_value_sizes(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def draw_mamba2(rng: np.random.Generator) -> Inputs:
-    """Steps of different length, some of them 0: such a token neither forgets nor writes."""
+    """Steps of different lengths, some of them 0: such a token neither forgets nor writes."""
     N, (d_state, d) = int(rng.integers(2, 40)), key_and_value_sizes(rng)
     dt = np.exp(rng.uniform(np.log(0.05), np.log(2.0), size=N))
     dt[rng.random(N) < 0.1] = 0.0
@@ -68,7 +68,7 @@ def mamba2_in_place(x: Any, dt: Any, A: float, B: Any, C: Any, state: Any) -> tu
 MAMBA2_MICRO = Exercise(
     id="01_tour-mamba2-micro",
     points=4,
-    unfilled="Walk through the tokens: shrink the state by exp(dt·A), write dt·B xᵀ, read with C.",
+    unfilled="Go through the tokens: multiply the state by exp(dt·A), add dt·B xᵀ, read with C.",
     draw=draw_mamba2,
     returns=("y", "state"),
     verified="with a state to start from, and steps of 0",
@@ -76,32 +76,32 @@ MAMBA2_MICRO = Exercise(
     misconceptions=(
         Misconception(
             "nothing decays",
-            "this is plain linear attention, as in correction 8: shrink the old state by exp(dt[t]·A) at each token",
+            "this is plain linear attention, as in correction 8: multiply the old state by exp(dt[t]·A) at each token",
             mamba2_with("linear_attention"),
         ),
         Misconception(
             "the step does not scale what is written",
-            "dt[t] does two things: it sets the decay exp(dt[t]·A), and it multiplies the token that is written",
+            "dt[t] does two things: it sets the decay exp(dt[t]·A), and it multiplies what is written",
             mamba2_with("unscaled"),
         ),
         Misconception(
             "all tokens decay by exp(A)",
-            "the decay is the token's own: exp(dt[t]·A)",
+            "each token has its own decay, exp(dt[t]·A)",
             mamba2_with("same_for_all"),
         ),
         Misconception(
             "the decay is applied after the update",
-            "shrink the old state only, then write: S = exp(dt[t]·A)·S + new, not exp(dt[t]·A)·(S + new)",
+            "decay only the old state, then write: S = exp(dt[t]·A)·S + new, not exp(dt[t]·A)·(S + new)",
             mamba2_with("decays_new"),
         ),
         Misconception(
             "the decay is 1 + dt·A",
-            "those are the first two terms of the series of exp(dt·A), negative for long steps: use np.exp(dt[t] * A)",
+            "these are the first two terms of the series of exp(dt·A), negative for long steps: use np.exp(dt[t] * A)",
             mamba2_with("euler"),
         ),
         Misconception(
             "the exponent has the wrong sign",
-            "A is negative already, so exp(dt[t]·A) is below 1; exp(-dt[t]·A) makes the state grow",
+            "A is already negative, so exp(dt[t]·A) is below 1; exp(-dt[t]·A) makes the state grow",
             mamba2_with("grows"),
         ),
         Misconception(
@@ -110,8 +110,8 @@ MAMBA2_MICRO = Exercise(
             mamba2_with("reads_first"),
         ),
         Misconception(
-            "the state that was given is ignored",
-            "start from `state`, not from zeros: a sequence cut in two must go on where it stopped",
+            "the given state is ignored",
+            "start from `state`, not from zeros: a sequence cut in two must continue where it stopped",
             mamba2_with("forgets_start"),
         ),
         Misconception(
@@ -120,15 +120,15 @@ MAMBA2_MICRO = Exercise(
             mamba2_with("transposed"),
         ),
         Misconception(
-            "`*=` or `+=` writes into the state that was given",
-            "begin with S = state.copy(), or make a new array at each token: S = decay * S + new",
+            "`*=` or `+=` overwrites the given state",
+            "start with S = state.copy(), or make a new array at each token: S = decay * S + new",
             mamba2_in_place,
         ),
     ),
     hints=(
         (
-            "I do not know where to begin",
-            "Take `mamba2_loop` of the notebook. Its log_a[t] is dt[t]·A, its x[t] is dt[t]·x[t].",
+            "I do not know where to start",
+            "Start from `mamba2_loop` in the notebook. What are its log_a[t] and its x[t] here?",
         ),
         (
             "I get a shape error",
@@ -136,7 +136,7 @@ MAMBA2_MICRO = Exercise(
         ),
         (
             "Only the first token is right",
-            "Look at the order: shrink the old state, add the new, then read. And dt[t], not dt.",
+            "Check the order: decay the old state, write, then read. Does each token use its own dt[t]?",
         ),
     ),
 )
@@ -145,7 +145,7 @@ MAMBA2_MICRO = Exercise(
 
 
 def draw_gla(rng: np.random.Generator) -> Inputs:
-    """Gates from nearly open to nearly shut, some shut for good (z = -inf)."""
+    """Gates from nearly open to nearly closed, some fully closed (z = -inf)."""
     N, (d_k, d_v) = int(rng.integers(2, 40)), key_and_value_sizes(rng)
     z = rng.normal(-6.0, 6.0, size=(N, d_k))
     if rng.random() < 0.5:
@@ -187,10 +187,10 @@ def gla_by(step: Any = decay_rows, gates: Any = gates_of_z, reads_first: bool = 
 GLA_GATE = Exercise(
     id="01_tour-gla-gate",
     points=3,
-    unfilled="Make the gates σ(z)^(1/16) and let them shrink the state, each its own row, before a token writes.",
+    unfilled="Compute the gates σ(z)^(1/16). Before a token writes, multiply each row of the state by its gate.",
     draw=draw_gla,
     returns=("y", "state"),
-    verified="gates that are shut (z = -inf) included",
+    verified="closed gates (z = -inf) included",
     expected=lambda Q, K, V, z: gla.parallel(Q, K, V, log_gates(z)),
     misconceptions=(
         Misconception(
@@ -199,28 +199,28 @@ GLA_GATE = Exercise(
             gla_by(lambda S, alpha, k, v: S + np.outer(alpha * k, v)),
         ),
         Misconception(
-            "the gate shrinks what is just being written, too",
+            "the gate also acts on what is being written",
             "a token's gate acts on the old state only: alpha·S + k vᵀ, not alpha·(S + k vᵀ)",
             gla_by(lambda S, alpha, k, v: alpha[:, None] * (S + np.outer(k, v))),
         ),
         Misconception(
             "the gate runs along the values",
-            "gates belong to keys, the rows of S: alpha[t][:, None] * S; without [:, None] they count as columns",
+            "gates belong to keys, the rows of S: alpha[t][:, None] * S; without [:, None] they scale columns",
             gla_by(lambda S, alpha, k, v: alpha * S + np.outer(k, v)),
         ),
         Misconception(
             "the sixteenth root is missing",
-            "α = σ(z) ** (1/16): without the root a gate of 0.5 forgets nearly everything within ten tokens",
+            "α = σ(z) ** (1/16): without the root, a gate of 0.5 forgets nearly everything within ten tokens",
             gla_by(gates=lambda z: np.exp(16 * log_gates(z))),
         ),
         Misconception(
             "all keys share one gate",
-            "that is Mamba-2's decay; GLA keeps d_k of them, one for each row of S",
+            "that is Mamba-2's decay; GLA has d_k gates, one for each row of S",
             gla_by(lambda S, alpha, k, v: alpha.mean() * S + np.outer(k, v)),
         ),
         Misconception(
             "what is written is multiplied by 1 - α",
-            "that is how a GRU mixes old and new; GLA writes k vᵀ whole",
+            "that is how a GRU mixes old and new; GLA writes all of k vᵀ",
             gla_by(lambda S, alpha, k, v: alpha[:, None] * S + np.outer((1 - alpha) * k, v)),
         ),
         Misconception(
@@ -230,22 +230,22 @@ GLA_GATE = Exercise(
         ),
         Misconception(
             "a token reads before it has written",
-            "token t sees itself: y[t] = Q[t] @ S comes after the update of S",
+            "token t sees itself: compute y[t] = Q[t] @ S after updating S",
             gla_by(reads_first=True),
         ),
     ),
     hints=(
         (
             "I get a shape error",
-            "alpha[t] is (d_k,), S is (d_k, d_v): alpha[t][:, None] * S multiplies row c by the gate of key c.",
+            "alpha[t] is (d_k,), and S is (d_k, d_v). NumPy aligns last axes, so turn alpha[t] into a column first.",
         ),
         (
             "I get a warning of an overflow in exp",
-            "It is harmless: 1 / (1 + inf) is 0, a gate that is shut, and that is what z = -inf means.",
+            "It is harmless: 1 / (1 + inf) is 0, a closed gate, and that is what z = -inf means.",
         ),
         (
             "My first token is right, the others are not",
-            "Only the old state is gated: what a token writes meets the gates of later tokens alone.",
+            "Only the old state is gated: what a token writes meets only the gates of later tokens.",
         ),
     ),
 )
@@ -286,7 +286,7 @@ def full_chunks(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) -> tuple[
 RETENTION_THREE_WAYS = Exercise(
     id="01_tour-retention-three-ways",
     points=5,
-    unfilled="Compute the outputs of retention three times: all at once, token by token, and chunk by chunk.",
+    unfilled="Compute the outputs of retention in three ways: all at once, token by token, and chunk by chunk.",
     draw=draw_retention,
     returns=("parallel", "recurrent", "chunkwise"),
     verified="ragged lengths, chunks longer than the sequence, γ = 0 and γ = 1 included",
@@ -312,19 +312,19 @@ RETENTION_THREE_WAYS = Exercise(
         ),
         Misconception(
             "powers above the diagonal are multiplied by 0",
-            "for γ = 0 they are infinite there, and 0·inf is NaN: use np.tril or np.where, or the power of |i - j|",
+            "at γ = 0 they are infinite there, and 0·inf is NaN: use np.tril or np.where, or the powers of |i - j|",
             retention_with("parallel", "masked_by_product"),
             of=("parallel",),
         ),
         Misconception(
             "the recurrent form carries a vector",
-            "as in correction 11: the state is the matrix Σ γ^… k_j v_jᵀ, (d_k, d_v): np.outer(K[t], V[t])",
+            "as in correction 11: the state is a matrix, (d_k, d_v), a sum of np.outer(K[t], V[t]) with decays",
             retention_with("recurrent", "vector"),
             of=("recurrent",),
         ),
         Misconception(
             "the recurrent form applies γ after the update",
-            "shrink the old state only: S = γ S + k vᵀ, not γ (S + k vᵀ)",
+            "decay only the old state: S = γ S + k vᵀ, not γ (S + k vᵀ)",
             retention_with("recurrent", "decays_new"),
             of=("recurrent",),
         ),
@@ -336,31 +336,31 @@ RETENTION_THREE_WAYS = Exercise(
         ),
         Misconception(
             "the state is not carried into the next chunk",
-            "the chunks before act through S: add γ^(i-s+1) q_i S to token i of a chunk that starts at s",
+            "earlier chunks act through S: add γ^(i-s+1) q_i S to the output of token i in a chunk that starts at s",
             retention_with("chunkwise", "not_carried"),
             of=("chunkwise",),
         ),
         Misconception(
             "a chunk reads the incoming state undecayed",
-            "token i of a chunk that starts at s sees the state shrunk by γ^(i-s+1)",
+            "token i of a chunk that starts at s sees the state multiplied by γ^(i-s+1)",
             retention_with("chunkwise", "undecayed_read"),
             of=("chunkwise",),
         ),
         Misconception(
             "a chunk reads the incoming state with one γ too few",
-            "S stands *before* the chunk: its first token already shrinks it once, so γ^(i-s+1) and not γ^(i-s)",
+            "S is the state *before* the chunk: even its first token decays it once, so γ^(i-s+1) and not γ^(i-s)",
             retention_with("chunkwise", "one_short"),
             of=("chunkwise",),
         ),
         Misconception(
-            "the state is handed on without the decay of the chunk",
-            "over a chunk of c tokens the old state shrinks by γ^c",
+            "the state is passed on without the decay of the chunk",
+            "over a chunk of c tokens the old state is multiplied by γ^c",
             retention_with("chunkwise", "undecayed_state"),
             of=("chunkwise",),
         ),
         Misconception(
             "a chunk writes its tokens undecayed",
-            "what token j writes shrinks until the chunk's end: γ^(s+c-1-j), so the last token counts whole",
+            "what token j writes decays until the end of the chunk, by γ^(s+c-1-j); only the last token does not decay",
             retention_with("chunkwise", "undecayed_write"),
             of=("chunkwise",),
         ),
@@ -371,23 +371,23 @@ RETENTION_THREE_WAYS = Exercise(
             of=("chunkwise",),
         ),
         Misconception(
-            "every chunk is taken to be full",
-            "the last may be shorter: slice, and take c and the powers of γ from the length of the slice",
+            "every chunk is assumed to be full",
+            "the last chunk may be shorter: slice, and take c and the powers of γ from the length of the slice",
             full_chunks,
         ),
     ),
     hints=(
         (
-            "I do not know where to begin",
-            "`retnet_loop` of the notebook is the second form. Make the other two agree with it.",
+            "I do not know where to start",
+            "`retnet_loop` in the notebook is the second form. Make the other two agree with it.",
         ),
         (
             "The first chunk is right and the second is not",
-            "Print S after the first chunk and compare it with the loop's state after that token.",
+            "Print S after the first chunk, and compare it with the loop's state after the same token.",
         ),
         (
             "I get a shape error in the last chunk",
-            "It may be shorter: take c from its length, and make the powers of γ that long.",
+            "The last chunk may be shorter: how long are your powers of γ there?",
         ),
     ),
 )

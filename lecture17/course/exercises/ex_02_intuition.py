@@ -11,7 +11,7 @@ from ..exercise import Exercise, Inputs, Misconception
 
 
 def draw_lti(rng: np.random.Generator) -> Inputs:
-    """A full, stable transition of two to four numbers, and how it is written and read."""
+    """A full, stable transition of a state of two to four numbers, with the vectors that write and read it."""
     N, r = int(rng.integers(4, 20)), int(rng.integers(2, 5))
     A = rng.normal(size=(r, r))
     A *= rng.uniform(0.6, 0.95) / np.abs(np.linalg.eigvals(A)).max()
@@ -48,12 +48,12 @@ UNROLL_SSM = Exercise(
     misconceptions=(
         Misconception(
             "the power of A is one too high",
-            "token j writes after the decay of its own step: at i = j there is no A at all, C·B",
+            "token j writes after A has acted in its own step: at i = j there is no A, only C·B",
             unrolled(lambda A, B, C, k: C @ np.linalg.matrix_power(A, k + 1) @ B),
         ),
         Misconception(
             "the state is read before the token is written",
-            "y_t reads h_t, which holds x_t already: the diagonal is C·B, and the power below it is i - j",
+            "y_t reads h_t, which already contains x_t: the diagonal is C·B, and below it the power is i - j",
             unrolled(lambda A, B, C, k: C @ np.linalg.matrix_power(A, k - 1) @ B if k else 0.0),
         ),
         Misconception(
@@ -62,13 +62,13 @@ UNROLL_SSM = Exercise(
             unrolled(lambda A, B, C, k: C @ A**k @ B),
         ),
         Misconception(
-            "B and C have changed places",
-            "C reads, on the left, B writes, on the right: C @ power @ B",
+            "B and C are swapped",
+            "C reads and stands on the left, B writes and stands on the right: C @ power @ B",
             unrolled(lambda A, B, C, k: B @ np.linalg.matrix_power(A, k) @ C),
         ),
         Misconception(
             "the distance is counted twice",
-            "A^i in what reads, A^-j in what writes *and* A^(i - j) between them is one too many",
+            "A^i in what reads and A^-j in what writes already make A^(i - j): do not put it between them again",
             unrolled(lambda A, B, C, k: C @ np.linalg.matrix_power(A, 2 * k) @ B),
         ),
         Misconception(
@@ -78,16 +78,22 @@ UNROLL_SSM = Exercise(
         ),
         Misconception(
             "the matrix is filled above the diagonal as well",
-            "entry i, j with i < j is zero: no input acts before it comes",
+            "entry i, j with i < j is zero: no input acts before it arrives",
             lambda A, B, C, N: (
                 answers_to_impulses(A, B, C, N) + np.tril(answers_to_impulses(A, B, C, N), -1).T  # |i - j|
             ),
         ),
     ),
     hints=(
-        ("I do not know what an entry is", "Let only x_j be 1. What is h_j, then h_{j+1}, then h_i? Read it with C."),
-        ("Only my diagonal is wrong", "At i = j nothing lies between write and read: A to the power 0, so C·B."),
-        ("My matrix drifts off below the diagonal", "Is it np.linalg.matrix_power(A, i - j), and not A ** (i - j)?"),
+        (
+            "I do not know what an entry is",
+            "Let only x_j be 1. What is h_j, then h_{j+1}, then h_i? Now read h_i with C.",
+        ),
+        ("Only my diagonal is wrong", "How many times does A act between the write of token j and the read at i = j?"),
+        (
+            "My matrix goes wrong below the diagonal",
+            "Do you take powers of the matrix A, or powers of each entry of A?",
+        ),
     ),
 )
 
@@ -95,7 +101,7 @@ UNROLL_SSM = Exercise(
 
 
 def draw_both_triangles(rng: np.random.Generator) -> Inputs:
-    """Generators of both triangles, of different ranks, on arrays that allow work of the order N·r."""
+    """Generators of both triangles, of different ranks, as arrays that allow work of the order N·r."""
     N, r, r_up = int(rng.integers(200, 320)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
     meter = Meter(
         40 * N * max(r, r_up),
@@ -114,7 +120,7 @@ def dense(*inputs: np.ndarray, last: int = 0, first: int = 1) -> np.ndarray:
 FAST_MATVEC = Exercise(
     id="02_intuition-fast-matvec",
     points=5,
-    unfilled="Return y = M x with one state that runs forward and one that runs backward, without building M.",
+    unfilled="Return y = M x, with one state running forward and one running backward, without building M.",
     draw=draw_both_triangles,
     returns=("y",),
     verified="with work of the order N·r, and different ranks in the two triangles",
@@ -122,12 +128,12 @@ FAST_MATVEC = Exercise(
     misconceptions=(
         Misconception(
             "the matrix is built, or every token goes through all the others",
-            "carry the sum of v_j x_j along instead, and multiply it by u_i at each token",
+            "carry the sum of v_j x_j from token to token instead, and multiply it by u_i at each one",
             lambda U, V, U_up, V_up, x: (np.tril(U @ V.T) + np.triu(U_up @ V_up.T, 1)) @ x,
         ),
         Misconception(
             "the diagonal is counted in both triangles",
-            "the upper part begins right of the diagonal: read the backward state before token i writes to it",
+            "the upper part starts right of the diagonal: read the backward state before token i writes to it",
             lambda *inputs: dense(*inputs, first=0),
         ),
         Misconception(
@@ -137,12 +143,12 @@ FAST_MATVEC = Exercise(
         ),
         Misconception(
             "the diagonal is taken from the upper generators",
-            "it belongs to U and V: write before you read when going forward, read before you write going backward",
+            "it belongs to U and V: going forward, write before you read; going backward, read before you write",
             lambda *inputs: dense(*inputs, last=-1, first=0),
         ),
         Misconception(
-            "only the lower triangle is there",
-            "let a second state run from the last token back to the first, with U_up and V_up",
+            "the upper triangle is missing",
+            "run a second state from the last token back to the first, with U_up and V_up",
             lambda U, V, U_up, V_up, x: dense(U, V, 0 * U_up, V_up, x),
         ),
         Misconception(
@@ -152,27 +158,27 @@ FAST_MATVEC = Exercise(
         ),
         Misconception(
             "the sums run over all tokens",
-            "U @ (V.T @ x) has no triangle in it: the sum that token i reads ends at i, so carry it along",
+            "U @ (V.T @ x) has no triangle in it: the sum that token i reads ends at i, so build it up token by token",
             lambda U, V, U_up, V_up, x: np.asarray(U @ (V.T @ x) + U_up @ (V_up.T @ x)),
         ),
         Misconception(
-            "U and V have changed places",
-            "u reads at row i, v writes at column j: what you sum up is v_j x_j",
+            "U and V are swapped",
+            "u reads at row i, and v writes at column j: what you add up is v_j x_j",
             lambda U, V, U_up, V_up, x: dense(V, U, V_up, U_up, x),
         ),
     ),
     hints=(
         (
             "I am told that the work grows with N²",
-            "Σ_j u_i·v_j x_j = u_i · (Σ_j v_j x_j), and the sum grows by one term a token.",
+            "In Σ_j u_i·v_j x_j, what does not depend on j? Pull it out. How does the rest change from i to i + 1?",
         ),
         (
             "Only the diagonal is wrong",
-            "Forward: write v_i x_i, then read. Backward: read, then write. Each i counts once.",
+            "Which triangle does it belong to? That decides, for each direction, whether to write or to read first.",
         ),
         (
             "I do not see how to go backward",
-            "A second loop over reversed(range(N)), with a state of its own, adds to y.",
+            "Above the diagonal, token i reads later tokens. Start a second state at the last token.",
         ),
     ),
 )
