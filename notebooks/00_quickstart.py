@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 00 · Quick start: one matrix, two readings
 #
-# *30 seconds to run, 10 minutes to read · ★☆☆*
+# *30 seconds to run, 12 minutes to read · ★☆☆*
 #
 # After this you can …
 # - build the matrix this course is about, and read it both as attention and as a state-space model,

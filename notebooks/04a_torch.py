@@ -232,7 +232,7 @@ with torch.no_grad():
 
 # %%
 time_mix = layers.RWKV7(d_model=32, head_dim=8)
-torch.nn.init.normal_(time_mix.output.weight)  # it starts at zero, which would make all outputs zero
+torch.nn.init.normal_(time_mix.output.weight)  # it starts at zero, and so would every output
 
 
 def rwkv7_block(u: torch.Tensor) -> torch.Tensor:

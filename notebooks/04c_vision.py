@@ -104,7 +104,7 @@ assert_same(column_by_column=img.T.ravel(), by_memory=stored_by_columns.ravel(or
 
 # %%
 def share_seen(*steps: np.ndarray) -> float:
-    """Share of pairs of different pixels (i, j) in which i is read after j on at least one route."""
+    """Share of pairs of different pixels (i, j) where some route reads i after j."""
     flat = [step.ravel() for step in steps]
     seen = np.any([step[:, None] > step[None, :] for step in flat], axis=0)
     return float(seen.sum() / (len(seen) * (len(seen) - 1)))
