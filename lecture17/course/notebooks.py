@@ -79,8 +79,7 @@ def hide_answers(nb: NotebookNode) -> None:
     """Fold the outputs that answer a prediction, as JupyterLab does, so that a notebook opens with its questions open.
 
     These are the outputs of all code cells between a `predict(…)` cell, or a text that says "**Predict", and the next
-    text, except cells that only assert, which have none, and the one that shows progress. Running a cell shows its
-    output again.
+    text, except cells that only assert, which have none. Running a cell shows its output again.
     """
     asked = False
     for cell in nb.cells:
@@ -88,7 +87,7 @@ def hide_answers(nb: NotebookNode) -> None:
             asked = "**Predict" in cell.source
         elif is_question(cell):
             asked = True
-        elif asked and not all(line.startswith(("assert ", "progress(")) for line in cell.source.splitlines()):
+        elif asked and not all(line.startswith("assert ") for line in cell.source.splitlines()):
             cell.metadata.update(collapsed=True, jupyter={"outputs_hidden": True})  # JupyterLab keeps both alike
 
 
