@@ -38,7 +38,7 @@ State = Float[Tensor, "batch heads d_k d_v"]
 def listing(
     Q: Tensor, K: Tensor, V: Tensor, beta: Tensor, log_a: Tensor | None, state: Tensor, chunk_size: int
 ) -> tuple[Tensor, Tensor]:
-    """`chunkwise`, with the UT transform of all chunks at once. `ops/cpu/delta.py` is the fast form on a CPU."""
+    """`chunkwise`, with the UT transform of all chunks at once. `ops/cpu/delta_rule.py` is the fast form on a CPU."""
     tokens, length = V.shape[1], min(chunk_size, V.shape[1])
     log_a = torch.zeros_like(beta) if log_a is None else log_a
     Q, K, V, beta, log_a = (to_chunks(x, length) for x in (Q, K, V, beta, log_a))  # (c, b, h, L, …)
