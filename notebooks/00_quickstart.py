@@ -148,11 +148,11 @@ figures.matrix_state_output(
 # with attention's matrix products, the core layer became 2 to 8 times as fast as Mamba's.
 #
 # The duality is *not* a statement about softmax attention, although the paper's title, "Transformers are SSMs", sounds
-# like it. No finite state produces the softmax weights $e^{q_i \cdot k_j}$: [03b · Duality](03b_duality.ipynb) proves
-# that and measures it. Here is a glimpse.
+# like it. No finite linear state produces the softmax weights $e^{q_i \cdot k_j}$: [03b · Duality](03b_duality.ipynb)
+# proves that and measures it. Here is a glimpse.
 #
-# Take the block that leads from the past (columns before 12) to the future (rows from 12 on). Its rank is how many
-# numbers per feature must pass from past to future.
+# Take the block that leads from the past (columns before 12) to the future (rows from 12 on). Its rank is the number of
+# values per feature that must pass from past to future.
 
 # %%
 predict("00_quickstart-softmax-rank")
@@ -173,7 +173,7 @@ assert np.linalg.matrix_rank(P[12:, :12]) > r
 #
 # A *mixer* is a layer that mixes tokens. The explorer below shows a decay mask, the scores, and the matrix that a mixer
 # makes of them, cut into chunks of tokens. Its lower half gives the rank of each block, and the singular values of the
-# block in the black frame. You will meet the mixers you do not know yet in the course.
+# block in the black frame. The course introduces the mixers you do not know yet.
 #
 # Answer the question, run the next cell, then move the controls and click on blocks.
 
@@ -192,7 +192,8 @@ widgets.SemiseparableExplorer()
 #
 # - Built whole, the matrix $M = L \circ (UV^\top)$ is masked attention without softmax: parallel, $O(N^2)$.
 # - Token by token, it is a recurrence with a state of $r \times d$ numbers: $O(N)$.
-# - Softmax attention is not included: the rank of its blocks grows with $N$, so no state of fixed size produces it.
+# - Softmax attention is not included: the rank of its blocks grows with $N$, so no linear state of fixed size produces
+#   it.
 #
 # **The course from here.** It has seven zones; the dotted arrows are shortcuts.
 #

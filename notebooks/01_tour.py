@@ -23,7 +23,7 @@
 #
 # If it forgets nothing, this is the linear attention of [00 · Quick start](00_quickstart.ipynb). The four relatives
 # differ in how they forget, each a little more freely than the one before. **None of them is softmax attention**, which
-# has no state of fixed size: [03b · Duality](03b_duality.ipynb) proves it. (The letters are listed in the
+# has no linear state of fixed size: [03b · Duality](03b_duality.ipynb) proves it. (The letters are listed in the
 # [notation table](03a_semiseparable.ipynb#notation), the terms in the [glossary](06_review.ipynb#glossary).)
 #
 # **How to play.** At each stop there is a function of ten lines, then a picture. Predict the picture before you look.
@@ -244,8 +244,8 @@ def play_gla(alpha: float):
 Slider(play_gla, "gate α of the first key", 0.3, 1.0, value=0.6)
 
 # %% [markdown]
-# **Learned:** one curve falls at once and two stay, so short and long memory live side by side in one head. The price:
-# $d_k$ masks no longer fit into one. (The lecture puts the gate on the input: [correction
+# **Learned:** one curve drops at once while two persist, so short and long memory live side by side in one head. The
+# price: $d_k$ masks no longer fit into one. (The lecture puts the gate on the input: [correction
 # 12](01_tour.ipynb#correction-12).)
 
 # %%
@@ -264,7 +264,7 @@ assert left[0] < 0.1 < 0.9 < left[1:].min()
 # $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
 #   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
 #
-# Its state is two sums per channel, those above and below the fraction line, over the tokens before $t$. Computed as
+# Its state is two sums per channel, the numerator and the denominator, taken over the tokens before $t$. Computed as
 # written, they overflow at $k = 800$, although adding one number to all $k$ changes no mean. The usable form keeps both
 # sums relative to a common exponent, so it carries **three numbers** per channel. Write it:
 # [exercise](../exercises/01_tour.ipynb) `01_tour-wkv`.
@@ -385,8 +385,8 @@ Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)
 # %% [markdown]
 # **Learned:** the output follows the input instead of piling it up, and silence *erases*: zeros written at a known
 # address replace what was there. Where addresses overlap without being equal, as here, that takes negative entries
-# (purple), which no decay can make out of positive keys and queries. Where all tokens share one address, each value
-# simply replaces the one before it, and the matrix is the identity.
+# (purple), which no decay can make out of positive keys and queries. Where all tokens write and read at one address, at
+# $a = w = 1$, each value simply replaces the one before it, and the matrix is the identity.
 
 # %%
 kept, _ = retnet_loop(Q, K, x, gamma=1.0)  # nothing fades, in either
@@ -410,9 +410,9 @@ assert_same(one_address=same, identity=np.eye(N))
 #
 # **A second way to see the family: the state is a learner.** Each token is an example, "under $k_t$ belongs $v_t$",
 # with the loss $\frac12 \|v_t - S^\top k_t\|^2$. Linear attention takes one gradient step for all examples together,
-# from $S = 0$; the delta rule takes one step per example, from where it stands; a decay makes the learner forget old
+# from $S = 0$; the delta rule takes one step per example, from its current state; a decay makes the learner forget old
 # examples. This view is called *test-time regression* (Wang, Shi and Fox, arXiv 2501.12352), and
-# [03c](03c_family.ipynb) derives the delta rule from it.
+# [03c](03c_memory.ipynb) derives the delta rule from it.
 
 # %%
 gates, per_token = log_alpha, log_alpha[:, 0]
@@ -469,12 +469,13 @@ assert_same(one_step_for_all=K.T @ x, linear_attention=state)  # at S = 0 the er
 # *Why.* $QK^\top$ is $N^2$ dot products of $d_k$ numbers each, and multiplying by $V$ takes another $N^2 d_v$. A step
 # of the loop touches each number of the state a fixed number of times. The chunkwise form has $N/c$ squares of $c^2$
 # entries, and $N/c$ times reads and updates the state, at $c\, d_k d_v$ each. **Parallel**, written as here, holds
-# $N^2$ numbers and consists of matrix products. **Recurrent** holds one state and takes $N$ steps one after another.
-# **Chunkwise** has the good half of both. (Softmax attention gains from blocks too: FlashAttention, arXiv 2205.14135,
-# goes through them with a running maximum and a running sum, so it never holds the $N^2$ scores. The order of its
-# operations stays $N^2$.) The cells below check that the forms agree, that the state does not grow, and how the work
-# grows (without the solve). Part [03b](03b_duality.ipynb) derives the factors, and part [05a](05a_cost.ipynb) measures
-# seconds.
+# $N^2$ numbers (RWKV-4: $N^2$ per channel) and consists of matrix products, except for the masks of GLA and RWKV-7, the
+# solve of RWKV-7 and the weights of RWKV-4. **Recurrent** holds one state and takes $N$ steps one after another.
+# **Chunkwise** combines the advantages of both. (Softmax attention gains from blocks too: FlashAttention, arXiv
+# 2205.14135, goes through them with a running maximum and a running sum, so it never holds the $N^2$ scores. The order
+# of its operations stays $N^2$.) The cells below check that the forms agree, that the state does not grow, and how the
+# work grows (without the solve). Part [03b](03b_duality.ipynb) derives the factors, and part [05a](05a_cost.ipynb)
+# measures seconds.
 
 # %%
 relatives = {
@@ -565,8 +566,8 @@ for c in (4, 8, 16):
 # rule.
 #
 # **In truth,** with weights $e^{k_j}$ that would be RWKV-4 without its bonus (exactly: with $u = -w$). With the raw
-# $k_j$ the sum below the line can be zero. And a mean has no delta: it mixes the old and the new value of a key, where
-# RWKV-7 replaces the old by the new.
+# $k_j$ the denominator can be zero. And a mean has no delta: it mixes the old and the new value of a key, where RWKV-7
+# replaces the old by the new.
 #
 # </details>
 
@@ -606,7 +607,7 @@ assert (replaced[-1, 0], averaged[-1, 0]) == (5, 3)
 #
 # **In truth,** that was RWKV-4, where a channel of the output depends on the same channel of $k$ and $v$ alone. RWKV-7
 # carries a matrix of head size × head size for each head. Its memory is constant in $N$, but $d$ channels in heads of
-# 64 carry $64\, d$ numbers, not of the order of $d$.
+# 64 carry $64\, d$ numbers, not RWKV-4's $3\, d$.
 #
 # </details>
 
@@ -677,8 +678,8 @@ assert not np.allclose(lecture_chunks(4), lecture_chunks(8))
 # %% [markdown]
 # <a id="correction-12"></a>
 #
-# <details><summary><b>Correction 12.</b> The lecture puts GLA's gate on the input, and takes ReLU + 1 for
-# ELU + 1.</summary>
+# <details><summary><b>Correction 12.</b> The lecture puts GLA's gate on the input, and mistakes ReLU + 1 for ELU +
+# 1.</summary>
 #
 # **The lecture** writes $S_t = S_{t-1} + (g_t \circ \phi(k_t))\, v_t^\top$ for GLA, with
 # $\phi(x) = \mathrm{ReLU}(x) + 1$ under the name of ELU + 1, the feature map common in linear attention.

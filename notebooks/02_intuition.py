@@ -33,8 +33,8 @@ from lecture17.reference import attention, linear_attention, selective_scan, sem
 # %% [markdown]
 # ## 1 · Rabbits on both sides
 #
-# Here is the smallest recurrence that is not trivial. Each month there are as many rabbits as in the two months before
-# together, plus $x_t$ that you set free:
+# Here is the smallest nontrivial recurrence. Each month there are as many rabbits as in the two months before together,
+# plus $x_t$ that you set free:
 #
 # $$y_t = y_{t-1} + y_{t-2} + x_t .$$
 #
@@ -162,7 +162,7 @@ assert np.count_nonzero(L) == 15 * 16 / 2 + 9 * 10 / 2  # two triangles
 # | $B_j$ | the **key** of token $j$ | how $x_j$ is **written** |
 # | $x_j$ | the **value** | the **input** |
 # | $C_i \cdot B_j$ | the **score** | how much of what was written is read |
-# | $a_i \cdots a_{j+1}$ | a **mask** that decays | what **forgetting** has left by then |
+# | $a_i \cdots a_{j+1}$ | a **mask** that decays | what is left after **forgetting** |
 # | $r$ | the size of a key | the number of **state** entries per feature |
 #
 # Softmax attention has the same parts and two more, an exponential and a **row normalizer** $Z$: **(3.1)**
@@ -294,7 +294,7 @@ for tokens in (16, 1024):
     assert counted["the tree", tokens] == (2 * log2 - 1, 2 * tokens - 2 - log2)
 
 # %% [markdown]
-# **Learned:** doubling needs $\log_2 N$ rounds and just under $N \log_2 N$ combinations; the tree needs almost twice as
+# **Learned:** doubling needs $\log_2 N$ rounds and fewer than $N \log_2 N$ combinations; the tree needs almost twice as
 # many rounds, but fewer than $2N$ combinations. So a recurrence, too, can be computed in parallel, without any
 # $N \times N$ matrix. This is how Mamba-1 is trained: its kernel scans the pairs of (4.1), for each channel and each
 # state entry (Gu and Dao, arXiv 2312.00752, Section 3.3).
@@ -444,7 +444,7 @@ assert min(chunkwise, key=chunkwise.get) == 6
 #   The paper's own S4 starts from a HiPPO matrix and keeps it as diagonal plus low rank, in complex numbers.
 # - **Mamba-1** (Gu and Dao, arXiv 2312.00752) is *selective*: $\Delta_t, B_t, C_t$ follow the input.
 # - **Mamba-2** (Dao and Gu, arXiv 2405.21060) is selective too, with one decay per token and head.
-# - **Softmax attention** has no recurrence at all.
+# - **Softmax attention** has no recurrence with a state of fixed size.
 #
 # By which feature of the picture will you tell S4 from the others, and attention from the others?
 
@@ -483,8 +483,8 @@ for name, (convolution, ranks) in found.items():
 figures.family_portrait(kernels, title="Four architectures on the same tokens")
 
 # %% [markdown]
-# **Learned:** three of the four pass 4 numbers per feature from past to future however long the text, and must choose
-# what to keep. Attention keeps everything, and pays with a memory that grows.
+# **Learned:** three of the four pass 4 numbers per feature from past to future however long the text, and cannot keep
+# everything. Attention keeps everything, and pays with a memory that grows.
 #
 # The explorer cuts the matrix of a mixer into chunks and gives the rank of each block.
 
@@ -495,14 +495,14 @@ predict("02_intuition-removing")
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** no more has to pass. Whatever a mixer does to its state, the blocks below the diagonal have rank at most
-# $r$, the number of state entries per feature.
+# **Learned:** nothing extra has to pass. Whatever a mixer does to its state, the blocks below the diagonal have rank at
+# most $r$, the number of state entries per feature.
 #
 # **Hybrids** take both: many SSM layers, which carry the gist at a fixed cost, and a few attention layers, which can
 # look up any token exactly. Jamba, for one, has one attention layer in eight (Lieber et al., arXiv 2403.19887). The two
-# kinds stack easily, because either layer maps a sequence to a sequence of the same shape. This course stands between
-# the selective SSMs and the hybrids: the duality says exactly what the two kinds of layer share, and the exponential
-# what they do not.
+# kinds stack easily, because either layer maps a sequence to a sequence of the same shape. This course covers the
+# ground between selective SSMs and hybrids: the duality says exactly what the two kinds of layer share, and the
+# exponential what they do not.
 #
 # ## Recap
 #

@@ -36,16 +36,16 @@
 # | $x$, $y$; $V$ | input and output; the input where it is called *values* ($d_v$ features) | $N \times d$ |
 # | $M$ | the matrix of a mixer, $y = M x$: entry $ij$ says how output $i$ reads input $j$ | $N \times N$ |
 # | $S_t$ ($h_t$) | state after token $t$, keys × values (a vector $h_t$ if there is only one feature) | $r \times d$ |
-# | $A_t$; $a_t$ | transition of the state; $a_t$ where it is a single number, the *decay* | $r \times r$; $[0, 1]$ |
+# | $A_t$; $a_t$ | transition; $a_t$ if it is one number, the *decay* | $r \times r$; $[0, 1]$; any real in 03b, 03d |
 # | $B_t$, $C_t$ | how token $t$ writes to the state, and how it reads it | $r$ |
 # | $K$, $Q$ | keys and queries: attention's names for $B$ and $C$, with rows $k_t$, $q_t$ | $N \times r$ |
 # | $L$ | decay mask, $L_{ij} = a_i a_{i-1} \cdots a_{j+1}$ for $i \ge j$, and 0 above | $N \times N$ |
 # | $u_i$, $v_j$ | generators: $M_{ij} = u_i \cdot v_j$ for $i \ge j$ (elsewhere $v_j$ may also be a value) | $r$ |
 # | $z_t$, $Z_t$ | normalizer, the sum of the keys so far; the number that row $t$ is divided by | $r$; a number |
 # | $\gamma$ | RetNet's decay, the same for every token | $(0, 1)$ |
-# | $w_t$; $\hat\kappa_t$ | RWKV's decays, one for each key dimension; the key that RWKV-7 removes, of length 1 | $r$ |
+# | $w_t$; $\hat\kappa_t$ | RWKV-7: decays, one per key dimension (RWKV-4: their logs); the unit key it removes | $r$ |
 # | $\alpha_t$ | GLA's gate, one number for each key dimension (the lecture also writes $g$) | $r$ |
-# | $\beta_t$ | how much of the value stored under a key the delta rule replaces | $[0, 1]$; up to 2 in 03d |
+# | $\beta_t$ | how much of the value stored under a key the delta rule replaces | $[0, 1]$; up to 2 in 03c and 03d |
 # | $\Delta_t$ | step size of a discretized SSM, in decays and inputs | $> 0$ |
 # | $\phi$, $\psi$; $P$ | feature maps of queries and keys; normalized attention weights | |
 # | $\circ$ | entrywise product | |
@@ -63,7 +63,7 @@ from lecture17.reference import semiseparable
 # ## 1 · Which part has low rank?
 #
 # A causal mixer is a lower-triangular matrix. Mixers with a small state are special, and folklore says that their
-# matrices have "low rank". But the rank of what is low? Not that of the whole matrix: a triangular matrix without
+# matrices have "low rank". But the rank of which part is low? Not that of the whole matrix: a triangular matrix without
 # zeros on its diagonal has full rank.
 #
 # **Definition 1.** A lower-triangular $M$ is **$r$-semiseparable** when each block $M_{[s:,\,:s+1]}$ has rank at
@@ -546,9 +546,9 @@ figures.generator_range(log10_u, -log10_u, h, np.float32, title=title)
 # %% [markdown]
 # **Learned:** $v_{128}$ is infinite, and so is every sum that contains it. (NaN appears where infinities of both signs
 # meet, or where one is multiplied by $u = 0$.) **A generator holds the product of *all* decays since token 0, and if
-# they stay below 1 this leaves the range of every floating-point type sooner or later. The SSS form multiplies only
-# the decays between $j$ and $i$.** Each is at most 1, and the product underflows only where the true entry is too small
-# to matter.
+# they stay below some bound less than 1, this leaves the range of every floating-point type sooner or later. The SSS
+# form multiplies only the decays between $j$ and $i$.** Each is at most 1, and the product underflows only where the
+# true entry is too small to matter.
 #
 # Float64 only moves the cliff, to token 1024. After a decay of exactly zero there is no $v_j$ at all, in any precision.
 # The package refuses infinite generators and says where they are; `from_sss` and `matvec` cope with zero decays.
@@ -590,9 +590,9 @@ assert_same(from_token_1000=y[1000:], as_if_the_sequence_began_there=later)
 # `segsum` adds up each segment from zero, so its error depends on the segment alone; and where the sum of a segment is
 # large, $L_{ij}$ is small.
 #
-# **(7.2)** So `segsum` does not know where the sequence began: the end of a long sequence gives bit for bit what it
-# would give alone. (The authors of Mamba publish both versions, as `segsum_unstable` and `segsum`, in
-# `mamba_ssm/modules/ssd_minimal.py` of their repository. Theirs adds up in the type of its input, ours in float64.)
+# **(7.2)** Hence `segsum` does not depend on where the sequence began: for the end of a long sequence it gives, bit for
+# bit, what it gives for that end alone. (The authors of Mamba publish both versions, as `segsum_unstable` and `segsum`,
+# in `mamba_ssm/modules/ssd_minimal.py` of their repository. Theirs adds up in the type of its input, ours in float64.)
 #
 # Compare the two on the last 64 of 4096 tokens, in float32. Then replace one decay in the middle: first by
 # $\log a = -10^9$, the "as good as zero" that people write into attention masks, then by a true zero,

@@ -129,10 +129,10 @@ assert_same(recurrence=(C * h).sum(axis=1), matrix=M @ x)  # (2.2)
 #   M_{[s:,\,:s]} &= O_s W_s ,
 # \end{aligned}$$
 #
-# where $O_s$ has $r$ columns and $W_s$ has $r$ rows. So the block has rank at most $r$, and $W_s x_{[:s]}$ is the
-# state $h_{s-1}$ itself. **The rank of a block below the diagonal is how many numbers, for each feature, must be passed
-# on to compute it.** A cut one column farther to the right splits the blocks that touch the diagonal in the same way.
-# If all of those have rank at most $r$, the matrix is called *$r$-semiseparable*. (Which blocks count what:
+# where $O_s$ has $r$ columns and $W_s$ has $r$ rows. So the block has rank at most $r$, and $W_s x_{[:s]}$ is the state
+# $h_{s-1}$ itself. **The rank of a block below the diagonal is the number of values per feature that must be passed on
+# to compute it.** A cut one column farther to the right splits the blocks that touch the diagonal in the same way. If
+# all of those have rank at most $r$, the matrix is called *$r$-semiseparable*. (Which blocks count what:
 # [03a](03a_semiseparable.ipynb#which-rank).)
 
 # %%
@@ -196,7 +196,7 @@ assert_same(lecture_map_of_2x=lecture_map(2 * x_short), four_times=4 * lecture_m
 # one decay.
 #
 # In the next cell token 20 has decay zero, as one would mark the boundary between two documents that are packed into
-# one sequence. If anything leaked across it, nobody would notice.
+# one sequence. A leak across it would be easy to miss.
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-ssd-parallel`.
 
@@ -375,7 +375,7 @@ assert block_rank(L_ar) == p  # (5.2)
 assert block_rank(L_ar * (C @ B.T)) <= p * r  # (5.3)
 
 # %% [markdown]
-# **A fast algorithm needs less than a small state.** Masked attention, with any mask $L$, is one sum:
+# **A fast algorithm does not require a small state.** Masked attention, with any mask $L$, is one sum:
 #
 # $$y_{id} = \sum_{j,\,n} C_{in}\, B_{jn}\, L_{ij}\, x_{jd} ,$$
 #
@@ -603,7 +603,7 @@ figures.random_feature_error(n_features, errors, title=title)
 
 # %% [markdown]
 # **Learned:** the rate is $m^{-1/2}$ (proved for each score, measured here for the normalized weights). But long
-# queries and keys need exponentially many features before it sets in: the sharper the attention, the more
+# queries and keys need exponentially many features before the error is small: the sharper the attention, the more
 # features it takes to imitate it.
 #
 # ## 7 · The chunkwise algorithm: cut the matrix into blocks
@@ -626,7 +626,7 @@ figures.random_feature_error(n_features, errors, title=title)
 # with $f$ the decay from the chunk's start to each token, $e$ from each token to the chunk's end, and $g$ over the
 # whole chunk.
 #
-# Which work can a whole row or column of blocks share? The answer is the algorithm.
+# What work can a whole row or column of blocks share? The answer is the algorithm.
 
 # %%
 predict("03b_duality-chunk-blocks")
@@ -751,8 +751,8 @@ figures.chunk_cost(sizes, per_token, title=title)
 # **Learned:** by FLOPs alone the best chunk is about six tokens. At 64 tokens there are fewer than twice as many FLOPs.
 # That buys matrix multiplications in place of a chain of $N$ steps, and the least memory that the chunkwise form can
 # have. (The recurrence needs the least of all: $rd$ numbers in total. The curve at $c = 1$ is not the recurrence; it is
-# the chunkwise form with chunks of one token, which keeps all their states.) What a machine really gains cannot be
-# counted: part [05a](05a_cost.ipynb) measures it.
+# the chunkwise form with chunks of one token, which keeps all their states.) The gain on a real machine cannot be
+# counted, only measured: see part [05a](05a_cost.ipynb).
 #
 # ## 8 · Geometry: one space of functions, two coordinate systems
 #
@@ -767,8 +767,8 @@ figures.chunk_cost(sizes, per_token, title=title)
 # attention, in coordinates that shrink with the decays.** In floating point $B / f$ overflows, which is why one keeps
 # the decays (part [03a](03a_semiseparable.ipynb)).
 #
-# In the next cell $T$ mixes the four numbers of the state at random. Keep the result in mind before you read a meaning
-# into a single state entry.
+# In the next cell $T$ mixes the four numbers of the state at random. Remember the result before you read meaning into a
+# single state entry.
 
 # %%
 predict("03b_duality-basis")

@@ -63,7 +63,7 @@ from lecture17.reference import gla, retention, selective_scan, ssd
 # | $\mathrm{diag}(w_t) - (a_t \circ \hat\kappa_t)\, \hat\kappa_t^\top$ | RWKV-7 | rows fade; $\hat\kappa_t$ removes |
 # | $a_t \times$ rotations | Mamba-3 | everything fades and turns |
 #
-# **How the members are related:** each arrow frees one thing, and its label says which.
+# **How the members are related:** each arrow relaxes or adds one thing, named by its label where it has one.
 #
 # ```mermaid
 # flowchart TB
@@ -121,7 +121,7 @@ assert_same(recurrence=y, kernel=kernel(A, K, Q) @ V)
 # &\approx e^{\Delta A}\, h(t) + \Delta\, B x .
 # \end{aligned}$$
 #
-# The first form is *zero-order hold*. Mamba ships the second for $B$ (Euler's rule); the two inputs differ by the
+# The first form is *zero-order hold*. Mamba ships the second for $B$ (Euler's rule); the two input terms differ by the
 # factor $1 + \Delta A / 2 + \dots$ **"Selective" means that $\Delta_t, B_t, C_t$ are computed from the token.** Every
 # channel $c$ has its own $\Delta_{tc}$ and its own row of $A$:
 #
@@ -264,18 +264,19 @@ shortest, longest = np.log(2) / (16 * 0.1), np.log(2) / (1 * 0.001)
 print(f"at initialization, half of the state is left after {shortest:.1f} to {longest:.0f} tokens")
 
 # %% [markdown]
-# What does such a block save against attention? The lecture has a number for that.
+# How much does such a block save compared with attention? The lecture gives a number.
 #
 # <a id="correction-23"></a>
 #
 # > **Correction 23 · the lecture says** that on Path-X ($N = 128 \cdot 128$) an SSM needs "250 times fewer operations"
 # > than attention: $N^2$ against $N \cdot d_{state}$.
 # >
-# > **In truth** neither is a count of operations. $N^2$ counts scores, each of which costs $4d$ FLOPs ($2d$ to make,
-# > $2d$ to use). $N \cdot d_{state}$ counts the entries of *one* channel's state; there are $d$ channels, at 5 FLOPs
-# > per entry. Drop $d$ on one side only and the ratio is off by $d$; keep it on both, and the mixing alone is about 205
-# > times cheaper (half that if attention skips the masked half). A *layer* also has projections, and pays for them
-# > whatever $N$ is: what is left is a factor of about 15.
+# > **In truth** neither is a count of operations. $N^2$ counts
+# > scores, each of which costs $4d$ FLOPs ($2d$ to make, $2d$ to use). $N \cdot d_{state}$ counts the entries of *one*
+# > channel's state; there are $d$ channels, at 5 FLOPs per entry. Drop $d$ on one side only and the ratio is off by a
+# > factor of $d$; keep it on both, and the mixing alone is about 205 times cheaper (half that if attention skips the
+# > masked half). A *layer* also has projections, and pays for them whatever $N$ is: what is left is a factor of about
+# > 15.
 
 # %%
 N_x, d_x, r_x = 128 * 128, 256, 64  # Path-X; d and d_state of a small model
@@ -422,9 +423,10 @@ for size in (1, 0.001):
 # \end{aligned}$$
 #
 # The first factor goes to $k_j$, the second to $q_i$. So cut the chunk into sub-chunks. A query and a key from
-# different ones have a boundary $s$ between them, and all such pairs are matrix products without overflow. Only pairs
-# within one sub-chunk need (5.3), entry by entry. (Section 4.3 of the paper: *secondary-level chunking*. It takes
-# differences of cumulative sums there, which is safe over few tokens as long as no gate is exactly 0.)
+# different ones have a boundary $s$ between them, so the scores of all such pairs come from matrix products without
+# overflow. Only pairs within one sub-chunk need (5.3), entry by entry. (Section 4.3 of the paper: *secondary-level
+# chunking*. It takes differences of cumulative sums there, which is safe over few tokens as long as no gate is exactly
+# 0.)
 #
 # Write the chunks yourself: [exercise](../exercises/03c_family.ipynb) `03c_family-gla-chunkwise`.
 #

@@ -123,8 +123,8 @@ for decays in (np.ones(N), np.exp(log_a)):  # (6.3)
 # arXiv 2501.12352). Linear attention keeps the second sum and replaces the inverse by $I$. **(6.4)** That is exact for
 # orthonormal keys; in general, keys that overlap disturb each other. RetNet and Mamba-2 do the same, with decays as
 # weights. The delta rule takes one gradient step on the newest pair. **(6.5)** If the same pairs come round again and
-# again, and an exact fit exists, it converges to one. MesaNet solves the weighted system at every token, with a ridge
-# term (arXiv 2506.05233).
+# again, with a fixed $\beta$ strictly between 0 and 2, and an exact fit exists, it converges to one. MesaNet solves the
+# weighted system at every token, with a ridge term (arXiv 2506.05233).
 
 # %%
 orthonormal = np.linalg.qr(rng.normal(size=(r, r)))[0]
@@ -186,8 +186,9 @@ assert errors["RetNet, γ = 0.97"][-1] < errors["delta rule, β = 1"][-1]  # 64 
 # whose old writes do not. (Gated DeltaNet has both.)
 #
 # **(6.6) The WY form: chunks without a token loop.** Let $d_t = \beta_t (v_t - S_{t-1}^\top k_t)$ be what token $t$
-# really adds. Then $S_t = S_0 + \sum_{j \le t} k_j d_j^\top$. Substitute this into $d_t$, and write it for all tokens
-# of a chunk at once, with $D$ the matrix with rows $d_t$:
+# really adds. With $S_0$ the state before the chunk, and the tokens of the chunk counted from 1 here, $S_t = S_0 +
+# \sum_{j \le t} k_j d_j^\top$. Substitute this into $d_t$, and write it for all tokens of a chunk at once, with $D$ the
+# matrix with rows $d_t$:
 #
 # $$\begin{aligned}
 # d_t &= \beta_t \Big(v_t - S_0^\top k_t - \sum_{j<t} (k_j \cdot k_t)\, d_j\Big), \\
@@ -205,8 +206,8 @@ assert errors["RetNet, γ = 0.97"][-1] < errors["delta rule, β = 1"][-1]  # 64 
 # \end{aligned}$$
 #
 # The product of all transitions is $I - K^\top W$, the *WY* form of a product of reflections (Yang et al., arXiv
-# 2406.06484, Section 3). **(6.7)** With decays only masks are added: $L \circ$ before both products, and what comes
-# from $S_0$ has decayed since the start.
+# 2406.06484, Section 3). **(6.7)** Decays only add masks: $L \circ$ before both products, and what comes from $S_0$ has
+# decayed since the start.
 
 # %%
 S0 = rng.normal(size=(r, d))
@@ -311,9 +312,9 @@ print(f"bound {bound:.4f}, reached to 4 digits: {np.linalg.eigvals(extreme).real
 # serves all tokens, each $P^{-1} A_t P$ is symmetric with norm below 1, and a product of any length has norm at most
 # $\sqrt{\max a / \min a}$. **(7.6) If $a$ differs, they need not.** Take two tokens with $w \to 1$, one with
 # $a \to (1, 0)$ and $\hat\kappa = (1, \sqrt 5) / \sqrt 6$, the other with the entries of both swapped. Their product
-# has an eigenvalue near $\tfrac54$: in turn, they enlarge something stored by a quarter every round, without end.
-# **(7.7)** Nor is $-0.455$ a bound for *several* tokens together. The six below, found by a search, flip something and
-# return it larger than it was.
+# has an eigenvalue near $\tfrac54$: applied alternately, they enlarge something stored by a quarter every round,
+# without bound. **(7.7)** Nor is $-0.455$ a bound for *several* tokens together. The six below, found by a search, flip
+# something and return it larger than it was.
 
 # %%
 decay_logits, rate_logits = rng.normal(scale=8, size=(2, 200, r))
@@ -341,7 +342,7 @@ print("of six tokens in a row:", np.linalg.eigvals(np.linalg.multi_dot(six[::-1]
 assert np.linalg.eigvals(np.linalg.multi_dot(six[::-1])).min() < -1  # (7.7)
 
 # %% [markdown]
-# **(7.8) In parallel: the UT form.** Give what token $t$ finds a name, $u_t = S_{t-1}^\top \hat\kappa_t$, and let
+# **(7.8) In parallel: the UT form.** Name what token $t$ finds: $u_t = S_{t-1}^\top \hat\kappa_t$, and let
 # $b_t = a_t \circ \hat\kappa_t$. Then the line is
 # $S_t = \mathrm{diag}(w_t)\, S_{t-1} + \tilde k_t v_t^\top - b_t u_t^\top$: GLA with two writes, the second not known
 # yet. Unroll it to token $t - 1$, from a state of zeros, and read it with $\hat\kappa_t$. Let
@@ -494,12 +495,12 @@ assert set(labels[written]) == {0}  # what GLA's gate has cut
 # Mamba-3's sign is the parity of the 3s in between.
 #
 # **What can one token do?** The eigenvalues of $A_t$ say: in $(0, 1)$ it fades, at 0 it erases, below 0 it flips, off
-# the real line it turns. They are drawn below for random tokens, over the range that each parametrization allows. How
-# densely they fill it is not the layers' own: the picture leaves out GLA's sixteenth root, Mamba-3's step $\Delta_t$
-# (which scales decay and angle) and its default of turning only half of the pairs.
+# the real line it turns. They are drawn below for random tokens, over the range that each parametrization allows. The
+# density of the points is not that of the actual layers: the picture leaves out GLA's sixteenth root, Mamba-3's step
+# $\Delta_t$ (which scales decay and angle) and its default of turning only half of the pairs.
 #
-# For each of them, do the eigenvalues form a segment (from where to where?), single points, or a disk? For RetNet
-# count its rotation too.
+# For each of them, do the eigenvalues form a segment (from where to where?), single points, or a disk? For RetNet,
+# include its rotation.
 
 # %%
 predict("03c_memory-eigenvalues")

@@ -106,10 +106,10 @@ assert sign_changes(2**t - 4 * t) == 2  # (1.2): three terms, one of them the co
 
 # %% [markdown]
 # **What the proof does not say.** It is about *one* layer, and about readouts with finitely many pieces. A readout with
-# infinitely many pieces escapes it: with $A = 1$ the state simply counts, $h_t = t$, and a sine of $\pi t$ is periodic.
-# But then the state grows without bound, and in any number format the counting stops. That is why the theorems in the
-# literature assume *finite precision*; they cover any number of layers: no parity with non-negative eigenvalues
-# (Sarrof, Veitsman and Hahn, arXiv 2405.17394; Grazzi et al., arXiv 2411.12537).
+# infinitely many pieces escapes it: with $A = 1$ the state simply counts, $h_t = t$, and $\sin \pi (t - \tfrac12)$
+# alternates between $1$ and $-1$. But then the state grows without bound, and in any number format the counting stops.
+# That is why the theorems in the literature assume *finite precision*; they cover any number of layers: no parity with
+# non-negative eigenvalues (Sarrof, Veitsman and Hahn, arXiv 2405.17394; Grazzi et al., arXiv 2411.12537).
 #
 # **Claim 2 (proved here). With real eigenvalues of either sign, one layer cannot count modulo 3, nor modulo any
 # $k > 2$** (again given a basis of eigenvectors). *Proof.* **(2.1)** Look at every second token only. The transition is
@@ -163,9 +163,9 @@ assert_same(parity=parity, delta_rule_with_beta_2=y[:, 0])
 # ## 3 · Counting modulo $k$ by hand: one turn
 #
 # **By Claim 2, one layer that counts modulo $k > 2$ needs complex eigenvalues: a rotation.** (Two layers can make do
-# with signs: $\pm 1$ twice counts modulo 4, as the next cell shows.) Let the state be a complex number and let each
-# token turn it, $h_t = e^{2 \pi i\, x_t / k}\, h_{t-1}$. Its direction is the count. To read it, compare it with the
-# $k$ directions it can have; the largest of $k$ linear scores is the answer, as in any classifier.
+# with signs: two layers of $\pm 1$ count modulo 4, as the next cell shows.) Let the state be a complex number and let
+# each token turn it, $h_t = e^{2 \pi i\, x_t / k}\, h_{t-1}$. Its direction is the count. To read it, compare it with
+# the $k$ directions it can have; the largest of $k$ linear scores is the answer, as in any classifier.
 #
 # In real numbers the turn is a $2 \times 2$ block, and rotating what is written and read, instead of the state, gives
 # the same outputs. That is how Mamba-3 does it (part [03c](03c_memory.ipynb); Lahoti et al., arXiv 2603.15569,
@@ -200,8 +200,8 @@ assert_same(real_part=np.real(turned), mamba3=y[1:, 0])
 # **A turn can drift, a sign cannot.** A learned angle is never exact. If a one turns by $\pi(1 + \varepsilon)$ instead
 # of $\pi$, the errors add up, and after more than $1 / 2\varepsilon$ ones the state has crossed into the other half
 # plane. From there on the answers are not random but *inverted*, as long as the error lies between a quarter of a turn
-# and three quarters. If instead a sign is $-(1 - \varepsilon)$, the state shrinks but never crosses zero, and a norm
-# before the readout makes up for the size. Keep this in mind for section 6.
+# and three quarters. If instead a sign is $-(1 - \varepsilon)$, the state shrinks but its sign is never wrong, and a
+# norm before the readout makes up for the size. Keep this in mind for section 6.
 
 # %%
 epsilon, ones_so_far = 0.011, np.arange(1, 161)
@@ -220,8 +220,8 @@ assert from_sign.all()
 # ## 4 · Permutations by hand: two mirrors
 #
 # Now for tokens that do not commute. Three things lie in three places, and each token is one of their six permutations:
-# the group $S_3$. After each token, say how they lie. Draw the three places as the corners of a triangle. **A swap is a
-# reflection, that is, one step of the delta rule with $\beta = 2$. A cyclic shift is a turn by $120°$.**
+# the group $S_3$. After each token, say which thing lies where. Draw the three places as the corners of a triangle. **A
+# swap is a reflection, that is, one step of the delta rule with $\beta = 2$. A cyclic shift is a turn by $120°$.**
 #
 # What do two reflections do, one after the other? The answer tells how many steps of the delta rule a token needs.
 
@@ -475,10 +475,10 @@ assert abs(accuracy["Mamba-2"] - chance) < 0.5
 # %% [markdown]
 # ## 6 · Parity, learned
 #
-# What is possible need not be found by gradient descent. So train: six networks that differ only in the mixer, about
-# 3,000 parameters each (softmax 4,300), on running parity. Each has one layer, 8 heads with a state of 4 numbers per
-# feature, and no convolution; only softmax gets two layers (and rotary positions), so that nobody can say it was
-# starved. Lengths grow from 4 to 40 over the first 40% of the steps, and the tests are at 40, 64 and 256.
+# What is possible need not be found by gradient descent. So train: six networks that differ only in the mixer (softmax
+# also in depth), about 3,000 parameters each (softmax 4,300), on running parity. Each has one layer, 8 heads with a
+# state of 4 numbers per feature, and no convolution; only softmax gets two layers (and rotary positions), so that it is
+# not at a disadvantage. Lengths grow from 4 to 40 over the first 40% of the steps, and the tests are at 40, 64 and 256.
 #
 # (The stored results come from a full run. If you run this cell as it is, it trains the *quick* setting, one seed and
 # few steps, which is what the tests do. `full = True` takes about five minutes on two cores for the three experiments
@@ -621,7 +621,7 @@ if full:
 #
 # **Predict.** One layer of SSD, a state of $r$ rows with 32 numbers each, strings of 12 letters and of 36, from an
 # alphabet of 32. How much more state does the longer string need? (The context of a language model is such a string.)
-# Softmax has the same number of steps to learn it.
+# Softmax is trained for the same number of steps.
 
 # %%
 for L in (4, 12, 36):
@@ -673,7 +673,7 @@ if full:
 # %% [markdown]
 # **Learned:** a string three times as long needs several times the state. For 36 letters the seeds differ widely: some
 # runs do not find what others do with the same state, so that is no limit of the state. Claim 4 asks for far less,
-# $36 \cdot 5 = 180$ bits, six numbers in float32. What *limits* is proved in bits; what is *learned* is at most about
+# $36 \cdot 5 = 180$ bits, six numbers in float32. The *limit* is proved in bits; what was *learned* is at most about
 # one bit per number of the state.
 #
 # ## 9 · Two more things the lecture gets wrong
@@ -784,8 +784,7 @@ assert month[given] < month[true]
 #
 # - **Repeat one token: what the state does then is what it can count.** Decays settle, signs alternate, turns come
 #   back.
-# - In one layer, parity needs an eigenvalue that is not real and non-negative, and counting modulo $k > 2$ a complex
-#   one.
+# - In one layer, parity needs an eigenvalue that is negative or not real, and counting modulo $k > 2$ a complex one.
 # - One delta step with $\beta = 2$ is a mirror; two make a turn, and all of $S_3$.
 # - Circuit classes put Transformers and SSMs side by side; completeness assumes what no machine has.
 # - Look at late places, at several lengths and at every seed, before you believe a table.
