@@ -12,9 +12,9 @@
 # *30 minutes · ★☆☆*
 #
 # After this you can …
-# - state the three ideas of the course, and give for each mixer its mask, its state and its rank,
-# - find every term, every correction and every source again,
-# - say what you know, what you do not, and what to do about it in the next seven days.
+# - state the three ideas of the course, and give the mask, the state and the rank of each mixer,
+# - look up every term, every correction and every source,
+# - say what you know and what you do not, and what to do about it in the next seven days.
 #
 # The letters are in the [notation table](03a_semiseparable.ipynb#notation).
 
@@ -30,24 +30,26 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # %% [markdown]
 # ## 1 · Three ideas
 #
-# **One map, two readings.** A causal mixer is $y = M x$. With one decay a token, $M = L \circ (C B^\top)$: by rows it
-# is masked attention without softmax, token by token a state-space model ([03b](03b_duality.ipynb)).
+# **One map, two readings.** A causal mixer is $y = M x$. With one decay per token, $M = L \circ (C B^\top)$: read by
+# rows, it is masked attention without softmax; computed token by token, it is a state-space model
+# ([03b](03b_duality.ipynb)).
 #
-# **What passes from past to future has low rank.** Every block of $M$ below the diagonal has rank at most $r$, the
-# state entries for each feature. So cut $M$ into chunks: quadratic inside, a state between them
-# ([03a](03a_semiseparable.ipynb), [03b](03b_duality.ipynb)). Softmax has no such rank, hence no such state.
+# **What passes from past to future has low rank.** Every block of $M$ strictly below the diagonal has rank at most $r$,
+# the number of state entries for each feature. So cut $M$ into chunks: attention inside the chunks, a state between
+# them ([03a](03a_semiseparable.ipynb), [03b](03b_duality.ipynb)). With softmax the rank has no such bound, and no state
+# of fixed size can carry what passes.
 #
 # **The transition is the architecture.** $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t^\top S_t$. Decays fade, the
-# delta rule replaces, $-1$ flips, rotations turn ([03c](03c_family.ipynb) and its [second part](03c_memory.ipynb)); the
-# size of $S$ says what can be copied ([03d](03d_expressivity.ipynb)).
+# delta rule replaces, $-1$ flips, rotations turn (both parts of [03c](03c_family.ipynb)); the size of $S$ limits what
+# can be copied ([03d](03d_expressivity.ipynb)).
 #
 # ## 2 · The family, computed
 #
-# For each mixer on one random sequence of 64 tokens, $r = 4$: whether the recurrence is the matrix, and the largest
-# rank of a block below the diagonal. For one head of 64, the numbers carried after 65,536 tokens; and, by the function
-# that the table with every formula uses too, the last of [03c](03c_memory.ipynb): the numbers after 1,024 tokens, the
-# FLOPs of one token, how much of a flip is kept ([03d](03d_expressivity.ipynb)), and whether the order of tokens
-# matters.
+# The first two columns are for one random sequence of 64 tokens with $r = 4$: does the recurrence equal the matrix, and
+# what is the largest rank of a block strictly below the diagonal? The others are for one head of 64: the numbers
+# carried after 65,536 tokens and after 1,024, the FLOPs of one token, how much of a flip is kept
+# ([03d](03d_expressivity.ipynb)), and whether the order of tokens matters to the transitions. The last four come from
+# the same function as the table at the end of [03c's second part](03c_memory.ipynb).
 
 # %%
 rng = np.random.default_rng(17)
@@ -98,7 +100,7 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # ## 3 · Where it came from
 #
-# Which two families are older than S4?
+# Which two lines of descent are older than S4?
 
 # %%
 predict("06_review-year")
@@ -108,11 +110,13 @@ papers = {
     "state-space models": "S4 2111.00396, S5 2208.04933, H3 2212.14052, Mamba 2312.00752, "
     "Mamba-2 2405.21060, Mamba-3 2603.15569",
     "linear attention\nand decays": "linear attention 2006.16236, RetNet 2307.08621, "
-    "GLA 2312.06635",
-    "delta rules": "DeltaNet 2102.11174, in parallel 2406.06484, gated DeltaNet 2412.06464",
+    "GLA 2312.06635, log-linear attention 2506.04761",
+    "delta rules": "DeltaNet 2102.11174, DeltaNet in parallel 2406.06484, "
+    "gated DeltaNet 2412.06464, DeltaProduct 2502.10297",
     "RWKV": "RWKV-4 2305.13048, RWKV-5 and 6 2404.05892, RWKV-7 2503.14456",
     "hybrids with\nattention": "Griffin 2402.19427, StripedHyena 2403.17844, Jamba 2403.19887, "
-    "Zamba 2405.16712",
+    "Zamba 2405.16712, Hymba 2411.13676, MiniMax-01 2501.08313, Nemotron-H 2504.03624, "
+    "Falcon-H1 2507.22448, Kimi Linear 2510.26692",
 }
 history = {
     line: [tuple(paper.rsplit(" ", 1)) for paper in text.split(", ")]
@@ -122,13 +126,14 @@ years = [identifier[:2] for line in history.values() for _, identifier in line]
 figures.timeline(history, title="Architectures by the month of their first paper")
 
 # %%
-assert (years.count("24"), len(years)) == (8, 19)
+assert (years.count("24"), len(years)) == (9, 26)
 
 # %% [markdown]
-# Points stand at the month in the paper's arXiv identifier. (StripedHyena was released in 2023 without a paper;
-# 2403.17844 describes striped hybrids and how they were found.)
+# Each point is at the month in the paper's arXiv identifier; where points are close together, the names are shifted
+# downwards. (StripedHyena was released in 2023 without a paper; 2403.17844 describes striped hybrids and how they were
+# found.)
 #
-# **Reading order**, from the one that explains most to the one that needs most:
+# **Reading order**, starting with the papers that explain most and assume least:
 # 1. linear attention as a recurrence, [2006.16236](https://arxiv.org/abs/2006.16236);
 # 2. selective SSMs, [2312.00752](https://arxiv.org/abs/2312.00752), Sections 2 and 3;
 # 3. the duality, [2405.21060](https://arxiv.org/abs/2405.21060), Sections 3 to 6;
@@ -139,7 +144,8 @@ assert (years.count("24"), len(years)) == (8, 19)
 # 6. the limits: [2402.01032](https://arxiv.org/abs/2402.01032) (copying),
 #    [2404.08819](https://arxiv.org/abs/2404.08819) (state tracking), [2411.12537](https://arxiv.org/abs/2411.12537)
 #    (eigenvalues);
-# 7. a hybrid, [2403.19887](https://arxiv.org/abs/2403.19887).
+# 7. a hybrid, [2403.19887](https://arxiv.org/abs/2403.19887), and 72 of them compared,
+#    [2507.06457](https://arxiv.org/abs/2507.06457).
 #
 # ## 4 · The map
 #
@@ -164,54 +170,109 @@ assert (years.count("24"), len(years)) == (8, 19)
 #   D --> H
 # ```
 #
-# In words: one causal matrix is computed in three ways. The recurrent way means low block ranks, which the chunkwise
-# way uses; masked attention without softmax is the same map, softmax is not and keeps a cache. The transition decides
-# what the state can do; hybrids put states and caches into one stack.
+# In words: one causal matrix is computed in three ways. If it can be computed recurrently, then its blocks below the
+# diagonal have low rank, which the chunkwise form uses. Masked attention without softmax is the same map; softmax
+# attention is not, and keeps a cache. The transition decides what the state can do; hybrids combine states and caches
+# in one stack.
 #
 # <a id="glossary"></a>
 #
 # ## 5 · Glossary
 #
-# | term | meaning |
-# | --- | --- |
-# | <a id="block-rank"></a>block rank | largest rank of a block on or below the diagonal: the size that SSS needs |
-# | <a id="chunk"></a>chunk | a run of tokens worked on at once; only states pass between chunks |
-# | <a id="decay"></a>decay | the factor in [0, 1] by which a token shrinks the state: one a head, a key, or an entry |
-# | <a id="delta-rule"></a>delta rule | remove what a key recalls, then write: one gradient step |
-# | <a id="eps-rank"></a>ε-rank | number of singular values above ε times the largest; what a computer can measure |
-# | <a id="gate"></a>gate | a decay computed from the token |
-# | <a id="generators"></a>generators | $u, v$ with $M_{ij} = u_i \cdot v_j$ ; few suffice only if no decay is zero |
-# | <a id="hybrid"></a>hybrid | a stack with layers of both kinds, fixed states and caches |
-# | <a id="cache"></a>KV cache | every key and value so far; the memory of softmax attention |
-# | <a id="mask"></a>mask L | $L_{ij} = a_i \cdots a_{j+1}$: what is left at token $i$ of what token $j$ wrote |
-# | <a id="segsum"></a>segsum | the sums of log decays over all segments, made without subtracting large numbers |
-# | <a id="selective"></a>selective | with $A, B$ or $C$ that depend on the token |
-# | <a id="semiseparable"></a>semiseparable | triangular, blocks on or below the diagonal of rank at most $r$ |
-# | <a id="ssd"></a>SSD | state-space duality, and its four-step chunkwise algorithm |
-# | <a id="state"></a>state | what is carried from token to token, keys × values: $r$ numbers for each of $d$ features |
-# | <a id="strict-rank"></a>strict rank | largest rank of a block strictly below the diagonal; what must be passed on |
-# | <a id="transition"></a>transition | $A_t$, what a token does to the state before it writes |
+# - <a id="associative-scan"></a>**associative scan**: all states of $S_t = A_t S_{t-1} + U_t$ at once: two steps
+#   combine into one, $(A'A,\; A'U + U')$, associatively, so $N$ tokens take $O(\log N)$ parallel rounds.
+# - <a id="block-rank"></a>**block rank**: largest rank of a block on or below the diagonal: the state entries for each
+#   feature that the smallest SSS form needs.
+# - <a id="causal-mask"></a>**causal mask**: lets token $i$ read only tokens $j \le i$: zeros above the diagonal, or
+#   with softmax $-\infty$ in the exponent.
+# - <a id="chunk"></a>**chunk**: a run of consecutive tokens computed at once; only states pass from chunk to chunk.
+# - <a id="decay"></a>**decay**: the factor in [0, 1] by which a token shrinks the state: one per head, per key
+#   dimension or per state entry.
+# - <a id="delta"></a>**Δ**: step size of a discretized SSM; Mamba computes it from the token: a small one keeps the
+#   state, a large one forgets and writes.
+# - <a id="delta-rule"></a>**delta rule**: remove what a key recalls, then write: one step of gradient descent on the
+#   recall error.
+# - <a id="eigenvalue"></a>**eigenvalue**: a factor $\lambda$ with $A x = \lambda x$: in (0, 1) the transition $A$ makes
+#   the direction $x$ fade, 0 erases it, a negative one flips it, complex pairs turn a plane.
+# - <a id="eps-rank"></a>**ε-rank**: number of singular values above ε times the largest; what a computer can measure.
+# - <a id="exact-rank"></a>**exact rank**: number of nonzero singular values; it can be full where the ε-rank is small.
+# - <a id="feature-map"></a>**feature map**: $\phi$, $\psi$ that write a score as a product $\phi(q) \cdot \psi(k)$; the
+#   score $e^{q \cdot k}$ has no finite one.
+# - <a id="gate"></a>**gate**: here: a decay computed from the token.
+# - <a id="generalized-delta-rule"></a>**generalized delta rule**: RWKV-7's transition
+#   $\mathrm{diag}(w) - (a \circ \hat\kappa)\, \hat\kappa^\top$: it chooses decay, removal and writing separately.
+# - <a id="generators"></a>**generators**: $u, v$ with $M_{ij} = u_i \cdot v_j$ for $i \ge j$; with a zero decay, $r$
+#   numbers each may not be enough.
+# - <a id="gla"></a>**GLA**: gated linear attention: linear attention with a gate for each key dimension.
+# - <a id="hybrid"></a>**hybrid**: a stack with layers of both kinds, some with a fixed state and some with a cache.
+# - <a id="cache"></a>**KV cache**: all keys and values so far; the memory of softmax attention.
+# - <a id="linear-attention"></a>**linear attention**: attention with scores $q \cdot k$ (or $\phi(q) \cdot \phi(k)$)
+#   instead of a softmax: $S_t = S_{t-1} + k_t v_t^\top$.
+# - <a id="mask"></a>**mask L**: $L_{ij} = a_i \cdots a_{j+1}$: what is left at token $i$ of what token $j$ wrote.
+# - <a id="mqar"></a>**MQAR**: multi-query associative recall: facts, key → value, then several questions for the values
+#   of keys.
+# - <a id="receptance"></a>**receptance**: RWKV's name for $r$: the query from RWKV-5 on, in RWKV-4 a sigmoid gate on
+#   the output.
+# - <a id="retention"></a>**retention**: RetNet's mixer: linear attention with one fixed decay per head and a rotation
+#   by position.
+# - <a id="segsum"></a>**segsum**: the sums of log decays over all segments, computed without subtracting large numbers.
+# - <a id="selective"></a>**selective**: with transitions, $B$ or $C$ that depend on the token.
+# - <a id="semiseparable"></a>**semiseparable**: $r$-semiseparable: lower triangular, with blocks on or below the
+#   diagonal of rank at most $r$.
+# - <a id="ssd"></a>**SSD**: state-space duality, and its chunkwise algorithm in four steps.
+# - <a id="ssm"></a>**SSM**: state-space model: a linear recurrence $S_t = A_t S_{t-1} + B_t x_t^\top$ with the readout
+#   $y_t = C_t^\top S_t$.
+# - <a id="state"></a>**state**: what is carried from token to token, keys × values: $r$ numbers for each of $d$
+#   features.
+# - <a id="state-tracking"></a>**state tracking**: following something that each token changes, such as parity, a
+#   counter or a permutation, over any length.
+# - <a id="strict-rank"></a>**strict rank**: largest rank of a block strictly below the diagonal: how much must be
+#   passed on for each feature.
+# - <a id="time-mixing"></a>**time mixing**: RWKV's name for the part of a block that mixes tokens, as attention does;
+#   its *channel mixing* is the MLP.
+# - <a id="transition"></a>**transition**: $A_t$: what a token does to the state before it writes.
+# - <a id="vision-mamba"></a>**Vision Mamba**: Mamba on image patches: Vim reads one sequence in both directions, VMamba
+#   reads along four routes.
+# - <a id="wkv"></a>**WKV**: RWKV's recurrence: in RWKV-4 a fading weighted mean of values, with weights $e^{k}$ and a
+#   bonus for the present token; later versions keep a matrix.
+# - <a id="wy"></a>**WY**: form of a product of delta-rule steps, $I - K^\top W$, from one triangular solve; it makes
+#   the delta rule chunkwise.
 #
 # ## 6 · Questions that come up
 #
-# **Is Mamba-2 a Transformer, then?** No. Its core is masked attention *without* softmax, and softmax is what makes
-# ranks grow. (Mamba-1 has a mask for each state entry, so it is not even one masked attention.)
+# **The mathematics is too hard for me. What do I really need?** Matrix products, and one fact: a product of an
+# $n \times r$ and an $r \times m$ matrix has rank at most $r$. Start with notebooks 00 to 02, where you play with the
+# matrices. In 03a to 03d, read the claims and run the cells, which check the numbered lines of the proofs with numbers.
+# You can skip the proofs on a first reading: zones 4 and 5 build on the claims, not on their proofs.
 #
-# **Why do state-space models run faster if they take as many FLOPs?** Over long texts they take fewer, since the cost
-# is linear. Among themselves, those whose work is matrix products win, whatever the count says.
+# **Is Mamba-2 a Transformer, then?** No. Its core is masked attention *without* softmax, and softmax is what makes the
+# ranks grow. (Mamba-1 has a mask for each state entry, so it is not even a single masked attention.)
 #
-# **Does a larger state solve parity?** No; an eigenvalue that is not real and non-negative does. **And copying?** Yes,
-# up to its size ([03d](03d_expressivity.ipynb)).
+# **Why do state-space models run faster if they take as many FLOPs?** On long texts they take fewer, because their cost
+# is linear. Among state-space models, those that work in matrix products win, whatever the count says.
 #
-# **Which chunk size?** 64 to 256, as memory and matrix units like it. By FLOPs alone the best is about six.
+# **Does a larger state solve parity?** No. What it takes is an eigenvalue that is negative or complex. **And copying?**
+# Yes, up to its size ([03d](03d_expressivity.ipynb)).
 #
-# **How do I decode with one?** Keep the state and the last tokens of the convolution: a cache of fixed size
-# ([04a](04a_torch.ipynb)). **And on many machines?** Only states travel ([04d](04d_many_machines.ipynb)).
+# **Which chunk size?** Between 64 and 256, depending on memory and matrix units. By FLOPs alone the best is about six.
 #
-# **Does it work on images?** Yes, read along several routes ([04c](04c_vision.ipynb)). How much of the gain is the
-# parameters that routes bring along, only a control can tell ([05d](05d_images.ipynb)).
+# **How do I decode with such a model?** Keep the state and the last few inputs of the convolution: a cache of fixed
+# size ([04a](04a_torch.ipynb)). **And on many machines?** Only states are sent ([04d](04d_many_machines.ipynb)).
 #
-# **Which is best?** For a task, at a size, on a machine: rule out by memory and recall, then measure
+# **Does it work on images?** Yes, if they are read along several routes ([04c](04c_vision.ipynb)). More routes bring
+# more parameters, and only a control can tell which of the two brought the gain ([05d](05d_images.ipynb)).
+#
+# **How many attention layers does a hybrid need, and where?** Start with one in four to one in eight, spread evenly
+# through the stack, and measure recall before you use fewer. In 72 models with up to 1.3 billion parameters, language
+# modeling hardly depends on the share of attention, while recall improves with it; the authors recommend three to six
+# linear layers per attention layer ([2507.06457](https://arxiv.org/abs/2507.06457)). Jamba found no visible difference
+# between one in four and one in eight, and took one in eight ([2403.19887](https://arxiv.org/abs/2403.19887)). Kimi
+# Linear found one in four better than one in two, one in eight and one in sixteen
+# ([2510.26692](https://arxiv.org/abs/2510.26692)). With attention in 7% of all layers, MLPs included, an 8B hybrid beat
+# the Transformer on all twelve standard tasks of the comparison ([2406.07887](https://arxiv.org/abs/2406.07887)). These
+# are results for given sizes and data, not a law.
+#
+# **Which one is best?** That depends on the task, the size and the machine: rule out by memory and recall, then measure
 # ([05a](05a_cost.ipynb) times, [05c](05c_language.ipynb) language, [05e](05e_choose.ipynb) choice). At equal steps and
 # at equal time the order may differ.
 #
@@ -237,23 +298,56 @@ widgets.Quiz()
 # %% [markdown]
 # ## 9 · Where you stand
 #
-# What you have passed, how your predictions went, what is next, and eight things to tick when you can do them
-# **without looking**. Ticks are kept on this machine, beside your progress, and are here again tomorrow.
+# The board shows what you have passed, how your predictions went and what is next. Below are eight things to tick when
+# you can do them **without looking anything up**. The ticks are stored on this machine with your progress, so you will
+# find them again tomorrow.
 
 # %% tags=["nbval-ignore-output"]
 ProgressBoard()
 
 # %% [markdown]
-# ## 10 · To discuss
+# ## 10 · If the two are equal, why do hybrids win?
 #
-# A state of fixed size must forget; a cache forgets nothing and must search. People do both. **Is "attention or
-# recurrence" a question about architecture, or about what a memory is for?** Argue with a task for which the one must
-# fail, and with the smallest hybrid that does not. Which measurement would change your mind?
+# The duality says that attention and a recurrence are one map. Then why should a stack of both beat either of them?
+# Because they are equal only where they are equal: *without* softmax, and where block ranks are bounded.
 #
-# ## 11 · The corrections
+# **What softmax adds is rank growth, and copying needs it.** To repeat $L$ tokens, row $L + j$ of the matrix must read
+# token $j$. The block of these rows is the identity, of rank $L$, so a linear state needs $L$ numbers for each feature;
+# and counted in bits, any state of fixed size is too small for some $L$ ([03d](03d_expressivity.ipynb), step 8).
+# Softmax can copy with keys of only *two* numbers, as the next cell shows, because its cache grows with the tokens.
 #
-# Where the lecture is wrong. A number that is a link leads to the place where this course teaches the correction. The
-# table is read from [docs/corrections.md](../docs/corrections.md), so that there is only one.
+# **What the recurrence adds** is a cost per token that does not grow, an order of tokens without position vectors, and,
+# with the right eigenvalues, state tracking, which soft attention learns poorly (03d, step 6).
+#
+# So each is strong where the other fails, and a stack needs the expensive kind only where ranks must grow. A single
+# layer with a cache lifts the bound on copying for the whole stack, because the bound counts everything that the stack
+# carries. That hybrids also *learn* to use their few caches is an observation (section 6), not a theorem.
+
+# %%
+L = N // 2
+copying = np.eye(2 * L, k=-L)  # token L + j repeats token j
+assert rank_below(copying) == L
+angle = 2 * np.pi * np.arange(L) / L
+around = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # a key of two numbers for each place
+nothing = np.zeros((L, 2))
+keys, queries = np.concatenate([around, nothing]), np.concatenate([nothing, 4000 * around])
+by_softmax = attention.softmax_matrix(queries, keys)
+assert np.abs(by_softmax - copying)[L:].max() < 1e-10
+assert rank_below(by_softmax) >= L > ranks["ssd"] == r
+print(f"copying {L} tokens: rank {L}; softmax does it with keys of {keys.shape[1]} numbers,")
+print(f"and a cache of {costs.carried('softmax', 2 * L, 2, d)} numbers; a state of {r} rows cannot")
+
+# %% [markdown]
+# ## 11 · To discuss
+#
+# A state of fixed size must forget; a cache forgets nothing but must search. People do both. **Is "attention or
+# recurrence" a question about architecture, or about what a memory is for?** Argue with a task on which one of them
+# must fail, and with the smallest hybrid that does not. Which measurement would change your mind?
+#
+# ## 12 · The corrections
+#
+# These are the places where the lecture is wrong. If a number is a link, it leads to the place where this course
+# teaches the correction. The table is read from [docs/corrections.md](../docs/corrections.md), so there is only one.
 
 # %%
 with open("../docs/corrections.md", encoding="utf-8") as page:
@@ -264,12 +358,13 @@ Markdown("".join(table))
 # %% [markdown]
 # ## Recap
 #
-# - One map, three forms, equal to rounding.
+# - One map, three forms, equal up to rounding.
 # - The state bounds the rank of what passes; softmax has no such bound.
-# - The transition decides what can be tracked, the size of the state what can be copied.
-# - Choose by memory, recall, and the clock, in this order.
+# - The transition decides what can be tracked, and the size of the state decides what can be copied.
+# - Hybrids win because each kind of layer can do what the other cannot.
+# - Choose by memory, recall and the clock, in this order.
 #
-# **Where next:** the next lecture, hybrids: which layers to make attention, how many, and whether they may share
+# **Where next:** the next lecture, hybrids: which layers should be attention, how many, and whether they may share
 # weights, as Zamba's do ([2405.16712](https://arxiv.org/abs/2405.16712)). You now know what each kind of layer is for.
 
 # %% tags=["nbval-ignore-output"]
