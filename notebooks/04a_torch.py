@@ -12,7 +12,7 @@
 # *25 minutes · ★★☆*
 #
 # After this you can …
-# - turn the formula of one head into batched code with groups, whose gradients survive a decay of zero,
+# - turn the formula of one head into batched code with groups, and keep its gradients finite at a decay of zero,
 # - read a whole Mamba-2 block and a whole RWKV-7 block line by line, and stack them with attention,
 # - train weights in parallel and decode with them one token at a time, with the same logits.
 #
@@ -84,15 +84,14 @@ for h in (0, 1):
 # %% [markdown]
 # Exercise: [`04a_torch-batched-ssd`](../exercises/04a_torch.ipynb).
 #
-# ## 2 · Gradients: mask, then exp
+# ## 2 · Gradients: which comes first, mask or exp?
 #
 # With $c$ the cumulative sums of the log decays, $L_{ij} = e^{c_i - c_j}$ on and below the diagonal and 0 above it.
 # Above the diagonal the differences are *positive*, and with strong decays their exponential overflows to infinity.
-# Setting those entries to 0 afterwards fixes the forward pass only: **the backward pass multiplies the gradient 0 that
-# reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN.** Fill with $-\infty$ before
-# exp, and the derivative is $e^{-\infty} = 0$.
+# There are two ways to get zeros there: set those entries to 0 after exp, or fill the differences with $-\infty$ before
+# exp.
 #
-# Both masks below have the same entries.
+# Both masks below have the same entries. Do they have the same gradients?
 
 # %%
 predict("04a_torch-nan-gradients")
@@ -123,6 +122,10 @@ print("gradients that are NaN, of 10:", nans)
 assert nans == {"mask_after_exp": 10, "mask_before_exp": 0}
 
 # %% [markdown]
+# **Learned: mask, then exp.** Setting entries to 0 after exp fixes the forward pass only: the backward pass multiplies
+# the gradient 0 that reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN. With
+# $-\infty$ filled in before exp, the derivative is $e^{-\infty} = 0$.
+#
 # A decay of exactly 0, `log_a = -inf`, breaks the difference itself: $-\infty - (-\infty)$ is NaN. That is why part
 # [03a](03a_semiseparable.ipynb) sums each segment by itself, and why the package never relies on a difference of logs
 # that may be infinite. Its backward pass is written by hand, so the cell checks it against finite differences.
@@ -149,7 +152,7 @@ print("gradients equal finite differences; none is NaN, and none crosses a decay
 # - **Autograd keeps all of them** for the backward pass.
 #
 # `ssd.chunkwise` takes a few chunks at a time through all four steps, with about one mebibyte for each intermediate.
-# For the backward pass it keeps its arguments and the state before each chunk, and recomputes the rest.
+# How much does each of the two keep for the backward pass?
 
 # %%
 predict("04a_torch-kept")
@@ -178,8 +181,10 @@ print(f"kept, in units of the arguments: {blocked:.1f} in blocks, {einsums:.1f} 
 assert einsums > 2 * blocked
 
 # %% [markdown]
-# Now the time, for the forward pass only. It is measured as the cell runs, on a machine that may be busy, so the cell
-# asserts only that the two agree. ([Measured performance](../docs/performance.md) has longer sequences.)
+# **Learned:** `ssd.chunkwise` keeps its arguments and the state before each chunk, and recomputes the rest in the
+# backward pass. Now the time, for the forward pass only. It is measured as the cell runs, on a machine that may be
+# busy, so the cell asserts only that the two results agree. ([Measured performance](../docs/performance.md) has longer
+# sequences.)
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
@@ -248,7 +253,7 @@ def rwkv7_block(u: torch.Tensor) -> torch.Tensor:
     r, log_w, k, v, a, removed = (s.unflatten(-1, (4, 8)) for s in (r, log_w, k, v, a, removed))
     kappa = F.normalize(removed, dim=-1)  # length 1 for each head
     y, _ = rwkv7.chunkwise(r, log_w, k, v, kappa, a)
-    bonus = (r * k * m.r_k).sum(-1, keepdim=True) * v  # this token once more, around the norm
+    bonus = (r * k * m.r_k).sum(-1, keepdim=True) * v  # this token once more, past the norm
     y = F.group_norm(y.flatten(0, 1).flatten(1), 4, m.ln_x.weight, m.ln_x.bias, eps=64e-5)
     return m.output((y.view_as(u) + bonus.flatten(2)) * g)
 
@@ -326,9 +331,9 @@ assert (likeliest[0, 40] == in_parallel[0, 39].argmax()).item()
 # %% [markdown]
 # Exercise: [`04a_torch-decode-cache`](../exercises/04a_torch.ipynb), the step of one block.
 #
-# Now take three stacks of four blocks: `MMMM`, `MMAM` and `AAAA`. How does what each keeps for one sequence grow with
-# the number of tokens read? It matters because in decoding this cache is what fills a machine's memory. And from what
-# length on does attention hold most of the hybrid's cache?
+# Now take three stacks of four blocks: `MMMM`, `MMAM` and `AAAA`. How does the cache of each grow with the number of
+# tokens read? This matters, because in decoding it is the caches that fill a machine's memory. And from what length on
+# does the attention block of the hybrid keep more than its three Mamba-2 blocks together?
 
 # %%
 predict("04a_torch-caches")
@@ -359,7 +364,7 @@ assert 3 * kept_after("M", 1024) == kept_after("A", 411)
 
 # %% [markdown]
 # **Learned:** a Mamba-2 block of this size (`d_state` 128) keeps as many numbers as attention does for 137 tokens, and
-# never more. The attention block in a hybrid grows like any other: after 411 tokens it holds more than the three
+# never more. The attention block in a hybrid grows like any other: from 412 tokens on it holds more than the three
 # Mamba-2 blocks together.
 #
 # ## 8 · Loading a published model

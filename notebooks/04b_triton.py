@@ -210,7 +210,7 @@ assert tensor_core["tf32x3"] == 3 * tensor_core["tf32"]
 
 # %%
 def tf32(x: torch.Tensor) -> torch.Tensor:
-    """The nearest number with 10 bits behind the point."""
+    """The nearest number with 10 bits after the binary point."""
     return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
@@ -224,8 +224,8 @@ assert 1e-4 < rounded < 1e-3
 assert full < 1e-6
 
 # %% [markdown]
-# **Two more traps.** In bfloat16 the interpreter's `tl.dot` is wrong altogether: it multiplies the bit patterns as
-# integers.
+# **Three more traps.** First, in bfloat16 the interpreter's `tl.dot` is wrong altogether: it multiplies the bit
+# patterns as integers.
 
 # %%
 half = [t.bfloat16() for t in (a, b)]
@@ -234,8 +234,8 @@ print(f"bfloat16 in the interpreter: {out[0, 0]:.3g}; expected {(half[0] @ half[
 assert (out - exact).abs().min() > 1e3
 
 # %% [markdown]
-# And the interpreter accepts sums over fewer than 16 numbers, which a GPU's compiler refuses. So test in float32 (or
-# convert the factors first), and compile what you have tested.
+# Second, the interpreter accepts sums over fewer than 16 numbers, which a GPU's compiler refuses. So test in float32
+# (or convert the factors first), and compile what you have tested.
 
 # %%
 product[(1,)](a[:, :8].contiguous(), b[:8], out, M=32, D=8, PRECISION="ieee")
@@ -248,8 +248,8 @@ print(message)
 assert "K >= 16" in message
 
 # %% [markdown]
-# A third trap: `triton.autotune` tries several sizes and keeps the fastest. To measure them it needs a GPU's driver, so
-# you cannot test it here. Compile each size by itself instead.
+# The last trap: `triton.autotune` tries several sizes and keeps the fastest. To measure them it needs a GPU's driver,
+# so you cannot test it here. Compile each size by itself instead.
 
 # %% tags=["nbval-ignore-output"]
 tuned = triton.autotune([triton.Config({"BLOCK": size}) for size in (16, 32)], key=[])(add)
@@ -361,12 +361,12 @@ chunk_scan[grid](x, B, C, c, states, y, N, chunks, **sizes)
 compare.assert_same(kernels=y, token_by_token=y_right[0].transpose(0, 1), tol=1e-5)
 
 # %% [markdown]
-# These are four kernels, and no program ever waits for another one of the same kernel. That is why the algorithm suits
-# a GPU.
+# These are four kernels, and no program ever waits for another program of the same kernel. That is why the algorithm
+# suits a GPU.
 #
 # ## 9 · Compiled for a GPU that is not there
 #
-# Triton needs no GPU to compile. In a process that does not interpret, this is all it takes:
+# Triton needs no GPU to compile. In a process that does not use the interpreter, this is all it takes:
 #
 # ```python
 # source = ASTSource(chunk_scan, {"x": "*fp32", …, "K": "constexpr", …}, {"K": 16, …})
@@ -414,8 +414,8 @@ lines = made["chunk_scan", 80, torch.bfloat16][1].splitlines()
 print("one of them:", next(line for line in lines if "mma.sync" in line).split()[0])
 
 # %% [markdown]
-# **Learned:** float32 costs six times the tensor-core instructions, and more registers; bfloat16 is what tensor cores
-# are for. It is six times because each of the three products of `tf32x3` takes twice the instructions of one in
+# **Learned:** float32 costs six times the tensor-core instructions, and more registers; tensor cores are made for
+# 16-bit factors. It is six times because each of the three products of `tf32x3` takes twice the instructions of one in
 # bfloat16: a TF32 instruction sums over 8 numbers, a bfloat16 instruction over 16. The name above says what the
 # instruction does: it multiplies 16 × 16 numbers by 16 × 8, both in bfloat16, and sums in float32.
 #
@@ -423,8 +423,8 @@ print("one of them:", next(line for line in lines if "mma.sync" in line).split()
 #
 # `ssd.chunkwise(…, backend="triton")` runs kernels like these, with more care: wide keys and values go through in
 # several tiles, heads share $B$ and $C$ in groups, and decays keep their digits. (`gla` and `rwkv7` have kernels too.)
-# `backend="auto"` uses them for float32 and bfloat16 tensors on a GPU. In a process that interprets, they also run on
-# the CPU:
+# `backend="auto"` uses them for float32 and bfloat16 tensors on a GPU. In a process that uses the interpreter, they
+# also run on the CPU:
 
 # %%
 y_package, state_package = ssd.chunkwise(*batched, chunk_size=L, backend="triton")
@@ -492,15 +492,15 @@ assert noise > 1e-7
 # key, as in GLA, no single matrix holds the pairs. That kernel does subtract, within a chunk, and its documentation
 # says so.
 #
-# ## 12 · What a clock said
+# ## 12 · Times on one H100
 #
 # RWKV-7's kernel goes token by token: it loads six short rows, updates the state in registers, and stores one row.
 # Nothing in it is large. Its first version held 32 columns of the state in a program of 4 warps, and took 1.2 µs per
 # token.
 #
-# Predict first: an H100 moves 3 TB per second, and this kernel moves 2 KB per token and head. What does it wait for?
+# **Predict.** An H100 moves 3 TB per second, and this kernel moves 2 KB per token and head. What does it wait for?
 #
-# <details><summary>What a clock said, and why</summary>
+# <details><summary>The times, and why</summary>
 #
 # | columns per program | warps | tokens loaded ahead | ms for 8,192 tokens, 8 heads |
 # | --- | --- | --- | --- |

@@ -179,10 +179,8 @@ assert own_inverse == {(5, 5): True, (8, 8): True, (4, 6): False}
 #
 # Row by row, the pixel above is $W$ steps away. Two older ideas keep more of an image together. *Z-order* (Morton,
 # 1966) sorts pixels by the interleaved bits of row and column, so it finishes each quadrant before the next. *Hilbert's
-# curve* (1891) does this too, and turns the quadrants so that every step goes to a neighbor. Both are easy on squares
-# of side $2^m$; the package has them for any $H \times W$. (Hilbert's curve keeps one diagonal step where the longer
-# side is odd and the other even. On a chessboard of that size, both ends of the path have the same color; but the color
-# changes at every step to a neighbor, and the number of steps is odd.)
+# curve* (1891) does this too, and turns the quadrants around as it goes. Both are easy on squares of side $2^m$; the
+# package has them for any $H \times W$.
 #
 # Picture Hilbert's curve over $6 \times 8$ pixels.
 
@@ -212,8 +210,10 @@ for size in np.ndindex(24, 24):
         assert diagonal.sum() <= (max(size) % 2 == 1 and min(size) % 2 == 0)
 
 # %% [markdown]
-# **Learned:** both curves finish one quarter of the image before they go to the next. Hilbert's walks there; Z-order
-# jumps.
+# **Learned:** both curves finish one part of the image before they go on to the next. Z-order jumps there; Hilbert's
+# curve walks. (It keeps one diagonal step where the longer side is odd and the other even. It leads from one end of the
+# longer side to the other, and on a chessboard of that size these two corners have the same color; but the color
+# changes at every step to a neighbor, and the number of steps is odd.)
 #
 # ## 4 · How far apart neighbors are read
 #
@@ -227,7 +227,7 @@ for size in np.ndindex(24, 24):
 # steps between the two. For cross-scan take the smaller of its two distances, along rows and along columns.
 #
 # And the other way around: how far away in the image is the farthest of the last 64 pixels read? Both matter, because a
-# state that decays by $a$ per step keeps $a^k$ of what it read $k$ steps ago.
+# state with the decay $a$ keeps $a^k$ of what it read $k$ steps ago.
 
 # %%
 predict("04c_vision-distances")
@@ -276,9 +276,10 @@ assert 0.45 < growth < 0.65  # about like the square root
 # %% [markdown]
 # **Learned:** along Hilbert's curve, pixels *near in the sequence* are near in the image: the last $k$ pixels fill a
 # patch about $\sqrt k$ wide. Along rows they are not. Pixels *near in the image* are mostly near in Hilbert's sequence
-# too. But a few pairs are read hundreds of steps apart (853 at most, of 1,024), so that its mean distance is the
-# largest of all. A fading state does not feel the mean; it feels $a^{\text{distance}}$, and there Hilbert is ahead of
-# rows. Cross-scan needs no curve: any two neighbors are one step apart on one of its routes. The price is four scans.
+# too. But a few pairs are read hundreds of steps apart (853 at most, of 1,024), so its mean distance is the largest of
+# all. For a fading state it is not this mean that counts, but the mean of $a^{\text{distance}}$, and there Hilbert is
+# ahead of rows. Cross-scan needs no curve: any two neighbors are one step apart on one of its routes. The price is four
+# scans.
 #
 # **Predict.** In the explorer, follow Hilbert's curve with *step*, and stop where the path has just come back to the
 # border between two halves of the image. Which of the pixel's neighbors has the state forgotten? What does a decay of 1
@@ -288,7 +289,8 @@ assert 0.45 < growth < 0.65  # about like the square root
 widgets.ScanExplorer()
 
 # %% [markdown]
-# **Learned:** every single route has such a border, where the state has forgotten the neighbor on the other side.
+# **Learned:** on every single route some neighbors are read many steps apart (Claim 1), and a fading state keeps less
+# of them than of the others.
 #
 # ## 5 · A state that comes from two sides
 #
@@ -299,10 +301,10 @@ widgets.ScanExplorer()
 #   y_{ij} = C_{ij} S_{ij} .$$
 #
 # **(5.1) A wavefront.** A pixel needs only pixels of the anti-diagonal before its own, so all pixels with the same
-# $i + j$ can be computed at once: $H + W - 1$ steps instead of $HW$. **(5.2) Paths.** With constant decays the pixel
-# $p$ rows up and $q$ columns left has the weight $\binom{p+q}{p} (a^{\downarrow})^p (a^{\rightarrow})^q$, one term for
-# each path down and right. All pixels $k$ moves away together have the weight $(a^{\downarrow} + a^{\rightarrow})^k$,
-# so the two decays should add up to at most 1.
+# $i + j$ can be computed at once: they are one *wave*. **(5.2) Paths.** With constant decays the pixel $p$ rows up and
+# $q$ columns left has the weight $\binom{p+q}{p} (a^{\downarrow})^p (a^{\rightarrow})^q$, one term for each path down
+# and right. All pixels $k$ moves away together have the weight $(a^{\downarrow} + a^{\rightarrow})^k$, so the two
+# decays should add up to at most 1.
 #
 # Number the pixels by the wave in which they are computed.
 
@@ -330,12 +332,13 @@ figures.reading_orders({"row by row": in_turn, "2-D SSM": wave}, title=title)
 # %% [markdown]
 # ## 6 · What one pixel sees
 #
-# Give all of these the same simple task: write and read one number, keep $a = 0.9$ of the state at each step (for the
-# 2-D SSM $0.45$ from each side), and add up the routes. Then put a one at each pixel in turn and look at the pixel in
-# the middle: how much of each does it see? The answers form one row of the mixer's matrix.
+# The waves take $H + W - 1$ steps instead of $HW$. Now give the routes and the 2-D SSM the same simple task: write and
+# read one number, keep $a = 0.9$ of the state at each step (for the 2-D SSM $0.45$ from each side), and add up the
+# outputs of the routes. Then put a one at each pixel in turn and look at the pixel in the middle: how much of each does
+# it see? The answers form one row of the mixer's matrix.
 #
 # Picture the answer for each: one route; two; two where only each row is reversed (correction 13); four; Hilbert in
-# both directions; the 2-D SSM. Which of them sees equally well in all directions?
+# both directions; the 2-D SSM. Which of them see equally well in all four directions?
 
 # %%
 predict("04c_vision-fields")
@@ -349,7 +352,7 @@ impulses = np.eye(n * n)  # one feature for each pixel, which is 1 there
 
 
 def seen_along(*routes: np.ndarray) -> np.ndarray:
-    """What the middle pixel sees of every pixel, by an SSM along each of the routes, added up."""
+    """What the middle pixel sees of every pixel, by an SSM along each route; outputs are added."""
     y = np.zeros((n * n, n * n))
     for order in routes:
         y[order] += ssd.recurrent(impulses[order], log_a, ones, ones)[0]
@@ -396,8 +399,8 @@ assert_same(ssm2d=fields["2-D SSM"], paths_counted=binomials)
 # %% [markdown]
 # **Learned:** four routes treat the four directions alike, but they see along the row and the column and hardly
 # anywhere else: a cross. Pixels off the cross come through well only in a second layer. Hilbert sees a patch with hard
-# borders. The 2-D SSM sees a quadrant, best along its diagonal, where most paths lead; it takes four of them to see
-# everything.
+# borders. The 2-D SSM sees a quadrant, at equal numbers of moves best along its diagonal, where most paths lead; it
+# takes four of them to see everything.
 #
 # ## 7 · Vim's block
 #
@@ -487,8 +490,8 @@ figures.receptive_fields(fields, (i, j), faintest=1e-5, title=title)
 
 # %% [markdown]
 # **Learned** (*observed*, for random parameters; training changes what is written and how it decays): the routes decide
-# what *can* be seen, and at first the convolution does nearly all the seeing. Beyond its window you find the half, the
-# whole and the cross of section 6, but at least a hundred times fainter than the middle pixel. So a good score by
+# what *can* be seen, and at first nearly everything comes through the convolution. Beyond its window you find the half,
+# the whole and the cross of section 6, but at least a hundred times fainter than the middle pixel. So a good score by
 # itself does not show that the routes were used. That is why part [05d](05d_images.ipynb) trains with a control.
 #
 # ## Recap

@@ -181,16 +181,17 @@ assert "Timed out" not in why  # it did not wait for the 60 s
 # When the *model and one sequence* fit on one machine and only the time is too long, there is a simpler split: each
 # process holds all weights and a share of each batch, and the gradients are averaged during the backward pass
 # (`DistributedDataParallel`). All processes start from the same weights, because rank 0 first sends its own to the
-# others. And the mean over the batch is the mean of the shares' means, if the shares are equally large. So each step is
-# the step of one process, up to rounding. **The script need not know how many processes there are**: `torchrun` sets
-# their number and each one's rank in the environment. Without `torchrun` the script runs as one process.
+# others. And the mean over the batch is the mean of the shares' means, if the shares are equally large. So each step
+# should be the one that a single process would take. **The script need not know how many processes there are**:
+# `torchrun` sets their number and each one's rank in the environment. Without `torchrun` the script runs as one
+# process.
 #
 # ```
 # python -m lecture17.experiments.data_parallel
 # torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.data_parallel
 # ```
 #
-# What would the two replicas do if their gradients were not averaged?
+# Will the losses be the same? And what would the two replicas do if their gradients were not averaged?
 
 # %%
 predict("04d_many_machines-replicas")
@@ -207,7 +208,8 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # %% [markdown]
 # **Learned:** the losses are equal up to rounding, but not bit for bit: sums in a different order round differently,
 # and training lets such differences grow slowly. The replicas stay together because they start from the same weights
-# and each applies the same averaged gradient.
+# and each applies the same averaged gradient. Without the average, each would follow its own share of the batches, and
+# they would drift apart.
 #
 # **What was not tried here.** Two processes on one machine talk through Gloo, over the loopback interface. On GPUs the
 # same code uses NCCL (`init_process_group("nccl")`), with one GPU for each process. That was not run, and no speed is

@@ -89,10 +89,11 @@ figures.time_against_length(lines, powers, title=title)
 
 # %% [markdown]
 # **Learned:** as counted, the parallel forms grow roughly like $N^2$ and the other two roughly like $N$. Counting does
-# not tell how high the lines are, and the measured slopes are rough. At short lengths the lines flatten, because most
-# of the time goes into calling functions; some chunkwise forms stay below a slope of 0.8 even at the longest lengths.
-# Parallel forms are steeper than 2 where their matrix outgrows the cache. GLA's is the exception: at the few lengths
-# that fit here its slope is well below 2. Slopes are fitted to the three longest lengths only.
+# not say how high the lines are, and the measured slopes are rough. At short lengths the lines flatten, because most of
+# the time goes into calling functions; in the stored run even the longest lengths give the chunkwise forms slopes of
+# 0.9 to 1.0. Most parallel forms are steeper than 2, because their matrix outgrows the cache; RWKV-7's stays a little
+# below 2, and GLA's, at the few lengths that fit here, well below. None of the three parallel forms in the picture has
+# become faster than attention. Slopes are fitted to the three longest lengths only.
 #
 # The cell after the table compares the slopes with the counted ones. The margins are generous, because a laptop that is
 # busy with other things bends its lines. Mixers with a decay for each channel (selective scan, RWKV-4) use no matrix
@@ -124,14 +125,14 @@ if full:  # at lengths long enough to be timed well
 # %% [markdown]
 # ## 3 · The crossover with attention
 #
-# Softmax attention is one well-tuned call; a chunkwise mixer makes a dozen calls for each group of chunks. So
-# attention wins on short sequences, and it loses at every length beyond some point, because $N^2$ outgrows $N$. **The
-# point depends on the machine and on the code, not on the mathematics**: with other hardware or other kernels it lies
+# Softmax attention is one well-tuned call; a chunkwise mixer makes many calls for each group of chunks. So attention
+# wins on short sequences, and it loses at every length beyond some point, because $N^2$ outgrows $N$. **The point
+# depends on the machine and on the code, not on the mathematics**: with other hardware or other kernels it lies
 # elsewhere. (In the published comparison, on an A100 GPU with fused kernels, SSD is level with FlashAttention-2 near 2K
 # and six times faster at 16K; arXiv 2405.21060, Section 1. This course did not measure that.) The second cell below
-# asserts the crossing for the three mixers that need nothing but plain matrix products. For the others it is
-# *fragile*, so it is printed and not asserted: in one run, on a machine busy with other programs, RWKV-7 had not
-# crossed at 65,536.
+# asserts the crossing for the three mixers that need nothing but plain matrix products. For the others it is *fragile*,
+# so it is printed and not asserted: in one run, on a machine busy with other programs, RWKV-7 had not crossed at
+# 65,536.
 
 # %% tags=["nbval-ignore-output"]
 longest = lengths["chunkwise"][-1]
@@ -152,8 +153,8 @@ for mixer in ("ssd", "retention", "linear_attention") if full else ():
 # %% [markdown]
 # <a id="expected-times"></a>
 #
-# > **The lecture also** gives "expected" times by which RetNet's recurrent form is faster than attention at 1,024
-# > tokens, and says that Mamba-2 is 2 to 8 times faster.
+# > **The lecture also** gives "expected" times according to which RetNet's recurrent form is faster than attention at
+# > 1,024 tokens, and says that Mamba-2 is 2 to 8 times faster.
 # >
 # > **In truth** the recurrent form is slower over a whole sequence: it takes one step per token, one after another,
 # > and uses no matrix products. It is made for decoding. And "2 to 8 times" compares Mamba-2's core layer with *Mamba's

@@ -89,8 +89,8 @@ assert lead[2] < 1e-3 < 0.1 < lead[16]
 
 # %% [markdown]
 # **Learned:** a small state does not lack *room* here; it lacks a *lead*. Two numbers per key tell 64 keys apart on
-# paper, with leads below a thousandth. More numbers put the keys farther apart, which makes them easier to learn. (With
-# a single number per key there are only two unit vectors, $1$ and $-1$.)
+# paper, but with leads as small as a millionth. More numbers put the keys farther apart, which makes them easier to
+# learn. (With a single number per key there are only two unit vectors, $1$ and $-1$.)
 #
 # ## 2 · The same, learned
 #
@@ -166,16 +166,17 @@ if full:
 # %% [markdown]
 # **Learned.** *Clear, in every seed:* with 128 numbers the network answers fewer than half of the questions about 16
 # facts, and a clearly smaller share than about 4 facts; with 512 numbers it answers more than nine in ten of the
-# questions about 16 facts. With 4 facts it answers a smaller share, in one seed only 0.79: most of the training had 16
-# facts, so few facts were the rarer task. *Observed, against Claim 1:* by hand, two rows are enough, but training does
-# not find such keys in these steps. So the table shows how much state makes the task *easy to learn*; it is no bound
-# on what a state can hold.
+# questions about 16 facts. *On average only:* with 512 numbers and 4 facts it answers a smaller share than with 16, in
+# one seed 0.79: most of the training had 16 facts, so few facts were the rarer task. *Observed, in contrast to Claim
+# 1:* by hand, two rows are enough, but training does not find such keys in these steps. So the table shows how much
+# state makes the task *easy to learn*; it is no bound on what a state can hold.
 #
 # *Fragile:* 256 numbers. One seed of three is stuck there, below every seed with *half* the state: a trap of training,
 # then, and no limit of the state. A mean over seeds would hide it. Fragile too is the order of linear attention, SSD
-# and the delta rule at 512 numbers. Each key is written once, so there is nothing to remove and nothing to forget: this
-# task cannot show what the delta rule is for. Write a key twice, as [part 03c](03c_memory.ipynb) does, and it answers
-# with the last value, where linear attention answers with the sum.
+# and the delta rule at 512 numbers: with 4 facts the delta rule is ahead on average, with 16 it is behind. Each key is
+# written once, so there is no old value to remove and nothing to forget: this task cannot show what the delta rule is
+# for. Write a key twice, as [part 03c](03c_memory.ipynb) does, and it answers with the last value, where linear
+# attention answers with the sum.
 #
 # ## 3 · ListOps: know the guess before the score
 #
@@ -348,8 +349,8 @@ assert 2**per_word > 1000 * 2**bits
 # ## Recap
 #
 # - By hand, a state with two rows recalls any number of facts if the values are wide enough; to *learn* this, training
-#   needs a larger state.
-# - A task in which each key is written once cannot show what removal is for.
+#   needed a larger state here.
+# - A task in which each key is written once cannot show what removing an old value is good for.
 # - Know the guess before the score: on ListOps 17% by the majority, about 35% by the first word.
 # - Published: S4 and S5 are above Mamba and Mamba-2 on all six tasks. RetNet and GLA: no source found.
 # - A number without source, unit, seeds and control is only a claim.

@@ -101,19 +101,19 @@ assert max(sizes.values()) < 1.005 * min(sizes.values())
 # %% [markdown]
 # ## 3 · Trained: by steps, and by seconds
 #
-# Each step shows a model 8 windows of 128 bytes from random places in the training part. The learning rate falls like
-# $1 / \sqrt{\text{step}}$, which does not depend on when the training ends. So one training can be read twice: after
-# the same number of *steps* for all models, and after the same *time*. Time is that of one processor core, without the
-# tests. A test is 200 windows of 128 bytes, spread over the held-out part.
+# Each step shows a model 8 windows of 128 bytes from random places in the training part. After a short warm-up the
+# learning rate falls like $1 / \sqrt{\text{step}}$, which does not depend on when the training ends. So one training
+# can be read twice: after the same number of *steps* for all models, and after the same *time*. Time is that of one
+# processor core, without the tests. A test is 200 windows of 128 bytes, spread over the held-out part.
 #
 # **Predict.** Which of the five is lowest after the same number of steps? Which after the same time? Will any of them
 # get below the counts of order 2, or below LZMA?
 #
 # (The stored results come from a full run. As it stands, the next cell trains the *quick* setting, 20 steps and one
-# seed, which is what the tests do; `full = True` takes a few minutes on two cores. Half a minute per model is very
-# little: **all five are undertrained**. They share one learning rate. It was chosen, together with the width and the
-# window, in about thirty short trials on this same held-out text, the last of them with SSD only, which may favor SSD
-# and the hybrid.)
+# seed, which is what the tests do; `full = True` takes a few minutes on two cores. Five hundred steps, less than half a
+# minute on one core, are very few: **all five are undertrained**. They share one learning rate. It was chosen, together
+# with the width and the window, in about thirty short trials on this same held-out text, the last of them with SSD
+# only, which may favor SSD and the hybrid.)
 
 # %% tags=["nbval-ignore-output"]
 full = experiments.FULL  # True to train as long as the stored results did
@@ -251,8 +251,8 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 # torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.data_parallel --kind hybrid --steps 500 --length 128
 # ```
 #
-# On several machines, replace `--standalone` by `--nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:29500` and run the
-# same line on each. (That was not tried here, nor was a GPU.)
+# On several machines, replace `--standalone` with `--nnodes 2 --rdzv-backend c10d --rdzv-endpoint HOST:29500` and run
+# the same line on each. (That was not tried here, nor was a GPU.)
 #
 # ## Recap
 #

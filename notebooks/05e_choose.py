@@ -38,9 +38,10 @@ from lecture17.widgets import chooser
 # hybrid with one attention layer in eight (Jamba, arXiv 2403.19887) divides the cache by eight and no more: it still
 # grows.
 #
-# In training, softmax needs the least. For the backward pass a fused kernel keeps one number per token. A chunkwise
-# kernel that keeps the state before each chunk, as the package does on a CPU, holds $r d / c$ numbers per token, that
-# is, 64 with chunks of 64; the Triton kernels of part [04b](04b_triton.ipynb) recompute these states instead.
+# In training, by the chooser's count, softmax needs the least: a fused kernel keeps one number per token for the
+# backward pass, while a chunkwise kernel that keeps the state before each chunk, as the package does on a CPU, holds
+# $r d / c$ numbers per token, that is, 64 with chunks of 64. (The Triton kernels of part [04b](04b_triton.ipynb) keep
+# no states and recompute them, which the chooser does not count.)
 
 # %%
 r = d = 64  # numbers in a key, in a value
@@ -227,7 +228,7 @@ assert image["softmax"].flops == line["softmax"].flops
 # the picture give each reason with its numbers.
 #
 # It starts with decoding at 16,384 tokens, with 10 MB per layer, where the last value of a key must be recalled. Then
-# ask for "any token": what is left, and why not softmax? Then move the length to its maximum.
+# ask for "any token": what is left, and why? Then move the length to its maximum.
 
 # %%
 predict("05e_choose-ten-megabytes")
@@ -276,7 +277,7 @@ assert chosen == {
 #
 # ## Recap
 #
-# - Memory first: with heads of 64, a cache outgrows a state after 32 tokens; in training, attention keeps less.
+# - Memory first: with heads of 64, a cache outgrows a state after 32 tokens; in training, attention can keep less.
 # - Recall second: gates select, removal replaces, and only a memory that grows can copy everything.
 # - Cost last, in seconds on the machine that will do the work; FLOPs rank matrix products and loops wrongly.
 # - An image takes four routes, or all pairs.

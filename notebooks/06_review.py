@@ -46,10 +46,10 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # ## 2 · The family, computed
 #
 # The first two columns are for one random sequence of 64 tokens with $r = 4$: does the recurrence equal the matrix, and
-# what is the largest rank of a block strictly below the diagonal? The others are for one head of 64: the numbers
-# carried after 65,536 tokens and after 1,024, the FLOPs of one token, how much of a flip is kept
-# ([03d](03d_expressivity.ipynb)), and whether the order of tokens matters to the transitions. The last four come from
-# the same function as the table at the end of [03c's second part](03c_memory.ipynb).
+# what is the largest rank of a block strictly below the diagonal? The others are for one head with keys and values of
+# 64 numbers: the numbers carried after 65,536 tokens and after 1,024, the FLOPs of one token, how much of a flip is
+# kept ([03d](03d_expressivity.ipynb)), and whether the order of tokens matters to the transitions. The last four come
+# from the same function as the table at the end of [03c's second part](03c_memory.ipynb).
 
 # %%
 rng = np.random.default_rng(17)
@@ -259,8 +259,9 @@ assert (years.count("24"), len(years)) == (9, 26)
 # **How do I decode with such a model?** Keep the state and the last few inputs of the convolution: a cache of fixed
 # size ([04a](04a_torch.ipynb)). **And on many machines?** Only states are sent ([04d](04d_many_machines.ipynb)).
 #
-# **Does it work on images?** Yes, if they are read along several routes ([04c](04c_vision.ipynb)). More routes bring
-# more parameters, and only a control can tell which of the two brought the gain ([05d](05d_images.ipynb)).
+# **Does it work on images?** Yes: an image is read as a sequence, usually along several routes
+# ([04c](04c_vision.ipynb)). More routes bring more parameters, and only a control can tell which of the two brought the
+# gain ([05d](05d_images.ipynb)).
 #
 # **How many attention layers does a hybrid need, and where?** Start with one in four to one in eight, spread evenly
 # through the stack, and measure recall before you use fewer. In 72 models with up to 1.3 billion parameters, language
@@ -309,14 +310,14 @@ ProgressBoard()
 # ## 10 · If the two are equal, why do hybrids win?
 #
 # The duality says that attention and a recurrence are one map. Then why should a stack of both beat either of them?
-# Because they are equal only where they are equal: *without* softmax, and where block ranks are bounded.
+# Because they are equal only *without* softmax, that is, where block ranks are bounded.
 #
 # **What softmax adds is rank growth, and copying needs it.** To repeat $L$ tokens, row $L + j$ of the matrix must read
 # token $j$. The block of these rows is the identity, of rank $L$, so a linear state needs $L$ numbers for each feature;
 # and counted in bits, any state of fixed size is too small for some $L$ ([03d](03d_expressivity.ipynb), step 8).
 # Softmax can copy with keys of only *two* numbers, as the next cell shows, because its cache grows with the tokens.
 #
-# **What the recurrence adds** is a cost per token that does not grow, an order of tokens without position vectors, and,
+# **What the recurrence adds** is a cost per token that does not grow, a sense of order without position vectors, and,
 # with the right eigenvalues, state tracking, which soft attention learns poorly (03d, step 6).
 #
 # So each is strong where the other fails, and a stack needs the expensive kind only where ranks must grow. A single
@@ -347,7 +348,8 @@ print(f"and a cache of {costs.carried('softmax', 2 * L, 2, d)} numbers; a state 
 # ## 12 · The corrections
 #
 # These are the places where the lecture is wrong. If a number is a link, it leads to the place where this course
-# teaches the correction. The table is read from [docs/corrections.md](../docs/corrections.md), so there is only one.
+# teaches the correction. The table is read from [docs/corrections.md](../docs/corrections.md), so there is only one
+# copy of it.
 
 # %%
 with open("../docs/corrections.md", encoding="utf-8") as page:
