@@ -29,7 +29,7 @@ from lecture17.course import check, hint, progress
 # Return $y = (L \circ C B^\top)\, x$ for every head of every sequence, with $L_{ij} = e^{\log a_{j+1} + \dots + \log a_i}$ for
 # $i \ge j$ and 0 above. Shapes: `x` $(batch, N, heads, d)$, `log_a` $(batch, N, heads)$, `B` and `C` $(batch, N, groups, d_{state})$;
 # head $h$ uses group $h \,//\, (heads \,//\, groups)$. Use no Python loop over sequences or heads. Some decays are exactly 0
-# (`log_a = -inf`), and some so strong that $e^{-\log a}$ overflows. Outputs *and gradients* must be right there too.
+# (`log_a = -inf`), and some so strong that $1 / L_{ij}$ overflows. Outputs *and gradients* must be right there too.
 # Stuck? Type `hint("04a_torch-batched-ssd")` in a new cell.
 
 

@@ -61,7 +61,7 @@ check("04b_triton-kernel-masked-load", chunk_totals)
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `04b_triton-kernel-chunk-state` | ★★★ | 25 min | 4 | you can write the kernel that begins every chunkwise algorithm |
+# | `04b_triton-kernel-chunk-state` | ★★★ | 25 min | 4 | you can write the kernel that sums a chunk up in a state |
 #
 # For each head and chunk, with $t$ running over the tokens of the chunk and $T$ its last:
 #

@@ -54,7 +54,7 @@ class Params:
 def controls(params: Params) -> tuple[Control, ...]:
     return (
         Control("N", "tokens N", tuple(2**k for k in range(6, 21)), text="{:,}".format),
-        Control("limit", "memory a layer", tuple(LIMITS)),
+        Control("limit", "memory per layer", tuple(LIMITS)),
         Control("phase", "what for", ("training", "decoding"), "choice"),
         Control("recall", "recall", RECALLS, "choice"),
         Control("shape", "data", ("1-D", "2-D"), "choice"),
@@ -96,7 +96,7 @@ def able(recall: str) -> list[str]:
 
 
 def layer_flops(mixer: str, phase: str, N: int) -> float:
-    """FLOPs of a layer: of a forward pass over N tokens, or of decoding the token after N others."""
+    """FLOPs of a layer for a forward pass over N tokens, or for decoding the token after N others."""
     row = MIXERS[mixer]
     if phase == "training":
         return HEADS * flops(mixer, row.trained_form, N, row.d_k, D, CHUNK)
@@ -123,7 +123,7 @@ def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | No
     """Time of a layer from the rows that measured it: between two lengths, a straight line on a log-log plot.
 
     Beyond the last length, and in training before the first, the nearest measurement is scaled by the ratio of FLOPs.
-    None if there is no row.
+    Returns None if no row has measured it.
     """
     wanted = MIXERS[mixer].trained_form if phase == "training" else "step"
     times = {row.N: row.seconds for row in rows if (row.mixer, row.form) == (mixer, wanted)}
@@ -136,7 +136,7 @@ def seconds(mixer: str, phase: str, N: int, rows: "Iterable[Row]") -> float | No
 
 
 def _of(quantity: Callable[[str], Any], mixer: str, params: Params, all_pairs: int = 2) -> Any:
-    """A cost of one layer, on average over the layers of a hybrid, with the routes that an image takes.
+    """A cost of one layer (for a hybrid the mean over its layers), with all the routes that an image takes.
 
     Where a causal kernel can skip half of the pairs, `all_pairs` cost twice as much.
     """
@@ -153,7 +153,7 @@ def _of(quantity: Callable[[str], Any], mixer: str, params: Params, all_pairs: i
 
 @lru_cache(maxsize=8)
 def compute(params: Params, rows: "tuple[Row, ...]" = ()) -> Choice:
-    """The costs of every mixer, and the choice that the rules draw from them."""
+    """The costs of every mixer, and the choice that follows from them by the rules."""
     enough, title = able(params.recall), names()
     costs = {}
     for mixer in title:
@@ -172,12 +172,12 @@ def compute(params: Params, rows: "tuple[Row, ...]" = ()) -> Choice:
         best, by_cost = ranked[0], _cost_reason(costs, ranked, timed)
     else:
         best = min(enough, key=lambda m: costs[m].memory)
-        by_cost = f"{title[best]} comes nearest, but nothing fits: raise the limit, shorten N, or recall less"
+        by_cost = f"{title[best]} comes nearest, but nothing fits: raise the limit, shorten N, or ask for less recall"
     reasons = [RULES[params.recall], _memory_reason(params, costs), by_cost]
     if params.shape == "2-D":
         reasons.append(
             f"An image takes {ROUTES} scans, along {ROUTES} routes (arXiv 2401.10166); softmax looks at all pairs of "
-            "pixels, of which a causal kernel skips half"
+            "pixels, half of which a causal kernel would skip"
             if params.phase == "training"
             else "Pixels are generated one after another, so there is only one route, row by row"
         )
@@ -234,7 +234,7 @@ def duration(time: float) -> str:
 def describe(params: Params, rows: "tuple[Row, ...]" = ()) -> str:
     """The recommendation and its reasons, in words."""
     choice = compute(params, rows)
-    task = f"{params.phase}, {params.N:,} tokens, {params.shape}, {params.limit} a layer, recalling {params.recall}"
+    task = f"{params.phase}, {params.N:,} tokens, {params.shape}, {params.limit} per layer, to recall: {params.recall}"
     here = f"Best here: {names()[choice.best]}" if choice.costs[choice.best].fits else "Nothing here does what is asked"
     return f"{here}. ({task[0].upper()}{task[1:]}.) {'. '.join(choice.reasons)}."
 

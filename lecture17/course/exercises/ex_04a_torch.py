@@ -135,7 +135,7 @@ BATCHED_SSD = Exercise(
         ),
         (
             "The shape is right and every number is wrong",
-            "Tokens must be the second-to-last axis: x.transpose(1, 2) is (batch, heads, N, d), and y goes back.",
+            "Tokens must be the second-to-last axis: x.transpose(1, 2) is (batch, heads, N, d). Transpose y back, too.",
         ),
         (
             "y is right and a gradient is NaN",

@@ -143,7 +143,7 @@ MASKED_LOAD = Exercise(
         ),
         Misconception(
             "`other` is not given",
-            "what a masked load leaves out is undefined on a GPU (here NaN): say other=0.0, which adds nothing",
+            "what a masked load leaves out is undefined on a GPU (here NaN): pass other=0.0, which adds nothing",
             slip(TOTALS, (", other=0.0", "")),
         ),
         Misconception(
@@ -342,7 +342,7 @@ CHUNK_STATE = Exercise(
         ),
         Misconception(
             "`other` is not given",
-            "what a masked load leaves out is undefined on a GPU (here NaN), and 0 · NaN is NaN: say other=0.0",
+            "what a masked load leaves out is undefined on a GPU (here NaN), and 0 · NaN is NaN: pass other=0.0",
             slip(STATE, (", other=0.0", "")),
         ),
         Misconception(
