@@ -23,7 +23,7 @@ _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2
 
 @dataclass(frozen=True)
 class Bytes:
-    """A text as a task: windows of it in, the next byte of each place asked. 256 classes."""
+    """A text as a task: windows of it go in, and the next byte is asked for at each place. 256 classes."""
 
     name: str
     data: np.ndarray = field(repr=False, compare=False)  # bytes

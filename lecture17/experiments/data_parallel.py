@@ -5,8 +5,8 @@
     … --kind hybrid --steps 500 --batch 8 --length 128              one of the kinds that 05c_language compares
 
 Each process holds all weights and its share of every batch; DistributedDataParallel averages the gradients during the
-backward pass. The batch of a step depends on the step alone, so any number of processes takes the same steps to
-rounding. The first process prints a line of JSON.
+backward pass. The batch of a step depends on the step alone, so any number of processes takes the same steps up
+to rounding. The first process prints a line of JSON.
 """
 
 import argparse

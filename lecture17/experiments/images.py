@@ -1,4 +1,4 @@
-"""Real images, read along routes: digits, a small network whose mixers differ in their routes only. In 05d_images.
+"""Real images, read along routes: digits, a small network whose mixers differ only in their routes. In 05d_images.
 
 routes = scan2d.routes(4, 4)                                                   of the 4 × 4 patches of a digit
 kinds = {"one route, four mixers": {"orders": routes[[0] * 4]}, "four routes": {"orders": routes}}
@@ -40,13 +40,13 @@ def load() -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Digits:
-    """Which digit was written by hand: a token a pixel, row by row, and one label an image."""
+    """Which digit was written by hand: one token per pixel, row by row, and one label per image."""
 
     n_tokens: int = _GRAY + 1
     n_classes: int = 10
 
     def draw(self, batch: int, length: int, seed: Seed) -> Batch:
-        """`batch` images out of those for training, some perhaps twice; there is one `length`, that of an image."""
+        """`batch` images out of those for training, some perhaps twice; `length` is ignored: all are equally long."""
         images, labels = load()
         chosen = np.random.default_rng(seed).integers(TRAINING, size=batch)
         return Batch(images[chosen].reshape(batch, -1), labels[chosen, None])
@@ -55,7 +55,7 @@ class Digits:
 class RoutesMixer(nn.Module):
     """A mixer for each route: a short convolution and a scalar decay along it, put back in place and added up.
 
-    orders: (routes, time), as in `reference.scan2d`; a route may stand there more than once, with a mixer for each.
+    orders: (routes, time), as in `reference.scan2d`; a route may occur several times, each with its own mixer.
     x and what comes out: (batch, time, d_model).
     """
 
@@ -77,8 +77,8 @@ class RoutesMixer(nn.Module):
 class DigitNetwork(nn.Module):
     """Patches of 2 × 2 pixels, one block of `RoutesMixer` and MLP, the mean over the patches, and a linear map.
 
-    positions: whether a vector is learned for each patch and added to it. If not, all that the network knows of where
-    a stroke lies it knows from the order of reading.
+    positions: whether a vector is learned for each patch and added to it. If not, the network knows where a stroke
+    is only from the order of reading.
     """
 
     def __init__(self, orders: Int[np.ndarray, "routes time"], positions: bool = False, d_model: int = 32):
@@ -98,7 +98,7 @@ class DigitNetwork(nn.Module):
 
 
 def new_network(options: Options, seed: int) -> DigitNetwork:
-    """`DigitNetwork(**options)` with the first values of this seed."""
+    """`DigitNetwork(**options)` with the initial values of this seed."""
     return seeded(partial(DigitNetwork, **options), seed)
 
 
@@ -115,7 +115,7 @@ def once(options: Options, schedule: Schedule, seed: int, on_step: OnStep = lamb
 def classify(kinds: Mapping[str, Options], schedule: Schedule, seeds: Sequence[int]) -> dict[str, np.ndarray]:
     """Train a network of each kind with each seed; returns for each name what was right in the test, (seeds, 497).
 
-    After the stop button, what had not begun is missing.
+    After the stop button, trainings that had not begun are missing.
     """
     jobs = {name: partial(once, options, schedule) for name, options in kinds.items()}
     right = train_all(jobs, seeds, len(jobs) * schedule.steps)

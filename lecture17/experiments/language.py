@@ -2,21 +2,21 @@
 
 text = data.standard_library()
 schedule = Schedule(500, lengths=(128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True)
-curves = compare(text, schedule, seeds=[0, 1])                  for each kind one curve a seed
+curves = compare(text, schedule, seeds=[0, 1])                  for each kind one curve per seed
 curves["SSD"][0].bits_at(seconds=10)                            bits per byte in the test, as far as 10 s of training
 model = curves["SSD"][0].model()                                with what was learned
 print(*write(model, "def ", n_bytes=200, temperature=0.7))
 
-The blocks differ in the mixer alone. In each of them q, k and v are SiLU of a convolution of four tokens over W x, and
-what is read is normed per head:
+The blocks differ only in the mixer. In each of them q, k and v are the SiLU of a convolution of W x over four tokens,
+and what is read is normalized per head:
 
-    SoftmaxBlock   y_t = Σ_j softmax_j(q_t·k_j / √head_dim) v_j,     q and k turned by position (RoPE)
+    SoftmaxBlock   y_t = Σ_j softmax_j(q_t·k_j / √head_dim) v_j,     q and k rotated by position (RoPE)
     SSDBlock       S_t = e^{log_a_t} S_{t-1} + k_t (Δ_t v_t)ᵀ,       Δ and log_a as in Mamba-2
     GLABlock       S_t = diag(α_t) S_{t-1} + k_t v_tᵀ,               α as in GLA
     RWKV7Block     S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + (a_t ∘ k_t) v_tᵀ,     w in RWKV-7's range
     the last three y_t = q_t S_t
 
-These are the recurrences of the published models, not the models: Mamba-2 has a gate behind its scan, RWKV-7 a bonus, a
+These are the recurrences of the published models, not the models: Mamba-2 has a gate after its scan, RWKV-7 a bonus, a
 shift instead of the convolution, and values that pass from layer to layer.
 """
 
@@ -103,10 +103,10 @@ BLOCKS: dict[str, type[Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLA
 
 
 def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 107_000) -> LanguageModel:
-    """A model of one of `KINDS`, with MLPs as wide as brings it nearest to the number of parameters.
+    """A model of one of `KINDS`, with MLPs of the width that brings it nearest to the number of parameters.
 
-    The embedding starts larger than GPT-2's, with which so short a training learns less. Raises ValueError where the
-    rest of the model leaves no parameter for them.
+    The embedding starts with larger values than GPT-2's, with which so short a training learns less. Raises ValueError
+    if the rest of the model leaves no parameters for the MLPs.
     """
     pattern = KINDS[kind]
     options = {letter: {"head_dim": head_dim} for letter in pattern}
@@ -130,7 +130,7 @@ def count(model: torch.nn.Module) -> int:
 
 @dataclass(frozen=True)
 class Curve:
-    """One training: tests on its way, and the weights at its end.
+    """One training: tests along the way, and the weights at its end.
 
     steps, seconds    when it was tested: steps done, and time of one core spent on them, tests left out
     bits              bits per byte, for each test and window of the test text
@@ -143,9 +143,9 @@ class Curve:
     weights: Mapping[str, np.ndarray] = field(repr=False)
 
     def bits_at(self, *, steps: float | None = None, seconds: float | None = None) -> float:
-        """Bits per byte after so many steps or so much time, straight between two tests.
+        """Bits per byte after so many steps or so much time, interpolated between two tests.
 
-        Raises ValueError unless just one of them is given, and for a time outside the tests.
+        Raises ValueError unless exactly one of them is given, and for a time outside the tests.
         """
         if steps is not None and seconds is None:
             when, asked = self.steps, steps
@@ -172,7 +172,7 @@ def once(
     on_step: OnStep = lambda step: None,
     windows: int = TEST_WINDOWS,
 ) -> Curve:
-    """Train a network of one kind, and test it on the way, each time on as many `windows` of the test text."""
+    """Train a network of one kind, and test it along the way, each time on that many `windows` of the test text."""
     model, unseen = (seeded(partial(network, kind), seed) for _ in range(2))
     train(unseen, text.train, Schedule(1, schedule.lengths, schedule.batch), seed)  # PyTorch's first steps take seconds
     test = text.test.spread(windows, schedule.lengths[1])
@@ -209,16 +209,16 @@ def bits(model: torch.nn.Module, test: Batch) -> Float[np.ndarray, " windows"]:
 def compare(
     text: Text, schedule: Schedule, seeds: Sequence[int], windows: int = TEST_WINDOWS
 ) -> dict[str, list[Curve]]:
-    """Train a network of each kind with each seed, in two processes of one thread; a curve a seed for each kind.
+    """Train a network of each kind with each seed, in two processes of one thread; one curve per seed for each kind.
 
-    After the stop button, curves are shorter, and what had not begun is missing.
+    After the stop button, curves are shorter, and trainings that had not begun are missing.
     """
     jobs = {kind: partial(once, kind, text, schedule, windows=windows) for kind in KINDS}
     return train_all(jobs, seeds, len(jobs) * schedule.steps)
 
 
 def counted_bits(text: Text, order: int) -> float:
-    """Bits per byte in the test of a table of counts: how often each byte followed the `order` bytes before it.
+    """Bits per byte of a table of counts on the test text: how often each byte followed the `order` bytes before it.
 
         p_0 = 1 / 256,      p_n(byte | context) = (count + 8 p_{n-1}(byte | shorter context)) / (counts + 8)
 
@@ -235,7 +235,7 @@ def counted_bits(text: Text, order: int) -> float:
 
 
 def _numbers(text: Bytes, order: int) -> np.ndarray:
-    """Each byte with the `order` before it, as digits of one number to the base 256."""
+    """Each byte with the `order` before it, as the digits of one number in base 256."""
     n = len(text.data) - order
     numbers = np.zeros(n, np.int64)
     for i in range(order + 1):

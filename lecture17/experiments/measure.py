@@ -72,7 +72,7 @@ def median_seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
 def in_turn(calls: Sequence[Callable[[], Any]], budget: float = 1.0) -> list[list[float]]:
     """Seconds of each of some calls that take turns: 3 to 50 rounds in about `budget` seconds, after one to warm up.
 
-    A machine that is slow for a while is so for all of them, and what is compared is one call with its neighbor.
+    When the machine is slow for a while, it is slow for all of them, and each call is compared with its neighbors.
     """
     rounds: list[list[float]] = []
     for call in calls:
@@ -93,7 +93,7 @@ def ratio(seconds: list[float], others: list[float]) -> float:
 
 
 def peak_memory() -> int:
-    """The most bytes of memory that this process has had at one time."""
+    """The most memory that this process has had at one time, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux; its ru_maxrss would count what the parent process had, too
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
@@ -126,7 +126,7 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
     """Every mixer in every form, and softmax attention, at the lengths given for each form.
 
     Lengths at which the matrices of a parallel form would not fit into 128 MiB are left out: one matrix for all
-    channels takes 4 N² bytes, and mixers that decay by channel, or by number of the state, hold one for each.
+    channels takes 4 N² bytes, and mixers with a decay per channel or per state entry hold one for each.
     """
     wanted = [("softmax", "parallel", N) for N in sorted({n for some in lengths.values() for n in some})]
     for mixer, row in recurrences().items():

@@ -1,11 +1,11 @@
 """Small networks whose mixers differ in one thing only: the transition of their state. Introduced in 03d_expressivity.
 
-Each mixer is trained in its parallel form, a matrix over all pairs of tokens. Nothing decays unless it says so, and
-there is no convolution, which would let a layer see more than one token at once, except where `Convolved` adds one.
+Each mixer is trained in its parallel form, a matrix over all pairs of tokens. Nothing decays unless its line says so,
+and there is no convolution, which would let a layer see more than one token at once, except where `Convolved` adds one.
 
     LinearAttention    S_t = S_{t-1} + k_t v_tᵀ
     ScalarDecay        S_t = a_t S_{t-1} + k_t v_tᵀ,    a_t in (0, 1) or (-1, 1)
-    Rotation           S_t = R(θ_t) S_{t-1} + k_t v_tᵀ,    every pair of the state's rows turned by its own angle
+    Rotation           S_t = R(θ_t) S_{t-1} + k_t v_tᵀ,    every pair of the state's rows rotated by its own angle
     DeltaRule          S_t = (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    once or several times a token
     all                y_t = W_o RMSNorm(q_t S_t),    per head, from x: (batch, time, d_model) to the same shape
     Convolved(d_model, ScalarDecay, width=2, …)    its own convolution on each of the queries, keys and values
@@ -50,7 +50,7 @@ def scalar_decay(q: Keys, k: Keys, v: Values, a: Float[Tensor, "batch heads time
 
 @shapes_checked
 def rotation(q: Keys, k: Keys, v: Values, theta: Float[Tensor, "batch heads time pairs"]) -> Values:
-    """y = tril(q̃ k̃ᵀ) v, q and k turned by the sum of all angles so far: what acts between two is the difference."""
+    """y = tril(q̃ k̃ᵀ) v, q and k rotated by the sum of all angles so far: between two tokens the difference acts."""
     angle = theta.cumsum(-2)
     return (rotate(q, angle) @ rotate(k, angle).mT).tril() @ v
 
@@ -64,8 +64,8 @@ def delta_rule(
 ) -> Values:
     """y = tril(q kᵀ) u, where u solves the unit triangular system (I + diag(β) tril(k kᵀ, -1)) u = diag(β) v.
 
-    k, v and beta hold one step a token or several, in order; a token reads after the last of its own. Raises ValueError
-    where the steps cannot be shared out evenly.
+    k, v and beta hold one or several steps per token, in order; a token reads after the last of its own steps. Raises
+    ValueError if the steps cannot be shared out evenly.
     """
     steps, rest = divmod(k.shape[-2], q.shape[-2])
     if rest:
@@ -78,7 +78,7 @@ def delta_rule(
 
 
 class _Heads(nn.Module):
-    """What the mixers share: queries, keys, values and a gate from x, heads, a norm and the way out."""
+    """What the mixers share: queries, keys, values and a gate from x, heads, a norm and the output projection."""
 
     def __init__(self, d_model: int, n_heads: int, d_state: int, gates: int, steps: int = 1):
         super().__init__()
@@ -108,9 +108,9 @@ class _Heads(nn.Module):
 
 
 class ScalarDecay(_Heads):
-    """One number a token and head: a_t = σ(w·x_t + b) in (0, 1), or with negative=True tanh(w·x_t + b) in (-1, 1).
+    """One number per token and head: a_t = σ(w·x_t + b) in (0, 1), or with negative=True tanh(w·x_t + b) in (-1, 1).
 
-    `bias` is the first value of b; a large one remembers from the start.
+    `bias` is the initial value of b; with a large one, hardly anything decays at the start of training.
     """
 
     def __init__(self, d_model: int, n_heads: int, d_state: int, negative: bool, bias: float = 0.0):
@@ -123,7 +123,7 @@ class ScalarDecay(_Heads):
 
 
 class Rotation(_Heads):
-    """One angle a token, head and pair: θ_t = π tanh(w·x_t + b), as in Mamba-3; nothing decays."""
+    """One angle per token, head and pair: θ_t = π tanh(w·x_t + b), as in Mamba-3; nothing decays."""
 
     def __init__(self, d_model: int, n_heads: int, d_state: int):
         super().__init__(d_model, n_heads, d_state, gates=d_state // 2)
@@ -177,7 +177,7 @@ class LinearAttention(_Heads):
 
 
 class Convolved(nn.Module):
-    """A mixer whose queries, keys and values each pass a convolution of `width` tokens first."""
+    """A mixer whose queries, keys and values each go through a convolution over `width` tokens first."""
 
     def __init__(self, d_model: int, inner: Callable[..., _Heads], width: int, **options: Any):
         super().__init__()

@@ -26,7 +26,7 @@ class Training:
     schedule: Schedule
 
     def new_network(self, seed: int) -> torch.nn.Module:
-        """The network with the first values of this seed."""
+        """The network with the initial values of this seed."""
         return seeded(self.network, seed)
 
 
@@ -47,7 +47,7 @@ def once(
     checkpoints: Path | None = None,
     sequences: int = TEST_SEQUENCES,
 ) -> Outcome:
-    """Make the network, train it and test it: the same bits for the same arguments on the same machine, one thread."""
+    """Make the network, train it and test it: the same arguments give the same bits on one machine, one thread."""
     model = training.new_network(seed)
     checkpoint = checkpoints and checkpoints / f"{training.name}-{seed}.pt"
     losses = train(model, training.task, training.schedule, seed, on_step, checkpoint)
@@ -63,7 +63,7 @@ def run(
     checkpoints: Path | None = None,
     sequences: int = TEST_SEQUENCES,
 ) -> "Results":
-    """Every training with every seed, in processes of one thread each, with a progress bar; tests have `sequences`.
+    """Every training with every seed, in one-thread processes, with a progress bar; a test has `sequences` sequences.
 
     The stop button keeps what was learned so far; with a folder for `checkpoints`, calling again goes on from there.
     """

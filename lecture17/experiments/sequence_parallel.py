@@ -1,4 +1,4 @@
-"""One sequence on several processes: SSD hands a state on, ring attention all keys and values. Introduced in 04d.
+"""One sequence on several processes: SSD sends a state, ring attention all keys and values. Introduced in 04d.
 
     torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.sequence_parallel --tokens 4096
 
@@ -35,7 +35,7 @@ class Wire:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Count what torch.distributed sends from this process meanwhile."""
+        """Count what torch.distributed sends from this process inside the block."""
         send = dist.send
 
         def counting(tensor: Tensor, *args: Any, **options: Any) -> None:
@@ -50,7 +50,7 @@ class Wire:
 
 
 def segment(tokens: int, rank: int, processes: int) -> slice:
-    """The tokens of one process: as equal as can be, the longer segments first."""
+    """The tokens of one process: as equal as possible, the longer segments first."""
     each, rest = divmod(tokens, processes)
     start = rank * each + min(rank, rest)
     return slice(start, start + each + (rank < rest))
@@ -60,8 +60,9 @@ def ring_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int]) -> T
     """Causal softmax attention of a sequence that is cut across processes; q, k, v: (batch, time, heads, d),
     lengths: how many tokens each process has.
 
-    The blocks of keys and values pass from neighbor to neighbor, and a process adds each that comes by to a running
-    maximum, sum of weights and sum of weighted values. Blocks of later tokens, which a causal mask hides, are not sent.
+    The blocks of keys and values pass from neighbor to neighbor, and each process adds every block that comes by
+    to a running maximum, sum of weights and sum of weighted values. Blocks of later tokens, which a causal mask hides,
+    are not sent.
     Source: Liu, Zaharia and Abbeel, arXiv 2310.01889.
     """
     rank, last = dist.get_rank(), dist.get_world_size() - 1
@@ -107,7 +108,7 @@ Results = dict[str, Tensor]
 
 
 def run_ssd(function: Callable[..., Any], drawn: Mapping[str, Tensor], part: slice, last: bool, wire: Wire) -> Results:
-    """Outputs and gradients of a part of the sequence, of the last state too where it is there; and the bytes sent."""
+    """Outputs and gradients of a part, with the last state if it ends the sequence; `wire` counts the bytes sent."""
     leaves = {name: drawn[name][:, part].clone().requires_grad_() for name in ("x", "log_a", "B", "C")}
     y, state = function(*leaves.values())
     wire.mark("forward")

@@ -1,8 +1,8 @@
 """Tasks that show what a state can keep: counting modulo k (parity), permutations, copying, recall and ListOps.
 
 A task draws sequences: `draw(batch, length, seed)` is a pure function, so the same arguments give the same sequences,
-in any order and on any machine. Labels are IGNORE where nothing is asked. Introduced in 03d_expressivity; `Recall` and
-`ListOps` in 05b_long_range.
+in any order and on any machine. Labels are IGNORE where nothing is asked for. Introduced in 03d_expressivity;
+`Recall` and `ListOps` in 05b_long_range.
 """
 
 import itertools
@@ -55,7 +55,7 @@ class ModCounter:
 
 @dataclass(frozen=True)
 class Permutations:
-    """Move n things about, and say how they lie after each token: the word problem of the symmetric group.
+    """Move n things around, and say in which order they are after each token: the word problem of the symmetric group.
 
     Token g is the permutation `elements[g]`, which takes the thing at place j to place elements[g][j]; the label is the
     number of the permutation that all tokens up to here make together.
@@ -90,7 +90,7 @@ class Permutations:
 
 @dataclass(frozen=True)
 class Copying:
-    """Read `length` random letters, then say them again: 2 · length tokens, asked in the second half.
+    """Read `length` random letters, then repeat them: 2 · length tokens, with labels in the second half.
 
     From the second half's second token on, the input is the letter that was right one token before; its first token is
     the sign "now repeat", number n_letters.
@@ -120,11 +120,11 @@ _EXPONENT = -0.99  # of the gaps between the facts and the questions
 
 @dataclass(frozen=True)
 class Recall:
-    """Multi-query associative recall (MQAR): `pairs` facts k v k v …, then each key once more, whose value is asked.
+    """Multi-query associative recall (MQAR): `pairs` facts k v k v …, then each key once more, to ask for its value.
 
     A sequence has `time` tokens: the facts, then questions among blanks. Keys and values come from disjoint halves of
     the vocabulary, each without replacement. Question i stands at a gap g after the facts with probability
-    proportional to g^-0.99, so that most are asked soon and some late. Only questions have labels. `draw` takes the
+    proportional to g^-0.99, so most come soon and some late. Only questions have labels. `draw` takes the
     number of pairs as its length, so that trainings can begin with few and tests can vary it.
     Source: Arora et al., arXiv 2312.04927, Section 3 and Appendix E.
     """
@@ -190,7 +190,7 @@ def listops_value(words: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class ListOps:
-    """Say the value of an expression at its last bracket, by the rules of the Long Range Arena, at a length of choice.
+    """Say the value of an expression at its last bracket, by the rules of the Long Range Arena, for any length.
 
     A place in the tree is an operator with probability 1/4, else a digit; operators have 2 to 10 arguments, the tree at
     most 10 levels. An expression is kept if it has more than length/4 and fewer than `length` words, which is the
@@ -216,7 +216,7 @@ class ListOps:
 
 
 def _expression(rng: random.Random, longest: int) -> list[str]:
-    """The words of a random expression, given up when it is too long to be kept."""
+    """The words of a random expression; cut off as soon as it is too long to be kept."""
     names = list(OPERATORS)
     words: list[str] = []
 

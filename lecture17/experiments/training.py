@@ -69,13 +69,13 @@ class Schedule:
 
 
 class StopButton:
-    """Jupyter's ■ (Interrupt) or Ctrl-C, heard between two steps: `asked` becomes True, and what was learned is kept.
+    """Jupyter's ■ (Interrupt) or Ctrl-C, noticed between two steps: `asked` becomes True, and what was learned is kept.
 
     with StopButton() as button:
         while not button.asked: ...
 
-    A second one raises KeyboardInterrupt at once, as it would without this. Where interrupts do not arrive (another
-    thread than the main one) or somebody else already listens to them, `asked` stays False.
+    A second one raises KeyboardInterrupt at once, as it would without this. Where interrupts do not arrive (in a thread
+    other than the main one) or something else already handles them, `asked` stays False.
     """
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ def train(
 
 
 def _save(path: Path, described: str, model: nn.Module, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
-    """Write a checkpoint so that whatever happens meanwhile, the file holds the old one or the new one, whole."""
+    """Write a checkpoint such that, whatever happens meanwhile, the file holds the whole old or the whole new one."""
     state = {
         "training": described,
         "model": model.state_dict(),
@@ -194,7 +194,7 @@ def accuracy(model: nn.Module, task: Task, length: int, sequences: int) -> np.nd
 class _NotebookLine:
     """A file that shows what tqdm writes to it as one line of a notebook's output, rewritten in place.
 
-    tqdm's own bar for notebooks is a widget, of which a notebook opened the next day shows an error alone.
+    tqdm's own bar for notebooks is a widget, and a notebook opened the next day would show only an error in its place.
     """
 
     encoding = "utf-8"
@@ -224,12 +224,12 @@ def progress_bar(total: int, what: str) -> tqdm:
 def train_all(
     jobs: Mapping[str, Callable[..., _Result]], seeds: Sequence[int], steps: int, processes: int = 2
 ) -> dict[str, list[_Result]]:
-    """Call every job with every seed, as job(seed=…, on_step=…), in processes of one thread; a result a seed by name.
+    """Call every job with every seed, as job(seed=…, on_step=…), in one-thread processes; by name, one result per seed.
 
-    steps    of all jobs with one seed, which a bar counts
+    steps    the steps of all jobs with one seed, for the progress bar
 
     A job passes `on_step` on to `train`. When the stop button is pressed, on_step tells every running job to end, and
-    what has not begun is missing.
+    the results of jobs that had not begun are missing.
     """
     every = {(name, seed): partial(job, seed=seed) for name, job in jobs.items() for seed in seeds}
     total = len(seeds) * steps

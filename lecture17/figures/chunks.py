@@ -115,8 +115,9 @@ def program_grid(heads: int, N: int, block: int, *, title: str) -> Picture:
     picture = Picture(
         title,
         f"A grid of {heads} × {blocks} programs over {heads} heads of {N} tokens. Each program addresses {block} "
-        f"places of one head; of those of the last in each row, {masked} lie beyond the {N} tokens and are masked out. "
-        "Without a mask they are the first tokens of the next head, or for the last head nobody's.",
+        f"places of one head. Of the places of the last program in each row, {masked} lie beyond the {N} tokens and "
+        "are masked out. Without a mask, the first tokens of the next head would be read there, or, after the last "
+        "head, memory of no tensor.",
         size=(9.0, 1.6 + 0.55 * heads),
     )
     ax = picture.subplots()

@@ -26,7 +26,7 @@ def _looks(names: list[str]) -> dict[str, dict]:
 
 @styled
 def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, title: str) -> Picture:
-    """Each of the named costs against the chunk size, its minimum marked."""
+    """Each of the named costs against the chunk size, with its minimum marked."""
     best = {name: chunk_sizes[np.argmin(cost)] for name, cost in costs.items()}
     picture = Picture(
         title,
@@ -55,8 +55,8 @@ def chunk_cost(chunk_sizes: np.ndarray, costs: Mapping[str, np.ndarray], *, titl
 def growth(tokens: Sequence[int], held: Mapping[str, Sequence[float]], unit: str, *, title: str) -> Picture:
     """Two or three named quantities against the number of tokens, both axes logarithmic.
 
-    The colors are those of the state, of what lies between and of attention: name the quantities in this order. A unit
-    that begins with "bytes" is written as kB, MB and GB.
+    The colors are those of the state, of blocks below the diagonal, and of attention, in this order; two quantities get
+    the first and the last. A unit that begins with "bytes" is written as kB, MB and GB.
     """
     told = "; ".join(f"{name} {ends(values, ',.0f')}" for name, values in held.items())
     picture = Picture(title, f"{unit} against tokens {ends(tokens, ',')}, logarithmic: {told}.")
@@ -116,7 +116,7 @@ def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping
 
 
 def _name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
-    """Names to the right of the axes, each as high as its line ends, or a little higher if one stands there."""
+    """Names to the right of the axes, each where its line ends, or a little higher if another name is there."""
     low, high = np.log10(ax.get_ylim())
     line, lowest = 0.06 * (high - low), -np.inf  # what a line of text takes, in powers of ten
     for name, end in sorted(ends.items(), key=lambda item: item[1]):

@@ -25,7 +25,7 @@ def accuracy_by_place(
 ) -> Picture:
     """For each name accuracies (seeds, places): their mean, and the range of the seeds as a band.
 
-    `trained` is the longest sequence in training, `levels` are reference lines, `softmax` names what is attention.
+    `trained` is the longest sequence in training, `levels` are reference lines, `softmax` lists the names of attention.
     """
     smooth = {name: _smoothed(a) for name, a in accuracies.items()}
     inside = slice(trained - _WINDOW + 1)
@@ -104,8 +104,8 @@ def learning_curves(
 ) -> Picture:
     """For each name and seed (steps, seconds, bits per byte in the test); `levels` are reference lines.
 
-    Left the whole curves, which lie close together; middle and right their differences to the mean of `baseline`, by
-    steps, and by seconds where the baseline was tested too.
+    On the left are the whole curves, which lie close together; in the middle and on the right their differences to the
+    mean of `baseline`, by steps, and by seconds over the range in which the baseline was tested.
     """
     lines = {name: np.mean(some, axis=0) for name, some in runs.items()}
     base = lines[baseline]
@@ -160,7 +160,7 @@ def against_control(
 
     intervals   (low, high) for all names but the controls; the difference drawn is the interval's middle
     level       name and height of a reference line for the accuracies
-    controls    the names that are compared with a second control, and with which
+    controls    for the names that are compared with a second control, the name of that control
     """
     picture = Picture(
         title,
@@ -210,7 +210,7 @@ def above_levels(accuracies: Mapping[str, np.ndarray], levels: Mapping[str, floa
 
 
 def _seeds(ax: Axes, accuracies: Mapping[str, np.ndarray], levels: Mapping[str, float]) -> None:
-    """A row for each name: a dot for each seed, their range and their mean; upright lines at the levels."""
+    """A row for each name: a dot for each seed, their range and their mean; vertical lines at the levels."""
     for (name, value), style in zip(levels.items(), ("--", ":"), strict=False):
         ax.axvline(value, color=NEUTRAL, linestyle=style, linewidth=1.2, label=name)
     for row, a in enumerate(accuracies.values()):

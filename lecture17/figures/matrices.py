@@ -1,4 +1,4 @@
-"""Sequence mixers as matrices: one token a row, one token a column."""
+"""Sequence mixers as matrices: one row and one column per token."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,14 @@ from .picture import MAGNITUDES, OFF_DIAGONAL, OUTPUT, SIGNED, STATE, Picture, e
 
 
 def lower_triangle(M: np.ndarray) -> np.ndarray:
-    """`M` with nothing to be seen above the diagonal, unless something stands there."""
+    """`M` with the zeros above the diagonal hidden."""
     return np.where(np.tri(len(M)) + np.abs(M) > 0, M, np.nan)
 
 
 def draw_matrix(ax: Axes, M: np.ndarray, title: str, like: Sequence[np.ndarray] = ()) -> AxesImage:
     """`M` as an image: signed values around white, magnitudes from dark to light, nothing above the diagonal.
 
-    The colors reach as far as the numbers of M and of all matrices that it is `like`.
+    The color scale covers the numbers of M and of all matrices in `like`.
     """
     largest = max(np.abs(m).max() for m in (M, *like))
     signed = min(m.min() for m in (M, *like)) < 0
@@ -50,7 +50,7 @@ def _draw_output(ax: Axes, y: np.ndarray, name: str, other: np.ndarray | None, o
 def matrix_state_output(
     M: np.ndarray, states: np.ndarray, y: np.ndarray, y_from_state: np.ndarray | None = None, *, title: str
 ) -> Picture:
-    """One map, three faces: its matrix `M` (N, N), the state after each token (N, …), the output `y` (N, d).
+    """One map in three panels: its matrix `M` (N, N), the state after each token (N, …), the output `y` (N, d).
 
     `y_from_state`, the output as the recurrence gives it, is drawn as circles on the lines of `y`.
     """
@@ -113,7 +113,7 @@ def mask_times_gram(L: np.ndarray, gram: np.ndarray, *, title: str) -> Picture:
 
 @styled
 def sparse_and_dense(sparse: np.ndarray, dense: np.ndarray, *, title: str) -> Picture:
-    """A lower-triangular matrix (N, N) and its inverse, in one scale, with the entries that are zero left white."""
+    """A lower-triangular matrix (N, N) and its inverse, on one color scale; zero entries are white."""
     filled = [int(np.count_nonzero(M)) for M in (sparse, dense)]
     picture = Picture(
         title,
@@ -159,7 +159,7 @@ def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
 
 @styled
 def family_portrait(kernels: Mapping[str, np.ndarray], *, title: str) -> Picture:
-    """The matrices (N, N) of several mixers on the same tokens, all in one scale of signed values."""
+    """The matrices (N, N) of several mixers on the same tokens, all on one scale of signed values."""
     largest = max(np.abs(M).max() for M in kernels.values())
     columns = 4
     told = each(

@@ -93,7 +93,7 @@ class Picture(Figure):
         super().draw(renderer)
 
     def in_rows(self, number: int, columns: int | None = None, **shared: Any) -> np.ndarray:
-        """So many axes, in rows of `columns` (all in one row unless given)."""
+        """`number` axes, in rows of `columns` (all in one row unless given)."""
         columns = columns or number
         axes = self.subplots(-(-number // columns), columns, squeeze=False, **shared).ravel()
         for ax in axes[number:]:
@@ -126,7 +126,7 @@ class LivePicture(Picture):
         self.moving: list[Artist] = []
 
     def moves(self, artists: Iterable[Moving]) -> list[Moving]:
-        """These may change, and are drawn over those that were named before."""
+        """Register artists that may change; they are drawn over those registered before."""
         named = list(artists)
         self.moving += named
         return named
@@ -157,7 +157,7 @@ class LivePicture(Picture):
 
 
 def lines_over_sizes(ax: Axes, sizes: Sequence[int], lines: Mapping[str, Any], colors: Iterable[str]) -> None:
-    """Named lines over sizes on a logarithmic axis that has a tick for each size."""
+    """Named lines against sizes, on a logarithmic axis with a tick for each size."""
     for (name, values), color, marker in zip(lines.items(), colors, "os^D", strict=False):
         ax.plot(sizes, values, marker + "-", color=color, label=name)
     log2_axis(ax, sizes)
@@ -171,7 +171,7 @@ def log2_axis(ax: Axes, sizes: Sequence[int]) -> None:
 
 
 def each(values: Mapping[str, Any], words: Callable[[Any], str]) -> str:
-    """For each name what there is to say of its value."""
+    """Each name, followed by the `words` of its value."""
     return "; ".join(f"{name}, {words(value)}" for name, value in values.items())
 
 

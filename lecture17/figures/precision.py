@@ -11,7 +11,7 @@ from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, each, ends
 def generator_range(
     log10_u: np.ndarray, log10_v: np.ndarray, state: np.ndarray, dtype: type[np.floating], *, title: str
 ) -> Picture:
-    """Sizes of generators, as logs because no `dtype` number holds them, and of the `state`, against its range."""
+    """Sizes of generators (as logs, since no `dtype` number holds them) and of the `state`, in the range of `dtype`."""
     limits = np.finfo(dtype)
     top, bottom = np.log10(float(limits.max)), np.log10(float(limits.smallest_subnormal))
     over, under = int(np.argmax(log10_v > top)), int(np.argmax(log10_u < bottom))
@@ -37,7 +37,7 @@ def generator_range(
 
 @styled
 def error_growth(lengths: Sequence[int], errors: Mapping[str, Sequence[float]], *, title: str) -> Picture:
-    """Largest errors against the number of tokens, a line for each of two ways to compute the same."""
+    """Largest errors against the number of tokens, a line for each of two ways to compute the same thing."""
     picture = Picture(
         title,
         f"Largest error of the decay mask against the number of tokens {ends(lengths)}, both axes logarithmic: "

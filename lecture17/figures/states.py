@@ -74,7 +74,7 @@ def orbits(states: Mapping[str, np.ndarray], *, title: str) -> Picture:
 
 @styled
 def mirrors(corners: np.ndarray, normals: Sequence[np.ndarray], *, title: str) -> Picture:
-    """The corners (3, 2) of a triangle, then after each reflection I - 2 k kᵀ with the given normals k (2,)."""
+    """The corners (3, 2) of a triangle, before and after each reflection I - 2 k kᵀ with the given normals k (2,)."""
     stages = [corners]
     for k in normals:
         stages.append(stages[-1] - 2 * np.outer(stages[-1] @ k, k))
@@ -104,7 +104,7 @@ def mirrors(corners: np.ndarray, normals: Sequence[np.ndarray], *, title: str) -
 
 
 class Play(NamedTuple):
-    """What is seen of a mixer: its matrix (N, N), its states (N, rows, 2), two signals and what comes out, (N, 2)."""
+    """What is shown of a mixer: its matrix (N, N), its states (N, rows, 2), two signals and what comes out, (N, 2)."""
 
     M: np.ndarray
     states: np.ndarray
@@ -124,7 +124,7 @@ class Play(NamedTuple):
         )
 
     def curves(self) -> Iterator[np.ndarray]:
-        """The numbers of all lines that move, in the order in which they are drawn."""
+        """The values of all lines that move, in the order in which they are drawn."""
         for c in range(len(SIGNALS)):
             yield from self.states[:, :, c].T
             yield self.y[:, c]

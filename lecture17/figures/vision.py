@@ -77,7 +77,7 @@ def receptive_fields(
 ) -> Picture:
     """For each name the weight (H, W) with which `pixel` sees every pixel; white where it is zero: never seen.
 
-    `faintest` is where the scale of colors ends, as a part of what the pixel sees of itself.
+    `faintest` is where the color scale ends, as a fraction of the weight with which the pixel sees itself.
     """
     columns = 3
     picture = Picture(

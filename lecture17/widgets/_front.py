@@ -30,7 +30,7 @@ def somebody_watches() -> bool:
 
 
 class Shown(ipywidgets.DOMWidget):
-    """A widget with a still: as the last expression of a cell both are shown, or where nobody watches the still."""
+    """A widget with a still: as the last expression of a cell both are shown; where nobody watches, only the still."""
 
     handle: DisplayHandle | None = None
 

@@ -13,7 +13,7 @@ from lecture17.reference import semiseparable
 
 
 class Sequence:
-    """N random tokens for mixers with d_state state entries for each feature; `decay` is the mean decay."""
+    """N random tokens for mixers with d_state state entries per feature; `decay` is what they keep on average."""
 
     def __init__(self, N: int, d_state: int, decay: float, seed: int, d: int = 1) -> None:
         rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from ._front import Shown
 
 
 class Form(Shown, anywidget.AnyWidget):
-    """Groups of choices; `marked` and `notes` say, group by group, what is chosen and what there is to say of it.
+    """Groups of choices; `marked` and `notes` say, group by group, what is chosen and what the kernel says about it.
 
     The last expression of a cell shows itself; where nobody can answer (a web page, nbconvert, nbval), as the text of
     `static`. Subclasses set what is shown, and react to `marked` and the button.

@@ -17,7 +17,8 @@ class PromptBox(Shown, ipywidgets.VBox):
     """`write(name, prompt, temperature)` yields a text in pieces; in JupyterLab a box asks for all three.
 
     The last expression of a cell shows itself. Where nobody can type (nbconvert, nbval, a web page), it shows the
-    beginning of what the first of `names` writes after `prompt`; without a kernel, the beginning of the last text.
+    beginning of what the first of `names` writes after `prompt`; without a kernel, the beginning of the text that was
+    written last.
     """
 
     def __init__(
