@@ -480,7 +480,8 @@ kernels = {name: M / np.abs(M).max() for name, M in architectures(24).items()}  
 for name, (convolution, ranks) in found.items():
     assert convolution == (name == "S4D")
     assert ranks == ([8, 16, 32] if name == "softmax attention" else [4, 4, 4])
-figures.family_portrait(kernels, title="S4D repeats along its diagonals; the others depend on the tokens")
+title = "S4D repeats along its diagonals; the others depend on the tokens"
+figures.family_portrait(kernels, title=title)
 
 # %% [markdown]
 # **Learned:** three of the four pass 4 numbers per feature from past to future however long the text, and cannot keep
