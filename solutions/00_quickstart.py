@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercises to 00 · Quick start
+# # Exercises for 00 · Quick start
 #
 # Fill in the cell under the card, run it, then run the check below it. The check draws new inputs each time. If your
 # answer is wrong, it names the mistake when it knows it; if it is right, it says what was verified. Everything you need

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercises to 01 · Tour
+# # Exercises for 01 · Tour
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name your
 # mistake when they know it. The exercises go from easy to hard, and none depends on an earlier one. Everything you need

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercises to 02 · Intuition
+# # Exercises for 02 · Intuition
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name your
 # mistake when they know it. Neither exercise depends on the other. Everything you need is explained in

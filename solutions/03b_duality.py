@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercises to 03b · Duality
+# # Exercises for 03b · Duality
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
 # mistake when they know it. No exercise needs an earlier one. All of it is explained in

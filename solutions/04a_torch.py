@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercises to 04a · PyTorch
+# # Exercises for 04a · PyTorch
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
 # mistake when they recognize it. No exercise needs an earlier one. Everything you need is in

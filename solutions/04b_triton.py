@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercises to 04b · Triton
+# # Exercises for 04b · Triton
 #
 # Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
 # mistake when they recognize it. Neither exercise needs the other. Everything you need is in

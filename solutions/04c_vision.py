@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise to 04c · Vision
+# # Exercise for 04c · Vision
 #
 # Fill in the cell under the card, run it, then run the check below it. The check draws new inputs each time, and names
 # the mistake when it recognizes it. Everything you need is in [04c · Vision](../notebooks/04c_vision.ipynb).
