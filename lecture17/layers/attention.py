@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .kv_cache import Cache
 from .mixer import Mixer, angles, check_even, count_heads, rotate
 
-PIECE = 256  # tokens that a smaller window reads at once
+PIECE = 256  # tokens that attention with a window reads at once
 
 
 class Attention(Mixer):
@@ -57,6 +57,10 @@ class Attention(Mixer):
         self.rope, self.rope_theta, self.rope_dim = rope, rope_theta, head_dim if rope_dim is None else rope_dim
         if rope:
             check_even("rope=True rotates pairs", **{"head_dim" if rope_dim is None else "rope_dim": self.rope_dim})
+        if not 0 <= self.rope_dim <= head_dim:
+            raise ValueError(f"rope_dim is {rope_dim}: expected at most head_dim, {head_dim}")
+        if qk_norm not in (False, True, "all"):
+            raise ValueError(f'qk_norm is {qk_norm!r}: expected False, True (each head) or "all" (all heads together)')
         queries, keys = n_heads * head_dim, self.n_kv_heads * head_dim
         self.widths = [queries, keys, keys, queries if output_gate else 0]
         self.in_proj = nn.Linear(d_model, sum(self.widths), bias=False)
@@ -101,7 +105,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, cache: Cache, window: int | None = N
     With a window the tokens come in pieces, each with the window - 1 before it: time and memory are linear in theirs.
     """
     y = []
-    length = max(window, PIECE) if window else q.shape[2]
+    length = PIECE if window else q.shape[2]
     for q_i, k_i, v_i in zip(*(z.split(length, dim=2) for z in (q, k, v)), strict=True):
         cache = cache.append(k_i, v_i)
         y.append(_softmax(q_i, cache.k, cache.v, window))

@@ -50,7 +50,7 @@ class Mamba2(Mixer):
             )
         if not 0 <= dt_limit[0] <= dt_limit[1]:
             raise ValueError(f"dt_limit is {dt_limit}: expected two step sizes, the smaller first, at least 0")
-        self.dt_limit = dt_limit
+        self.dt_limit, self.norm_before_gate, self.bias, self.conv_bias = dt_limit, norm_before_gate, bias, conv_bias
         self.d_state, self.head_dim, self.n_groups, self.chunk_size = d_state, head_dim, n_groups, chunk_size
         d_conv_in = self.d_inner + 2 * n_groups * d_state
         self.in_proj = nn.Linear(d_model, self.d_inner + d_conv_in + self.n_heads, bias=bias)

@@ -28,8 +28,8 @@ class Mixer(nn.Module, ABC):
         step(x_t: (batch, d_model), cache) -> (y_t, cache)
         mix(x: (batch, time, d_model), cache) -> (y, cache)
 
-    A cache is a tensor or a tuple of tensors with the batch first. It is never written to, so decoding can go on from
-    an old one. Its size does not depend on how many tokens were read, except in `Attention` without a window.
+    A cache is a tensor or a tuple, whose tensors have the batch first. What it holds never changes, so decoding can go
+    on from an old one. Its size does not depend on how many tokens were read, except in `Attention` without a window.
 
     Errors: a wrong number of axes raises jaxtyping's TypeCheckError (a TypeError); a last axis other than d_model, or
     no tokens, raises TypeError; a cache made for another batch size raises ValueError.

@@ -62,7 +62,7 @@ def heads(rows: Tensor, n: int) -> Tensor:
 
 
 def pairs(rows: Tensor, rope_dim: int, n: int) -> Tensor:
-    """Rows of n heads in our order, rotated in pairs (0, 1), (2, 3), …; the peer rotates pairs (i, i + rope_dim / 2)."""
+    """Rows of n heads so that pairs (0, 1), (2, 3), … are rotated, which the peer has at (i, i + rope_dim / 2)."""
     order = torch.arange(rope_dim).unflatten(0, (2, -1)).T.flatten().tolist()
     by_head = heads(rows, n)
     return by_head[:, order + list(range(rope_dim, by_head.shape[1]))].flatten(0, 1)
