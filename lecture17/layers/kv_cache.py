@@ -27,9 +27,9 @@ class Cache(NamedTuple):
     def append(self, k: Tensor, v: Tensor) -> "Cache":
         """The cache after more tokens: (batch, heads, time, head_dim) each.
 
-        They are written behind the others while there are places, and only by the newest cache, so that older ones can
-        be continued, too. Else all tokens move to a new room with as many places left, hence seldom: to read N tokens
-        one by one copies fewer than 2 N. With gradients tensors are concatenated, for their graph needs the old ones.
+        They are written behind the others while the room has places, and only by its newest cache, so that older ones
+        can be continued, too. Else all tokens move to a new room that has as many places left. Reading N tokens one by
+        one thus copies fewer than 2 N. With gradients, tensors are concatenated: the graph needs the old ones.
         """
         kept, position = self.k.shape[2], self.position + k.shape[2]
         if torch.is_grad_enabled():
@@ -45,6 +45,10 @@ class Cache(NamedTuple):
         return Cache(room.kv[0, :, :, start:end], room.kv[1, :, :, start:end], position, room)
 
     def last(self, n: int) -> "Cache":
-        """The cache with its last n tokens alone. Appending and dropping makes the room a ring that is cut open."""
+        """The cache with its last n tokens alone: all that moves to the next room, so memory does not grow.
+
+        It is the ring buffer of a window, except that it starts again in new memory: a ring that is written over would
+        change the caches of others.
+        """
         begin = max(self.k.shape[2] - n, 0)
         return self._replace(k=self.k[:, :, begin:], v=self.v[:, :, begin:])
