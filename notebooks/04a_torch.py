@@ -338,7 +338,7 @@ predict("04a_torch-caches")
 def numbers(cache) -> int:
     if isinstance(cache, torch.Tensor):
         return cache.numel()
-    return sum(map(numbers, cache)) if isinstance(cache, tuple) else 0  # a position is no number kept
+    return sum(map(numbers, cache)) if isinstance(cache, tuple) else 0  # a position
 
 
 def kept_after(letter: str, tokens: int) -> int:
