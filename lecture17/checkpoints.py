@@ -27,6 +27,10 @@ SSM_CFG = {
     "expand": "expand",
     "d_conv": "d_conv",
     "chunk_size": "chunk_size",
+    "dt_limit": "dt_limit",
+    "norm_before_gate": "norm_before_gate",
+    "bias": "bias",
+    "conv_bias": "conv_bias",
 }
 
 

@@ -341,7 +341,9 @@ predict("04a_torch-caches")
 
 # %%
 def numbers(cache) -> int:
-    return cache.numel() if isinstance(cache, torch.Tensor) else sum(map(numbers, cache))
+    if isinstance(cache, torch.Tensor):
+        return cache.numel()
+    return sum(map(numbers, cache)) if isinstance(cache, tuple) else 0  # a position
 
 
 def kept_after(letter: str, tokens: int) -> int:

@@ -54,12 +54,11 @@ RANK = 16  # of the maps from x to gates that are as many as a head's keys
 
 class SoftmaxBlock(Convolved):
     def init_state(self, batch: int) -> attention.Cache:
-        none = self.out_proj.weight.new_zeros(batch, self.n_heads, 0, self.head_dim)
-        return attention.Cache(none, none)
+        return attention.empty_cache(self.out_proj.weight, batch, self.n_heads, self.head_dim)
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         q, k, v = (z.transpose(1, 2) for z in (q, k, v))  # (b, h, t, p) each
-        y, state = attention.attend(q, k, v, state, rope=True)
+        y, state = attention.attend(*attention.rotated(q, k, state.position), v, state)
         return y.transpose(1, 2), state
 
 

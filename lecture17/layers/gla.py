@@ -10,12 +10,12 @@ from .mixer import Mixer, check_even, count_heads, over_time
 class GLA(Mixer):
     """Gated linear attention: every key dimension decays by a gate that the token sets.
 
-        q, k, v = W_q x, W_k x, W_v x,     α = σ(W_2 W_1 x + b)^{1/16}       W_1 has rank 16
+        q, k, v = W_q x / √d_k, W_k x, W_v x,     α = σ(W_2 W_1 x + b)^{1/16}       W_1 has rank 16
         y = RMSNorm(GLA(q, k, v, α)) per head,      out = W_o (SiLU(W_g x) ∘ y)
 
-    The power 1/16 keeps gates near 1, so that the state forgets slowly. Keys have half as many dimensions as values.
-    x, out: (batch, time, d_model) with d_model = heads · head_dim.
-    Source: Yang et al., arXiv 2312.06635, Section 4.
+    The power 1/16 keeps gates near 1, so that the state forgets slowly. Keys have half as many dimensions as values,
+    d_k = head_dim / 2. x, out: (batch, time, d_model) with d_model = heads · head_dim.
+    Source: Yang et al., arXiv 2312.06635, Section 4; the scale of q as in flash-linear-attention 0.5.
     """
 
     def __init__(self, d_model: int, head_dim: int = 64):
@@ -35,7 +35,7 @@ class GLA(Mixer):
         return self.zeros(batch, self.n_heads, self.head_dim // 2, self.head_dim)
 
     def mix(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        q = self.q_proj(x).unflatten(-1, (self.n_heads, -1))  # (b, t, h, p/2)
+        q = self.q_proj(x).unflatten(-1, (self.n_heads, -1)) * (self.head_dim // 2) ** -0.5  # (b, t, h, p/2)
         k = self.k_proj(x).unflatten(-1, (self.n_heads, -1))  # (b, t, h, p/2)
         v = self.v_proj(x).unflatten(-1, (self.n_heads, -1))  # (b, t, h, p)
         log_alpha = F.logsigmoid(self.alpha_proj(x).to(cache.dtype)) / 16

@@ -1,5 +1,7 @@
 """The Mamba-2 block: state-space duality between two projections. Introduced in 03c_family and 04a_torch."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,12 +17,13 @@ class Mamba2(Mixer):
         z, x, B, C, δ = W_in u,      x, B, C = SiLU(conv(x, B, C))
         Δ = softplus(δ + b),         log_a = -A Δ             one number per head, A = e^{A_log}
         y = SSD(Δ x, log_a, B, C) + D x
-        out = W_out RMSNorm(y ∘ SiLU(z))
+        out = W_out RMSNorm(y ∘ SiLU(z)),      with norm_before_gate W_out (RMSNorm(y) ∘ SiLU(z))
 
     u, out: (batch, time, d_model); inside, d_inner = expand · d_model = heads · head_dim, and head h shares the B and
-    C of group h // (heads // n_groups). Parameters have the names and shapes of `Mamba2Mixer` in Hugging Face's
-    transformers, whose weights load unchanged.
-    Source: Dao and Gu, arXiv 2405.21060, Section 7.1.
+    C of group h // (heads // n_groups). dt_limit keeps Δ between two numbers, for a single token too (the published
+    code has no limit there); bias is for both projections. Parameters have the names and shapes of `Mamba2Mixer` in
+    Hugging Face's transformers, whose weights load unchanged.
+    Source: Dao and Gu, arXiv 2405.21060, Section 7.1; options as in mamba_ssm 2.3.
     """
 
     def __init__(
@@ -32,6 +35,10 @@ class Mamba2(Mixer):
         expand: int = 2,
         d_conv: int = 4,
         chunk_size: int = 64,
+        dt_limit: tuple[float, float] = (0.0, math.inf),
+        norm_before_gate: bool = False,
+        bias: bool = False,
+        conv_bias: bool = True,
     ):
         super().__init__(d_model)
         self.d_inner = expand * d_model
@@ -41,15 +48,18 @@ class Mamba2(Mixer):
                 f"n_groups is {n_groups} for {self.n_heads} heads (expand · d_model / head_dim): "
                 "expected the heads to be a multiple of n_groups"
             )
+        if not 0 <= dt_limit[0] <= dt_limit[1]:
+            raise ValueError(f"dt_limit is {dt_limit}: expected two step sizes, the smaller first, at least 0")
+        self.dt_limit, self.norm_before_gate, self.bias, self.conv_bias = dt_limit, norm_before_gate, bias, conv_bias
         self.d_state, self.head_dim, self.n_groups, self.chunk_size = d_state, head_dim, n_groups, chunk_size
         d_conv_in = self.d_inner + 2 * n_groups * d_state
-        self.in_proj = nn.Linear(d_model, self.d_inner + d_conv_in + self.n_heads, bias=False)
-        self.conv1d = ShortConv(d_conv_in, d_conv)
+        self.in_proj = nn.Linear(d_model, self.d_inner + d_conv_in + self.n_heads, bias=bias)
+        self.conv1d = ShortConv(d_conv_in, d_conv, bias=conv_bias)
         self.dt_bias = init_step_bias(self.n_heads)
         self.A_log = init_log_rate(self.n_heads)
         self.D = nn.Parameter(torch.ones(self.n_heads))
-        self.norm = GatedRMSNorm(self.d_inner, n_groups)
-        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+        self.norm = GatedRMSNorm(self.d_inner, n_groups, norm_before_gate=norm_before_gate)
+        self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
 
     def init_cache(self, batch: int) -> ConvCache:
         return ConvCache(self.conv1d.init_window(batch), self.zeros(batch, self.n_heads, self.d_state, self.head_dim))
@@ -61,7 +71,7 @@ class Mamba2(Mixer):
         x = x.unflatten(-1, (self.n_heads, self.head_dim))  # (b, t, h, p)
         B, C = (M.unflatten(-1, (self.n_groups, self.d_state)) for M in (B, C))  # (b, t, g, n)
 
-        delta = F.softplus(delta.to(cache.state.dtype) + self.dt_bias)  # (b, t, h), the step size
+        delta = F.softplus(delta.to(cache.state.dtype) + self.dt_bias).clamp(*self.dt_limit)  # (b, t, h), step sizes
         log_a = -self.A_log.to(delta.dtype).exp() * delta  # (b, t, h)
         written = x * delta[..., None].to(x.dtype)  # (b, t, h, p)
         y, state = over_time(ssd, written, log_a, B, C, state=cache.state, chunk_size=self.chunk_size)

@@ -28,8 +28,8 @@ class Mixer(nn.Module, ABC):
         step(x_t: (batch, d_model), cache) -> (y_t, cache)
         mix(x: (batch, time, d_model), cache) -> (y, cache)
 
-    A cache is a tensor or a tuple of tensors with the batch first. It is never written to, so decoding can go on from
-    an old one. Its size does not depend on how many tokens were read, except in `Attention`.
+    A cache is a tensor or a tuple, whose tensors have the batch first. What it holds never changes, so decoding can go
+    on from an old one. Its size does not depend on how many tokens were read, except in `Attention` without a window.
 
     Errors: a wrong number of axes raises jaxtyping's TypeCheckError (a TypeError); a last axis other than d_model, or
     no tokens, raises TypeError; a cache made for another batch size raises ValueError.
@@ -115,8 +115,12 @@ def _tensors(cache: Any) -> Iterator[Tensor]:
             yield from _tensors(part)
 
 
-def count_heads(head_dim: int, **sizes: int) -> int:
-    """How many heads of head_dim fit; raise ValueError unless they fit exactly."""
+def count_heads(head_dim: int, n_heads: int | None = None, **sizes: int) -> int:
+    """n_heads if given, else how many heads of head_dim fit; raise ValueError unless they fit exactly."""
+    if n_heads is not None:
+        if n_heads < 1:
+            raise ValueError(f"n_heads is {n_heads}: expected at least 1")
+        return n_heads
     ((name, size),) = sizes.items()
     if head_dim < 1 or size % head_dim:
         raise ValueError(f"{name} is {size} and head_dim is {head_dim}: expected {name} to be a multiple of head_dim")
@@ -130,10 +134,10 @@ def check_even(reason: str, **sizes: int) -> None:
         raise ValueError(f"{name} is {size}: expected an even number, because {reason}")
 
 
-def angles(first: int, time: int, exponent: Tensor) -> Tensor:
-    """position · 10000^{-exponent}, a row a token, in float64 because float32 loses the angle of a late token."""
+def angles(first: int, time: int, exponent: Tensor, base: float = 10000.0) -> Tensor:
+    """position · base^{-exponent}, a row a token, in float64 because float32 loses the angle of a late token."""
     position = torch.arange(first, first + time, dtype=torch.float64, device=exponent.device)
-    return position[:, None] * 10000**-exponent
+    return position[:, None] * base**-exponent
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:

@@ -28,19 +28,21 @@ class ShortConv(nn.Conv1d):
 
 
 class GatedRMSNorm(nn.Module):
-    """RMSNorm of x ∘ SiLU(z), for each of `groups` equal parts of the features separately.
+    """RMSNorm of x ∘ SiLU(z), or RMSNorm(x) ∘ SiLU(z), for each of `groups` equal parts of the features separately.
 
-    Source: Dao and Gu, arXiv 2405.21060, Section 7.1.
+    Source: Dao and Gu, arXiv 2405.21060, Section 7.1; norm_before_gate as in the published code of Mamba-2.
     """
 
-    def __init__(self, features: int, groups: int, eps: float = 1e-5):
+    def __init__(self, features: int, groups: int, eps: float = 1e-5, norm_before_gate: bool = False):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(features))
-        self.groups, self.eps = groups, eps
+        self.groups, self.eps, self.norm_before_gate = groups, eps, norm_before_gate
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        x = (x * F.silu(z)).unflatten(-1, (self.groups, -1))  # (…, groups, features of a group)
-        return self.weight * F.rms_norm(x, x.shape[-1:], eps=self.eps).flatten(-2)
+        gate = F.silu(z)
+        x = (x if self.norm_before_gate else x * gate).unflatten(-1, (self.groups, -1))  # (…, groups, of a group)
+        y = self.weight * F.rms_norm(x, x.shape[-1:], eps=self.eps).flatten(-2)
+        return y * gate if self.norm_before_gate else y
 
 
 class HeadNorm(nn.GroupNorm):
@@ -49,6 +51,11 @@ class HeadNorm(nn.GroupNorm):
     def forward(self, y: Tensor) -> Tensor:
         flat = y.flatten(2)
         return super().forward(flat.flatten(0, 1)).view_as(flat)
+
+
+def unit(x: Tensor) -> Tensor:
+    """x / √(|x|² + 1e-6) in the last axis: length 1, except for tiny x. Source: `l2norm` of flash-linear-attention."""
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
 
 
 def init_log_rate(*shape: int) -> nn.Parameter:

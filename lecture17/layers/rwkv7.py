@@ -40,7 +40,9 @@ class RWKV7(Mixer):
     layer and n_layers count the RWKV-7 layers of the stack. They also set the initial values: deeper layers shift less
     and forget more slowly. W_o starts at zero: in a residual stack the untrained block is the identity.
     x, out: (batch, time, d_model) with d_model = heads · head_dim. Names, shapes and initial values of the parameters
-    and the ranks of the low-rank maps are those of the published code (RWKV-LM, RWKV-v7).
+    and the ranks of the low-rank maps are those of the module in the published code (RWKV-LM, RWKV-v7/train_temp) since
+    May 2025. Its trainer then draws W_r, W_k and W_v anew, orthogonal with gains 1, 0.1 and 1, and starts the norm's
+    weight at ((layer + 1) / n_layers)^0.7, layers counted from 0.
     Source: Peng et al., arXiv 2503.14456, Section 4.
     """
 

@@ -14,15 +14,25 @@ D_MODEL = 32
 BLOCKS: dict[str, Callable[[], Mixer]] = {
     "Attention": lambda: layers.Attention(D_MODEL, head_dim=8),
     "Attention rope": lambda: layers.Attention(D_MODEL, head_dim=8, rope=True),
+    "Attention grouped": lambda: layers.Attention(
+        D_MODEL, head_dim=6, rope=True, n_heads=4, n_kv_heads=2, qk_norm=True, output_gate=True, rope_dim=4
+    ),
+    "Attention window": lambda: layers.Attention(
+        D_MODEL, head_dim=8, rope=True, n_kv_heads=2, window=5, qk_norm="all", rope_theta=100.0
+    ),
     "Mamba": lambda: layers.Mamba(D_MODEL, d_state=4),
     "Mamba2": lambda: layers.Mamba2(D_MODEL, d_state=6, head_dim=8, chunk_size=16),
     "Mamba2 groups": lambda: layers.Mamba2(D_MODEL, d_state=6, head_dim=8, n_groups=4, d_conv=2),
+    "Mamba2 options": lambda: layers.Mamba2(
+        D_MODEL, 6, 8, dt_limit=(0.02, 0.5), norm_before_gate=True, bias=True, conv_bias=False
+    ),
     "Mamba3": lambda: layers.Mamba3(D_MODEL, d_state=6, head_dim=8, chunk_size=16),
     "Retention": lambda: layers.Retention(D_MODEL, head_dim=8),
     "GLA": lambda: layers.GLA(D_MODEL, head_dim=8),
     "DeltaNet": lambda: layers.DeltaNet(D_MODEL, head_dim=8),
     "DeltaNet beta_max 2": lambda: layers.DeltaNet(D_MODEL, head_dim=8, beta_max=2.0),
     "GatedDeltaNet": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=8),
+    "GatedDeltaNet grouped": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=6, n_heads=2, n_v_heads=4, expand_v=1.5),
     "RWKV7": lambda: layers.RWKV7(D_MODEL, head_dim=8),
 }
 

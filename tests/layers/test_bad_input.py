@@ -28,6 +28,16 @@ from .blocks import BLOCKS, D_MODEL, block, tokens
         (lambda: layers.GLA(30, head_dim=5), r"head_dim is 5: expected an even number"),
         (lambda: layers.Mamba3(32, d_state=5, head_dim=8), r"d_state is 5: expected an even number"),
         (lambda: layers.DeltaNet(32, head_dim=8, beta_max=3), r"beta_max is 3: expected a number in \(0, 2\]"),
+        (lambda: layers.Attention(32, 8, n_heads=0), r"n_heads is 0: expected at least 1"),
+        (lambda: layers.Attention(32, 8, n_kv_heads=3), r"n_kv_heads is 3: expected a divisor of the 4 heads"),
+        (lambda: layers.Attention(32, 8, n_kv_heads=0), r"n_kv_heads is 0: expected a divisor of the 4 heads"),
+        (lambda: layers.Attention(32, 8, window=0), r"window is 0: expected at least 1"),
+        (lambda: layers.Attention(32, 8, True, rope_dim=3), r"rope_dim is 3: expected an even number"),
+        (lambda: layers.Attention(32, 8, True, rope_dim=10), r"rope_dim is 10: expected at most head_dim, 8"),
+        (lambda: layers.Attention(32, 8, qk_norm="each"), r"qk_norm is 'each': expected False, True"),  # type: ignore[arg-type]
+        (lambda: layers.GatedDeltaNet(32, 8, n_v_heads=6), r"n_v_heads is 6: expected a multiple of the 4 heads"),
+        (lambda: layers.GatedDeltaNet(32, 8, expand_v=1.3), r"expand_v is 1.3 and head_dim 8: .* integer"),
+        (lambda: layers.Mamba2(32, head_dim=8, dt_limit=(0.2, 0.1)), r"dt_limit is \(0.2, 0.1\): .* smaller first"),
         (lambda: layers.RWKV7(32, head_dim=8, layer=2, n_layers=2), r"layer is 2 with n_layers 2"),
     ],
 )

@@ -1,5 +1,7 @@
 """Each block equals the formula of its docstring, written out in NumPy with the recurrences of the reference."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -53,8 +55,8 @@ def rms(x: np.ndarray) -> np.ndarray:
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
 
 
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+def unit(x: np.ndarray, eps: float = 0) -> np.ndarray:
+    return x / np.sqrt((x**2).sum(-1, keepdims=True) + eps)
 
 
 def group_norm(x: np.ndarray, eps: float) -> np.ndarray:
@@ -87,6 +89,26 @@ def test_attention_is_softmax_attention_per_head() -> None:
         assert same(y, want @ w["out_proj.weight"].T)
 
 
+def test_attention_groups_norms_rotates_in_part_gates_and_has_a_window() -> None:
+    for window, norm in ((None, "each"), (7, "all")):
+        qk_norm = "all" if norm == "all" else True
+        layer = layers.Attention(D_MODEL, 6, True, 4, 2, window, qk_norm, True, rope_theta=50.0, rope_dim=4)  # type: ignore[arg-type]
+        x, w, y = run(layer)
+        q, k, v, gate = np.split(x @ w["in_proj.weight"].T, [24, 36, 48], axis=1)
+        if norm == "all":
+            q, k = heads(rms(q)), heads(rms(k), 2)
+            scale = w["q_norm.weight"][:, None], w["k_norm.weight"][:, None]
+        else:
+            q, k = rms(heads(q)), rms(heads(k, 2))
+            scale = w["q_norm.weight"], w["k_norm.weight"]
+        q, k = q * scale[0], k * scale[1]
+        theta = 50.0 ** -np.array([0, 0.5])
+        for z in (q, k):
+            z[..., :4] = np.stack([turned(head, theta) for head in z[..., :4]])
+        s = [attention.softmax(q[h] / np.sqrt(6), k[h // 2], heads(v, 2)[h // 2], window) for h in range(4)]
+        assert same(y, (joined(s) * sigmoid(gate)) @ w["out_proj.weight"].T)
+
+
 def test_mamba_is_a_selective_scan_behind_a_convolution_and_a_gate() -> None:
     x, w, y = run(layers.Mamba(D_MODEL, d_state=4))
     u, z = np.split(x @ w["in_proj.weight"].T, 2, axis=1)
@@ -109,6 +131,25 @@ def test_mamba2_is_ssd_per_head_with_groups_behind_a_convolution_and_a_gated_nor
         s.append(s_h + w["D"][h] * u_h)
     gated = w["norm.weight"] * joined(list(rms(heads(joined(s) * silu(z), 2))))
     assert same(y, gated @ w["out_proj.weight"].T)
+
+
+def test_mamba2_limits_steps_norms_before_the_gate_and_has_biases() -> None:
+    options: dict[str, Any] = {"dt_limit": (0.05, 0.3), "norm_before_gate": True, "bias": True, "conv_bias": False}
+    layer = layers.Mamba2(D_MODEL, d_state=3, head_dim=16, **options)
+    nn.init.normal_(layer.dt_bias, std=3.0)  # steps beyond both limits
+    x, w, y = run(layer)
+    z, u, B, C, delta = np.split(x @ w["in_proj.weight"].T + w["in_proj.bias"], [64, 128, 131, 134], axis=1)
+    u, B, C = np.split(conv(np.hstack([u, B, C]), w["conv1d.weight"]), [64, 67], axis=1)
+    steps = softplus(delta + w["dt_bias"])
+    assert (steps < 0.05).any()
+    assert (steps > 0.3).any()
+    steps = np.clip(steps, 0.05, 0.3)
+    s = []
+    for h, u_h in enumerate(heads(u)):
+        d = steps[:, h]
+        s.append(ssd.recurrent(d[:, None] * u_h, -np.exp(w["A_log"][h]) * d, B, C)[0] + w["D"][h] * u_h)
+    gated = w["norm.weight"] * rms(joined(s)) * silu(z)
+    assert same(y, gated @ w["out_proj.weight"].T + w["out_proj.bias"])
 
 
 def test_mamba3_is_the_trapezoidal_rule_on_rotating_states_behind_a_gate() -> None:
@@ -149,7 +190,7 @@ def test_gla_gates_each_key_dimension_through_a_map_of_rank_16() -> None:
     q, k, v = (heads(x @ w[f"{name}_proj.weight"].T) for name in "qkv")
     gate = x @ w["alpha_proj.0.weight"].T @ w["alpha_proj.1.weight"].T + w["alpha_proj.1.bias"]
     log_alpha = heads(np.log(sigmoid(gate) ** (1 / 16)))
-    s = [rms(gla.recurrent(q[h], k[h], v[h], log_alpha[h])[0]) * w["norm.weight"] for h in range(HEADS)]
+    s = [rms(gla.recurrent(q[h] / 2, k[h], v[h], log_alpha[h])[0]) * w["norm.weight"] for h in range(HEADS)]  # √4
     assert w["alpha_proj.0.weight"].shape[0] == 16
     assert same(y, (silu(x @ w["g_proj.weight"].T) * joined(s)) @ w["out_proj.weight"].T)
 
@@ -163,10 +204,24 @@ def test_delta_nets_replace_what_a_unit_key_recalls() -> None:
         log_a = -np.exp(w["A_log"]) * softplus(x @ w["a_proj.weight"].T + w["dt_bias"]) if gated else 0 * beta
         s = []
         for h in range(HEADS):
-            s_h, _ = delta_rule.recurrent(unit(q[h]), unit(k[h]), v[h], beta[:, h], log_a[:, h])
+            q_h, k_h = unit(q[h], 1e-6) / np.sqrt(8), unit(k[h], 1e-6)
+            s_h, _ = delta_rule.recurrent(q_h, k_h, v[h], beta[:, h], log_a[:, h])
             s.append(rms(s_h) * w["norm.weight"])
         gate = silu(x @ w["g_proj.weight"].T) if gated else 1
         assert same(y, (joined(s) * gate) @ w["out_proj.weight"].T)
+
+
+def test_a_gated_delta_net_has_wider_and_more_heads_of_values() -> None:
+    x, w, y = run(layers.GatedDeltaNet(D_MODEL, head_dim=6, n_heads=2, n_v_heads=6, expand_v=1.5))
+    q, k, v = np.split(conv(x @ w["in_proj.weight"].T, w["conv.weight"]), [12, 24], axis=1)
+    q, k = unit(heads(q, 2), 1e-6) / np.sqrt(6), unit(heads(k, 2), 1e-6)
+    beta = sigmoid(x @ w["beta_proj.weight"].T)
+    log_a = -np.exp(w["A_log"]) * softplus(x @ w["a_proj.weight"].T + w["dt_bias"])
+    s = []
+    for h, v_h in enumerate(heads(v, 6)):
+        s_h, _ = delta_rule.recurrent(q[h // 3], k[h // 3], v_h, beta[:, h], log_a[:, h])
+        s.append(rms(s_h) * w["norm.weight"])
+    assert same(y, (joined(s) * silu(x @ w["g_proj.weight"].T)) @ w["out_proj.weight"].T)
 
 
 def test_rwkv7_prepares_six_shifted_streams_and_a_value_residual_in_later_layers() -> None:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lecture17.layers import Attention
 from lecture17.ops import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd
 
 from .blocks import BLOCKS, D_MODEL, block, difference, tokens
@@ -73,15 +74,16 @@ def test_a_kept_cache_is_not_written_to_by_later_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_only_the_cache_of_attention_grows(name: str) -> None:
+def test_only_the_cache_of_attention_without_a_window_grows(name: str) -> None:
     layer, sizes = block(name), []
     with torch.no_grad():
         _, cache = layer.mix(tokens(5), layer.init_cache(2))
         for x_t in tokens(3).unbind(1):
             _, cache = layer.step(x_t, cache)
             sizes.append(numbers_in(cache))
-    grows = 2 * 2 * D_MODEL if name.startswith("Attention") else 0
-    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == grows
+    grows = isinstance(layer, Attention) and layer.window is None
+    numbers = 2 * 2 * layer.n_kv_heads * layer.head_dim if isinstance(layer, Attention) and grows else 0
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == numbers
 
 
 @pytest.mark.parametrize("name", BLOCKS)

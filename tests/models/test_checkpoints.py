@@ -166,6 +166,14 @@ def test_what_is_saved_is_read_back_and_is_in_the_published_names(tie: bool, tmp
     assert names == published_names().keys()
 
 
+def test_options_that_no_weight_shows_are_saved_too(tmp_path: Path) -> None:
+    options = {"dt_limit": (0.02, 0.05), "norm_before_gate": True, "bias": True, "conv_bias": False}
+    model = LanguageModel(21, 16, "MM", options={"M": {"d_state": 6, "head_dim": 8, **options}})
+    save_mamba2(model, tmp_path)
+    tokens = torch.arange(21)[None]
+    assert torch.equal(load_mamba2(tmp_path)(tokens), model(tokens))
+
+
 @pytest.mark.parametrize(("pattern", "mlp_ratio"), [("MA", 0), ("M", 2)])
 def test_another_stack_is_not_saved(pattern: str, mlp_ratio: int, tmp_path: Path) -> None:
     options = {"M": {"head_dim": 8}, "A": {"head_dim": 8}}

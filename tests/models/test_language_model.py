@@ -39,6 +39,17 @@ def test_step_by_step_logits_are_those_of_the_whole_text(pattern: str) -> None:
     assert difference(torch.stack(steps, 1), logits) < 1e-5
 
 
+def test_a_hybrid_with_attention_as_it_is_used_generates_what_forward_says() -> None:
+    attention = {"head_dim": 8, "rope": True, "n_kv_heads": 1, "window": 4, "qk_norm": True, "output_gate": True}
+    delta = {"head_dim": 8, "n_v_heads": 4, "expand_v": 2}
+    torch.manual_seed(0)
+    net = trained(LanguageModel(VOCAB, 16, "EEEA", 2, options={"A": attention, "E": delta}))
+    prompt = text(9)
+    longer = net.generate(prompt, 12, temperature=0)
+    with torch.no_grad():
+        assert torch.equal(net(longer)[:, 8:-1].argmax(-1), longer[:, 9:])
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_greedy_text_is_the_argmax_of_repeated_forward(pattern: str) -> None:
     net, prompt = trained(model(pattern)), text(5)

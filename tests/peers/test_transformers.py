@@ -11,6 +11,7 @@ from lecture17.checkpoints import load_mamba2
 from lecture17.layers import Mamba, Mamba2
 
 from ..layers.blocks import difference, trained
+from .comparison import TIME, compare, recurrent
 
 transformers = pytest.importorskip(
     "transformers", reason="the comparison needs the extra `peers`: pip install -e .[peers]"
@@ -18,12 +19,6 @@ transformers = pytest.importorskip(
 
 MambaMixer = transformers.models.mamba.modeling_mamba.MambaMixer
 Mamba2Mixer = transformers.models.mamba2.modeling_mamba2.Mamba2Mixer
-
-TIME, PROMPT = 37, 21  # no multiples of the chunk size, 16
-
-
-def x(d: int = 32) -> torch.Tensor:
-    return torch.randn(2, TIME, d, generator=torch.Generator().manual_seed(0))
 
 
 def mamba2_config(n_groups: int, **more: int) -> Any:
@@ -33,49 +28,18 @@ def mamba2_config(n_groups: int, **more: int) -> Any:
 
 @pytest.mark.parametrize("n_groups", [1, 2, 8])
 def test_mamba2_takes_the_weights_of_the_peer_and_gives_its_output(n_groups: int) -> None:
-    peer = trained(Mamba2Mixer(mamba2_config(n_groups), layer_idx=0))
-    ours = Mamba2(32, d_state=12, head_dim=8, n_groups=n_groups, chunk_size=16)
-    ours.load_state_dict(peer.state_dict())
-    with torch.no_grad():
-        assert difference(ours(x()), peer(x())) < 1e-4
-
-
-@pytest.mark.parametrize("n_groups", [1, 2])
-def test_mamba2_decodes_after_a_prompt_like_the_peer(n_groups: int) -> None:
     config = mamba2_config(n_groups)
     peer = trained(Mamba2Mixer(config, layer_idx=0))
     ours = Mamba2(32, d_state=12, head_dim=8, n_groups=n_groups, chunk_size=16)
     ours.load_state_dict(peer.state_dict())
-    compare_decoding(ours, peer, config)
-
-
-def mamba_peer() -> tuple[Any, Any, Mamba]:
-    config = transformers.MambaConfig(hidden_size=32, state_size=5, num_hidden_layers=1, use_mambapy=False)
-    peer, ours = trained(MambaMixer(config, layer_idx=0)), Mamba(32, d_state=5)
-    ours.load_state_dict(peer.state_dict())
-    return config, peer, ours
+    compare(ours, recurrent(peer), transformers.DynamicCache(config=config))
 
 
 def test_mamba_takes_the_weights_of_the_peer_and_gives_its_output() -> None:
-    _, peer, ours = mamba_peer()
-    with torch.no_grad():
-        assert difference(ours(x()), peer(x())) < 1e-4
-
-
-def test_mamba_decodes_after_a_prompt_like_the_peer() -> None:
-    config, peer, ours = mamba_peer()
-    compare_decoding(ours, peer, config)
-
-
-def compare_decoding(ours: Mamba | Mamba2, peer: Any, config: Any) -> None:
-    """A prompt at once, then token by token, each side with its own cache."""
-    theirs = transformers.DynamicCache(config=config)
-    with torch.no_grad():
-        y, cache = ours.mix(x()[:, :PROMPT], ours.init_cache(2))
-        assert difference(y, peer(x()[:, :PROMPT], cache_params=theirs)) < 1e-4
-        for t in range(PROMPT, TIME):
-            y_t, cache = ours.step(x()[:, t], cache)
-            assert difference(y_t, peer(x()[:, t : t + 1], cache_params=theirs)[:, 0]) < 1e-4
+    config = transformers.MambaConfig(hidden_size=32, state_size=5, num_hidden_layers=1, use_mambapy=False)
+    peer, ours = trained(MambaMixer(config, layer_idx=0)), Mamba(32, d_state=5)
+    ours.load_state_dict(peer.state_dict())
+    compare(ours, recurrent(peer), transformers.DynamicCache(config=config))
 
 
 def test_a_checkpoint_on_disk_gives_the_logits_and_the_text_of_the_peer(tmp_path: Path) -> None:
