@@ -18,7 +18,8 @@ from matplotlib.lines import Line2D
 from lecture17.costs import flops, held
 from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, styled
 
-from .explorer import Control, Explorer, Scene
+from .drawn import Control, Scene
+from .drawn import DrawnExplorer as Explorer
 
 LENGTHS = tuple(2**k for k in range(8, 17))
 # The most tokens that are timed: in the parallel form, whose matrices then take a few hundred megabytes, and in the

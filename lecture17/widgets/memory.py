@@ -17,7 +17,8 @@ from matplotlib.axes import Axes
 
 from lecture17.figures.picture import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, styled
 
-from .explorer import Control, Explorer, Scene
+from .drawn import Control, Scene
+from .drawn import DrawnExplorer as Explorer
 
 T = 48  # tokens
 FAINT = 0.01  # a state smaller than this (it starts at 1) is lost in noise of one percent

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from lecture17.figures.picture import DIAGONAL, MAGNITUDES, OFF_DIAGONAL, OUTPUT, styled
 from lecture17.reference import scan2d
 
-from .explorer import Control, Explorer, Scene
+from .drawn import Control, Scene
+from .drawn import DrawnExplorer as Explorer
 
 ROUTES = ("row by row", "column by column", "row by row, reversed", "column by column, reversed", "Hilbert", "Z-order")
 DECAYS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)

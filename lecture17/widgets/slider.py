@@ -8,7 +8,7 @@ import traitlets
 
 from lecture17.figures.states import Play, plateau_and_spike
 
-from ._front import Front
+from .drawn import Front
 
 STEP = 0.01  # from one value to the next
 

@@ -1,0 +1,96 @@
+// Labeled controls: menus, checks, ranges whose number can be typed too, and ranges that play.
+import { element } from "./element.js";
+
+let made = 0; // of ids: crypto.randomUUID exists in secure contexts only, and a lab machine may be reached by plain http
+
+const SPEEDS = { slow: 2, normal: 8, fast: 30 }; // steps a second
+
+/** `{ box, name, show(value, limits) }`; `ask(value)` says what a hand wants. Limits are { low, high, off }. */
+export function makeControl(control, ask, root) {
+  const id = `lecture17-control-${(made += 1)}`;
+  const label = element("label", { htmlFor: id, textContent: control.label });
+  const box = element("div", { className: `control ${control.kind}` }, label);
+  const kinds = { choice: choice, check: check, range: range, play: range };
+  return { name: control.name, box, ...kinds[control.kind](control, ask, id, box, root) };
+}
+
+function choice({ options }, ask, id, box) {
+  const select = element("select", { id, onchange: () => ask(options[select.selectedIndex]) });
+  select.append(...options.map((text) => element("option", { text: String(text) })));
+  box.append(select);
+  return {
+    show(value, { off }) {
+      select.selectedIndex = options.indexOf(value);
+      select.disabled = Boolean(off);
+    },
+  };
+}
+
+function check(control, ask, id, box) {
+  const input = element("input", { id, type: "checkbox", onchange: () => ask(input.checked) });
+  box.prepend(input);
+  return { show: (value) => (input.checked = value) };
+}
+
+/** A number rounded to the digits of its step, so that 0.1 + 0.2 reads 0.3. */
+const tidy = (value, step) => Number(value.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
+
+function range({ low, high, step, kind, label }, ask, id, box, root) {
+  const slider = element("input", { id, type: "range", min: low, max: high, step });
+  const field = element("input", { type: "number", step: "any", className: "field" });
+  field.setAttribute("aria-label", `${label}, typed`);
+  const complaint = element("span", { className: "complaint", role: "alert" });
+  slider.oninput = () => ask(tidy(Number(slider.value), step));
+  field.onchange = () => {
+    const value = Number(field.value);
+    const whole = Number.isInteger(step);
+    const wrong = field.value === "" || !(value >= slider.min && value <= slider.max) || (whole && !Number.isInteger(value));
+    field.setAttribute("aria-invalid", String(wrong));
+    complaint.textContent = wrong ? `${whole ? "a whole number " : ""}from ${slider.min} to ${slider.max}, please` : "";
+    if (!wrong) ask(value);
+  };
+  box.append(slider, field);
+  const part = {
+    show(value, limits) {
+      slider.min = limits.low ?? low;
+      slider.max = limits.high ?? high;
+      slider.disabled = field.disabled = Boolean(limits.off) || slider.min === slider.max;
+      slider.value = value;
+      if (document.activeElement !== field || field.getAttribute("aria-invalid") !== "true") {
+        field.value = value;
+        complaint.textContent = "";
+        field.removeAttribute("aria-invalid");
+      }
+    },
+  };
+  if (kind === "play") part.stop = addPlayer(box, slider, ask, root);
+  box.append(complaint);
+  return part;
+}
+
+/** Buttons that move the slider step by step to its end, at a chosen speed. Returns what stops it. */
+function addPlayer(box, slider, ask, root) {
+  let timer = 0;
+  const speed = element("select", {}, ...Object.keys(SPEEDS).map((text) => element("option", { text })));
+  speed.value = "normal";
+  speed.setAttribute("aria-label", "speed");
+  const button = element("button", { type: "button", textContent: "Play" });
+  const stop = () => {
+    clearTimeout(timer);
+    timer = 0;
+    button.textContent = "Play";
+  };
+  const step = () => {
+    if (!root.isConnected || Number(slider.value) >= Number(slider.max)) return stop();
+    ask(Number(slider.value) + 1);
+    timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
+  };
+  button.onclick = () => {
+    if (timer) return stop();
+    button.textContent = "Pause";
+    if (Number(slider.value) >= Number(slider.max)) ask(Number(slider.min));
+    timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
+  };
+  box.append(button, speed);
+  return stop;
+}

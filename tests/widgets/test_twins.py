@@ -1,0 +1,49 @@
+"""One truth: every number that an explorer shows in the browser is the one that Python computes."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lecture17 import widgets
+from lecture17.widgets.explorer import Explorer
+from lecture17.widgets.semiseparable import compute as semiseparable
+
+from .twins import any_settings, assert_close, in_browser
+
+EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, Explorer)]
+
+
+@pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
+def test_settings_are_made_to_fit_each_other_and_told_in_the_same_words(explorer: type[Explorer]) -> None:
+    asked = any_settings(explorer, 200)
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        settled = explorer.settle(params)
+        assert shown["params"] == asdict(settled), params
+        assert explorer.settle(settled) == settled
+        assert shown["words"] == explorer.describe(settled), params
+
+
+def test_the_semiseparable_explorer_computes_what_python_computes() -> None:
+    explorer = widgets.SemiseparableExplorer
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        python, browser = semiseparable(params), shown["result"]
+        for name in ("mask", "scores", "M", "singular_values", "rounding"):
+            assert_close(f"{name} of {params}", browser[name], getattr(python, name))
+        assert_lower_equal(browser["ranks"], python.ranks)
+        assert_lower_equal(browser["allowed"], python.allowed)
+        if python.other is None:
+            assert browser["other"] is None
+        else:
+            assert_close("other", browser["other"], python.other)
+            assert_close("difference", browser["difference"], python.M - python.other)
+            assert browser["other_rank"] == python.other_rank
+
+
+def assert_lower_equal(browser: list[list[int]], python: np.ndarray) -> None:
+    for i, row in enumerate(browser):
+        assert row == python[i, : i + 1].tolist()
+
+
