@@ -24,7 +24,7 @@ from ._front import Shown
 
 BUNDLE_FILE = Path(__file__).with_name("explorers.js")  # of js/, made by `npm run build` there
 BUNDLE = BUNDLE_FILE.read_text(encoding="utf-8")
-WAKE = f"<script>{BUNDLE}lecture17.wake()</script>"
+WAKE = f"<script data-lecture17>{BUNDLE}lecture17.wake()</script>"  # stored notebooks lack it: `course.build`
 
 
 @dataclass(frozen=True)
