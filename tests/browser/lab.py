@@ -173,12 +173,13 @@ class Lab:
 
     def errors(self) -> Locator:
         """Error outputs, and widgets that could not be shown."""
-        wrong = self.page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
+        text = self.page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]')
+        wrong = text.filter(has_text="Traceback (most recent call last)")  # JupyterLab shows errors as it shows stderr
         return wrong.or_(self.page.get_by_text("Error displaying widget"))
 
     def explorer(self) -> "ExplorerOnPage":
-        view = self.page.locator(".lecture17-explorer")
-        expect(view).to_have_count(1)
+        view = self.page.locator(".lecture17-explorer:visible")
+        expect(view).to_have_count(1, timeout=PATIENCE)
         return ExplorerOnPage(view)
 
     def screenshot(self, path: Path) -> None:
