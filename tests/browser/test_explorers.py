@@ -41,7 +41,9 @@ def opened(page: Page, tmp_path: Path) -> Opened:
             still = still.replace("<div data-explorer", "<div data-address data-explorer")
         file = tmp_path / f"{explorer.__name__}.html"
         title = f"<title>{explorer.__name__}</title>"
-        file.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<main>{still}</main></html>', "utf-8")
+        file.write_text(
+            f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<main>{still}</main></html>', "utf-8"
+        )
         page.goto(file.as_uri())
         view = page.locator(".lecture17-explorer")
         expect(view).to_have_count(1, timeout=PATIENCE)
@@ -137,9 +139,14 @@ def test_it_fits_and_its_contrast_and_labels_are_right_at_three_widths_on_both_p
     shown.shows(words_of(explorer))
     page.evaluate(axe)
     for paper, ink in (("#ffffff", "#111111"), ("#111111", "#eeeeee")):
-        page.evaluate("([paper, ink]) => Object.assign(document.body.style, {background: paper, color: ink})", [paper, ink])
+        page.evaluate(
+            "([paper, ink]) => Object.assign(document.body.style, {background: paper, color: ink})", [paper, ink]
+        )
         page.emulate_media(color_scheme="light" if paper == "#ffffff" else "dark")
-        page.evaluate("(scheme) => (document.documentElement.style.colorScheme = scheme)", "light" if paper == "#ffffff" else "dark")
+        page.evaluate(
+            "(scheme) => (document.documentElement.style.colorScheme = scheme)",
+            "light" if paper == "#ffffff" else "dark",
+        )
         for width in (360, 900, 1600):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(50)
@@ -163,7 +170,9 @@ def panel(shown: ExplorerOnPage, title: str) -> Any:
     return shown.view.locator("figure", has=shown.view.page.locator("figcaption", has_text=title)).locator(".stage")
 
 
-def at(shown: ExplorerOnPage, title: str, area: tuple[float, float, float, float], across: float, down: float) -> tuple[float, float]:
+def at(
+    shown: ExplorerOnPage, title: str, area: tuple[float, float, float, float], across: float, down: float
+) -> tuple[float, float]:
     """The place on the page of fractions of a panel's axes, whose area is left, top, right, bottom in its own units."""
     stage = panel(shown, title)
     stage.scroll_into_view_if_needed()
@@ -188,7 +197,9 @@ def test_a_click_on_a_block_chooses_it(opened: Opened, page: Page, title: str, a
     shown.shows(words_of(explorer, row=0, column=0))
 
 
-def test_a_border_is_dragged_to_change_the_chunks_and_the_dashed_line_to_change_the_decay(opened: Opened, page: Page) -> None:
+def test_a_border_is_dragged_to_change_the_chunks_and_the_dashed_line_to_change_the_decay(
+    opened: Opened, page: Page
+) -> None:
     explorer = widgets.SemiseparableExplorer
     shown = opened(explorer)
     page.mouse.move(*at(shown, "M = L", HEAT, 0.25, 0.9))

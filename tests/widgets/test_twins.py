@@ -1,7 +1,6 @@
 """One truth: every number that an explorer shows in the browser is the one that Python computes."""
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pytest
@@ -45,5 +44,3 @@ def test_the_semiseparable_explorer_computes_what_python_computes() -> None:
 def assert_lower_equal(browser: list[list[int]], python: np.ndarray) -> None:
     for i, row in enumerate(browser):
         assert row == python[i, : i + 1].tolist()
-
-
