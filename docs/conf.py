@@ -7,6 +7,7 @@ by scripts that lie beside them.
 import html
 import importlib.util
 import json
+import math
 import re
 import shutil
 import sys
@@ -18,7 +19,9 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from lecture17.course.notebooks import SCRIPT  # noqa: E402
 from lecture17.course.progress import ZONES  # noqa: E402
+from lecture17.widgets import SemiseparableExplorer  # noqa: E402
 from lecture17.widgets.explorer import BUNDLE_FILE  # noqa: E402
 from tests.npm import CannotFetch, fetch  # noqa: E402
 
@@ -47,6 +50,8 @@ html_theme = "furo"
 html_title = "lecture17"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+templates_path = ["templates"]
+html_additional_pages = {"index": "landing.html"}
 html_copy_source = False
 pygments_style, pygments_dark_style = "a11y-light", "a11y-dark"
 mathjax_path = "mathjax/tex-svg.js"  # SVG: a browser that reads files from disk would refuse fonts
@@ -61,6 +66,35 @@ class Mermaid(SphinxDirective):
         self.env.metadata[self.env.docname]["mermaid"] = True
         text = html.escape("\n".join(self.content))
         return [nodes.raw("", f'<pre class="mermaid">{text}</pre>', format="html")]
+
+
+def landing(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    """What the front page shows: an explorer, and the zones with their notebooks, stars and minutes."""
+    if pagename != "index":
+        return
+    heads = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        title, _, rest = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).partition("\n")
+        minutes = re.search(r"(\d+) (minutes|seconds)", rest)
+        heads[path.stem] = title.lstrip("# "), math.ceil(int(minutes[1]) / (1 if minutes[2] == "minutes" else 60))
+    context["zones"] = [
+        {
+            "name": name,
+            "stars": stars,
+            "level": f"{stars.count('★')} of 3 stars",
+            "minutes": sum(minutes for stem, (_, minutes) in heads.items() if stem.startswith(f"0{i}")),
+            "links": [
+                {"page": f"notebooks/{stem}.html", "title": title.partition(" · ")[2] or title}
+                for stem, (title, _) in heads.items()
+                if stem.startswith(f"0{i}")
+            ],
+        }
+        for i, (name, stars) in enumerate(ZONES.items())
+    ]
+    still = SCRIPT.sub("", SemiseparableExplorer().still()["text/html"])
+    context["explorer"] = NEEDS_A_KERNEL.sub("", still)
+    context["title"] = "State-space duality, by hand"
+    app.add_js_file("explorers.js")
 
 
 def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -120,12 +154,12 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
         shutil.copy(fetch(MERMAID, ROOT / "build" / "npm") / "dist" / "mermaid.min.js", out / "_static")
     except CannotFetch as reason:
         print(f"Diagrams are shown as text: {reason}")
-    shutil.copy(out / f"{root_doc}.html", out / "index.html")
 
 
 def setup(app: Sphinx) -> None:
     app.add_directive("mermaid", Mermaid)
     app.connect("source-read", read_source)
     app.connect("doctree-read", register_anchors)
+    app.connect("html-page-context", landing)
     app.connect("html-page-context", add_scripts)
     app.connect("build-finished", copy_scripts)

@@ -66,11 +66,16 @@ export class Frame {
     this.schedule();
   }
 
+  /** Show at once, so that what a hand does is seen in the same frame; what comes later in the frame is shown in the next. */
   schedule() {
-    this.waiting ??= requestAnimationFrame(() => {
+    if (!this.root.isConnected) return;
+    this.late = this.waiting !== undefined;
+    if (this.late) return;
+    this.waiting = requestAnimationFrame(() => {
       this.waiting = undefined;
-      if (this.root.isConnected) this.show();
+      if (this.late) this.schedule();
     });
+    this.show();
   }
 
   show() {

@@ -60,6 +60,9 @@ export class Panel {
 
   /** New domains, and ticks: a list of values, or about how many. */
   domain({ x, y, xticks, yticks }) {
+    const asked = JSON.stringify([x, y, xticks, yticks]);
+    if (asked === this.asked) return;
+    this.asked = asked;
     if (x) this.x.domain(x);
     if (y) this.y.domain(y);
     if (x || xticks) this._show(this.axes.x, xticks ?? 4);
