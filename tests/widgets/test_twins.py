@@ -9,6 +9,8 @@ import pytest
 from lecture17 import widgets
 from lecture17.widgets.explorer import Explorer
 from lecture17.widgets.semiseparable import compute as semiseparable
+from lecture17.widgets.two_views import Result
+from lecture17.widgets.two_views import compute as two_views
 
 from .twins import any_settings, assert_close, in_browser
 
@@ -42,8 +44,15 @@ def test_the_semiseparable_explorer_computes_what_python_computes() -> None:
             assert browser["other_rank"] == python.other_rank
 
 
+def test_two_views_computes_what_python_computes() -> None:
+    explorer = widgets.TwoViews
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        python, browser = two_views(params), shown["result"]
+        for name in (*Result.__dataclass_fields__, "forgotten", "share_forgotten"):
+            assert_close(f"{name} of {params}", browser[name], getattr(python, name))
+
+
 def assert_lower_equal(browser: list[list[int]], python: np.ndarray) -> None:
     for i, row in enumerate(browser):
         assert row == python[i, : i + 1].tolist()
-
-

@@ -2,10 +2,12 @@
 import { Frame } from "./frame.js";
 import { element } from "./element.js";
 import * as semiseparable from "./semiseparable.js";
+import * as twoViews from "./two_views.js";
 import style from "./style.css";
 
 const EXPLORERS = {
   SemiseparableExplorer: semiseparable,
+  TwoViews: twoViews,
 };
 
 function styled() {
