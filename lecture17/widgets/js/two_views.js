@@ -80,18 +80,18 @@ export function headline({ mixer, t }) {
 
 export const code = (p) => written("TwoViews", p);
 
-const UPDATE = ["S before", "− faded", "+ written", "= S after"];
+const UPDATE = { "S before": "Before", "− faded": "Faded at", "+ written": "Written at", "= S after": "After" };
 const HINT =
   "Press Play, or click a row of M or a token of the output to go there. Point at a number to read it; the arrow keys move the token.";
 
-export function panels(stage, { set }) {
+export function panels(stage, { set, params }) {
   const height = 250;
   const M = new Panel(stage, {
     width: 250, height, title: "row t of M", margin: [2, 4, 32, 34],
     x: { label: "weighs inputs 0 … t" }, y: { label: "token t" },
   });
   const x = new Panel(stage, { width: 66, height, title: "times x", margin: [2, 2, 32, 4], x: { label: "features" } });
-  const update = UPDATE.map((title, k) => {
+  const update = Object.keys(UPDATE).map((title, k) => {
     const left = k ? 2 : 18;
     return new Panel(stage, { width: 64 + left, height, title, margin: [2, 2, 32, left], x: { label: "features" }, y: { label: k ? "" : "keys" } });
   });
@@ -119,7 +119,7 @@ export function panels(stage, { set }) {
     if (panel === x) return [`Input ${i}, feature ${j}: ${fixed(r.x[i][j], 4)}.`, marks];
     if (panel !== M) {
       const k = update.indexOf(panel);
-      return [`${UPDATE[k].replace(/^[−+=] /, "")}, key ${i}, feature ${j}: ${fixed(parts[k][i][j], 4)}.`, marks];
+      return [`${Object.values(UPDATE)[k]} token ${now.p.t}, key ${i}, feature ${j}: ${fixed(parts[k][i][j], 4)}.`, marks];
     }
     if (j > i) return [`Token ${i} cannot see input ${j}, which comes later.`, marks];
     const weight = r.M[i][j];
@@ -157,13 +157,14 @@ export function panels(stage, { set }) {
     touch: "pan-y",
   });
   M.arrows("row of M: up and down move the token, left and right read an entry", (dx, dy) => {
-    const t = token(now.p.t + dy);
-    spot = { panel: M, i: t, j: Math.max(0, Math.min(t, (spot?.j ?? t) + dx)) };
+    const t = token(params().t + dy);
+    const from = spot?.panel === M ? spot.j : t;
+    spot = { panel: M, i: t, j: Math.max(0, Math.min(t, from + dx)) };
     goTo(t);
     read();
   });
   y.arrows("output: left and right move the token", (dx) => {
-    const t = token(now.p.t + dx);
+    const t = token(params().t + dx);
     spot = { panel: y, i: t };
     goTo(t);
     read();
