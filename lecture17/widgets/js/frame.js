@@ -46,7 +46,8 @@ export class Frame {
     this.media = matchMedia("(prefers-color-scheme: dark)");
     this.onmedia = () => this.schedule();
     this.media.addEventListener("change", this.onmedia);
-    this.show();
+    this.shown = new ResizeObserver(() => this.schedule()); // calls as soon as the page has a place for it
+    this.shown.observe(this.stage);
   }
 
   get params() {
@@ -126,6 +127,7 @@ export class Frame {
     clearTimeout(this.resting);
     cancelAnimationFrame(this.waiting);
     this.themes.disconnect();
+    this.shown.disconnect();
     this.media.removeEventListener("change", this.onmedia);
     for (const control of this.controls) control.stop?.();
   }
