@@ -90,26 +90,29 @@ function softmax(rows) {
   });
 }
 
-/** The recurrence over inputs X (N × d): after each token { S, y }, the state (r × d), changed in place, and the output. */
-export function* recurrent(mixer, s, X) {
-  const d = X[0].length;
+/**
+ * The recurrence over inputs X (N × d): after each token { S, y }, the state (r × d), changed in place, and the output.
+ * Features from `reached(t)` on are still zero at token t.
+ */
+export function* recurrent(mixer, s, X, reached = () => X[0].length) {
   const token = TOKENS[mixer.name](s);
-  const S = zeros(s.r, d);
-  const held = new Float64Array(d);
-  const recall = (key) => {
-    held.fill(0);
-    S.forEach((row, k) => {
-      for (let c = 0; c < d; c += 1) held[c] += key[k] * row[c];
-    });
-  };
+  const S = zeros(s.r, X[0].length);
+  const held = new Float64Array(X[0].length);
   for (let t = 0; t < s.N; t += 1) {
     const { decay, removes, writes, query } = token(t);
-    if (removes?.first) recall(removes.key);
+    const d = reached(t);
+    const recall = () => {
+      held.fill(0);
+      S.forEach((row, k) => {
+        for (let c = 0; c < d; c += 1) held[c] += removes.key[k] * row[c];
+      });
+    };
+    if (removes?.first) recall();
     S.forEach((row, k) => {
       for (let c = 0; c < d; c += 1) row[c] *= decay[k];
     });
     if (removes) {
-      if (!removes.first) recall(removes.key);
+      if (!removes.first) recall();
       S.forEach((row, k) => {
         for (let c = 0; c < d; c += 1) row[c] -= removes.strength[k] * held[c];
       });
@@ -119,7 +122,7 @@ export function* recurrent(mixer, s, X) {
         for (let c = 0; c < d; c += 1) row[c] += key[k] * X[j][c];
       });
     }
-    const y = new Float64Array(d);
+    const y = new Float64Array(held.length);
     S.forEach((row, k) => {
       for (let c = 0; c < d; c += 1) y[c] += query[k] * row[c];
     });
@@ -132,7 +135,7 @@ export function matrix(mixer, s) {
   if (mixer.name === "softmax") return softmax(scores(mixer, s));
   const unit = zeros(s.N, s.N);
   unit.forEach((row, j) => (row[j] = 1));
-  return Array.from(recurrent(mixer, s, unit), ({ y }) => y);
+  return Array.from(recurrent(mixer, s, unit, (t) => t + 1), ({ y }) => y);
 }
 
 /** The decay mask: of the key dimension `key`, for a mixer with a decay for each. */
