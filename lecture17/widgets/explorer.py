@@ -9,6 +9,7 @@ moves the picture.
 
 import html
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,8 +31,9 @@ WAKE = f"<script data-lecture17>{BUNDLE}lecture17.wake()</script>"  # stored not
 class Control:
     """One setting: its name in Params, its label, and the values it may take.
 
-    A "range" goes from `low` to `high`, in whole numbers if `step` is one; "play" is a range that can move on its own;
-    a "choice" is one of `options`; a "check" is False or True.
+    A "range" goes from `low` to `high`, in whole numbers if `step` is one; the slider of one with `doubles` stops at
+    powers of two, and the numbers between can be typed. "play" is a range that can move on its own; a "choice" is one
+    of `options`; a "check" is False or True.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Control:
     low: float = 0
     high: float = 0
     step: float = 1
+    doubles: bool = False
 
     def checked(self, value: Any) -> Any:
         """The value as a Python number, text or bool. Raises ValueError naming the setting."""
@@ -77,28 +80,18 @@ class Explorer(Shown, anywidget.AnyWidget):
 
     start: ClassVar[Any]  # the initial Params
     controls: ClassVar[tuple[Control, ...]]
+    settle: ClassVar[Callable[[Any], Any]]
+    describe: ClassVar[Callable[..., str]]  # settings, and by name what is in `data`, if anything
+    picture: ClassVar[Callable[..., Picture]]  # the still: the same, drawn by Matplotlib
     given: ClassVar[dict[str, Any]] = {}  # what the browser needs beyond the settings
     button: ClassVar[str] = ""  # what the button says that asks the kernel for something, if there is one
-
-    @staticmethod
-    def settle(params: Any) -> Any:
-        """Settings that fit each other."""
-        raise NotImplementedError
-
-    @staticmethod
-    def describe(params: Any) -> str:
-        """What is shown, in words."""
-        raise NotImplementedError
-
-    @staticmethod
-    def picture(params: Any) -> Picture:
-        """The still, drawn by Matplotlib."""
-        raise NotImplementedError
 
     _esm = f"{BUNDLE}\nexport default globalThis.lecture17;"
 
     spec: Any = traitlets.Dict().tag(sync=True)
     data: Any = traitlets.Dict().tag(sync=True)  # what only the kernel can find out
+    busy: Any = traitlets.Bool(False).tag(sync=True)  # while it does what the button asks
+    failure: Any = traitlets.Unicode().tag(sync=True)  # why it could not
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -124,22 +117,20 @@ class Explorer(Shown, anywidget.AnyWidget):
     def params(self) -> Any:
         """The settings as they are shown: made to fit each other."""
         asked = type(self.start)(**{control.name: getattr(self, control.name) for control in self.controls})
-        return self.settle(asked)
+        return type(self).settle(asked)
 
     @property
     def words(self) -> str:
         """The picture in words."""
-        return self.describe(self.params)
+        return type(self).describe(self.params, **self.data)
 
     def pressed(self) -> None:
         """What the button does."""
 
     def still(self) -> dict[str, str]:
         """The explorer as a page can bring it to life, with a picture for where no script runs."""
-        spec = json.dumps(
-            {**self.spec, "state": asdict(self.params), "data": {**self.given, **self.data}, "button": ""}
-        )
-        picture = self.picture(self.params)
+        spec = json.dumps({**self.spec, "state": asdict(self.params), "data": {**self.given, **self.data}})
+        picture = type(self).picture(self.params, **self.data)
         image = image_html(picture.png(), round(picture.get_figwidth() * CSS_DPI), self.words)
         host = f'<div data-explorer="{html.escape(spec)}">{image}<p>Run this cell to explore.</p></div>'
         return {"text/html": host + WAKE, "text/plain": self.words}
@@ -148,5 +139,16 @@ class Explorer(Shown, anywidget.AnyWidget):
         """A message from the front end: nothing has moved for a while, or the button was pressed."""
         if "rest" in content:
             self.refresh()
-        elif "press" in content:
+        elif "press" in content and not self.busy:
+            self._press()
+
+    def _press(self) -> None:
+        """Do what the button asks, and say so in the browser meanwhile; a failure is said there, and logged."""
+        self.busy, self.failure = True, ""
+        try:
             self.pressed()
+        except Exception as error:
+            self.failure = f"That failed: {type(error).__name__}: {error}"
+            raise
+        finally:
+            self.busy = False

@@ -32,27 +32,32 @@ function check(control, ask, id, box) {
 /** A number rounded to the digits of its step, so that 0.1 + 0.2 reads 0.3. */
 const tidy = (value, step) => Number(value.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
 
-function range({ low, high, step, kind, label }, ask, id, box, root) {
-  const slider = element("input", { id, type: "range", min: low, max: high, step });
+function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
+  // Where the slider stands for a number, and the number it stands for.
+  const [place, number] = doubles ? [(value) => Math.ceil(Math.log2(value)), (at) => 2 ** at] : [(value) => value, (at) => tidy(at, step)];
+  const bounds = { low, high };
+  const slider = element("input", { id, type: "range", step: doubles ? 1 : step });
   const field = element("input", { type: "number", step: "any", className: "field" });
   field.setAttribute("aria-label", `${label}, typed`);
   const complaint = element("span", { className: "complaint", role: "alert" });
-  slider.oninput = () => ask(tidy(Number(slider.value), step));
+  slider.oninput = () => ask(Math.min(bounds.high, Math.max(bounds.low, number(Number(slider.value)))));
   field.onchange = () => {
-    const value = Number(field.value);
+    const typed = Number(field.value);
     const whole = Number.isInteger(step);
-    const wrong = field.value === "" || !(value >= slider.min && value <= slider.max) || (whole && !Number.isInteger(value));
+    const wrong = field.value === "" || !(typed >= bounds.low && typed <= bounds.high) || (whole && !Number.isInteger(typed));
     field.setAttribute("aria-invalid", String(wrong));
-    complaint.textContent = wrong ? `${whole ? "a whole number " : ""}from ${slider.min} to ${slider.max}, please` : "";
-    if (!wrong) ask(value);
+    complaint.textContent = wrong ? `${whole ? "a whole number " : ""}from ${bounds.low} to ${bounds.high}, please` : "";
+    if (!wrong) ask(typed);
   };
   box.append(slider, field);
   const part = {
     show(value, limits) {
-      slider.min = limits.low ?? low;
-      slider.max = limits.high ?? high;
-      slider.disabled = field.disabled = slider.min === slider.max;
-      slider.value = value;
+      Object.assign(bounds, { low: limits.low ?? low, high: limits.high ?? high });
+      slider.min = place(bounds.low);
+      slider.max = place(bounds.high);
+      slider.disabled = field.disabled = bounds.low === bounds.high;
+      slider.value = place(value);
+      slider.setAttribute("aria-valuetext", value);
       if (document.activeElement !== field || field.getAttribute("aria-invalid") !== "true") {
         field.value = value;
         complaint.textContent = "";

@@ -229,7 +229,7 @@ export function panels(stage, { set }, { mixers }) {
       panel.title.text(`${titles[name]}\ncolors to ±${limit.toPrecision(2)}`);
       panel.domain({ x: [0, p.N], y: [p.N, 0], xticks: [0, p.N], yticks: [0, p.N] });
       panel.matrix(r[name], limit, "signed", paper);
-      panel.draw("outline", "rect", [0], { x: panel.area.left, y: panel.area.top, width: panel.area.width, height: panel.area.height, fill: "none", stroke: "currentColor", opacity: 0.35 });
+      panel.outline();
     }
     const age = p.decay > 0 ? Math.log(FADED) / Math.log(p.decay) : 0;
     const handle = mixer.decay !== "none" && age < p.N && age >= 1 ? [[0, age], [p.N - age, p.N]] : [];

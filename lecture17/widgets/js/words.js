@@ -1,10 +1,15 @@
 // Numbers and settings in words, written as Python writes them.
 
 /** Python's format "g", for numbers of usual size. */
-export const g = (value) => String(Number(value.toPrecision(6)));
+export const g = (value, digits = 6) => String(Number(value.toPrecision(digits)));
 
-/** 1234567 as "1,234,567". */
-export const grouped = (value) => Math.round(value).toLocaleString("en-US");
+/** 1234567 as "1,234,567"; a half goes to the even number, as in Python. */
+export const grouped = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 0, roundingMode: "halfEven" });
+
+/** So many decimal places, with a true minus. */
+export const fixed = (value, places) => value.toFixed(places).replace("-", "−");
+
+export const tuple = (values, places = 2) => `(${Array.from(values, (value) => fixed(value, places)).join(", ")})`;
 
 const python = (value) => ({ string: () => JSON.stringify(value), boolean: () => (value ? "True" : "False") })[typeof value]?.() ?? String(value);
 
