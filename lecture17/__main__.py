@@ -177,8 +177,8 @@ def bench(
         from .widgets.redraws import redraws
 
         for each in redraws():
-            words = f"{each.browser:.1f} ms a move in the browser, {each.kernel:.0f} ms by the kernel; first {each.first:.0f} ms"
-            console.print(f"{each.explorer:<40} {each.label:<16} {words}", highlight=False)
+            words = f"{each.browser:.1f} ms a move, {each.kernel:.0f} ms drawn by the kernel; first {each.first:.0f} ms"
+            console.print(f"{each.explorer:<30} {each.label:<16} {words}", highlight=False)
         return
     if gpu and not torch.cuda.is_available():
         raise typer.BadParameter("PyTorch finds no CUDA GPU here", param_hint="--gpu")

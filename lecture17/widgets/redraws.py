@@ -101,5 +101,5 @@ def redraw(browser: Browser, explorer: Explorer, label: str, moves: int) -> Redr
     begin = time.perf_counter()
     type(explorer).picture(explorer.params).png()
     drawn = time.perf_counter() - begin
-    name = type(explorer).__name__ + (f", N = {explorer.N}" if hasattr(explorer, "N") else "")  # type: ignore[attr-defined]
+    name = type(explorer).__name__ + (f", N = {explorer.N}" if hasattr(explorer, "N") else "")
     return Redraw(name, label, statistics.median(took), 1000 * drawn, 1000 * first)
