@@ -80,7 +80,7 @@ class Explorer(Shown, anywidget.AnyWidget):
 
     start: ClassVar[Any]  # the initial Params
     controls: ClassVar[tuple[Control, ...]]
-    settle: ClassVar[Callable[[Any], Any]]
+    settle: ClassVar[Callable[..., Any]]
     describe: ClassVar[Callable[..., str]]  # settings, and by name what is in `data`, if anything
     picture: ClassVar[Callable[..., Picture]]  # the still: the same, drawn by Matplotlib
     given: ClassVar[dict[str, Any]] = {}  # what the browser needs beyond the settings
