@@ -1,10 +1,12 @@
 // One bundle for every place where the course is read: a widget of a running kernel, or a page without one.
 import { Frame } from "./frame.js";
 import { element } from "./element.js";
+import * as memory from "./memory.js";
 import * as semiseparable from "./semiseparable.js";
 import style from "./style.css";
 
 const EXPLORERS = {
+  MemoryExplorer: memory,
   SemiseparableExplorer: semiseparable,
 };
 

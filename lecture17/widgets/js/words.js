@@ -3,6 +3,16 @@
 /** Python's format "g", for numbers of usual size. */
 export const g = (value) => String(Number(value.toPrecision(6)));
 
+/** Python's format ".1f" for one digit, and so on: of two numbers equally near, the even one. */
+export function fixed(value, digits) {
+  const scaled = value * 10 ** digits;
+  const tie = Number.isInteger(value * 2 ** (digits + 1)) && Math.abs(scaled % 1) === 0.5;
+  return tie ? (2 * Math.round(scaled / 2) / 10 ** digits).toFixed(digits) : value.toFixed(digits);
+}
+
+/** The first letter as a capital. */
+export const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
+
 /** 1234567 as "1,234,567". */
 export const grouped = (value) => Math.round(value).toLocaleString("en-US");
 
