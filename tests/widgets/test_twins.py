@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from lecture17 import widgets
 from lecture17.widgets.explorer import Explorer
 from lecture17.widgets.memory import compute as memory
+from lecture17.widgets.scan import compute as scan
 from lecture17.widgets.semiseparable import compute as semiseparable
 
 from .twins import any_settings, assert_close, in_browser
@@ -60,3 +60,13 @@ def test_the_memory_explorer_computes_what_python_computes() -> None:
         for name in ("eigenvalues", "states"):
             assert_close(f"{name} of {params}", browser[name]["re"], getattr(python, name).real)
             assert_close(f"{name} of {params}", browser[name]["im"], getattr(python, name).imag)
+
+
+def test_the_scan_explorer_computes_what_python_computes() -> None:
+    explorer = widgets.ScanExplorer
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        python, browser = scan(params), shown["result"]
+        for name in ("order", "position", "distances", "shares", "context", "pixel", "neighbors"):
+            assert_close(f"{name} of {params}", browser[name], getattr(python, name))
+        assert_close("mean", browser["mean"], python.distances.mean())

@@ -2,11 +2,13 @@
 import { Frame } from "./frame.js";
 import { element } from "./element.js";
 import * as memory from "./memory.js";
+import * as scan from "./scan.js";
 import * as semiseparable from "./semiseparable.js";
 import style from "./style.css";
 
 const EXPLORERS = {
   MemoryExplorer: memory,
+  ScanExplorer: scan,
   SemiseparableExplorer: semiseparable,
 };
 

@@ -1,4 +1,5 @@
 // What a transition's eigenvalues remember, and what they can count: the twin of memory.py.
+import { clamp } from "./arrays.js";
 import { ATTENTION, OFF_DIAGONAL, STATE } from "./colors.js";
 import { element } from "./element.js";
 import { legend } from "./legend.js";
@@ -107,8 +108,6 @@ function turned(angle, real) {
   const { angle: _, ...found } = places.reduce((best, place) => (off(place) < off(best) ? place : best));
   return found;
 }
-
-const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
 export function panels(stage, { set }) {
   const unit = { domain: [-1.15, 1.15], ticks: [-1, 0, 1], format: String };
