@@ -19,6 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from lecture17.course.progress import ZONES  # noqa: E402
+from lecture17.widgets.explorer import BUNDLE_FILE  # noqa: E402
 from tests.npm import CannotFetch, fetch  # noqa: E402
 
 MERMAID = "mermaid@11.17.2"
@@ -102,6 +103,8 @@ def register_anchors(app: Sphinx, document: nodes.document) -> None:
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     if app.env.metadata.get(pagename, {}).get("mermaid"):
         app.add_js_file("mermaid.min.js")
+    if doctree is not None and any("data-explorer" in raw.astext() for raw in doctree.findall(nodes.raw)):
+        app.add_js_file("explorers.js")
     app.add_js_file("site.js", priority=900)
 
 
@@ -112,6 +115,7 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
     mathjax = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
     (out / "_static" / "mathjax").mkdir(exist_ok=True)
     shutil.copy(Path(mathjax) / "static" / mathjax_path, out / "_static" / "mathjax")
+    shutil.copy(BUNDLE_FILE, out / "_static")
     try:
         shutil.copy(fetch(MERMAID, ROOT / "build" / "npm") / "dist" / "mermaid.min.js", out / "_static")
     except CannotFetch as reason:

@@ -1,15 +1,14 @@
-"""Explorers: they compute and draw in the browser, with a kernel and without one. This module knows nothing of the subject.
+"""Explorers compute and draw in the browser, with a kernel and without one. This module knows nothing of the subject.
 
 An explorer is made of pure parts: Params (its settings), `controls` (which values they may take), `settle` (makes
-settings fit each other), `compute` (all that is shown), `describe` (the same in words), and a picture of them for places
-where no script runs. `js/<module>.js` has a twin of each part but the picture; what the twins compute is compared in
-tests/widgets. Each setting is a trait: what is moved in the browser can be read in Python, and what is set in Python
+settings fit each other), `compute` (all that is shown), `describe` (the same in words), and a picture of them for
+places where no script runs. `js/<module>.js` has a twin of each part but the picture; tests/widgets compares what the
+twins compute. Each setting is a trait: what is moved in the browser can be read in Python, and what is set in Python
 moves the picture.
 """
 
 import html
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +23,7 @@ from ._front import Shown
 
 BUNDLE_FILE = Path(__file__).with_name("explorers.js")  # of js/, made by `npm run build` there
 BUNDLE = BUNDLE_FILE.read_text(encoding="utf-8")
-WAKE = f"<script>{BUNDLE}lecture17.wake()</script>"
+WAKE = f"<script data-lecture17>{BUNDLE}lecture17.wake()</script>"  # stored notebooks lack it: `course.build`
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,23 @@ class Explorer(Shown, anywidget.AnyWidget):
 
     start: ClassVar[Any]  # the initial Params
     controls: ClassVar[tuple[Control, ...]]
-    settle: ClassVar[Callable[[Any], Any]]
-    describe: ClassVar[Callable[[Any], str]]
-    picture: ClassVar[Callable[[Any], Picture]]  # the still: settings, drawn by Matplotlib
     given: ClassVar[dict[str, Any]] = {}  # what the browser needs beyond the settings
     button: ClassVar[str] = ""  # what the button says that asks the kernel for something, if there is one
+
+    @staticmethod
+    def settle(params: Any) -> Any:
+        """Settings that fit each other."""
+        raise NotImplementedError
+
+    @staticmethod
+    def describe(params: Any) -> str:
+        """What is shown, in words."""
+        raise NotImplementedError
+
+    @staticmethod
+    def picture(params: Any) -> Picture:
+        """The still, drawn by Matplotlib."""
+        raise NotImplementedError
 
     _esm = f"{BUNDLE}\nexport default globalThis.lecture17;"
 
@@ -113,20 +124,22 @@ class Explorer(Shown, anywidget.AnyWidget):
     def params(self) -> Any:
         """The settings as they are shown: made to fit each other."""
         asked = type(self.start)(**{control.name: getattr(self, control.name) for control in self.controls})
-        return type(self).settle(asked)
+        return self.settle(asked)
 
     @property
     def words(self) -> str:
         """The picture in words."""
-        return type(self).describe(self.params)
+        return self.describe(self.params)
 
     def pressed(self) -> None:
         """What the button does."""
 
     def still(self) -> dict[str, str]:
         """The explorer as a page can bring it to life, with a picture for where no script runs."""
-        spec = json.dumps({**self.spec, "state": asdict(self.params), "data": {**self.given, **self.data}, "button": ""})
-        picture = type(self).picture(self.params)
+        spec = json.dumps(
+            {**self.spec, "state": asdict(self.params), "data": {**self.given, **self.data}, "button": ""}
+        )
+        picture = self.picture(self.params)
         image = image_html(picture.png(), round(picture.get_figwidth() * CSS_DPI), self.words)
         host = f'<div data-explorer="{html.escape(spec)}">{image}<p>Run this cell to explore.</p></div>'
         return {"text/html": host + WAKE, "text/plain": self.words}

@@ -89,10 +89,12 @@ class Result:
     @property
     def other_rank(self) -> int:
         """Numerical rank of the chosen block of the other matrix."""
-        return int((self.other_singular_values > self.rounding).sum())  # type: ignore[operator]
+        assert self.other_singular_values is not None
+        return int((self.other_singular_values > self.rounding).sum())
 
     @property
     def largest_difference(self) -> float:
+        assert self.other is not None
         return float(np.abs(self.M - self.other).max())
 
     def below(self, ranks: np.ndarray) -> np.ndarray:
@@ -123,7 +125,7 @@ def compute(params: Params) -> Result:
     ranks, allowed = np.zeros((n, n), int), np.minimum.outer(sizes, sizes)
     if not mixer.grows:
         allowed = np.where(np.eye(n, dtype=bool), allowed, np.minimum(allowed, params.d_state))
-    for i, j in zip(*np.tril_indices(n), strict=True):
+    for i, j in np.argwhere(np.tri(n)).tolist():
         ranks[i, j] = (_relative_singular_values(M, params, i, j) > rounding).sum()
     chosen = (params, params.row, params.column)
     return Result(
@@ -189,7 +191,11 @@ def picture(params: Params) -> Picture:
     made = Picture(headline(params), describe(params), (7.4, 5.6))
     rows = made.add_gridspec(2, 1, height_ratios=(1, 0.85), hspace=0.08)
     above, below = rows[0].subgridspec(1, 3), rows[1].subgridspec(1, 2, width_ratios=(1, 2))
-    named = {mask_name(mixer, params.key, params.d_state): r.mask, f"scores {mixer.scores}": r.scores, mixer.formula: r.M}
+    named = {
+        mask_name(mixer, params.key, params.d_state): r.mask,
+        f"scores {mixer.scores}": r.scores,
+        mixer.formula: r.M,
+    }
     if r.other is not None:
         named = {f"scores {mixer.scores}": r.scores, mixer.formula: r.M, params.compare: r.other}
     extent = (0, params.N, params.N, 0)
@@ -227,7 +233,7 @@ def _draw_grid(ax: Axes, params: Params, color: str) -> None:
 
 def _draw_ranks(ax: Axes, params: Params, r: Result, extent: tuple[int, int, int, int]) -> None:
     n, grows = len(r.ranks), menu()[params.mixer].grows
-    for i, j in zip(*np.tril_indices(n), strict=True):
+    for i, j in np.argwhere(np.tri(n)).tolist():
         rows, columns = edges(params, i), edges(params, j)
         color = ATTENTION if grows else DIAGONAL if i == j else NEXT_TO_DIAGONAL if i - j == 1 else OFF_DIAGONAL
         size = (columns.stop - columns.start, rows.stop - rows.start)
@@ -271,5 +277,6 @@ class SemiseparableExplorer(Explorer):
     given: ClassVar[dict[str, Any]] = {"mixers": for_browser()}
 
     def __init__(self, *, compare: str | bool = NOTHING, **settings: Any) -> None:
-        names = {True: "softmax attention", False: NOTHING}
-        super().__init__(compare=names.get(compare, compare), **settings)  # type: ignore[call-overload]
+        if isinstance(compare, bool):
+            compare = "softmax attention" if compare else NOTHING
+        super().__init__(compare=compare, **settings)

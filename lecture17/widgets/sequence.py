@@ -1,7 +1,7 @@
 """One random sequence, read by each mixer of the family: decay mask, scores, and the matrix made of them.
 
-Queries, keys and seeds are the same for all mixers, so two pictures differ only by the mixer. `js/sequence.js` draws the
-same numbers: RandomState's stream is frozen, and is that of any Mersenne Twister.
+Queries, keys and seeds are the same for all mixers, so two pictures differ only by the mixer. `js/sequence.js` draws
+the same numbers: RandomState's stream is frozen, and is that of any Mersenne Twister.
 """
 
 from typing import Any

@@ -15,9 +15,9 @@ from matplotlib.text import Text
 from lecture17.figures.picture import DIAGONAL, NEUTRAL, OUTPUT, SIGNED, STATE, styled
 from lecture17.mixers import Mixer
 
-from .sequence import Sequence, menu
 from .drawn import Control, Scene
 from .drawn import DrawnExplorer as Explorer
+from .sequence import Sequence, menu
 
 N, D = 24, 3  # tokens, features of a token
 DECAYS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)

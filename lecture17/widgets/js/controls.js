@@ -5,7 +5,7 @@ let made = 0; // of ids: crypto.randomUUID exists in secure contexts only, and a
 
 const SPEEDS = { slow: 2, normal: 8, fast: 30 }; // steps a second
 
-/** `{ box, name, show(value, limits) }`; `ask(value)` says what a hand wants. Limits are { low, high, off }. */
+/** `{ box, name, show(value, limits) }`; `ask(value)` says what a hand wants. Limits are { low, high }. */
 export function makeControl(control, ask, root) {
   const id = `lecture17-control-${(made += 1)}`;
   const label = element("label", { htmlFor: id, textContent: control.label });
@@ -19,10 +19,7 @@ function choice({ options }, ask, id, box) {
   select.append(...options.map((text) => element("option", { text: String(text) })));
   box.append(select);
   return {
-    show(value, { off }) {
-      select.selectedIndex = options.indexOf(value);
-      select.disabled = Boolean(off);
-    },
+    show: (value) => (select.selectedIndex = options.indexOf(value)),
   };
 }
 
@@ -54,7 +51,7 @@ function range({ low, high, step, kind, label }, ask, id, box, root) {
     show(value, limits) {
       slider.min = limits.low ?? low;
       slider.max = limits.high ?? high;
-      slider.disabled = field.disabled = Boolean(limits.off) || slider.min === slider.max;
+      slider.disabled = field.disabled = slider.min === slider.max;
       slider.value = value;
       if (document.activeElement !== field || field.getAttribute("aria-invalid") !== "true") {
         field.value = value;

@@ -44,7 +44,8 @@ export class Frame {
     this.media = matchMedia("(prefers-color-scheme: dark)");
     this.onmedia = () => this.schedule();
     this.media.addEventListener("change", this.onmedia);
-    this.show();
+    this.shown = new ResizeObserver(() => this.schedule()); // calls as soon as the page has a place for it
+    this.shown.observe(this.stage);
   }
 
   get params() {
@@ -76,7 +77,10 @@ export class Frame {
     const params = this.params;
     const result = this.explorer.compute(params, this.data);
     const limits = this.explorer.limits?.(params, this.data) ?? {};
-    for (const control of this.controls) control.show(params[control.name], limits[control.name] ?? {});
+    for (const { name, box, show } of this.controls) {
+      box.hidden = Boolean(limits[name]?.off); // a setting without meaning here
+      show(params[name], limits[name] ?? {});
+    }
     this.headline.textContent = this.explorer.headline(params, result, this.data);
     this.draw(params, result, paperOf(this.root));
     this.words.textContent = this.explorer.describe(params, result, this.data);
@@ -112,6 +116,7 @@ export class Frame {
     clearTimeout(this.resting);
     cancelAnimationFrame(this.waiting);
     this.themes.disconnect();
+    this.shown.disconnect();
     this.media.removeEventListener("change", this.onmedia);
     for (const control of this.controls) control.stop?.();
   }

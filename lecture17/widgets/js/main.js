@@ -49,13 +49,13 @@ function render({ model, el }) {
   };
 }
 
+const GIVE_WAY = 400; // milliseconds in which the widget of a running kernel may take the place of its still
+
 /** Bring to life what lies in the page as a picture, once it comes into view. */
 function wake() {
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      seen.unobserve(target);
-      liven(target);
+      if (isIntersecting) setTimeout(() => liven(target, seen), GIVE_WAY);
     }
   });
   for (const host of document.querySelectorAll("[data-explorer]:not([data-awake])")) {
@@ -64,7 +64,9 @@ function wake() {
   }
 }
 
-function liven(host) {
+function liven(host, seen) {
+  if (!host.getClientRects().length) return; // hidden meanwhile
+  seen.unobserve(host);
   if (!document.createElement("canvas").getContext("2d")) return; // the picture stays
   styled();
   const spec = JSON.parse(host.dataset.explorer);

@@ -4,7 +4,7 @@ import { DIAGONAL, OFF_DIAGONAL, OUTPUT } from "./colors.js";
 import { element } from "./element.js";
 import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
-import { capitalized, code as written, fixed, g, last } from "./words.js";
+import { capitalized, code as written, rounded, g, last } from "./words.js";
 
 const N_BINS = 10; // distances from 1, 2, 4, …, 512 to just below the next power of two
 
@@ -84,7 +84,7 @@ export function compute(p) {
 }
 
 function listed(weights) {
-  const told = weights.map((weight) => (weight >= 0.005 ? fixed(weight, 2) : "nearly 0"));
+  const told = weights.map((weight) => (weight >= 0.005 ? rounded(weight, 2) : "nearly 0"));
   return told.length > 1 ? `${told.slice(0, -1).join(", ")} and ${told.at(-1)}` : told[0];
 }
 
@@ -95,12 +95,12 @@ export function describe(p, r) {
     : "none of its neighbors came before it";
   return (
     `Route “${p.route}” over ${p.side} × ${p.side} pixels: step ${p.step} reads the pixel in row ${r.pixel[0]}, column ` +
-    `${r.pixel[1]}; ${seen} (decay ${g(p.decay)} per step). Neighboring pixels are read ${fixed(r.mean, 1)} steps apart ` +
-    `on average, ${r.most} at most, and ${fixed(100 * r.shares[0], 0)}% of the pairs directly one after the other.`
+    `${r.pixel[1]}; ${seen} (decay ${g(p.decay)} per step). Neighboring pixels are read ${rounded(r.mean, 1)} steps apart ` +
+    `on average, ${r.most} at most, and ${rounded(100 * r.shares[0], 0)}% of the pairs directly one after the other.`
   );
 }
 
-export const headline = (p, r) => `${capitalized(p.route)}: neighbors are read ${fixed(r.mean, 1)} steps apart on average`;
+export const headline = (p, r) => `${capitalized(p.route)}: neighbors are read ${rounded(r.mean, 1)} steps apart on average`;
 
 export const code = (p) => written("ScanExplorer", p);
 

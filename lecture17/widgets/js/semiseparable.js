@@ -136,12 +136,12 @@ export function panels(stage, { set }, { mixers }) {
   const blank = { x: { label: "written in chunk" }, y: { label: "read in chunk" } };
   const grid = new Panel(stage, { width: 250, height: 250, title: "rank of each block", ...blank, margin: [2, 8, 22, 24] });
   const values = new Panel(stage, {
-    width: 420,
+    width: 330,
     height: 250,
     title: "singular values of the chosen block",
     x: { label: "largest first, one for each token of the chunk" },
     y: { label: "relative to all of M", scale: "log", domain: [FLOOR / 3, 5], ticks: [1, 1e-5, 1e-10, 1e-15], format: (v) => v.toExponential(0) },
-    margin: [4, 8, 32, 56],
+    margin: [4, 8, 36, 56],
   });
   const explain = legend(stage);
   let now = null; // what is drawn
@@ -247,7 +247,8 @@ export function panels(stage, { set }, { mixers }) {
     const steps = mixer.grows
       ? [["no finite state", ATTENTION]]
       : [["inside a chunk", DIAGONAL], ["to the next chunk", NEXT_TO_DIAGONAL], ["to later chunks", OFF_DIAGONAL]];
-    explain(steps);
+    const compared = r.other ? [[p.mixer, STATE], [p.compare, ATTENTION]] : [];
+    explain([...steps, ...compared]);
     read();
   };
 }
@@ -273,7 +274,7 @@ function drawValues(panel, p, r) {
   const [low, high] = panel.y.domain();
   const allowed = r.allowed[p.row][p.column] + 0.5;
   panel.line("rounding", [[0.5, r.rounding], [count + 0.5, r.rounding]], { dash: "6 4", width: 1 });
-  panel.draw("said", "text", [["rounding: below is zero", r.rounding]], { x: panel.area.left + 6, y: ([, at]) => panel.y(at) + 14 }, ([text]) => text);
+  panel.draw("said", "text", [["rounding: below is zero", r.rounding]], { x: panel.area.left + panel.area.width, y: ([, at]) => panel.y(at) - 5, "text-anchor": "end" }, ([text]) => text);
   panel.line("limit", [[allowed, low], [allowed, high]], { dash: "2 4", width: 1.5 });
   const late = allowed > count * 0.6;
   panel.draw("theory", "text", [0], { x: panel.x(allowed) + (late ? -6 : 6), y: panel.area.top + 12, "text-anchor": late ? "end" : "start" }, () => "rank that theory allows");
@@ -282,7 +283,4 @@ function drawValues(panel, p, r) {
   const other = r.other ? points(r.other_singular_values) : [];
   panel.line("others", other, { color: ATTENTION });
   panel.dots("other", other, { color: ATTENTION });
-  panel.draw("named", "text", r.other ? [[p.mixer, STATE, 0], [p.compare, ATTENTION, 1]] : [], {
-    x: panel.area.left + panel.area.width - 4, y: ([, , k]) => panel.area.top + 30 + 16 * k, "text-anchor": "end", style: ([, color]) => `fill: ${color}; font-weight: 600`,
-  }, ([text]) => text);
 }

@@ -4,7 +4,7 @@
 export const g = (value) => String(Number(value.toPrecision(6)));
 
 /** Python's format ".1f" for one digit, and so on: of two numbers equally near, the even one. */
-export function fixed(value, digits) {
+export function rounded(value, digits) {
   const scaled = value * 10 ** digits;
   const tie = Number.isInteger(value * 2 ** (digits + 1)) && Math.abs(scaled % 1) === 0.5;
   return tie ? (2 * Math.round(scaled / 2) / 10 ** digits).toFixed(digits) : value.toFixed(digits);
