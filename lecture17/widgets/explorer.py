@@ -9,6 +9,7 @@ moves the picture.
 
 import html
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,7 +70,61 @@ class _Setting(traitlets.TraitType[Any, Any]):
         return self.control.checked(value)
 
 
-class Explorer(Shown, anywidget.AnyWidget):
+class Live(Shown, anywidget.AnyWidget):
+    """Controls, panels and words that the browser draws; a picture where no script runs."""
+
+    given: ClassVar[dict[str, Any]] = {}  # what the browser needs beyond the settings
+    button: ClassVar[str] = ""  # what the button says that asks the kernel for something, if there is one
+
+    _esm = f"{BUNDLE}\nexport default globalThis.lecture17;"
+
+    spec: Any = traitlets.Dict().tag(sync=True)
+    data: Any = traitlets.Dict().tag(sync=True)  # what only the kernel can find out
+
+    def __init__(self, controls: Sequence[Control], **traits: Any) -> None:
+        super().__init__(**traits)
+        self.spec = {
+            "name": type(self).__name__,
+            "controls": [asdict(control) for control in controls],
+            "data": self.given,
+            "button": self.button,
+        }
+        self.on_msg(self._answer)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The value of each control, as it is shown."""
+        raise NotImplementedError
+
+    @property
+    def words(self) -> str:
+        """The picture in words."""
+        raise NotImplementedError
+
+    def draw(self) -> Picture:
+        """The still, drawn by Matplotlib."""
+        raise NotImplementedError
+
+    def pressed(self) -> None:
+        """What the button does."""
+
+    def still(self) -> dict[str, str]:
+        """All that a page needs to bring it to life, with a picture for where no script runs."""
+        spec = json.dumps({**self.spec, "state": self.shown, "data": {**self.given, **self.data}, "button": ""})
+        picture = self.draw()
+        image = image_html(picture.png(), round(picture.get_figwidth() * CSS_DPI), self.words)
+        host = f'<div data-explorer="{html.escape(spec)}">{image}<p>Run this cell to explore.</p></div>'
+        return {"text/html": host + WAKE, "text/plain": self.words}
+
+    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        """A message from the front end: nothing has moved for a while, or the button was pressed."""
+        if "rest" in content:
+            self.refresh()
+        elif "press" in content:
+            self.pressed()
+
+
+class Explorer(Live):
     """`SomeExplorer(name=value, …)` starts with these settings; each setting is an attribute.
 
     Raises ValueError, on making one and on setting an attribute, for a value that its control does not have.
@@ -77,8 +132,6 @@ class Explorer(Shown, anywidget.AnyWidget):
 
     start: ClassVar[Any]  # the initial Params
     controls: ClassVar[tuple[Control, ...]]
-    given: ClassVar[dict[str, Any]] = {}  # what the browser needs beyond the settings
-    button: ClassVar[str] = ""  # what the button says that asks the kernel for something, if there is one
 
     @staticmethod
     def settle(params: Any) -> Any:
@@ -95,11 +148,6 @@ class Explorer(Shown, anywidget.AnyWidget):
         """The still, drawn by Matplotlib."""
         raise NotImplementedError
 
-    _esm = f"{BUNDLE}\nexport default globalThis.lecture17;"
-
-    spec: Any = traitlets.Dict().tag(sync=True)
-    data: Any = traitlets.Dict().tag(sync=True)  # what only the kernel can find out
-
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for control in cls.controls:
@@ -111,14 +159,7 @@ class Explorer(Shown, anywidget.AnyWidget):
         known = [control.name for control in self.controls]
         if unknown := settings.keys() - set(known):
             raise ValueError(f"unknown setting {min(unknown)}: expected {', '.join(known)}")
-        super().__init__(**settings)
-        self.spec = {
-            "name": type(self).__name__,
-            "controls": [asdict(control) for control in self.controls],
-            "data": self.given,
-            "button": self.button,
-        }
-        self.on_msg(self._answer)
+        super().__init__(self.controls, **settings)
 
     @property
     def params(self) -> Any:
@@ -127,26 +168,12 @@ class Explorer(Shown, anywidget.AnyWidget):
         return self.settle(asked)
 
     @property
+    def shown(self) -> dict[str, Any]:
+        return asdict(self.params)
+
+    @property
     def words(self) -> str:
-        """The picture in words."""
         return self.describe(self.params)
 
-    def pressed(self) -> None:
-        """What the button does."""
-
-    def still(self) -> dict[str, str]:
-        """The explorer as a page can bring it to life, with a picture for where no script runs."""
-        spec = json.dumps(
-            {**self.spec, "state": asdict(self.params), "data": {**self.given, **self.data}, "button": ""}
-        )
-        picture = self.picture(self.params)
-        image = image_html(picture.png(), round(picture.get_figwidth() * CSS_DPI), self.words)
-        host = f'<div data-explorer="{html.escape(spec)}">{image}<p>Run this cell to explore.</p></div>'
-        return {"text/html": host + WAKE, "text/plain": self.words}
-
-    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        """A message from the front end: nothing has moved for a while, or the button was pressed."""
-        if "rest" in content:
-            self.refresh()
-        elif "press" in content:
-            self.pressed()
+    def draw(self) -> Picture:
+        return self.picture(self.params)

@@ -125,7 +125,7 @@ def describe(params: Params) -> str:
 
 
 def headline(params: Params) -> str:
-    kept = {0: "does not last", 1: "never fades"}.get(params.size, "fades")
+    kept = "fades" if 0 < params.size < 1 else "never fades" if params.size else "does not last"
     turns = params.kind in (NEGATIVE, COMPLEX)
     able = "cannot count" if not turns else "counts" if compute(params).right.all() else "counts until it is too faint"
     return f"{params.kind.capitalize()}: memory {kept}, and {able}"

@@ -29,8 +29,8 @@ function check(control, ask, id, box) {
   return { show: (value) => (input.checked = value) };
 }
 
-/** A number rounded to the digits of its step, so that 0.1 + 0.2 reads 0.3. */
-const tidy = (value, step) => Number(value.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
+/** A number rounded to two digits more than the first of its step, so that 0.1 + 0.2 reads 0.3 and 0.575 stays. */
+const tidy = (value, step) => Number(value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(step)))));
 
 function range({ low, high, step, kind, label }, ask, id, box, root) {
   const slider = element("input", { id, type: "range", min: low, max: high, step });
@@ -79,7 +79,7 @@ function addPlayer(box, slider, ask, root) {
   };
   const step = () => {
     if (!root.isConnected || Number(slider.value) >= Number(slider.max)) return stop();
-    ask(Number(slider.value) + 1);
+    ask(tidy(Number(slider.value) + Number(slider.step), Number(slider.step)));
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
   };
   button.onclick = () => {

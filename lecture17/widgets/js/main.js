@@ -4,12 +4,14 @@ import { element } from "./element.js";
 import * as memory from "./memory.js";
 import * as scan from "./scan.js";
 import * as semiseparable from "./semiseparable.js";
+import * as slider from "./slider.js";
 import style from "./style.css";
 
 const EXPLORERS = {
   MemoryExplorer: memory,
   ScanExplorer: scan,
   SemiseparableExplorer: semiseparable,
+  Slider: slider,
 };
 
 function styled() {
