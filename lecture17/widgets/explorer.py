@@ -9,7 +9,7 @@ moves the picture.
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,8 +31,9 @@ WAKE = f"<script data-lecture17>{BUNDLE}lecture17.wake()</script>"  # stored not
 class Control:
     """One setting: its name in Params, its label, and the values it may take.
 
-    A "range" goes from `low` to `high`, in whole numbers if `step` is one; "play" is a range that can move on its own;
-    a "choice" is one of `options`; a "check" is False or True.
+    A "range" goes from `low` to `high`, in whole numbers if `step` is one; the slider of one with `doubles` stops at
+    powers of two, and the numbers between can be typed. "play" is a range that can move on its own; a "choice" is one
+    of `options`; a "check" is False or True.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Control:
     low: float = 0
     high: float = 0
     step: float = 1
+    doubles: bool = False
 
     def checked(self, value: Any) -> Any:
         """The value as a Python number, text or bool. Raises ValueError naming the setting."""
@@ -80,6 +82,8 @@ class Live(Shown, anywidget.AnyWidget):
 
     spec: Any = traitlets.Dict().tag(sync=True)
     data: Any = traitlets.Dict().tag(sync=True)  # what only the kernel can find out
+    busy: Any = traitlets.Bool(False).tag(sync=True)  # while it does what the button asks
+    failure: Any = traitlets.Unicode().tag(sync=True)  # why it could not
 
     def __init__(self, controls: Sequence[Control], **traits: Any) -> None:
         super().__init__(**traits)
@@ -110,7 +114,7 @@ class Live(Shown, anywidget.AnyWidget):
 
     def still(self) -> dict[str, str]:
         """All that a page needs to bring it to life, with a picture for where no script runs."""
-        spec = json.dumps({**self.spec, "state": self.shown, "data": {**self.given, **self.data}, "button": ""})
+        spec = json.dumps({**self.spec, "state": self.shown, "data": {**self.given, **self.data}})
         picture = self.draw()
         image = image_html(picture.png(), round(picture.get_figwidth() * CSS_DPI), self.words)
         host = f'<div data-explorer="{html.escape(spec)}">{image}<p>Run this cell to explore.</p></div>'
@@ -120,8 +124,19 @@ class Live(Shown, anywidget.AnyWidget):
         """A message from the front end: nothing has moved for a while, or the button was pressed."""
         if "rest" in content:
             self.refresh()
-        elif "press" in content:
+        elif "press" in content and not self.busy:
+            self._press()
+
+    def _press(self) -> None:
+        """Do what the button asks, and say so in the browser meanwhile; a failure is said there, and logged."""
+        self.busy, self.failure = True, ""
+        try:
             self.pressed()
+        except Exception as error:
+            self.failure = f"That failed: {type(error).__name__}: {error}"
+            raise
+        finally:
+            self.busy = False
 
 
 class Explorer(Live):
@@ -132,21 +147,9 @@ class Explorer(Live):
 
     start: ClassVar[Any]  # the initial Params
     controls: ClassVar[tuple[Control, ...]]
-
-    @staticmethod
-    def settle(params: Any) -> Any:
-        """Settings that fit each other."""
-        raise NotImplementedError
-
-    @staticmethod
-    def describe(params: Any) -> str:
-        """What is shown, in words."""
-        raise NotImplementedError
-
-    @staticmethod
-    def picture(params: Any) -> Picture:
-        """The still, drawn by Matplotlib."""
-        raise NotImplementedError
+    settle: ClassVar[Callable[..., Any]]
+    describe: ClassVar[Callable[..., str]]  # settings, and by name what is in `data`, if anything
+    picture: ClassVar[Callable[..., Picture]]  # the still: the same, drawn by Matplotlib
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -165,7 +168,7 @@ class Explorer(Live):
     def params(self) -> Any:
         """The settings as they are shown: made to fit each other."""
         asked = type(self.start)(**{control.name: getattr(self, control.name) for control in self.controls})
-        return self.settle(asked)
+        return type(self).settle(asked)
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -173,7 +176,7 @@ class Explorer(Live):
 
     @property
     def words(self) -> str:
-        return self.describe(self.params)
+        return type(self).describe(self.params, **self.data)
 
     def draw(self) -> Picture:
-        return self.picture(self.params)
+        return type(self).picture(self.params, **self.data)

@@ -32,8 +32,9 @@ def stops(low: float, high: float, value: float) -> tuple[float, np.ndarray]:
             values = (low + step * np.arange(n_steps + 1)).round(12)
             if np.isclose(values[-1], high) and np.isclose(values, value).any():
                 return step, values
-    values = np.linspace(low, high, MOST_STOPS - 1)
-    return (high - low) / (MOST_STOPS - 2), np.unique([*values, value])
+    step = (high - low) / (MOST_STOPS - 2)
+    # A hair less than the step, so that the last one does not pass `high` by rounding.
+    return step * (1 - 1e-9), np.unique([*np.linspace(low, high, MOST_STOPS - 1), value])
 
 
 class Slider(Live):

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from lecture17 import widgets
+from lecture17.widgets.chunks import compute as chunks
 from lecture17.widgets.explorer import Explorer
 from lecture17.widgets.memory import compute as memory
 from lecture17.widgets.scan import compute as scan
 from lecture17.widgets.semiseparable import compute as semiseparable
+from lecture17.widgets.two_views import Result
+from lecture17.widgets.two_views import compute as two_views
 
 from .twins import any_settings, assert_close, in_browser
 
@@ -43,6 +46,26 @@ def test_the_semiseparable_explorer_computes_what_python_computes() -> None:
             assert_close("other", browser["other"], python.other)
             assert_close("difference", browser["difference"], python.M - python.other)
             assert browser["other_rank"] == python.other_rank
+
+
+def test_two_views_computes_what_python_computes() -> None:
+    explorer = widgets.TwoViews
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        python, browser = two_views(params), shown["result"]
+        for name in (*Result.__dataclass_fields__, "forgotten", "share_forgotten"):
+            assert_close(f"{name} of {params}", browser[name], getattr(python, name))
+
+
+def test_the_chunk_explorer_computes_what_python_computes() -> None:
+    explorer = widgets.ChunkExplorer
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        browser = shown["result"]
+        for name, cost in zip(("flops", "held"), chunks(params).values(), strict=True):
+            assert_close(f"chosen of {params}", browser["chosen"][name], cost.chosen)
+            for part in ("sizes", "chunkwise", "recurrent", "parallel", "best"):
+                assert_close(f"{part} of {params}", browser[name][part], getattr(cost, part))
 
 
 def assert_lower_equal(browser: list[list[int]], python: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """What the browser computes, beside what Python computes: the bundle run by Node on the same settings."""
 
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -35,6 +36,8 @@ def any_settings(explorer: type[Explorer], count: int, seed: int = 0) -> list[An
     def value(control: Any) -> Any:
         if control.kind in ("choice", "check"):
             return rng.choice(control.options or (False, True))
+        if control.doubles and rng.random() < 2 / 3:
+            return round(2 ** rng.uniform(math.log2(control.low), math.log2(control.high)))
         n_steps = round((control.high - control.low) / control.step)
         k = rng.choice([0, n_steps]) if rng.random() < 1 / 3 else rng.randrange(n_steps + 1)
         return control.checked(round(control.low + k * control.step, 9))
@@ -42,9 +45,13 @@ def any_settings(explorer: type[Explorer], count: int, seed: int = 0) -> list[An
     return [type(explorer.start)(**{c.name: value(c) for c in explorer.controls}) for _ in range(count)]
 
 
-def in_browser(explorer: type[Explorer], asked: list[Any]) -> list[dict[str, Any]]:
-    """For each Params what the browser makes of it: `params` that fit each other, `result`, `words` and `headline`."""
-    return shown_by_browser(explorer.__name__, explorer.given, [asdict(params) for params in asked])
+def in_browser(explorer: type[Explorer], asked: list[Any], data: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """For each Params what the browser makes of it: `params` that fit each other, `result`, `words` and `headline`.
+
+    `data` is what the kernel has found out.
+    """
+    given = {**explorer.given, **(data or {})}
+    return shown_by_browser(explorer.__name__, given, [asdict(params) for params in asked])
 
 
 def shown_by_browser(name: str, given: dict[str, Any], asked: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
 // Labeled controls: menus, checks, ranges whose number can be typed too, and ranges that play.
+import { clamp } from "./arrays.js";
 import { element } from "./element.js";
 
 let made = 0; // of ids: crypto.randomUUID exists in secure contexts only, and a lab machine may be reached by plain http
@@ -32,27 +33,32 @@ function check(control, ask, id, box) {
 /** A number rounded to two digits more than the first of its step, so that 0.1 + 0.2 reads 0.3 and 0.575 stays. */
 const tidy = (value, step) => Number(value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(step)))));
 
-function range({ low, high, step, kind, label }, ask, id, box, root) {
-  const slider = element("input", { id, type: "range", min: low, max: high, step });
+function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
+  // Where the slider stands for a number, and the number it stands for.
+  const [place, number] = doubles ? [(value) => Math.ceil(Math.log2(value)), (at) => 2 ** at] : [(value) => value, (at) => tidy(at, step)];
+  const bounds = { low, high };
+  const slider = element("input", { id, type: "range", step: doubles ? 1 : step });
   const field = element("input", { type: "number", step: "any", className: "field" });
   field.setAttribute("aria-label", `${label}, typed`);
   const complaint = element("span", { className: "complaint", role: "alert" });
-  slider.oninput = () => ask(tidy(Number(slider.value), step));
+  slider.oninput = () => ask(clamp(number(Number(slider.value)), bounds.low, bounds.high));
   field.onchange = () => {
-    const value = Number(field.value);
+    const typed = Number(field.value);
     const whole = Number.isInteger(step);
-    const wrong = field.value === "" || !(value >= slider.min && value <= slider.max) || (whole && !Number.isInteger(value));
+    const wrong = field.value === "" || !(typed >= bounds.low && typed <= bounds.high) || (whole && !Number.isInteger(typed));
     field.setAttribute("aria-invalid", String(wrong));
-    complaint.textContent = wrong ? `${whole ? "a whole number " : ""}from ${slider.min} to ${slider.max}, please` : "";
-    if (!wrong) ask(value);
+    complaint.textContent = wrong ? `${whole ? "a whole number " : ""}from ${bounds.low} to ${bounds.high}, please` : "";
+    if (!wrong) ask(typed);
   };
   box.append(slider, field);
   const part = {
     show(value, limits) {
-      slider.min = limits.low ?? low;
-      slider.max = limits.high ?? high;
-      slider.disabled = field.disabled = slider.min === slider.max;
-      slider.value = value;
+      Object.assign(bounds, { low: limits.low ?? low, high: limits.high ?? high });
+      slider.min = place(bounds.low);
+      slider.max = place(bounds.high);
+      slider.disabled = field.disabled = bounds.low === bounds.high;
+      slider.value = place(value);
+      slider.setAttribute("aria-valuetext", value);
       if (document.activeElement !== field || field.getAttribute("aria-invalid") !== "true") {
         field.value = value;
         complaint.textContent = "";
@@ -60,13 +66,13 @@ function range({ low, high, step, kind, label }, ask, id, box, root) {
       }
     },
   };
-  if (kind === "play") part.stop = addPlayer(box, slider, ask, root);
+  if (kind === "play") part.stop = addPlayer(box, slider, root);
   box.append(complaint);
   return part;
 }
 
 /** Buttons that move the slider step by step to its end, at a chosen speed. Returns what stops it. */
-function addPlayer(box, slider, ask, root) {
+function addPlayer(box, slider, root) {
   let timer = 0;
   const speed = element("select", {}, ...Object.keys(SPEEDS).map((text) => element("option", { text })));
   speed.value = "normal";
@@ -77,15 +83,23 @@ function addPlayer(box, slider, ask, root) {
     timer = 0;
     button.textContent = "Play";
   };
+  const advance = () => {
+    const before = slider.value;
+    slider.stepUp();
+    if (slider.value !== before) slider.oninput();
+    return slider.value !== before;
+  };
   const step = () => {
-    if (!root.isConnected || Number(slider.value) >= Number(slider.max)) return stop();
-    ask(tidy(Number(slider.value) + Number(slider.step), Number(slider.step)));
+    if (!root.isConnected || !advance()) return stop();
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
   };
   button.onclick = () => {
     if (timer) return stop();
     button.textContent = "Pause";
-    if (Number(slider.value) >= Number(slider.max)) ask(Number(slider.min));
+    if (!advance()) {
+      slider.value = slider.min; // from the end, again from the start
+      slider.oninput();
+    }
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
   };
   box.append(button, speed);

@@ -2,7 +2,8 @@
 //
 // An explorer is { panels(stage, act) → draw(params, result, paper), compute(params, data), describe(params, result),
 // headline(params, result), settle(params, data), limits(params, data), code(params) }; this file knows nothing of the
-// subject. `settle` makes settings fit each other, as its twin in Python does.
+// subject. `settle` makes settings fit each other, as its twin in Python does. `act.set(patch)` changes settings, and
+// `act.params()` gives them as they are now, perhaps not drawn yet.
 import { makeControl } from "./controls.js";
 import { element } from "./element.js";
 
@@ -15,7 +16,7 @@ function paperOf(root) {
 }
 
 export class Frame {
-  /** `spec` is { name, controls, state, data, button, hint }; `link` is { change(state), rest(), press() }. */
+  /** `spec` is { name, controls, state, data, button }; `link` is { change(state), rest(), press() }. */
   constructor(host, explorer, spec, link = {}) {
     Object.assign(this, { explorer, spec, link, data: spec.data ?? {} });
     this.start = { ...spec.state };
@@ -32,13 +33,14 @@ export class Frame {
     this.tools = element("div", { className: "tools" });
     this._tool("Reset", () => this.set(this.start));
     if (explorer.code) this._tool("Copy as code", () => this._copy());
-    if (spec.button && link.press) this.press = this._tool(spec.button, () => link.press());
+    if (spec.button) this.press = this._tool(spec.button, () => link.press());
     this.note = element("span", { className: "note", role: "status" });
     this.tools.append(this.note);
+    if (!link.press) this.alone();
     const box = element("div", { className: "controls" }, ...this.controls.map((control) => control.box));
     this.root.append(box, this.headline, this.stage, this.words, this.spoken, this.tools);
     host.replaceChildren(this.root);
-    this.draw = explorer.panels(this.stage, { set: (patch) => this.set(patch) }, this.data);
+    this.draw = explorer.panels(this.stage, { set: (patch) => this.set(patch), params: () => this.params }, this.data);
     this.themes = new MutationObserver(() => this.schedule());
     for (const node of [document.documentElement, document.body]) this.themes.observe(node, { attributes: true });
     this.media = matchMedia("(prefers-color-scheme: dark)");
@@ -66,11 +68,28 @@ export class Frame {
     this.schedule();
   }
 
+  /** Whether the kernel is at work for the button, and if it failed, why. */
+  work(busy, failure) {
+    this.press.disabled = busy;
+    this.note.textContent = busy ? "Please wait …" : failure;
+  }
+
+  /** There is no kernel: what the button would do is only named. */
+  alone() {
+    const text = `While a kernel runs this notebook, there is a button here: “${this.spec.button}”.`;
+    this.press?.replaceWith(element("span", { className: "missing", textContent: text }));
+  }
+
+  /** Show at once, so that what a hand does is seen in the same frame; what comes later in the frame is shown in the next. */
   schedule() {
-    this.waiting ??= requestAnimationFrame(() => {
+    if (!this.root.isConnected) return;
+    this.late = this.waiting !== undefined;
+    if (this.late) return;
+    this.waiting = requestAnimationFrame(() => {
       this.waiting = undefined;
-      if (this.root.isConnected) this.show();
+      if (this.late) this.schedule();
     });
+    this.show();
   }
 
   show() {

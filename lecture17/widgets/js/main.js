@@ -1,17 +1,21 @@
 // One bundle for every place where the course is read: a widget of a running kernel, or a page without one.
 import { Frame } from "./frame.js";
 import { element } from "./element.js";
+import * as chunks from "./chunks.js";
 import * as memory from "./memory.js";
 import * as scan from "./scan.js";
 import * as semiseparable from "./semiseparable.js";
 import * as slider from "./slider.js";
+import * as twoViews from "./two_views.js";
 import style from "./style.css";
 
 const EXPLORERS = {
+  ChunkExplorer: chunks,
   MemoryExplorer: memory,
   ScanExplorer: scan,
   SemiseparableExplorer: semiseparable,
   Slider: slider,
+  TwoViews: twoViews,
 };
 
 function styled() {
@@ -40,8 +44,13 @@ function render({ model, el }) {
     names.map((name) => [`change:${name}`, () => frame.state[name] !== model.get(name) && frame.update({ state: { [name]: model.get(name) } })]),
   );
   handlers["change:data"] = () => frame.update({ data: model.get("data") });
+  if (spec.button) {
+    handlers["change:busy"] = handlers["change:failure"] = () => frame.work(model.get("busy"), model.get("failure"));
+    handlers["change:busy"]();
+  }
   handlers.comm_live_update = () => {
     alive = false;
+    frame.alone();
     frame.note.textContent = "The kernel was restarted: the explorer goes on without it. Run this cell to join them again.";
   };
   for (const [event, handler] of Object.entries(handlers)) model.on(event, handler);

@@ -5,7 +5,7 @@ import { element } from "./element.js";
 import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { RandomState } from "./random.js";
-import { capitalized, code as written, g } from "./words.js";
+import { capitalized, code as written, fixed, g } from "./words.js";
 
 const T = 48; // tokens
 const FAINT = 0.01; // a state smaller than this (it starts at 1) is lost in noise of one percent
@@ -59,8 +59,8 @@ export function compute(p) {
 
 /** What happens to the weight of a token. */
 function kernelInWords(p) {
-  const half = (Math.log(0.5) / Math.log(p.size)).toFixed(1);
-  const last = ((8 * Math.log(0.5)) / Math.log(p.size)).toFixed(1);
+  const half = fixed(Math.log(0.5) / Math.log(p.size), 1);
+  const last = fixed((8 * Math.log(0.5)) / Math.log(p.size), 1);
   const fading = {
     [CHANNELS]: `is halved every ${half} tokens in the first of four channels, ${last} in the last`,
     [GATES]: `is halved every ${half} ones that follow it, while zeros keep it`,
@@ -123,7 +123,7 @@ export function panels(stage, { set }) {
   const counts = new Panel(stage, {
     width: 306, height: 224, x: { ...tokens, label: "token" }, y: { label: "count", format: String },
   });
-  const readout = stage.appendChild(element("p", { className: "readout" }));
+  const readout = stage.appendChild(element("output", { className: "readout" }));
   legend(stage)([
     ["eigenvalue", STATE, "⬤"],
     ["state after each token", OFF_DIAGONAL, "○"],
@@ -147,10 +147,10 @@ export function panels(stage, { set }) {
     upright(counts, t);
     disk.dots("spot", t === undefined ? [] : [[r.states.re[t], r.states.im[t]]], { radius: 7, hollow: true });
     if (k !== undefined) {
-      const weights = r.kernels.map((channel) => channel[k].toFixed(4));
+      const weights = r.kernels.map((channel) => fixed(channel[k], 4));
       readout.textContent = `k = ${k}: weight ${weights.join(", ")}${weights.length > 1 ? " in the four channels" : ""}`;
     } else if (t !== undefined) {
-      const size = Math.hypot(r.states.re[t], r.states.im[t]).toFixed(4);
+      const size = fixed(Math.hypot(r.states.re[t], r.states.im[t]), 4);
       const answer = r.read[t] < 0 ? "too small to read its angle" : `and its angle reads ${r.read[t]}`;
       readout.textContent =
         `Token ${t} is a ${Number(r.bits[t])}: ${r.ones[t]} ones so far, ${r.counts[t]} modulo ${p.period}. ` +

@@ -60,6 +60,9 @@ export class Panel {
 
   /** New domains, and ticks: a list of values, or about how many. */
   domain({ x, y, xticks, yticks }) {
+    const asked = JSON.stringify([x, y, xticks, yticks]);
+    if (asked === this.asked) return;
+    this.asked = asked;
     if (x) this.x.domain(x);
     if (y) this.y.domain(y);
     if (x || xticks) this._show(this.axes.x, xticks ?? 4);
@@ -124,6 +127,12 @@ export class Panel {
     return this.draw(name, "rect", [0], { ...place, fill, stroke: color, "stroke-width": width });
   }
 
+  /** A thin border of the area. */
+  outline() {
+    const { left, top, width, height } = this.area;
+    this.draw("outline", "rect", [0], { x: left, y: top, width, height, fill: "none", stroke: "currentColor", opacity: 0.35 });
+  }
+
   /** The place of a pointer event, in the units of the axes. */
   at(event) {
     const box = this.stage.getBoundingClientRect();
@@ -134,9 +143,10 @@ export class Panel {
 
   /**
    * What a pointer does here. `hover(x, y)` as it moves, `hover(null)` as it leaves; `grab(x, y)` as it is pressed says by
-   * returning a function (x, y) what dragging does; `cursor(x, y)` names the shape of the cursor.
+   * returning a function (x, y) what dragging does; `cursor(x, y)` names the shape of the cursor; `touch` says what a
+   * finger that drags may do besides, as the CSS property touch-action.
    */
-  pointer({ hover, grab, cursor }) {
+  pointer({ hover, grab, cursor, touch = "none" }) {
     let drag = null;
     this.stage.addEventListener("pointerdown", (event) => {
       drag = grab?.(...this.at(event)) ?? null;
@@ -153,7 +163,9 @@ export class Panel {
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) this.stage.addEventListener(end, () => (drag = null));
     this.stage.addEventListener("pointerleave", () => hover?.(null));
-    if (grab) this.stage.classList.add("touchable");
+    if (!grab) return;
+    this.stage.classList.add("touchable");
+    this.stage.style.touchAction = touch;
   }
 
   /** Arrow keys on this panel: `move(dx, dy)` with steps of one, right and down positive. */

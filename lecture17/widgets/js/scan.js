@@ -4,7 +4,7 @@ import { DIAGONAL, OFF_DIAGONAL, OUTPUT } from "./colors.js";
 import { element } from "./element.js";
 import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
-import { capitalized, code as written, rounded, g, last } from "./words.js";
+import { capitalized, code as written, fixed, g, last } from "./words.js";
 
 const N_BINS = 10; // distances from 1, 2, 4, …, 512 to just below the next power of two
 
@@ -84,7 +84,7 @@ export function compute(p) {
 }
 
 function listed(weights) {
-  const told = weights.map((weight) => (weight >= 0.005 ? rounded(weight, 2) : "nearly 0"));
+  const told = weights.map((weight) => (weight >= 0.005 ? fixed(weight, 2) : "nearly 0"));
   return told.length > 1 ? `${told.slice(0, -1).join(", ")} and ${told.at(-1)}` : told[0];
 }
 
@@ -95,12 +95,12 @@ export function describe(p, r) {
     : "none of its neighbors came before it";
   return (
     `Route “${p.route}” over ${p.side} × ${p.side} pixels: step ${p.step} reads the pixel in row ${r.pixel[0]}, column ` +
-    `${r.pixel[1]}; ${seen} (decay ${g(p.decay)} per step). Neighboring pixels are read ${rounded(r.mean, 1)} steps apart ` +
-    `on average, ${r.most} at most, and ${rounded(100 * r.shares[0], 0)}% of the pairs directly one after the other.`
+    `${r.pixel[1]}; ${seen} (decay ${g(p.decay)} per step). Neighboring pixels are read ${fixed(r.mean, 1)} steps apart ` +
+    `on average, ${r.most} at most, and ${fixed(100 * r.shares[0], 0)}% of the pairs directly one after the other.`
   );
 }
 
-export const headline = (p, r) => `${capitalized(p.route)}: neighbors are read ${rounded(r.mean, 1)} steps apart on average`;
+export const headline = (p, r) => `${capitalized(p.route)}: neighbors are read ${fixed(r.mean, 1)} steps apart on average`;
 
 export const code = (p) => written("ScanExplorer", p);
 
@@ -120,7 +120,7 @@ export function panels(stage, { set }) {
     y: { label: "share", ticks: [0, 0.5, 1], format: (share) => `${100 * share}%` },
     margin: [4, 8, 34, 52],
   });
-  const readout = stage.appendChild(element("p", { className: "readout" }));
+  const readout = stage.appendChild(element("output", { className: "readout" }));
   legend(stage)([
     ["read so far", DIAGONAL],
     ["still to come", OFF_DIAGONAL],
@@ -141,12 +141,12 @@ export function panels(stage, { set }) {
     }
     if (spot?.pixel) {
       const at = r.position[i][j];
-      const weight = at > p.step ? `not read yet at step ${p.step}` : `weight ${r.context[i][j].toFixed(4)} in the state after step ${p.step}`;
+      const weight = at > p.step ? `not read yet at step ${p.step}` : `weight ${fixed(r.context[i][j], 4)} in the state after step ${p.step}`;
       readout.textContent = `Row ${i}, column ${j}: read at step ${at}, ${weight}`;
     } else if (spot) {
       const least = 2 ** spot.bin;
       const apart = spot.bin ? `${least} to ${2 * least - 1} steps` : "1 step";
-      readout.textContent = `${apart} apart: ${(100 * r.shares[spot.bin]).toFixed(1)}% of the ${r.distances.length} pairs`;
+      readout.textContent = `${apart} apart: ${fixed(100 * r.shares[spot.bin], 1)}% of the ${r.distances.length} pairs`;
     } else {
       readout.textContent = "Click a pixel to go to the step that reads it, or drag along the path. Point at a pixel or at a bar to read it.";
     }
@@ -189,7 +189,7 @@ export function panels(stage, { set }) {
     context.matrix(r.context, 1, "magnitude", paper);
     path.line("route", middles.slice(step), { color: OFF_DIAGONAL, width: 1.2 });
     path.line("path", middles.slice(0, step + 1), { color: DIAGONAL, width: 2.2 });
-    context.frame("outline", [[0, 0], [n, n]], { width: 1 }).attr("opacity", 0.35);
+    context.outline();
     const inset = (ends) => (d) => ends(d) + 1.5;
     context.draw("neighbor", "rect", r.before, {
       x: inset(([, j]) => context.x(j)), y: inset(([i]) => context.y(i)),

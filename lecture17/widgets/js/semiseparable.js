@@ -41,30 +41,37 @@ function block(M, p, row, column) {
   return M.slice(top, bottom).map((line) => line.subarray(left, right));
 }
 
-// The sequence and its matrices do not change while a block is chosen.
+// The sequence, its matrices and the singular values of all blocks do not change while one of the blocks is chosen.
 const ofSequence = last((mixer, p) => {
   const s = sequence(p);
   const M = matrix(mixer, s);
-  return { s, M, largest: singularValues(M)[0] };
+  return { s, M, scores: scores(mixer, s), largest: singularValues(M)[0] };
+});
+const ofBlocks = last((mixer, kept, chunk_size) => {
+  const { M, largest } = ofSequence(mixer, kept);
+  const p = { ...kept, chunk_size };
+  const n = Math.ceil(p.N / chunk_size);
+  return Array.from({ length: n }, (_, i) => Array.from({ length: i + 1 }, (_, j) => relative(M, largest, p, i, j)));
 });
 const ofOther = last((mixer, p) => {
   const M = matrix(mixer, sequence(p));
   return { M, largest: singularValues(M)[0] };
 });
 
+/** Singular values of a block, divided by the largest of the matrix. */
+const relative = (X, largest, p, row, column) => singularValues(block(X, p, row, column)).map((value) => value / largest);
+
 export function compute(p, { mixers }) {
   const mixer = mixers[p.mixer];
   const kept = { N: p.N, d_state: p.d_state, decay: p.decay, seed: p.seed };
-  const { s, M, largest } = ofSequence(mixer, kept);
+  const { s, M, scores } = ofSequence(mixer, kept);
   const rounding = p.N * Number.EPSILON; // as in reference.semiseparable.rank
-  const relative = (X, most, row, column) => singularValues(block(X, p, row, column)).map((value) => value / most);
   const rank = (values) => values.filter((value) => value > rounding).length;
-  const n = Math.ceil(p.N / p.chunk_size);
-  const lower = Array.from({ length: n }, (_, row) => Array.from({ length: row + 1 }, (_, column) => relative(M, largest, row, column)));
+  const lower = ofBlocks(mixer, kept, p.chunk_size);
   const size = (k) => edges(p, k)[1] - edges(p, k)[0];
   const result = {
     mask: mask(mixer, s, p.key),
-    scores: scores(mixer, s),
+    scores,
     M,
     ranks: lower.map((row) => row.map(rank)),
     allowed: lower.map((row, i) =>
@@ -77,7 +84,7 @@ export function compute(p, { mixers }) {
   if (p.compare !== NOTHING) {
     const other = ofOther(mixers[p.compare], kept);
     result.other = other.M;
-    result.other_singular_values = relative(other.M, other.largest, p.row, p.column);
+    result.other_singular_values = relative(other.M, other.largest, p, p.row, p.column);
     result.other_rank = rank(result.other_singular_values);
     result.difference = M.map((row, i) => row.map((value, j) => value - other.M[i][j]));
     result.largest_difference = largestMagnitude(result.difference);
@@ -223,7 +230,7 @@ export function panels(stage, { set }, { mixers }) {
       panel.title.text(`${titles[name]}\ncolors to ±${limit.toPrecision(2)}`);
       panel.domain({ x: [0, p.N], y: [p.N, 0], xticks: [0, p.N], yticks: [0, p.N] });
       panel.matrix(r[name], limit, "signed", paper);
-      panel.draw("outline", "rect", [0], { x: panel.area.left, y: panel.area.top, width: panel.area.width, height: panel.area.height, fill: "none", stroke: "currentColor", opacity: 0.35 });
+      panel.outline();
     }
     const age = p.decay > 0 ? Math.log(FADED) / Math.log(p.decay) : 0;
     const handle = mixer.decay !== "none" && age < p.N && age >= 1 ? [[0, age], [p.N - age, p.N]] : [];

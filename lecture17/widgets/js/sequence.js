@@ -1,4 +1,5 @@
-// One random sequence, read by each mixer of the family: the matrix by running its recurrence on unit vectors.
+// One random sequence, read by each mixer of the family: its states, and the matrix by running
+// its recurrence on unit vectors.
 import { RandomState } from "./random.js";
 import { dot, rowsOf, zeros } from "./arrays.js";
 
@@ -89,36 +90,52 @@ function softmax(rows) {
   });
 }
 
+/**
+ * The recurrence over inputs X (N × d): after each token { S, y }, the state (r × d), changed in place, and the output.
+ * Features from `reached(t)` on are still zero at token t.
+ */
+export function* recurrent(mixer, s, X, reached = () => X[0].length) {
+  const token = TOKENS[mixer.name](s);
+  const S = zeros(s.r, X[0].length);
+  const held = new Float64Array(X[0].length);
+  for (let t = 0; t < s.N; t += 1) {
+    const { decay, removes, writes, query } = token(t);
+    const d = reached(t);
+    const recall = () => {
+      held.fill(0);
+      S.forEach((row, k) => {
+        for (let c = 0; c < d; c += 1) held[c] += removes.key[k] * row[c];
+      });
+    };
+    if (removes?.first) recall();
+    S.forEach((row, k) => {
+      for (let c = 0; c < d; c += 1) row[c] *= decay[k];
+    });
+    if (removes) {
+      if (!removes.first) recall();
+      S.forEach((row, k) => {
+        for (let c = 0; c < d; c += 1) row[c] -= removes.strength[k] * held[c];
+      });
+    }
+    for (const [j, key] of writes) {
+      S.forEach((row, k) => {
+        for (let c = 0; c < d; c += 1) row[c] += key[k] * X[j][c];
+      });
+    }
+    const y = new Float64Array(held.length);
+    S.forEach((row, k) => {
+      for (let c = 0; c < d; c += 1) y[c] += query[k] * row[c];
+    });
+    yield { S, y };
+  }
+}
+
 /** The (N, N) matrix of a mixer on this sequence. */
 export function matrix(mixer, s) {
   if (mixer.name === "softmax") return softmax(scores(mixer, s));
-  const { N, r } = s;
-  const token = TOKENS[mixer.name](s);
-  const S = zeros(r, N); // column j: what the state holds of token j
-  const held = new Float64Array(N);
-  const recall = (key, t) => {
-    for (let j = 0; j <= t; j += 1) {
-      held[j] = 0;
-      for (let k = 0; k < r; k += 1) held[j] += key[k] * S[k][j];
-    }
-  };
-  return Array.from({ length: N }, (_, t) => {
-    const { decay, removes, writes, query } = token(t);
-    if (removes?.first) recall(removes.key, t);
-    S.forEach((row, k) => {
-      for (let j = 0; j < t; j += 1) row[j] *= decay[k];
-    });
-    if (removes) {
-      if (!removes.first) recall(removes.key, t);
-      S.forEach((row, k) => {
-        for (let j = 0; j < t; j += 1) row[j] -= removes.strength[k] * held[j];
-      });
-    }
-    for (const [j, key] of writes) S.forEach((row, k) => (row[j] += key[k]));
-    const out = new Float64Array(N);
-    for (let j = 0; j <= t; j += 1) for (let k = 0; k < r; k += 1) out[j] += query[k] * S[k][j];
-    return out;
-  });
+  const unit = zeros(s.N, s.N);
+  unit.forEach((row, j) => (row[j] = 1));
+  return Array.from(recurrent(mixer, s, unit, (t) => t + 1), ({ y }) => y);
 }
 
 /** The decay mask: of the key dimension `key`, for a mixer with a decay for each. */

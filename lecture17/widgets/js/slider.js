@@ -5,6 +5,7 @@ import { OUTPUT, STATE } from "./colors.js";
 import { element } from "./element.js";
 import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
+import { fixed } from "./words.js";
 
 const DASHES = [null, "7 3", "2 3", "7 3 2 3"]; // one for each row of the state
 const MARKS = ["—", "- -", "···", "-·-"];
@@ -96,7 +97,7 @@ export function panels(stage, act, data) {
       y: { label: "value", domain: around(plays.flatMap(({ x, y }) => [x[c], y[c]])), ticks: 4 },
     }),
   }));
-  const readout = stage.appendChild(element("p", { className: "readout" }));
+  const readout = stage.appendChild(element("output", { className: "readout" }));
   legend(stage)([
     ...Array.from({ length: r }, (_, row) => [r > 1 ? `row ${row} of the state` : "state", STATE, MARKS[row % MARKS.length]]),
     ["in", "currentColor", "- -"],
@@ -114,7 +115,7 @@ export function panels(stage, act, data) {
       fill: "none", stroke: "currentColor", "stroke-width": 1.5,
     });
     for (const panel of both) panel.line("spot", t === undefined ? [] : panel.y.domain().map((y) => [t, y]), { dash: "2 3", width: 1 });
-    const number = (value) => value.toFixed(4);
+    const number = (value) => fixed(value, 4);
     if (entry) {
       const [i, j] = entry;
       const value = play.M[i][j];
@@ -153,7 +154,7 @@ export function panels(stage, act, data) {
   return function draw(p, result, paper) {
     play = result;
     matrix.matrix(play.M, limit, kind, paper);
-    matrix.frame("outline", [[0, 0], [N, N]], { width: 1 }).attr("opacity", 0.35);
+    matrix.outline();
     lines.forEach(({ state, out }, c) => {
       const points = (curve) => Array.from(curve, (value, t) => [t, value]);
       play.states[c].forEach((row, k) => state.line(`row${k}`, points(row), { color: STATE, dash: DASHES[k % DASHES.length] }));
