@@ -9,7 +9,7 @@ moves the picture.
 
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -72,17 +72,9 @@ class _Setting(traitlets.TraitType[Any, Any]):
         return self.control.checked(value)
 
 
-class Explorer(Shown, anywidget.AnyWidget):
-    """`SomeExplorer(name=value, …)` starts with these settings; each setting is an attribute.
+class Live(Shown, anywidget.AnyWidget):
+    """Controls, panels and words that the browser draws; a picture where no script runs."""
 
-    Raises ValueError, on making one and on setting an attribute, for a value that its control does not have.
-    """
-
-    start: ClassVar[Any]  # the initial Params
-    controls: ClassVar[tuple[Control, ...]]
-    settle: ClassVar[Callable[..., Any]]
-    describe: ClassVar[Callable[..., str]]  # settings, and by name what is in `data`, if anything
-    picture: ClassVar[Callable[..., Picture]]  # the still: the same, drawn by Matplotlib
     given: ClassVar[dict[str, Any]] = {}  # what the browser needs beyond the settings
     button: ClassVar[str] = ""  # what the button says that asks the kernel for something, if there is one
 
@@ -93,44 +85,37 @@ class Explorer(Shown, anywidget.AnyWidget):
     busy: Any = traitlets.Bool(False).tag(sync=True)  # while it does what the button asks
     failure: Any = traitlets.Unicode().tag(sync=True)  # why it could not
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for control in cls.controls:
-            setting = _Setting(control, getattr(cls.start, control.name))
-            setattr(cls, control.name, setting)
-            setting.class_init(cls, control.name)
-
-    def __init__(self, **settings: Any) -> None:
-        known = [control.name for control in self.controls]
-        if unknown := settings.keys() - set(known):
-            raise ValueError(f"unknown setting {min(unknown)}: expected {', '.join(known)}")
-        super().__init__(**settings)
+    def __init__(self, controls: Sequence[Control], **traits: Any) -> None:
+        super().__init__(**traits)
         self.spec = {
             "name": type(self).__name__,
-            "controls": [asdict(control) for control in self.controls],
+            "controls": [asdict(control) for control in controls],
             "data": self.given,
             "button": self.button,
         }
         self.on_msg(self._answer)
 
     @property
-    def params(self) -> Any:
-        """The settings as they are shown: made to fit each other."""
-        asked = type(self.start)(**{control.name: getattr(self, control.name) for control in self.controls})
-        return type(self).settle(asked)
+    def shown(self) -> dict[str, Any]:
+        """The value of each control, as it is shown."""
+        raise NotImplementedError
 
     @property
     def words(self) -> str:
         """The picture in words."""
-        return type(self).describe(self.params, **self.data)
+        raise NotImplementedError
+
+    def draw(self) -> Picture:
+        """The still, drawn by Matplotlib."""
+        raise NotImplementedError
 
     def pressed(self) -> None:
         """What the button does."""
 
     def still(self) -> dict[str, str]:
-        """The explorer as a page can bring it to life, with a picture for where no script runs."""
-        spec = json.dumps({**self.spec, "state": asdict(self.params), "data": {**self.given, **self.data}})
-        picture = type(self).picture(self.params, **self.data)
+        """All that a page needs to bring it to life, with a picture for where no script runs."""
+        spec = json.dumps({**self.spec, "state": self.shown, "data": {**self.given, **self.data}})
+        picture = self.draw()
         image = image_html(picture.png(), round(picture.get_figwidth() * CSS_DPI), self.words)
         host = f'<div data-explorer="{html.escape(spec)}">{image}<p>Run this cell to explore.</p></div>'
         return {"text/html": host + WAKE, "text/plain": self.words}
@@ -152,3 +137,46 @@ class Explorer(Shown, anywidget.AnyWidget):
             raise
         finally:
             self.busy = False
+
+
+class Explorer(Live):
+    """`SomeExplorer(name=value, …)` starts with these settings; each setting is an attribute.
+
+    Raises ValueError, on making one and on setting an attribute, for a value that its control does not have.
+    """
+
+    start: ClassVar[Any]  # the initial Params
+    controls: ClassVar[tuple[Control, ...]]
+    settle: ClassVar[Callable[..., Any]]
+    describe: ClassVar[Callable[..., str]]  # settings, and by name what is in `data`, if anything
+    picture: ClassVar[Callable[..., Picture]]  # the still: the same, drawn by Matplotlib
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for control in cls.controls:
+            setting = _Setting(control, getattr(cls.start, control.name))
+            setattr(cls, control.name, setting)
+            setting.class_init(cls, control.name)
+
+    def __init__(self, **settings: Any) -> None:
+        known = [control.name for control in self.controls]
+        if unknown := settings.keys() - set(known):
+            raise ValueError(f"unknown setting {min(unknown)}: expected {', '.join(known)}")
+        super().__init__(self.controls, **settings)
+
+    @property
+    def params(self) -> Any:
+        """The settings as they are shown: made to fit each other."""
+        asked = type(self.start)(**{control.name: getattr(self, control.name) for control in self.controls})
+        return type(self).settle(asked)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return asdict(self.params)
+
+    @property
+    def words(self) -> str:
+        return type(self).describe(self.params, **self.data)
+
+    def draw(self) -> Picture:
+        return type(self).picture(self.params, **self.data)

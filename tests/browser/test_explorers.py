@@ -232,6 +232,46 @@ def test_two_mixers_stand_side_by_side_with_what_differs(opened: Opened) -> None
     expect(shown.words).to_contain_text("The same block of softmax attention has rank 16")
 
 
+DISK, IMAGE = (42, 4, 8, 34), (24, 4, 8, 22)
+
+
+def test_an_eigenvalue_is_dragged_to_any_size_and_kind(opened: Opened, page: Page) -> None:
+    explorer = widgets.MemoryExplorer
+    shown = opened(explorer)
+
+    def place(real: float, imaginary: float) -> tuple[float, float]:
+        return at(shown, "eigenvalues", DISK, (1.15 + real) / 2.3, (1.15 - imaginary) / 2.3)
+
+    page.mouse.move(*place(0.475, 0.82))
+    page.mouse.down()
+    for to, settings in (
+        ((0, 0.8), {"size": 0.8, "period": 4}),
+        ((-0.45, -0.78), {"size": 0.9, "period": 3}),
+        ((-0.5, 0.02), {"size": 0.5, "kind": "a negative eigenvalue"}),
+        ((0.7, -0.02), {"size": 0.7, "kind": "one decay"}),
+        ((1.14, 0), {"size": 1.0, "kind": "one decay"}),
+    ):
+        page.mouse.move(*place(*to))
+        shown.shows(words_of(explorer, **settings))
+    page.mouse.up()
+    shown.control("memory").select_option("gates set by the data")
+    page.mouse.click(*place(0.7, 0.02))  # a positive kind stays
+    shown.shows(words_of(explorer, size=0.7, kind="gates set by the data"))
+
+
+def test_a_click_on_a_pixel_goes_to_the_step_that_reads_it(opened: Opened, page: Page) -> None:
+    explorer = widgets.ScanExplorer
+    shown = opened(explorer, side=4, route="row by row", step=0)
+    for title in ("the path so far", "what the pixel sees"):
+        for row, column in ((2, 1), (0, 3)):
+            page.mouse.click(*at(shown, title, IMAGE, (column + 0.5) / 4, (row + 0.5) / 4))
+            shown.shows(words_of(explorer, side=4, route="row by row", step=4 * row + column))
+    page.mouse.move(*at(shown, "what the pixel sees", IMAGE, 0.6, 0.1))
+    expect(shown.view.locator(".readout")).to_have_text(
+        "Row 0, column 2: read at step 2, weight 0.9000 in the state after step 3"
+    )
+
+
 def test_the_still_has_all_settings(opened: Opened) -> None:
     shown = widgets.SemiseparableExplorer(N=50, decay=0.5)
     match = re.search(r'data-explorer="([^"]*)"', shown.still()["text/html"])

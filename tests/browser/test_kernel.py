@@ -31,6 +31,37 @@ def test_python_reads_what_was_moved_and_moves_what_is_shown(lab: Lab, course: P
     expect(lab.cell("print(explorer").locator(".jp-OutputArea-output")).to_have_text("5 0.5", timeout=PATIENCE)
 
 
+SLIDER = """import numpy as np
+
+from lecture17.figures import Play
+from lecture17.widgets.slider import Slider
+
+
+def play(decay):
+    M = np.tril(decay ** np.abs(np.subtract.outer(np.arange(8), np.arange(8))))
+    x = np.eye(8)[:, :2]
+    return Play(M, np.cumsum(x, axis=0)[:, None], x, M @ x, f"At {decay:.2f}")
+
+
+slider = Slider(play, "decay", 0.3, 1.0, value=0.9)
+slider"""
+
+
+def test_a_slider_plays_the_function_of_its_cell_and_python_moves_it_too(lab: Lab, course: Path) -> None:
+    write_notebook(course / "slider.ipynb", [SLIDER, "print(slider.value)", "slider.value = 0.5"])
+    lab.open("slider.ipynb")
+    lab.run_all()
+    lab.idle()
+    shown = lab.explorer()
+    headline = shown.view.locator(".headline")
+    expect(headline).to_have_text("At 0.50")
+    shown.control("decay").press("ArrowLeft")
+    expect(headline).to_have_text("At 0.48")
+    lab.cell("print(slider").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("print(slider").locator(".jp-OutputArea-output")).to_have_text("0.48", timeout=PATIENCE)
+
+
 def test_explorers_of_one_notebook_do_not_disturb_each_other(lab: Lab, course: Path) -> None:
     cell = "from lecture17 import widgets\n\nwidgets.SemiseparableExplorer(seed={})"
     write_notebook(course / "two.ipynb", [cell.format(1), cell.format(2)])

@@ -1,5 +1,6 @@
 """One truth: every number that an explorer shows in the browser is the one that Python computes."""
 
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from lecture17 import widgets
 from lecture17.widgets.chunks import compute as chunks
 from lecture17.widgets.explorer import Explorer
+from lecture17.widgets.memory import compute as memory
+from lecture17.widgets.scan import compute as scan
 from lecture17.widgets.semiseparable import compute as semiseparable
 from lecture17.widgets.two_views import Result
 from lecture17.widgets.two_views import compute as two_views
@@ -25,6 +28,7 @@ def test_settings_are_made_to_fit_each_other_and_told_in_the_same_words(explorer
         assert shown["params"] == asdict(settled), params
         assert explorer.settle(settled) == settled
         assert shown["words"] == explorer.describe(settled), params
+        assert shown["headline"] == sys.modules[explorer.__module__].headline(settled), params
 
 
 def test_the_semiseparable_explorer_computes_what_python_computes() -> None:
@@ -67,3 +71,25 @@ def test_the_chunk_explorer_computes_what_python_computes() -> None:
 def assert_lower_equal(browser: list[list[int]], python: np.ndarray) -> None:
     for i, row in enumerate(browser):
         assert row == python[i, : i + 1].tolist()
+
+
+def test_the_memory_explorer_computes_what_python_computes() -> None:
+    explorer = widgets.MemoryExplorer
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        python, browser = memory(params), shown["result"]
+        for name in ("kernels", "bits", "counts", "read"):
+            assert_close(f"{name} of {params}", browser[name], getattr(python, name))
+        for name in ("eigenvalues", "states"):
+            assert_close(f"{name} of {params}", browser[name]["re"], getattr(python, name).real)
+            assert_close(f"{name} of {params}", browser[name]["im"], getattr(python, name).imag)
+
+
+def test_the_scan_explorer_computes_what_python_computes() -> None:
+    explorer = widgets.ScanExplorer
+    asked = [explorer.settle(params) for params in any_settings(explorer, 200, seed=1)]
+    for params, shown in zip(asked, in_browser(explorer, asked), strict=True):
+        python, browser = scan(params), shown["result"]
+        for name in ("order", "position", "distances", "shares", "context", "pixel", "neighbors"):
+            assert_close(f"{name} of {params}", browser[name], getattr(python, name))
+        assert_close("mean", browser["mean"], python.distances.mean())

@@ -50,14 +50,18 @@ def in_browser(explorer: type[Explorer], asked: list[Any], data: dict[str, Any] 
 
     `data` is what the kernel has found out.
     """
+    given = {**explorer.given, **(data or {})}
+    return shown_by_browser(explorer.__name__, given, [asdict(params) for params in asked])
+
+
+def shown_by_browser(name: str, given: dict[str, Any], asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same of settings and data as they travel to the browser."""
     node = shutil.which("node")
     if node is None:
         missing("node was not found, so what the browser computes was not compared")
-    given = {**explorer.given, **(data or {})}
-    sent = {"name": explorer.__name__, "given": given, "asked": [asdict(params) for params in asked]}
     done = subprocess.run(
         [str(node), "-e", f"require({json.dumps(str(BUNDLE_FILE))});{RUN}"],
-        input=json.dumps(sent),
+        input=json.dumps({"name": name, "given": given, "asked": asked}),
         capture_output=True,
         text=True,
         encoding="utf-8",

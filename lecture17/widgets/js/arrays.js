@@ -1,6 +1,8 @@
 // Arrays as the explorers use them: a matrix is an array of rows, each a Float64Array.
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 
+export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+
 export const zeros = (rows, columns) => Array.from({ length: rows }, () => new Float64Array(columns));
 
 /** The rows of a matrix whose entries follow one another. */

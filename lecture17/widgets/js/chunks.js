@@ -1,6 +1,7 @@
 // What a chunk size costs, by formula, and in time on the machine of a kernel: the twin of chunks.py.
 import { DIAGONAL, OFF_DIAGONAL, STATE } from "./colors.js";
-import { element, swatches } from "./element.js";
+import { element } from "./element.js";
+import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { code as written, grouped, last } from "./words.js";
 
@@ -88,8 +89,7 @@ export function panels(stage, { set, params }) {
       return [name, new Panel(stage, { width: 284, height: 240, margin: [6, 18, 36, 46], title, x, y })];
     }),
   );
-  const legend = [["recurrent", STATE], ["parallel", "currentColor"], ["chunkwise", DIAGONAL], ["lowest", OFF_DIAGONAL]];
-  stage.append(element("p", { className: "legend" }, ...swatches(legend)));
+  legend(stage)([["recurrent", STATE], ["parallel", "currentColor"], ["chunkwise", DIAGONAL], ["lowest", OFF_DIAGONAL]]);
   const readout = stage.appendChild(element("output", { className: "readout" }));
   let now = null; // what is drawn
   let spot = null; // the chunk size that is pointed at

@@ -17,6 +17,9 @@ const MAGNITUDE = {
   dark: ["#1c1c1e", "#0d5b45", "#1d9c76", "#7fd6b6", "#e2fff3"],
 };
 
+const GRAY = { light: ["#ffffff", "#000000"], dark: ["#1c1c1e", "#ffffff"] };
+const KINDS = { signed: SIGNED, magnitude: MAGNITUDE, gray: GRAY };
+
 /** 511 colors from -1 to 1 (`signed`), or from 0 to 1 in the upper half, as RGB triples. */
 function table(stops, low) {
   const color = scaleLinear(
@@ -35,6 +38,5 @@ const tables = {};
 
 /** The RGB triples for a kind of values on this paper. */
 export function palette(kind, paper) {
-  const stops = kind === "signed" ? SIGNED : MAGNITUDE;
-  return (tables[kind + paper] ??= table(stops[paper], kind === "signed" ? -1 : 0));
+  return (tables[kind + paper] ??= table(KINDS[kind][paper], kind === "signed" ? -1 : 0));
 }

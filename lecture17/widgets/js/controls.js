@@ -1,4 +1,5 @@
 // Labeled controls: menus, checks, ranges whose number can be typed too, and ranges that play.
+import { clamp } from "./arrays.js";
 import { element } from "./element.js";
 
 let made = 0; // of ids: crypto.randomUUID exists in secure contexts only, and a lab machine may be reached by plain http
@@ -29,8 +30,8 @@ function check(control, ask, id, box) {
   return { show: (value) => (input.checked = value) };
 }
 
-/** A number rounded to the digits of its step, so that 0.1 + 0.2 reads 0.3. */
-const tidy = (value, step) => Number(value.toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
+/** A number rounded to two digits more than the first of its step, so that 0.1 + 0.2 reads 0.3 and 0.575 stays. */
+const tidy = (value, step) => Number(value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(step)))));
 
 function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
   // Where the slider stands for a number, and the number it stands for.
@@ -40,7 +41,7 @@ function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
   const field = element("input", { type: "number", step: "any", className: "field" });
   field.setAttribute("aria-label", `${label}, typed`);
   const complaint = element("span", { className: "complaint", role: "alert" });
-  slider.oninput = () => ask(Math.min(bounds.high, Math.max(bounds.low, number(Number(slider.value)))));
+  slider.oninput = () => ask(clamp(number(Number(slider.value)), bounds.low, bounds.high));
   field.onchange = () => {
     const typed = Number(field.value);
     const whole = Number.isInteger(step);
@@ -65,13 +66,13 @@ function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
       }
     },
   };
-  if (kind === "play") part.stop = addPlayer(box, slider, ask, root);
+  if (kind === "play") part.stop = addPlayer(box, slider, root);
   box.append(complaint);
   return part;
 }
 
 /** Buttons that move the slider step by step to its end, at a chosen speed. Returns what stops it. */
-function addPlayer(box, slider, ask, root) {
+function addPlayer(box, slider, root) {
   let timer = 0;
   const speed = element("select", {}, ...Object.keys(SPEEDS).map((text) => element("option", { text })));
   speed.value = "normal";
@@ -82,15 +83,23 @@ function addPlayer(box, slider, ask, root) {
     timer = 0;
     button.textContent = "Play";
   };
+  const advance = () => {
+    const before = slider.value;
+    slider.stepUp();
+    if (slider.value !== before) slider.oninput();
+    return slider.value !== before;
+  };
   const step = () => {
-    if (!root.isConnected || Number(slider.value) >= Number(slider.max)) return stop();
-    ask(Number(slider.value) + 1);
+    if (!root.isConnected || !advance()) return stop();
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
   };
   button.onclick = () => {
     if (timer) return stop();
     button.textContent = "Pause";
-    if (Number(slider.value) >= Number(slider.max)) ask(Number(slider.min));
+    if (!advance()) {
+      slider.value = slider.min; // from the end, again from the start
+      slider.oninput();
+    }
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
   };
   box.append(button, speed);

@@ -4,12 +4,3 @@ export function element(tag, properties = {}, ...children) {
   made.append(...children);
   return made;
 }
-
-/** The parts of a legend: [text, color] pairs. */
-export function swatches(named) {
-  return named.map(([text, color]) => {
-    const part = element("span", { textContent: text });
-    part.style.setProperty("--of", color);
-    return part;
-  });
-}

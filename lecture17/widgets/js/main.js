@@ -2,13 +2,19 @@
 import { Frame } from "./frame.js";
 import { element } from "./element.js";
 import * as chunks from "./chunks.js";
+import * as memory from "./memory.js";
+import * as scan from "./scan.js";
 import * as semiseparable from "./semiseparable.js";
+import * as slider from "./slider.js";
 import * as twoViews from "./two_views.js";
 import style from "./style.css";
 
 const EXPLORERS = {
   ChunkExplorer: chunks,
+  MemoryExplorer: memory,
+  ScanExplorer: scan,
   SemiseparableExplorer: semiseparable,
+  Slider: slider,
   TwoViews: twoViews,
 };
 

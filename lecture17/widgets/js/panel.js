@@ -149,6 +149,7 @@ export class Panel {
   pointer({ hover, grab, cursor, touch = "none" }) {
     let drag = null;
     this.stage.addEventListener("pointerdown", (event) => {
+      hover?.(...this.at(event));
       drag = grab?.(...this.at(event)) ?? null;
       if (drag) {
         this.stage.setPointerCapture(event.pointerId);
@@ -162,7 +163,7 @@ export class Panel {
       hover?.(...place);
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) this.stage.addEventListener(end, () => (drag = null));
-    this.stage.addEventListener("pointerleave", () => hover?.(null));
+    this.stage.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hover?.(null)); // a tap reads on
     if (!grab) return;
     this.stage.classList.add("touchable");
     this.stage.style.touchAction = touch;

@@ -2,6 +2,7 @@
 import { ATTENTION, DIAGONAL, NEXT_TO_DIAGONAL, OFF_DIAGONAL, STATE } from "./colors.js";
 import { largestMagnitude, singularValues, usualMagnitude } from "./arrays.js";
 import { element } from "./element.js";
+import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { mask, matrix, scores, sequence } from "./sequence.js";
 import { code as written, g, last } from "./words.js";
@@ -149,7 +150,7 @@ export function panels(stage, { set }, { mixers }) {
     y: { label: "relative to all of M", scale: "log", domain: [FLOOR / 3, 5], ticks: [1, 1e-5, 1e-10, 1e-15], format: (v) => v.toExponential(0) },
     margin: [4, 8, 36, 56],
   });
-  const legend = stage.appendChild(element("p", { className: "legend" }));
+  const explain = legend(stage);
   let now = null; // what is drawn
   let spot = null; // the entry under the pointer: [i, j]
 
@@ -254,13 +255,7 @@ export function panels(stage, { set }, { mixers }) {
       ? [["no finite state", ATTENTION]]
       : [["inside a chunk", DIAGONAL], ["to the next chunk", NEXT_TO_DIAGONAL], ["to later chunks", OFF_DIAGONAL]];
     const compared = r.other ? [[p.mixer, STATE], [p.compare, ATTENTION]] : [];
-    legend.replaceChildren(
-      ...[...steps, ...compared].map(([text, color]) => {
-        const part = element("span", { textContent: text });
-        part.style.setProperty("--of", color);
-        return part;
-      }),
-    );
+    explain([...steps, ...compared]);
     read();
   };
 }

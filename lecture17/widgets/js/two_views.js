@@ -1,7 +1,8 @@
 // One token at a time, as a row of the matrix and as a read of the state: the twin of two_views.py.
 import { DIAGONAL, OUTPUT, STATE } from "./colors.js";
 import { dot, largestMagnitude, zeros } from "./arrays.js";
-import { element, swatches } from "./element.js";
+import { element } from "./element.js";
+import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { matrix, recurrent, sequence } from "./sequence.js";
 import { code as written, fixed, g, grouped, last, tuple } from "./words.js";
@@ -103,7 +104,7 @@ export function panels(stage, { set, params }) {
   });
   const costs = new Panel(stage, { width: 330, height: 210, title: "what each view has cost so far", margin: [0, 8, 0, 8] });
   costs.axes.x.group.remove();
-  stage.appendChild(element("p", { className: "legend" }, ...swatches([["matrix view", DIAGONAL], ["state view", STATE], ["row t times x", OUTPUT]])));
+  legend(stage)([["matrix view", DIAGONAL], ["state view", STATE], ["row t times x", OUTPUT]]);
   M.domain({ x: [0, N], y: [N, 0], xticks: [0, N], yticks: [0, N] });
   x.domain({ x: [0, D], y: [N, 0], xticks: [], yticks: [] });
   let now = null; // what is drawn
