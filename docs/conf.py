@@ -7,9 +7,11 @@ by scripts that lie beside them.
 import html
 import importlib.util
 import json
+import math
 import re
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from docutils import nodes
@@ -18,7 +20,11 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from lecture17.course import predictions  # noqa: E402
+from lecture17.course.notebooks import SCRIPT  # noqa: E402
 from lecture17.course.progress import ZONES  # noqa: E402
+from lecture17.widgets import SemiseparableExplorer, quiz  # noqa: E402
+from lecture17.widgets.explorer import BUNDLE_FILE  # noqa: E402
 from tests.npm import CannotFetch, fetch  # noqa: E402
 
 MERMAID = "mermaid@11.17.2"
@@ -46,6 +52,8 @@ html_theme = "furo"
 html_title = "lecture17"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+templates_path = ["templates"]
+html_additional_pages = {"index": "landing.html"}
 html_copy_source = False
 pygments_style, pygments_dark_style = "a11y-light", "a11y-dark"
 mathjax_path = "mathjax/tex-svg.js"  # SVG: a browser that reads files from disk would refuse fonts
@@ -62,6 +70,61 @@ class Mermaid(SphinxDirective):
         return [nodes.raw("", f'<pre class="mermaid">{text}</pre>', format="html")]
 
 
+def question(cell: dict) -> dict | None:
+    """What a cell asks, if it is a prediction or the quiz, as `questions.js` takes it."""
+    source = "".join(cell["source"]).strip()
+    if match := re.fullmatch(r'predict\("([^"]+)"\)', source):
+        asked = predictions.get(match[1])
+        parts = [{**asdict(part), "answer": part.answer()} for part in asked.parts]
+        return {"id": asked.id, "parts": parts, "truth": f"{asked.truth} The next output shows it."}
+    if source.endswith("widgets.Quiz()"):
+        questions = [
+            {
+                "text": q.text,
+                "answers": [answer for answer, _ in q.answers],
+                "right": q.right,
+                "verdicts": [quiz.verdict(q, k) for k in range(len(q.answers))],
+            }
+            for q in quiz.QUESTIONS
+        ]
+        return {"id": "quiz", "questions": questions}
+    return None
+
+
+def landing(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    """What the front page shows: an explorer, and the zones with their notebooks, stars and minutes."""
+    if pagename != "index":
+        return
+    heads = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        title, _, rest = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).partition("\n")
+        minutes = re.search(r"(\d+) (minutes|seconds)", rest)
+        heads[path.stem] = title.lstrip("# "), math.ceil(int(minutes[1]) / (1 if minutes[2] == "minutes" else 60))
+    context["zones"] = [
+        {
+            "name": name,
+            "stars": stars,
+            "level": f"{stars.count('★')} of 3 stars",
+            "predictions": [name for stem in heads if stem.startswith(f"0{i}") for name in _predictions(stem)],
+            "minutes": sum(minutes for stem, (_, minutes) in heads.items() if stem.startswith(f"0{i}")),
+            "links": [
+                {"page": f"notebooks/{stem}.html", "title": title.partition(" · ")[2] or title}
+                for stem, (title, _) in heads.items()
+                if stem.startswith(f"0{i}")
+            ],
+        }
+        for i, (name, stars) in enumerate(ZONES.items())
+    ]
+    still = SCRIPT.sub("", SemiseparableExplorer().still()["text/html"])
+    context["explorer"] = NEEDS_A_KERNEL.sub("", still)
+    context["title"] = "State-space duality, by hand"
+    app.add_js_file("explorers.js")
+
+
+def _predictions(stem: str) -> list[str]:
+    return list(predictions.of_notebook(stem)) if stem in predictions.stems() else []
+
+
 def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
     """Exercises as they were made, lectures without what needs a kernel; the front page lists all pages."""
     if docname.startswith("exercises/"):
@@ -75,6 +138,11 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
         notebook = json.loads(source[0])
         notebook["cells"] = [c for c in notebook["cells"] if not "".join(c["source"]).startswith("progress(")]
         for cell in notebook["cells"]:
+            if asked := question(cell):
+                asking = (
+                    f'<div data-questions="{html.escape(json.dumps(asked))}"><p>Answering needs JavaScript.</p></div>'
+                )
+                cell["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"text/html": asking}}]
             for data in (output.get("data", {}) for output in cell.get("outputs", ())):
                 for kind in data.keys() & {"text/html", "text/markdown"}:
                     data[kind] = NEEDS_A_KERNEL.sub("", "".join(data[kind]))
@@ -102,7 +170,10 @@ def register_anchors(app: Sphinx, document: nodes.document) -> None:
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     if app.env.metadata.get(pagename, {}).get("mermaid"):
         app.add_js_file("mermaid.min.js")
+    if doctree is not None and any("data-explorer" in raw.astext() for raw in doctree.findall(nodes.raw)):
+        app.add_js_file("explorers.js")
     app.add_js_file("site.js", priority=900)
+    app.add_js_file("questions.js", priority=900)
 
 
 def copy_scripts(app: Sphinx, error: Exception | None) -> None:
@@ -112,16 +183,17 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
     mathjax = importlib.util.find_spec("sphinx-mathjax-offline").submodule_search_locations[0]
     (out / "_static" / "mathjax").mkdir(exist_ok=True)
     shutil.copy(Path(mathjax) / "static" / mathjax_path, out / "_static" / "mathjax")
+    shutil.copy(BUNDLE_FILE, out / "_static")
     try:
         shutil.copy(fetch(MERMAID, ROOT / "build" / "npm") / "dist" / "mermaid.min.js", out / "_static")
     except CannotFetch as reason:
         print(f"Diagrams are shown as text: {reason}")
-    shutil.copy(out / f"{root_doc}.html", out / "index.html")
 
 
 def setup(app: Sphinx) -> None:
     app.add_directive("mermaid", Mermaid)
     app.connect("source-read", read_source)
     app.connect("doctree-read", register_anchors)
+    app.connect("html-page-context", landing)
     app.connect("html-page-context", add_scripts)
     app.connect("build-finished", copy_scripts)

@@ -1,5 +1,6 @@
 """Tools of the npm registry that checks use, fetched once and kept in pytest's cache."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -50,3 +51,21 @@ def package(request: pytest.FixtureRequest, name: str) -> Path:
     except CannotFetch as error:
         missing(f"{error}. It checked nothing.")
         raise
+
+
+def installed(request: pytest.FixtureRequest, sources: Path) -> Path:
+    """A copy of a folder of JavaScript, kept in pytest's cache, with the packages that its lock file names."""
+    assert request.config.cache is not None
+    npm = shutil.which("npm")
+    if npm is None:
+        missing("npm was not found, so the bundle was not built")
+    lock = hashlib.sha256((sources / "package-lock.json").read_bytes()).hexdigest()[:16]
+    folder = request.config.cache.mkdir(f"npm-{sources.name}-{lock}")
+    for file in sources.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    if not (folder / "node_modules" / ".bin").exists():
+        done = subprocess.run([str(npm), "ci", "--no-audit"], cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            missing(f"npm could not fetch what the bundle is built with: {done.stderr[-300:]}")
+    return folder

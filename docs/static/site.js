@@ -8,6 +8,10 @@ for (const fold of document.querySelectorAll("summary[aria-label]")) fold.remove
 document.querySelector(".sidebar-drawer").ariaLabel = "Pages of the course";
 window.addEventListener("load", scrollable);
 window.addEventListener("resize", scrollable);
+if (window.lecture17) {
+  for (const host of document.querySelectorAll("[data-explorer]")) host.dataset.address = ""; // settings can be shared
+  lecture17.wake();
+}
 if (window.mermaid) {
   mermaid.initialize({ startOnLoad: false, theme: "neutral", flowchart: { useMaxWidth: false } });
   mermaid.run().then(scrollable);

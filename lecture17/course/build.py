@@ -21,6 +21,7 @@ from .notebooks import (
     LANGUAGE,
     NotANotebook,
     cover_previews,
+    drop_scripts,
     hide_answers,
     is_answer,
     is_check,
@@ -72,6 +73,7 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
     ).execute(env=environment)
     nb.metadata.language_info = from_dict(LANGUAGE)
     cover_previews(nb)
+    drop_scripts(nb)
     return nb
 
 

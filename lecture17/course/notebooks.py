@@ -1,6 +1,7 @@
 """Reading and writing notebook files, and what nbgrader's metadata says about their cells."""
 
 import hashlib
+import re
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ LANGUAGE = {  # what ipykernel says about itself, and so what JupyterLab writes,
     "nbconvert_exporter": "python",
     "pygments_lexer": "ipython3",
 }
+SCRIPT = re.compile(r"(<script data-lecture17>).*?(</script>)", re.DOTALL)
 
 
 class NotANotebook(ValueError):
@@ -96,6 +98,13 @@ def cover_previews(nb: NotebookNode) -> None:
     for cell in nb.cells:
         if cell.metadata.get("collapsed") and cell.outputs:
             cell.outputs.insert(0, v4.new_output("display_data"))
+
+
+def drop_scripts(nb: NotebookNode) -> None:
+    """Leave out what brings explorers to life: it is long, the same for all, and a page or a kernel brings it along."""
+    for data in (output.get("data", {}) for cell in nb.cells for output in cell.get("outputs", ())):
+        if "text/html" in data:
+            data["text/html"] = SCRIPT.sub(r"\1\2", data["text/html"])
 
 
 def made(source: str) -> str:

@@ -1,16 +1,10 @@
-"""Between kernel and browser: the state that `explorer.js` shows, and what remains after the kernel is gone."""
+"""What every widget shares: a still that remains in the notebook when the kernel has gone."""
 
-import html
-from pathlib import Path
 from typing import Any
 
-import anywidget
 import ipywidgets
-import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
-
-from lecture17.figures.picture import CSS_DPI, Picture, image_html
 
 # A cell shows a widget as two outputs: a still, and the widget itself. The page shows the widget while it is alive and
 # the still otherwise: without a kernel, the widget alone would be "Error displaying widget" on the next day.
@@ -57,47 +51,3 @@ class Shown(ipywidgets.DOMWidget):
 
 def _marked(still: dict[str, str]) -> dict[str, str]:
     return {kind: text if kind == "text/plain" else STILL + text for kind, text in still.items()}
-
-
-class Front(Shown, anywidget.AnyWidget):
-    """Labeled controls, a picture, and the picture in words.
-
-    The last expression of a cell shows itself: in JupyterLab with its controls, elsewhere (a web page, nbconvert,
-    nbval, a notebook without its kernel) as the picture it showed last.
-    """
-
-    _esm = Path(__file__).with_name("explorer.js")
-    _css = Path(__file__).with_name("explorer.css")
-
-    # Kernel to front end.
-    controls: Any = traitlets.List().tag(sync=True)
-    picture = traitlets.Bytes().tag(sync=True)
-    size: Any = traitlets.List().tag(sync=True)  # of the picture, in CSS pixels
-    words = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode("").tag(sync=True)  # what a click on the picture does, if anything
-    button = traitlets.Unicode("").tag(sync=True)  # what the button says, if there is one
-    busy = traitlets.Bool(False).tag(sync=True)  # while the button's work is being done
-    asleep = traitlets.Unicode("Run this cell to explore.").tag(sync=True)  # shown where no kernel answers
-    # Both ways: for each control, the index of its value.
-    positions = traitlets.Dict().tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        self.on_msg(self._answer)
-
-    def show(self, picture: Picture) -> None:
-        """Send a picture and its description to the browser."""
-        self.size = [round(inches * CSS_DPI) for inches in picture.get_size_inches()]
-        self.picture = picture.png()
-        self.words = picture.description
-        self.send({"drawn": True})
-
-    def still(self) -> dict[str, str]:
-        """The picture as it is now, and the line that says how to move it."""
-        image = image_html(self.picture, self.size[0], self.words)
-        return {"text/html": f"{image}<p>{html.escape(self.asleep)}</p>", "text/plain": self.words}
-
-    def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        """A message other than `positions`: nothing has moved for a while."""
-        if "rest" in content:
-            self.refresh()

@@ -22,7 +22,7 @@ from lecture17.costs import carried, flops, held
 from lecture17.figures.picture import NEUTRAL, OFF_DIAGONAL, STATE, styled
 from lecture17.mixers import ANY_TOKEN, CHUNK, HEADS, LAST_VALUE, MIXERS, RECALLS, THE_GIST, D
 
-from .explorer import Control, Explorer, Scene
+from .drawn import Control, DrawnExplorer, Scene
 
 if TYPE_CHECKING:
     from lecture17.bench import Row
@@ -314,7 +314,7 @@ def _axis(ax: Axes, name: str, limits: tuple[float, float], ticks: dict[float, s
     ax.tick_params(axis="y", length=0)
 
 
-class ArchitectureChooser(Explorer):
+class ArchitectureChooser(DrawnExplorer):
     """Describe a task, and see what each mixer costs, which one to take, and why.
 
     With `rows`, measurements of `lecture17.bench` on this machine, seconds decide instead of FLOPs.

@@ -7,20 +7,21 @@ The formulas are those of `lecture17.costs`; the times are of `lecture17.ops.ssd
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any, TypedDict
 
 import numpy as np
-import traitlets
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
-from lecture17.costs import flops, held
-from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, styled
+from lecture17.costs import held, work
+from lecture17.figures.picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, styled
 
-from .explorer import Control, Explorer, Scene
+from .explorer import Control, Explorer
 
-LENGTHS = tuple(2**k for k in range(8, 17))
+# All chunk sizes up to these are drawn, and powers of two from there on. FLOPs are fewest at chunks of 11 or less, and
+# numbers held at chunks of 3 √(r d) + 1 = 769 or less.
+MOST_FOR_FLOPS, MOST_FOR_NUMBERS = 32, 1024
 # The most tokens that are timed: in the parallel form, whose matrices then take a few hundred megabytes, and in the
 # recurrent form, whose time per token does not depend on the length.
 LONGEST = 4096
@@ -35,13 +36,17 @@ class Params:
     chunk_size: int = 64
 
 
-def controls(params: Params) -> tuple[Control, ...]:
-    return (
-        Control("N", "tokens N", LENGTHS, text="{:,}".format),
-        Control("d_state", "state size", (16, 32, 64, 128, 256)),
-        Control("d_head", "head size", (16, 32, 64, 128)),
-        Control("chunk_size", "chunk size", tuple(2**k for k in range(params.N.bit_length())), text="{:,}".format),
-    )
+CONTROLS = (
+    Control("N", "tokens N", low=32, high=2**16, doubles=True),
+    Control("d_state", "state size", low=1, high=256, doubles=True),
+    Control("d_head", "head size", low=1, high=256, doubles=True),
+    Control("chunk_size", "chunk size", low=1, high=2**16, doubles=True),
+)
+
+
+def settle(params: Params) -> Params:
+    """A chunk has at most all tokens."""
+    return replace(params, chunk_size=min(params.chunk_size, params.N))
 
 
 @dataclass(frozen=True)
@@ -62,38 +67,65 @@ class Cost:
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> dict[str, Cost]:
-    """FLOPs per token, at every chunk size up to 32 and at powers of two; numbers held, at powers of two."""
+    """FLOPs per token, and numbers held at once."""
     N, r, d = params.N, params.d_state, params.d_head
-    powers = [2**k for k in range(N.bit_length())]
 
     def per_token(form: str, c: int = 1) -> float:
-        return flops("ssd", form, N, r, d, c) / N
+        return work("ssd", form, N, r, d, c).total / N
 
     def numbers(form: str, c: int = 1) -> float:
         return float(held(form, N, r, d, c))
 
-    def cost(of: Callable[..., float], sizes: np.ndarray) -> Cost:
+    def cost(of: Callable[..., float], most: int) -> Cost:
+        sizes = np.union1d(np.arange(1, min(N, most) + 1), 2 ** np.arange(N.bit_length()))
         chunkwise = np.array([of("chunkwise", int(c)) for c in sizes])
         return Cost(sizes, chunkwise, of("chunkwise", params.chunk_size), of("recurrent"), of("parallel"))
 
     return {
-        "FLOPs per token": cost(per_token, np.unique([*range(1, 33), *powers])),
-        "numbers held": cost(numbers, np.array(powers)),
+        "FLOPs per token": cost(per_token, MOST_FOR_FLOPS),
+        "numbers held at once": cost(numbers, MOST_FOR_NUMBERS),
     }
 
 
-def describe(params: Params) -> str:
-    work, memory = compute(params).values()
+class Times(TypedDict):
+    """Microseconds per token, measured here."""
+
+    recurrent: float
+    parallel: float | None  # None if its matrix would be too large
+    chunkwise: list[tuple[int, float]]  # chunk sizes and their times
+
+
+def timed(params: Params) -> str:
+    """What times depend on, as a key of `times`."""
+    return f"{params.N} {params.d_state} {params.d_head}"
+
+
+def describe(params: Params, times: dict[str, Times] | None = None) -> str:
+    flops, memory = compute(params).values()
+    measured = (times or {}).get(timed(params))
     return (
         f"With {params.N:,} tokens, state size {params.d_state} and head size {params.d_head}, chunks of "
-        f"{params.chunk_size:,} take {work.chosen:,.0f} FLOPs per token and hold {memory.chosen:,.0f} numbers. The "
-        f"recurrent form takes {work.recurrent:,.0f} and holds {memory.recurrent:,.0f}; the parallel form takes "
-        f"{work.parallel:,.0f} and holds {memory.parallel:,.0f}. Of all chunk sizes, chunks of {work.best} take the "
+        f"{params.chunk_size:,} take {flops.chosen:,.0f} FLOPs per token and hold {memory.chosen:,.0f} numbers. The "
+        f"recurrent form takes {flops.recurrent:,.0f} and holds {memory.recurrent:,.0f}; the parallel form takes "
+        f"{flops.parallel:,.0f} and holds {memory.parallel:,.0f}. Of all chunk sizes, chunks of {flops.best} take the "
         f"fewest FLOPs, and chunks of {memory.best} hold the fewest numbers."
+        f"{f' {describe_times(measured)}' if measured else ''}"
     )
 
 
-Times = dict[tuple[str, int], float]  # microseconds per token, by form and chunk size
+def describe_times(times: Times) -> str:
+    """What was measured, in words."""
+    fastest, chunkwise = min(times["chunkwise"], key=lambda timed: timed[1])
+    parallel = times["parallel"]
+    return (
+        f"Measured on this machine, in microseconds per token: recurrent {_three_digits(times['recurrent'])}, "
+        f"chunkwise {_three_digits(chunkwise)} at best, with chunks of {fastest}, parallel "
+        f"{'not tried, because its matrix is too large' if parallel is None else _three_digits(parallel)}."
+    )
+
+
+def _three_digits(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def measure(params: Params) -> Times:
@@ -107,105 +139,78 @@ def measure(params: Params) -> Times:
     generator = torch.Generator().manual_seed(0)
     x, B, C = (torch.randn(1, N, 1, size, generator=generator) for size in (d, r, r))
     log_a = -0.1 * torch.rand(1, N, 1, generator=generator)
-    first = [sequence[:, :LONGEST] for sequence in (x, log_a, B, C)]
-    times = {("recurrent", 1): 1e6 * median_seconds(partial(ssd.recurrent, *first), budget=0.2) / min(N, LONGEST)}
-    calls: dict[tuple[str, int], Callable[[], object]] = {}
-    for c in sorted({*TIMED_CHUNKS, params.chunk_size}):
-        if 1 < c < N:
-            calls["chunkwise", c] = partial(ssd.chunkwise, x, log_a, B, C, chunk_size=c)
-    if N <= LONGEST:
-        calls["parallel", N] = partial(ssd.parallel, x, log_a, B, C)
-    return times | {key: 1e6 * median_seconds(call, budget=0.2) / N for key, call in calls.items()}
+
+    def per_token(form: Callable[..., object], sequences: list[Any], **options: Any) -> float:
+        return 1e6 * median_seconds(partial(form, *sequences, **options), budget=0.2) / sequences[0].shape[1]
+
+    whole = [x, log_a, B, C]
+    first = [sequence[:, :LONGEST] for sequence in whole]
+    chunk_sizes = [c for c in sorted({*TIMED_CHUNKS, params.chunk_size}) if 1 < c < N]
+    return {
+        "recurrent": per_token(ssd.recurrent, first),
+        "chunkwise": [(c, per_token(ssd.chunkwise, whole, chunk_size=c)) for c in chunk_sizes],
+        "parallel": per_token(ssd.parallel, whole) if N <= LONGEST else None,
+    }
 
 
-def describe_times(params: Params, times: Times) -> str:
-    """What was measured, in words."""
-    fastest = min((c for form, c in times if form == "chunkwise"), key=lambda c: times["chunkwise", c])
-    parallel = times.get(("parallel", params.N))
-    return (
-        f"Measured on this machine, in microseconds per token: recurrent {times['recurrent', 1]:.3g}, chunkwise "
-        f"{times['chunkwise', fastest]:.3g} at best, with chunks of {fastest}, "
-        + (f"parallel {parallel:.3g}." if parallel else "parallel not tried, because its matrix is too large.")
-    )
+def headline(params: Params) -> str:
+    flops, memory = compute(params).values()
+    return f"Fewest FLOPs with chunks of {flops.best}, fewest numbers held with chunks of {memory.best}"
 
 
-class ChunksScene(Scene):
+PANELS = {  # limits and ticks of the axis
+    "FLOPs per token": ((4, 1e8), {1e2: "100", 1e4: "10 k", 1e6: "1 M", 1e8: "100 M"}),
+    "numbers held at once": ((0.8, 1.2e10), {1: "1", 1e3: "1 k", 1e6: "1 M", 1e9: "1 G"}),
+    "measured, µs per token": ((1e-2, 1e4), {1e-2: "0.01", 1: "1", 100: "100", 1e4: "10 k"}),
+}
+
+
+@styled
+def picture(params: Params, times: dict[str, Times] | None = None) -> Picture:
     """FLOPs, memory and measured times against the chunk size, from recurrent (1) to parallel (N)."""
-
-    @styled
-    def __init__(self) -> None:
-        super().__init__((7.4, 3.6))
-        self.times: dict[tuple[int, int, int], Times] = {}  # by N, state size and head size
-        work, memory, time = self.subplots(1, 3)
-        self.panels = [
-            Panel(work, "FLOPs per token", (3e2, 3e8), {1e3: "1 k", 1e5: "100 k", 1e7: "10 M"}),
-            Panel(memory, "numbers held at once", (1e2, 3e10), {1e3: "1 k", 1e6: "1 M", 1e9: "1 G"}),
-            Panel(time, "measured, µs per token", (1e-2, 1e4), {0.1: "0.1", 10: "10", 1e3: "1,000"}),
-        ]
-        self.not_timed = time.text(
-            0.5, 0.5, "not timed yet", ha="center", transform=time.transAxes, backgroundcolor="white"
-        )
-        handles = [*self.panels[0].curves, self.panels[0].lowest, self.panels[0].chosen]
-        self.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2, handlelength=1.6)
-        self.moving += [*(artist for panel in self.panels for artist in panel.moving), self.not_timed]
-        self.follow(Params())
-
-    def follow(self, params: Params) -> None:
-        costs = compute(params)
-        work, memory = costs.values()
-        self.headline.set_text(
-            f"Fewest FLOPs with chunks of {work.best}, fewest numbers held with chunks of {memory.best}"
-        )
-        for panel, cost in zip(self.panels, costs.values(), strict=False):
-            panel.follow(params, cost.recurrent, cost.parallel, cost.sizes, cost.chunkwise)
-        times = self.times.get((params.N, params.d_state, params.d_head))
-        self.not_timed.set_visible(times is None)
-        times = times or {}
-        sizes = np.array([c for form, c in times if form == "chunkwise"])
-        chunkwise = np.array([times["chunkwise", int(c)] for c in sizes])
-        recurrent, parallel = (times.get(key, np.nan) for key in (("recurrent", 1), ("parallel", params.N)))
-        self.panels[2].follow(params, recurrent, parallel, sizes, chunkwise)
-
-
-class Panel:
-    """One cost against the chunk size, both logarithmic."""
-
-    def __init__(self, ax: Axes, name: str, limits: tuple[float, float], ticks: dict[float, str]) -> None:
+    made = Picture(headline(params), describe(params, times), (7.4, 3.6))
+    axes = made.subplots(1, 3)
+    for ax, (name, (limits, ticks)) in zip(axes, PANELS.items(), strict=True):
         ax.set(xlabel="chunk size", ylabel=name, xscale="log", yscale="log", xlim=(0.7, 2**16.5), ylim=limits)
         ax.set_xticks([1, 2**4, 2**8, 2**12, 2**16], ["1", "16", "256", "4 k", "64 k"])
         ax.set_yticks(list(ticks), list(ticks.values()))
         ax.minorticks_off()
-        looks = (("recurrent", STATE, "--"), ("parallel", NEUTRAL, "--"), ("chunkwise", DIAGONAL, ".-"))
-        self.curves: list[Line2D] = [ax.plot([], [], look, color=color, label=name)[0] for name, color, look in looks]
-        self.lowest = ax.plot([], [], "o", color=OFF_DIAGONAL, markersize=8, label="lowest")[0]
-        self.chosen = ax.axvline(1, color=NEUTRAL, linewidth=1, linestyle=":", label="chosen")
-        self.moving = [self.chosen, *self.curves, self.lowest]
+    for ax, cost in zip(axes, compute(params).values(), strict=False):
+        _draw(ax, params, cost.recurrent, cost.parallel, cost.sizes, cost.chunkwise)
+    measured = (times or {}).get(timed(params))
+    if measured:
+        where, chunkwise = np.array(measured["chunkwise"]).T
+        _draw(axes[2], params, measured["recurrent"], measured["parallel"], where, chunkwise)
+    else:
+        axes[2].text(0.5, 0.5, "not timed yet", ha="center", transform=axes[2].transAxes)
+    legend = axes[0].get_legend_handles_labels()
+    made.legend(*legend, loc="outside lower center", ncols=5, columnspacing=1.2, handlelength=1.6)
+    return made
 
-    def follow(
-        self, params: Params, recurrent: float, parallel: float, sizes: np.ndarray, chunkwise: np.ndarray
-    ) -> None:
-        self.chosen.set_xdata([params.chunk_size] * 2)
-        for line, cost in zip(self.curves, (recurrent, parallel), strict=False):
-            line.set_data([1, params.N], [cost, cost])
-        self.curves[2].set_data(sizes, chunkwise)
-        self.curves[2].set_marker("." if len(sizes) <= len(TIMED_CHUNKS) + 1 else "")
-        best = [np.argmin(chunkwise)] if len(sizes) else []
-        self.lowest.set_data(sizes[best], chunkwise[best])
+
+def _draw(
+    ax: Axes, params: Params, recurrent: float, parallel: float | None, where: np.ndarray, chunkwise: np.ndarray
+) -> None:
+    for name, color, cost in (("recurrent", STATE, recurrent), ("parallel", NEUTRAL, parallel)):
+        if cost is not None:
+            ax.plot([1, params.N], [cost, cost], "--", color=color, label=name)
+    marker = "." if len(where) <= len(TIMED_CHUNKS) + 1 else ""
+    ax.plot(where, chunkwise, marker=marker, color=DIAGONAL, label="chunkwise")
+    best = np.argmin(chunkwise)
+    ax.plot(where[best], chunkwise[best], "o", color=OFF_DIAGONAL, markersize=8, label="lowest")
+    ax.axvline(params.chunk_size, color=NEUTRAL, linewidth=1, linestyle=":", label="chosen")
 
 
 class ChunkExplorer(Explorer):
     """See what a chunk size costs; the button times all three forms on this machine."""
 
     start = Params()
-    scene_type = ChunksScene
-    controls_for = staticmethod(controls)
+    controls = CONTROLS
+    settle = staticmethod(settle)
     describe = staticmethod(describe)
-    button = traitlets.Unicode("Time all three forms here").tag(sync=True)
+    picture = staticmethod(picture)
+    button = "Time all three forms here"
 
     def pressed(self) -> None:
         params = self.params
-        self.scene.times[params.N, params.d_state, params.d_head] = measure(params)
-
-    def say(self, params: Params) -> str:
-        times = self.scene.times.get((params.N, params.d_state, params.d_head))
-        return describe(params) + (f" {describe_times(params, times)}" if times else "")
+        self.data = {"times": {**self.data.get("times", {}), timed(params): measure(params)}}

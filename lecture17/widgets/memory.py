@@ -1,4 +1,4 @@
-"""MemoryExplorer: what a transition's eigenvalues remember, and what they can count. Introduced in 01_tour.
+"""MemoryExplorer: what a transition's eigenvalues remember, and what they can count.
 
     S_t = λ S_{t-1} + …        token t - k is still in the state with weight λ^k: the kernel over past tokens
     s_t = λ^{x_t} s_{t-1}      a gate set by the bit x_t: each 1 turns the state, and the angle counts the ones
@@ -8,20 +8,18 @@ modulo m. Source: Grazzi et al., arXiv 2411.12537: at finite precision, no linea
 [0, ∞) computes parity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from lecture17.figures.picture import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, styled
+from lecture17.figures.picture import ATTENTION, NEUTRAL, OFF_DIAGONAL, STATE, Picture, styled
 
-from .explorer import Control, Explorer, Scene
+from .explorer import Control, Explorer
 
 T = 48  # tokens
 FAINT = 0.01  # a state smaller than this (it starts at 1) is lost in noise of one percent
-SIZES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 ONE, CHANNELS, GATES = "one decay", "a decay per channel", "gates set by the data"
 NEGATIVE, COMPLEX = "a negative eigenvalue", "a complex eigenvalue"
 USED_BY = {
@@ -41,14 +39,17 @@ class Params:
     seed: int = 0
 
 
-def controls(params: Params) -> tuple[Control, ...]:
-    periods = tuple(range(3, 13)) if params.kind == COMPLEX else (2,)
-    return (
-        Control("kind", "memory", tuple(USED_BY), "choice"),
-        Control("size", "size |λ|", SIZES, text="{:g}".format),
-        Control("period", "count modulo", periods),
-        Control("seed", "seed of the bits", tuple(range(20))),
-    )
+CONTROLS = (
+    Control("kind", "memory", "choice", tuple(USED_BY)),
+    Control("size", "size |λ|", low=0, high=1, step=0.005),
+    Control("period", "count modulo", low=2, high=12),
+    Control("seed", "seed of the bits", low=0, high=999),
+)
+
+
+def settle(params: Params) -> Params:
+    """Only a complex eigenvalue has a period to choose, 3 or more; every other kind tries parity."""
+    return replace(params, period=max(3, params.period) if params.kind == COMPLEX else 2)
 
 
 @dataclass(frozen=True)
@@ -57,36 +58,38 @@ class Result:
 
     eigenvalues: np.ndarray  # (channels,), complex
     kernels: np.ndarray  # (channels, T): weight in the state of the token k steps ago, k = 0 … T-1
-    bits: np.ndarray  # (T,)
+    bits: np.ndarray  # (T,), bool
     counts: np.ndarray  # (T,): ones so far, modulo the period
     states: np.ndarray  # (T,), complex: 1, multiplied by the (first) eigenvalue for each 1 so far
-    read: np.ndarray  # (T,): the count read from the angle of the state
-    readable: np.ndarray  # (T,): whether the state is large enough to read its angle
+    read: np.ndarray  # (T,): the count read from the angle of the state, -1 where it is too faint
+
+    @property
+    def readable(self) -> np.ndarray:
+        return self.read >= 0
 
     @property
     def right(self) -> np.ndarray:
-        return self.readable & (self.read == self.counts)
+        return self.read == self.counts
 
 
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
-    turn = {NEGATIVE: -1.0 + 0j, COMPLEX: np.exp(2j * np.pi / params.period)}.get(params.kind, 1.0 + 0j)
-    slower = 0.5 ** np.arange(4) if params.kind == CHANNELS else np.ones(1)
-    eigenvalues = turn * params.size**slower
-    bits = np.random.default_rng(params.seed).integers(0, 2, size=T)
+    angle = {NEGATIVE: np.pi, COMPLEX: 2 * np.pi / params.period}.get(params.kind, 0.0)
+    sizes = params.size**0.5 ** np.arange(4 if params.kind == CHANNELS else 1)  # each channel half as fast
+    bits = np.random.RandomState(params.seed).random_sample(T) < 0.5
     ones = np.cumsum(bits)
     # The token k steps ago has passed k transitions or, with gates, one for each 1 among the last k bits.
     passed = ones[-1] - ones[::-1] if params.kind == GATES else np.arange(T)
-    states = eigenvalues[0] ** ones
-    period = params.period
+    left = params.size**ones
+    states = left * np.exp(1j * angle * ones)
+    read = np.round(np.angle(states) * params.period / (2 * np.pi)).astype(int) % params.period
     return Result(
-        eigenvalues,
-        (eigenvalues[:, None] ** passed).real,
+        sizes * np.exp(1j * angle),
+        sizes[:, None] ** passed * np.cos(angle * passed),
         bits,
-        ones % period,
+        ones % params.period,
         states,
-        np.round(np.angle(states) / (2 * np.pi / period)).astype(int) % period,
-        np.abs(states) >= FAINT,
+        np.where(left >= FAINT, read, -1),
     )
 
 
@@ -121,68 +124,60 @@ def describe(params: Params) -> str:
     )
 
 
-class MemoryScene(Scene):
+def headline(params: Params) -> str:
+    kept = "fades" if 0 < params.size < 1 else "never fades" if params.size else "does not last"
+    turns = params.kind in (NEGATIVE, COMPLEX)
+    able = "cannot count" if not turns else "counts" if compute(params).right.all() else "counts until it is too faint"
+    return f"{params.kind.capitalize()}: memory {kept}, and {able}"
+
+
+@styled
+def picture(params: Params) -> Picture:
     """Above, eigenvalues in the unit disk and the kernel they give; below, the number of ones read from the state."""
+    r = compute(params)
+    made = Picture(headline(params), describe(params), (7.4, 5.0))
+    rows = made.add_gridspec(2, 1, height_ratios=(1.3, 1), hspace=0.08)
+    above = rows[0].subgridspec(1, 2, width_ratios=(1, 1.7))
+    _draw_disk(made.add_subplot(above[0]), r)
+    kernel = made.add_subplot(above[1])
+    kernel.axhline(0, color=NEUTRAL, linewidth=0.8)
+    kernel.plot(r.kernels.T, ".-", color=STATE, linewidth=1)
+    kernel.set(title="weight of the token k tokens ago", xlabel="k", ylabel="weight, real part")
+    kernel.set(xlim=(-1, T), ylim=(-1.1, 1.1))
+    _draw_count(made.add_subplot(rows[1]), params, r)
+    return made
 
-    @styled
-    def __init__(self) -> None:
-        super().__init__((7.4, 5.0))
-        rows = self.add_gridspec(2, 1, height_ratios=(1.3, 1), hspace=0.08)
-        above = rows[0].subgridspec(1, 2, width_ratios=(1, 1.7))
-        disc, kernel, count = self.add_subplot(above[0]), self.add_subplot(above[1]), self.add_subplot(rows[1])
-        self._draw_disc(disc)
-        kernel.axhline(0, color=NEUTRAL, linewidth=0.8)
-        self.kernels = self.moves(kernel.plot([], [], ".-", color=STATE, linewidth=1)[0] for _ in range(4))
-        kernel.set(title="weight of the token k tokens ago", xlabel="k", ylabel="weight, real part")
-        kernel.set(xlim=(-1, T), ylim=(-1.1, 1.1))
-        self._draw_count(count)
-        self.follow(Params())
 
-    def _draw_disc(self, ax: Axes) -> None:
-        around = np.exp(2j * np.pi * np.linspace(0, 1, 181))
-        ax.plot(around.real, around.imag, color=NEUTRAL, linewidth=1)
-        ax.plot([-1, 1, np.nan, 0, 0], [0, 0, np.nan, -1, 1], color=NEUTRAL, linewidth=0.6)
-        [self.visited] = self.moves(ax.plot([], [], "o", color=OFF_DIAGONAL, fillstyle="none"))
-        [self.points] = self.moves(ax.plot([], [], "o", color=STATE, markersize=9))
-        ax.set(title="● eigenvalues   ○ states", xlabel="real part", ylabel="imaginary part", aspect="equal")
-        ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+def _draw_disk(ax: Axes, r: Result) -> None:
+    around = np.exp(2j * np.pi * np.linspace(0, 1, 181))
+    ax.plot(around.real, around.imag, color=NEUTRAL, linewidth=1)
+    ax.plot([-1, 1, np.nan, 0, 0], [0, 0, np.nan, -1, 1], color=NEUTRAL, linewidth=0.6)
+    ax.plot(r.states.real, r.states.imag, "o", color=OFF_DIAGONAL, fillstyle="none")
+    both = np.concatenate([r.eigenvalues, r.eigenvalues.conj()])
+    ax.plot(both.real, both.imag, "o", color=STATE, markersize=9)
+    ax.set(title="● eigenvalues   ○ states", xlabel="real part", ylabel="imaginary part", aspect="equal")
+    ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
 
-    def _draw_count(self, ax: Axes) -> None:
-        steps: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": 1}
-        [self.truth] = self.moves(ax.plot([], [], color=NEUTRAL, label="true count", **steps))
-        [self.right] = self.moves(ax.plot([], [], "o", color=STATE, label="read right"))
-        [self.wrong] = self.moves(ax.plot([], [], "x", color=ATTENTION, markersize=7, label="read wrong, or too faint"))
-        [self.ones] = self.moves(ax.plot([], [], "|", color="black", markersize=9, label="a 1 comes in"))
-        [self.count_title] = self.moves([ax.set_title("the number of ones", y=1.02)])
-        ax.set(xlabel="token", xlim=(-1, T), ylim=(-0.35, 1.55), ylabel="count")
-        ax.set_yticks([0, 1], ["0", "last"])
-        ax.legend(loc="upper left", ncols=4, columnspacing=1, handletextpad=0.4, borderaxespad=0)
 
-    def follow(self, params: Params) -> None:
-        r = compute(params)
-        kept = "never fades" if params.size == 1 else "fades"
-        turns = params.kind in (NEGATIVE, COMPLEX)
-        able = "cannot count" if not turns else "counts" if r.right.all() else "counts until it is too faint"
-        self.headline.set_text(f"{params.kind.capitalize()}: memory {kept}, and {able}")
-        conjugates = np.concatenate([r.eigenvalues, r.eigenvalues.conj()])
-        self.points.set_data(conjugates.real, conjugates.imag)
-        self.visited.set_data(r.states.real, r.states.imag)
-        for i, curve in enumerate(self.kernels):
-            curve.set_visible(i < len(r.kernels))
-            curve.set_data(np.arange(T), r.kernels[min(i, len(r.kernels) - 1)])
-        t, height = np.arange(T), r.counts / (params.period - 1)
-        self.truth.set_data(t, height)
-        self.right.set_data(t[r.right], height[r.right])
-        wrong = (r.read / (params.period - 1))[~r.right]
-        self.wrong.set_data(t[~r.right], wrong)
-        self.ones.set_data(t[r.bits == 1], np.full(int(r.bits.sum()), -0.2))
-        self.count_title.set_text(f"number of ones so far, modulo {params.period}, read from the angle of the state")
+def _draw_count(ax: Axes, params: Params, r: Result) -> None:
+    t, top = np.arange(T), params.period - 1
+    wrong = r.readable & ~r.right
+    ax.plot(t, r.counts, color=NEUTRAL, drawstyle="steps-mid", linewidth=1, label="true count")
+    ax.plot(t[r.right], r.counts[r.right], "o", color=STATE, label="read right")
+    ax.plot(t[wrong], r.read[wrong], "x", color=ATTENTION, markersize=7, label="read wrong")
+    ax.plot(t[~r.readable], r.counts[~r.readable], "o", color=NEUTRAL, fillstyle="none", label="too faint")
+    ax.plot(t[r.bits], np.full(r.bits.sum(), -0.2 * top), "|", color="black", markersize=9, label="a 1 comes in")
+    title = f"number of ones so far, modulo {params.period}, read from the angle of the state"
+    ax.set_title(title, y=1.02)
+    ax.set(xlabel="token", xlim=(-1, T), ylim=(-0.35 * top, 1.55 * top), ylabel="count", yticks=(0, top))
+    ax.legend(loc="upper left", ncols=5, columnspacing=1, handletextpad=0.4, borderaxespad=0)
 
 
 class MemoryExplorer(Explorer):
     """See how eigenvalues make a memory fade, oscillate or last, and which of them can count."""
 
     start = Params()
-    scene_type = MemoryScene
-    controls_for = staticmethod(controls)
+    controls = CONTROLS
+    settle = staticmethod(settle)
     describe = staticmethod(describe)
+    picture = staticmethod(picture)

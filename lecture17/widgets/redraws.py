@@ -1,28 +1,105 @@
-"""How long one move of a control takes, from the new value to the bytes of the picture."""
+"""How long a move of a control takes in headless Chromium, from the input to the painted frame.
 
+Needs Playwright and a Chromium or Chrome, which authors have (extra "dev").
+"""
+
+import shutil
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from playwright.sync_api import Browser, sync_playwright
+
+from lecture17 import widgets
 
 from .explorer import Explorer
 
+# Browsers hand over input at the start of a frame: so does this. A message that is posted then arrives after the paint.
+MOVE = """
+async ([label, moves]) => {
+  const control = [...document.querySelectorAll(".lecture17-explorer input[type=range]")]
+    .find((input) => input.labels[0]?.textContent === label);
+  if (!control.getClientRects().length) return [0];
+  const [low, high, step] = ["min", "max", "step"].map((name) => Number(control[name]));
+  const stops = Math.round((high - low) / step) + 1;
+  const took = [];
+  for (let k = 0; k < moves; k += 1) {
+    took.push(await new Promise((resolve) => requestAnimationFrame(() => {
+      const begin = performance.now();
+      control.value = low + step * (k % stops);
+      control.dispatchEvent(new Event("input"));
+      const painted = new MessageChannel();
+      painted.port1.onmessage = () => resolve(performance.now() - begin);
+      painted.port2.postMessage(0);
+    })));
+  }
+  return took;
+}
+"""
 
-def redraw_seconds(
-    explorer: type[Explorer], clock: Callable[[], float] = time.perf_counter, moves: int = 6
-) -> dict[str, float]:
-    """The median time of one move of each control, by the control's label, for an explorer at its default settings.
 
-    `clock` decides what is counted: wall-clock seconds or, with `time.process_time`, processor seconds.
-    """
-    shown = explorer()
-    start, medians = shown.positions, {}
-    for control in explorer.controls_for(shown.params):
-        seconds = []
-        for k in range(moves):
-            position = (shown.positions[control.name] + 1 + k % 2) % len(control.values)
-            begin = clock()
-            shown.positions = {**shown.positions, control.name: position}
-            seconds.append(clock() - begin)
-        medians[control.label] = statistics.median(seconds)
-        shown.positions = start
-    return medians
+class Redraw(NamedTuple):
+    """Milliseconds: medians of moves in the browser, of one picture by the kernel, and until the first picture."""
+
+    explorer: str
+    label: str
+    browser: float
+    kernel: float
+    first: float
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ON_A_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def find_browser() -> str | None:
+    """The Chromium or Chrome of this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None) or (str(ON_A_MAC) if ON_A_MAC.exists() else None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """That browser, without a window. Raises RuntimeError where there is none."""
+    if find_browser() is None:
+        raise RuntimeError("no Chromium or Chrome was found on this machine")
+    with sync_playwright() as playwright:
+        # Chromium refuses its sandbox to root, which is who runs in a container.
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def redraws(moves: int = 200) -> Iterator[Redraw]:
+    """The slowest range of every explorer, and of the semiseparable one at N = 64 and at N = 128."""
+    settings: dict[str, list[dict[str, Any]]] = {"SemiseparableExplorer": [{"N": 64}, {"N": 128}]}
+    with chromium() as browser:
+        for name in widgets.__all__:
+            if issubclass(explorer := getattr(widgets, name), Explorer):
+                for setting in settings.get(name, [{}]):
+                    shown = explorer(**setting)
+                    labels = [c.label for c in explorer.controls if c.kind in ("range", "play")]
+                    yield max((redraw(browser, shown, label, moves) for label in labels), key=lambda r: r.browser)
+
+
+def redraw(browser: Browser, explorer: Explorer, label: str, moves: int) -> Redraw:
+    """Move the control with this label so many times, one frame each; and let Matplotlib draw the same in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "explorer.html"
+        file.write_text(f'<!doctype html><meta charset="utf-8">{explorer.still()["text/html"]}', encoding="utf-8")
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        begin = time.perf_counter()
+        page.goto(file.as_uri())
+        page.wait_for_selector(".lecture17-explorer .words:not(:empty)")
+        first = time.perf_counter() - begin
+        page.evaluate(MOVE, [label, 20])  # the browser compiles what runs often
+        took = page.evaluate(MOVE, [label, moves])
+        page.close()
+    begin = time.perf_counter()
+    type(explorer).picture(explorer.params).png()
+    drawn = time.perf_counter() - begin
+    name = type(explorer).__name__ + (f", N = {explorer.N}" if hasattr(explorer, "N") else "")
+    return Redraw(name, label, statistics.median(took), 1000 * drawn, 1000 * first)

@@ -3,21 +3,21 @@
 A pixel that was read k steps ago has weight decay^k in the state, and near in the image is not near in the sequence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from lecture17.figures.picture import DIAGONAL, MAGNITUDES, OFF_DIAGONAL, OUTPUT, styled
+from lecture17.figures.picture import DIAGONAL, MAGNITUDES, OFF_DIAGONAL, OUTPUT, Picture, styled
 from lecture17.reference import scan2d
 
-from .explorer import Control, Explorer, Scene
+from .explorer import Control, Explorer
 
 ROUTES = ("row by row", "column by column", "row by row, reversed", "column by column, reversed", "Hilbert", "Z-order")
-DECAYS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-N_BINS = 8  # distances from 1, 2, 4, …, 128 to just below the next power of two
+LARGEST = 32  # pixels a side
+N_BINS = 10  # distances from 1, 2, 4, …, 512 to just below the next power of two
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,17 @@ class Params:
     decay: float = 0.9
 
 
-def controls(params: Params) -> tuple[Control, ...]:
-    return (
-        Control("side", "pixels a side", (4, 8, 16)),
-        Control("route", "route", ROUTES, "choice"),
-        Control("step", "step", tuple(range(params.side**2)), "play"),
-        Control("decay", "decay per step", DECAYS, text="{:g}".format),
-    )
+CONTROLS = (
+    Control("side", "pixels a side", low=2, high=LARGEST),
+    Control("route", "route", "choice", ROUTES),
+    Control("step", "step", "play", low=0, high=LARGEST**2 - 1),
+    Control("decay", "decay per step", low=0, high=1, step=0.005),
+)
+
+
+def settle(params: Params) -> Params:
+    """The step of an image that has so many pixels."""
+    return replace(params, step=min(params.step, params.side**2 - 1))
 
 
 @dataclass(frozen=True)
@@ -99,58 +103,56 @@ def _listed(weights: tuple[float, ...]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-class ScanScene(Scene):
+def headline(params: Params) -> str:
+    apart = f"{compute(params).distances.mean():.1f} steps apart on average"
+    return f"{params.route.capitalize()}: neighbors are read {apart}"
+
+
+@styled
+def picture(params: Params) -> Picture:
     """The path over the image, what the current pixel sees, and how far apart neighbors are read."""
+    r, n = compute(params), params.side
+    made = Picture(headline(params), describe(params), (7.4, 5.4))
+    rows = made.add_gridspec(2, 1, height_ratios=(2.3, 1), hspace=0.08)
+    above = rows[0].subgridspec(1, 2)
+    path, context = made.add_subplot(above[0]), made.add_subplot(above[1])
+    row, column = np.divmod(r.order, n)
+    path.imshow(ring(n), cmap="Greys", vmin=0, vmax=2.5)
+    path.plot(column, row, color=OFF_DIAGONAL, linewidth=0.8)
+    path.plot(column[: params.step + 1], row[: params.step + 1], color=DIAGONAL)
+    path.set_title("the path so far", y=1.02)
+    weights = context.imshow(r.context, cmap=MAGNITUDES, vmin=0, vmax=1)
+    context.set_title("what the pixel sees", y=1.02)
+    made.colorbar(weights, ax=context, label="weight", ticks=[0, 0.5, 1], shrink=0.8)
+    dot: dict[str, Any] = {"color": OUTPUT, "markeredgecolor": "black"}
+    for ax in (path, context):
+        ax.plot(*r.pixel[::-1], "o", **dot)
+        ax.set(xlabel="column", ylabel="row", xticks=(), yticks=())
+    _draw_shares(made.add_subplot(rows[1]), r, n)
+    return made
 
-    @styled
-    def __init__(self) -> None:
-        super().__init__((7.4, 5.4))
-        rows = self.add_gridspec(2, 1, height_ratios=(2.3, 1), hspace=0.08)
-        above = rows[0].subgridspec(1, 2)
-        path, context = self.add_subplot(above[0]), self.add_subplot(above[1])
-        unit = (0, 1, 1, 0)
-        [self.image] = self.moves([path.imshow([[0.0]], cmap="Greys", vmin=0, vmax=2.5, extent=unit)])
-        [self.whole] = self.moves(path.plot([], [], color=OFF_DIAGONAL, linewidth=0.8))
-        [self.path] = self.moves(path.plot([], [], color=DIAGONAL))
-        [self.weights] = self.moves([context.imshow([[0.0]], cmap=MAGNITUDES, vmin=0, vmax=1, extent=unit)])
-        dot: dict[str, Any] = {"color": OUTPUT, "markeredgecolor": "black"}
-        self.here = self.moves(ax.plot([], [], "o", **dot)[0] for ax in (path, context))
-        path.set_title("the path so far", y=1.02)
-        context.set_title("what the pixel sees", y=1.02)
-        for ax in (path, context):
-            ax.set(xlabel="column", ylabel="row", xticks=(), yticks=())
-        self.colorbar(self.weights, ax=context, label="weight", ticks=[0, 0.5, 1], shrink=0.8)
-        self._draw_shares(self.add_subplot(rows[1]))
-        self.follow(Params())
 
-    def _draw_shares(self, ax: Axes) -> None:
-        self.bars = self.moves(ax.bar(np.arange(N_BINS), np.ones(N_BINS), color=DIAGONAL, width=0.8).patches)
-        ax.set(title="pairs of neighboring pixels", ylabel="share", ylim=(0, 1), xlabel="steps apart in the sequence")
-        ax.set_xticks(range(N_BINS), ["1", *(f"{2**b}–{2 ** (b + 1) - 1}" for b in range(1, N_BINS))])
-        ax.set_yticks([0, 0.5, 1], ["0", "1/2", "1"])
+def ring(n: int) -> np.ndarray:
+    """An image of n × n pixels, for something to look at."""
+    across, down = np.meshgrid(*[np.linspace(-1, 1, n)] * 2)
+    return np.exp(-20 * (np.hypot(across, down) - 0.7) ** 2)
 
-    def follow(self, params: Params) -> None:
-        r, n = compute(params), params.side
-        self.headline.set_text(
-            f"{params.route.capitalize()}: neighbors are read {r.distances.mean():.1f} steps apart on average"
-        )
-        row, column = np.divmod(r.order, n)
-        x, y = (column + 0.5) / n, (row + 0.5) / n
-        across, down = np.meshgrid(*[np.linspace(-1, 1, n)] * 2)
-        self.image.set_data(np.exp(-20 * (np.hypot(across, down) - 0.7) ** 2))  # a ring, for something to look at
-        self.whole.set_data(x, y)
-        self.path.set_data(x[: params.step + 1], y[: params.step + 1])
-        self.weights.set_data(r.context)
-        for dot in self.here:
-            dot.set_data(x[[params.step]], y[[params.step]])
-        for bar, share in zip(self.bars, r.shares, strict=True):
-            bar.set(height=share)
+
+def _draw_shares(ax: Axes, r: Result, n: int) -> None:
+    bins = 2 ** np.arange(N_BINS)
+    ax.bar(bins, r.shares, bins, align="edge", color=DIAGONAL, edgecolor="white")
+    ax.set(title="pairs of neighboring pixels", ylabel="share", ylim=(0, 1), xlabel="steps apart in the sequence")
+    ax.set(xscale="log", xlim=(1, 2 * bins[bins < n * n][-1]))
+    ax.set_xticks(bins[bins < n * n], bins[bins < n * n])
+    ax.minorticks_off()
+    ax.set_yticks([0, 0.5, 1], ["0", "1/2", "1"])
 
 
 class ScanExplorer(Explorer):
     """Follow a route over an image, and see which of its neighbors the state still remembers when a pixel is read."""
 
     start = Params()
-    scene_type = ScanScene
-    controls_for = staticmethod(controls)
+    controls = CONTROLS
+    settle = staticmethod(settle)
     describe = staticmethod(describe)
+    picture = staticmethod(picture)

@@ -1,159 +1,279 @@
-"""Every explorer in a real JupyterLab: each control by mouse and by keyboard, both themes, two widths."""
+"""Every explorer in a page without a kernel: each control, what a hand can do, both themes, three widths."""
 
+import json
 import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Page, expect
 
 from lecture17 import widgets
-from lecture17.widgets import ChunkExplorer
 from lecture17.widgets.explorer import Control, Explorer
 
-from .lab import PATIENCE, ExplorerOnPage, Lab
+from .lab import PATIENCE, ExplorerOnPage
 
-EXPLORERS = [name for name in widgets.__all__ if issubclass(getattr(widgets, name), Explorer)]
-each_explorer = pytest.mark.parametrize("name", EXPLORERS)
-
-
-def opened(lab: Lab, name: str) -> tuple[type[Explorer], ExplorerOnPage]:
-    lab.open(f"{name}.ipynb")
-    lab.run_all()
-    return getattr(widgets, name), lab.explorer()
+EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, Explorer)]
+each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
+Opened = Callable[..., ExplorerOnPage]
 
 
-def press(element: Locator, control: Control, at: int) -> int:
-    """Change a control by keyboard alone; returns the position that it should now have."""
-    element.focus()
+@pytest.fixture
+def page(browser: Browser) -> Any:
+    page = browser.new_page(viewport={"width": 1000, "height": 1000})
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield page
+    page.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def opened(page: Page, tmp_path: Path) -> Opened:
+    """A page from disk with one explorer, awake."""
+
+    def open_page(explorer: type[Explorer], address: bool = False, **settings: Any) -> ExplorerOnPage:
+        still = explorer(**settings).still()["text/html"]
+        if address:
+            still = still.replace("<div data-explorer", "<div data-address data-explorer")
+        file = tmp_path / f"{explorer.__name__}.html"
+        title = f"<title>{explorer.__name__}</title>"
+        file.write_text(
+            f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<main>{still}</main></html>', "utf-8"
+        )
+        page.goto(file.as_uri())
+        view = page.locator(".lecture17-explorer")
+        expect(view).to_have_count(1, timeout=PATIENCE)
+        return ExplorerOnPage(view)
+
+    return open_page
+
+
+def words_of(explorer: type[Explorer], **settings: Any) -> str:
+    return explorer.describe(explorer.settle(replace(explorer.start, **settings)))
+
+
+def next_value(control: Control, value: Any) -> tuple[str, Any]:
+    """A key that changes the control, and the value that it then has."""
     if control.kind == "check":
-        element.press("Space")
-        return 1 - at
-    forward = at < len(control.values) - 1
-    element.press("ArrowDown" if forward == (control.kind == "choice") else "ArrowUp")
-    return at + 1 if forward else at - 1
-
-
-def drag(element: Locator, control: Control, start: int, target: int) -> None:
-    """Bring a control from one position to another by mouse alone."""
-    if control.kind == "check":
-        element.click()
-    elif control.kind == "choice":
-        element.select_option(index=target)
-    else:
-        element.scroll_into_view_if_needed()
-        box = element.bounding_box()
-        assert box is not None
-        thumb = 16  # pixels; its center moves from half a thumb after the left end to half a thumb before the right
-        step = (box["width"] - thumb) / (len(control.values) - 1)
-        left, middle = box["x"] + thumb / 2, box["y"] + box["height"] / 2
-        mouse = element.page.mouse
-        mouse.move(left + start * step, middle)
-        mouse.down()
-        mouse.move(left + target * step, middle, steps=3)
-        mouse.up()
+        return "Space", not value
+    if control.kind == "choice":
+        at = control.options.index(value)
+        down = at < len(control.options) - 1
+        return ("ArrowDown", control.options[at + 1]) if down else ("ArrowUp", control.options[at - 1])
+    up = value + control.step <= control.high
+    return ("ArrowRight", value + control.step) if up else ("ArrowLeft", value - control.step)
 
 
 @each_explorer
-def test_each_control_works_by_keyboard_and_back_by_mouse(lab: Lab, name: str) -> None:
-    explorer, shown = opened(lab, name)
-    positions = explorer.positions_for({})
-    shown.shows(explorer.describe(explorer.start))
-    for control in explorer.controls_for(explorer.start):
-        at, element, before = positions[control.name], shown.control(control.label), shown.picture()
-        pressed = press(element, control, at)
-        shown.shows(explorer.describe(explorer.params_at({**positions, control.name: pressed})))
-        assert shown.picture() != before, control.name
-        drag(element, control, pressed, at)
-        shown.shows(explorer.describe(explorer.start))
-        assert shown.picture() == before, control.name
-    assert lab.errors().count() == 0
-
-
-def test_a_click_on_a_block_chooses_it_and_the_words_give_its_rank(lab: Lab) -> None:
-    _, shown = opened(lab, "SemiseparableExplorer")
-    scene = widgets.SemiseparableExplorer.scene_type()
-    scene.png()  # lays it out
-    box = shown.image.bounding_box()
-    assert box is not None
-    for ax in (scene.grid, scene.matrices[2]):
-        for row, column, rank in ((3, 1, 4), (2, 2, 16)):
-            x, y = ax.transData.transform(((column + 0.5) / 4, (row + 0.5) / 4))
-            across, down = x / scene.bbox.width, 1 - y / scene.bbox.height
-            shown.image.click(position={"x": across * box["width"], "y": down * box["height"]})
-            rows, columns = f"{16 * row}–{16 * row + 15}", f"{16 * column}–{16 * column + 15}"
-            expect(shown.words).to_contain_text(f"Block rows {rows}, columns {columns}: rank {rank} of at most {rank};")
-            expect(shown.control("block row")).to_have_value(str(row))
-            expect(shown.control("block column")).to_have_value(str(column))
-
-
-def test_two_views_play_from_any_token_to_the_last_and_again_from_the_first(lab: Lab) -> None:
-    explorer, shown = opened(lab, "TwoViews")
-    positions = explorer.positions_for({})
-    last = len(explorer.controls_for(explorer.start)[0].values) - 1
-    play = shown.view.get_by_role("button")
-    expect(play).to_have_text("Play")
-    play.click()
-    expect(play).to_have_text("Pause")
-    shown.shows(explorer.describe(explorer.params_at({**positions, "t": last})))
-    expect(play).to_have_text("Play")
-    play.click()
-    expect(shown.words).to_contain_text(re.compile("^Token [0-3]:"))
-    play.click()
-    expect(play).to_have_text("Play")
-    lab.page.wait_for_timeout(1000)  # a step that was on its way may still arrive
-    stopped = shown.words.inner_text()
-    lab.page.wait_for_timeout(1000)
-    assert shown.words.inner_text() == stopped
-
-
-def test_the_button_of_the_chunk_explorer_adds_times_measured_here(lab: Lab) -> None:
-    _, shown = opened(lab, "ChunkExplorer")
-    drag(shown.control("tokens N"), ChunkExplorer.controls_for(ChunkExplorer.start)[0], 4, 0)
-    expect(shown.words).to_contain_text("With 256 tokens")
-    before = shown.picture()
-    shown.view.get_by_role("button", name="Time all three forms here").click()
-    expect(shown.words).to_contain_text(re.compile(r"microseconds per token: recurrent [\d.]+"), timeout=PATIENCE)
-    assert shown.picture() != before
-    expect(shown.view.get_by_role("button", name="Time all three forms here")).to_be_enabled()
-
-
-def test_running_all_again_and_reloading_leave_one_explorer_that_still_moves(lab: Lab) -> None:
-    explorer, shown = opened(lab, "SemiseparableExplorer")
-    lab.restart_and_run_all()
-    shown = lab.explorer()
-    control, positions = explorer.controls_for(explorer.start)[0], explorer.positions_for({})
-    pressed = press(shown.control(control.label), control, positions[control.name])
-    now = explorer.describe(explorer.params_at({**positions, control.name: pressed}))
-    shown.shows(now)
-    lab.save()
-    lab.reload()
-    lab.explorer().shows(now)
-    assert lab.errors().count() == 0
+def test_each_control_works_by_keyboard_and_reset_takes_it_back(opened: Opened, explorer: type[Explorer]) -> None:
+    shown = opened(explorer)
+    shown.shows(words_of(explorer))
+    moved = 0
+    for control in explorer.controls:
+        element = shown.control(control.label)
+        if not element.is_visible() or element.is_disabled():
+            continue
+        key, value = next_value(control, getattr(explorer.start, control.name))
+        element.focus()
+        element.press(key)
+        shown.shows(words_of(explorer, **{control.name: value}))
+        shown.view.get_by_role("button", name="Reset").click()
+        shown.shows(words_of(explorer))
+        moved += 1
+    assert moved >= 3
 
 
 @each_explorer
-def test_it_fits_and_its_contrast_and_labels_are_right_at_two_widths_in_two_themes(
-    lab: Lab, name: str, axe: str, screenshots: Path
+def test_a_number_can_be_typed_and_is_refused_with_the_range(opened: Opened, explorer: type[Explorer]) -> None:
+    shown = opened(explorer)
+    control = next(c for c in explorer.controls if c.kind in ("range", "play"))
+    field = shown.view.get_by_label(f"{control.label}, typed")
+    field.fill(str(control.high + 1))
+    field.press("Enter")
+    expect(shown.view.locator(".complaint:visible")).to_contain_text(f"to {field_limit(shown, control)}, please")
+    shown.shows(words_of(explorer))
+    value = control.checked(control.low + control.step)
+    field.fill(str(value))
+    field.press("Enter")
+    expect(shown.view.locator(".complaint:visible")).to_have_count(0)
+    shown.shows(words_of(explorer, **{control.name: value}))
+
+
+def field_limit(shown: ExplorerOnPage, control: Control) -> str:
+    limit = shown.control(control.label).get_attribute("max")
+    assert limit is not None
+    return limit
+
+
+@each_explorer
+def test_what_is_copied_makes_the_same_explorer(opened: Opened, explorer: type[Explorer]) -> None:
+    control = next(c for c in explorer.controls if c.kind == "range")
+    shown = opened(explorer, **{control.name: control.checked(control.low + control.step)})
+    shown.view.get_by_role("button", name="Copy as code").click()
+    names: dict[str, Any] = {}
+    *imports, call = shown.view.locator(".listing").inner_text().strip().splitlines()
+    exec("\n".join(imports), names)
+    assert eval(call, names).words == shown.words.inner_text()
+
+
+@each_explorer
+def test_on_the_web_the_settings_stand_in_the_address(opened: Opened, explorer: type[Explorer], page: Page) -> None:
+    shown = opened(explorer, address=True)
+    control = next(c for c in explorer.controls if c.kind in ("range", "play"))
+    key, value = next_value(control, getattr(explorer.start, control.name))
+    shown.control(control.label).press(key)
+    page.wait_for_url(re.compile(f"#{control.name}="))
+    page.reload()
+    shown.shows(words_of(explorer, **{control.name: value}))
+
+
+@each_explorer
+def test_it_fits_and_its_contrast_and_labels_are_right_at_three_widths_on_both_papers(
+    opened: Opened, explorer: type[Explorer], page: Page, axe: str, screenshots: Path
 ) -> None:
-    explorer, shown = opened(lab, name)
-    shown.shows(explorer.describe(explorer.start))
-    lab.page.evaluate(axe)
-    for theme in ("Dark", "Light"):
-        lab.theme(f"JupyterLab {theme}")
-        for width in (800, 1200):
-            lab.page.set_viewport_size({"width": width, "height": 900})
-            lab.screenshot(screenshots / f"{name}-{width}-{theme.lower()}.png")
-            violations = lab.page.evaluate("async () => (await axe.run('.lecture17-explorer')).violations")
+    shown = opened(explorer)
+    shown.shows(words_of(explorer))
+    page.evaluate(axe)
+    for paper, ink in (("#ffffff", "#111111"), ("#111111", "#eeeeee")):
+        page.evaluate(
+            "([paper, ink]) => Object.assign(document.body.style, {background: paper, color: ink})", [paper, ink]
+        )
+        page.emulate_media(color_scheme="light" if paper == "#ffffff" else "dark")
+        page.evaluate(
+            "(scheme) => (document.documentElement.style.colorScheme = scheme)",
+            "light" if paper == "#ffffff" else "dark",
+        )
+        for width in (360, 900, 1600):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(50)
+            page.screenshot(path=screenshots / f"{explorer.__name__}-{width}-{paper[1:]}.png", full_page=True)
+            violations = page.evaluate("async () => (await axe.run('.lecture17-explorer')).violations")
             assert not violations, [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations]
-            assert_fits(shown.view)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def assert_fits(view: Locator) -> None:
-    """No visible part of the explorer sticks out of it, to the left or to the right."""
-    outer = view.bounding_box()
-    assert outer is not None
-    for part in view.locator(":is(label, input, select, output, button, img, p):visible").all():
-        box = part.bounding_box()
-        assert box is not None
-        assert outer["x"] - 1 <= box["x"]
-        assert box["x"] + box["width"] <= outer["x"] + outer["width"] + 1
+def test_without_a_canvas_the_picture_stays(page: Page, tmp_path: Path) -> None:
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    shown = widgets.SemiseparableExplorer()
+    (tmp_path / "x.html").write_text(f'<meta charset="utf-8">{shown.still()["text/html"]}', "utf-8")
+    page.goto((tmp_path / "x.html").as_uri())
+    page.wait_for_timeout(800)
+    expect(page.locator(f'img[alt="{shown.words}"]')).to_be_visible()
+    expect(page.locator(".lecture17-explorer")).to_have_count(0)
+
+
+def panel(shown: ExplorerOnPage, title: str) -> Any:
+    return shown.view.locator("figure", has=shown.view.page.locator("figcaption", has_text=title)).locator(".stage")
+
+
+def at(
+    shown: ExplorerOnPage, title: str, area: tuple[float, float, float, float], across: float, down: float
+) -> tuple[float, float]:
+    """The place on the page of fractions of a panel's axes, whose area is left, top, right, bottom in its own units."""
+    stage = panel(shown, title)
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    width, height = (float(v) for v in stage.locator("svg").get_attribute("viewBox").split()[2:])
+    left, top, right, bottom = area
+    x, y = left + across * (width - left - right), top + down * (height - top - bottom)
+    return box["x"] + x * box["width"] / width, box["y"] + y * box["height"] / height
+
+
+HEAT, GRID = (34, 2, 8, 32), (24, 2, 8, 22)
+
+
+@pytest.mark.parametrize(("title", "area"), [("M = L", HEAT), ("rank of each block", GRID)])
+def test_a_click_on_a_block_chooses_it(opened: Opened, page: Page, title: str, area: Any) -> None:
+    explorer = widgets.SemiseparableExplorer
+    shown = opened(explorer)
+    for row, column in ((3, 1), (2, 2), (0, 0)):
+        page.mouse.click(*at(shown, title, area, (column + 0.5) / 4, (row + 0.5) / 4))
+        shown.shows(words_of(explorer, row=row, column=column))
+    page.mouse.click(*at(shown, title, area, 0.9, 0.1))  # above the diagonal there is nothing to choose
+    shown.shows(words_of(explorer, row=0, column=0))
+
+
+def test_a_border_is_dragged_to_change_the_chunks_and_the_dashed_line_to_change_the_decay(
+    opened: Opened, page: Page
+) -> None:
+    explorer = widgets.SemiseparableExplorer
+    shown = opened(explorer)
+    page.mouse.move(*at(shown, "M = L", HEAT, 0.25, 0.9))
+    page.mouse.down()
+    page.mouse.move(*at(shown, "M = L", HEAT, 0.4, 0.9))
+    page.mouse.move(*at(shown, "M = L", HEAT, 0.5, 0.9))
+    page.mouse.up()
+    shown.shows(words_of(explorer, chunk_size=32))
+    page.mouse.move(*at(shown, "decay mask", HEAT, 0.1, 0.8))
+    page.mouse.down()
+    page.mouse.move(*at(shown, "decay mask", HEAT, 0.25, 0.375))  # 8 tokens from the diagonal
+    page.mouse.up()
+    shown.shows(words_of(explorer, chunk_size=32, decay=round(0.1 ** (1 / 8), 3)))
+
+
+def test_pointing_at_an_entry_reads_it_and_arrow_keys_move_on(opened: Opened, page: Page) -> None:
+    shown = opened(widgets.SemiseparableExplorer)
+    page.mouse.move(*at(shown, "M = L", HEAT, 10.5 / 64, 20.5 / 64))
+    expect(shown.view.locator(".readout")).to_contain_text("M[20, 10] = ")
+    page.mouse.move(1, 1)
+    panel(shown, "M = L").focus()
+    panel(shown, "M = L").press("ArrowUp")
+    expect(shown.view.locator(".readout")).to_contain_text("M[62, 0] = ")
+
+
+def test_two_mixers_stand_side_by_side_with_what_differs(opened: Opened) -> None:
+    shown = opened(widgets.SemiseparableExplorer, compare=True)
+    expect(panel(shown, "softmax attention")).to_be_visible()
+    expect(panel(shown, "M − the other")).to_be_visible()
+    expect(shown.words).to_contain_text("The same block of softmax attention has rank 16")
+
+
+DISK, IMAGE = (42, 4, 8, 34), (24, 4, 8, 22)
+
+
+def test_an_eigenvalue_is_dragged_to_any_size_and_kind(opened: Opened, page: Page) -> None:
+    explorer = widgets.MemoryExplorer
+    shown = opened(explorer)
+
+    def place(real: float, imaginary: float) -> tuple[float, float]:
+        return at(shown, "eigenvalues", DISK, (1.15 + real) / 2.3, (1.15 - imaginary) / 2.3)
+
+    page.mouse.move(*place(0.475, 0.82))
+    page.mouse.down()
+    for to, settings in (
+        ((0, 0.8), {"size": 0.8, "period": 4}),
+        ((-0.45, -0.78), {"size": 0.9, "period": 3}),
+        ((-0.5, 0.02), {"size": 0.5, "kind": "a negative eigenvalue"}),
+        ((0.7, -0.02), {"size": 0.7, "kind": "one decay"}),
+        ((1.14, 0), {"size": 1.0, "kind": "one decay"}),
+    ):
+        page.mouse.move(*place(*to))
+        shown.shows(words_of(explorer, **settings))
+    page.mouse.up()
+    shown.control("memory").select_option("gates set by the data")
+    page.mouse.click(*place(0.7, 0.02))  # a positive kind stays
+    shown.shows(words_of(explorer, size=0.7, kind="gates set by the data"))
+
+
+def test_a_click_on_a_pixel_goes_to_the_step_that_reads_it(opened: Opened, page: Page) -> None:
+    explorer = widgets.ScanExplorer
+    shown = opened(explorer, side=4, route="row by row", step=0)
+    for title in ("the path so far", "what the pixel sees"):
+        for row, column in ((2, 1), (0, 3)):
+            page.mouse.click(*at(shown, title, IMAGE, (column + 0.5) / 4, (row + 0.5) / 4))
+            shown.shows(words_of(explorer, side=4, route="row by row", step=4 * row + column))
+    page.mouse.move(*at(shown, "what the pixel sees", IMAGE, 0.6, 0.1))
+    expect(shown.view.locator(".readout")).to_have_text(
+        "Row 0, column 2: read at step 2, weight 0.9000 in the state after step 3"
+    )
+
+
+def test_the_still_has_all_settings(opened: Opened) -> None:
+    shown = widgets.SemiseparableExplorer(N=50, decay=0.5)
+    match = re.search(r'data-explorer="([^"]*)"', shown.still()["text/html"])
+    assert match is not None
+    assert json.loads(match[1].replace("&quot;", '"'))["state"] == asdict(shown.params)

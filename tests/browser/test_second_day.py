@@ -1,4 +1,4 @@
-"""What a learner finds on the second day: the last picture, and how to wake it; never a widget without its model."""
+"""The second day: explorers go on without a kernel, the rest shows its last text and how to wake it."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from lecture17.widgets import SemiseparableExplorer
 from lecture17.widgets.quiz import QUESTIONS
 
 from .conftest import write_notebook
-from .lab import PATIENCE, Lab
+from .lab import PATIENCE, ExplorerOnPage, Lab
 
 CELLS = [
     "from lecture17 import widgets\n\nwidgets.SemiseparableExplorer()",
@@ -21,9 +21,9 @@ CELLS = [
     "from lecture17.widgets.prompt import PromptBox\n\n"
     "PromptBox(lambda name, prompt, heat: iter(['pass']), ['SSD'], prompt='def f(): ')",
 ]
+WORDS = SemiseparableExplorer(d_state=3).words
 ANSWER = QUESTIONS[0].answers[1][0]
 WAKE = (
-    "Run this cell to explore.",
     "Run this cell to answer.",
     "Run this cell to tick them.",
     "Run this cell to type a prompt of your own.",
@@ -39,39 +39,38 @@ def notebook(lab: Lab, course: Path, request: pytest.FixtureRequest) -> str:
     lab.run_all()
     shown = lab.explorer()
     shown.control("state size r").press("ArrowLeft")
-    explorer = SemiseparableExplorer
-    shown.shows(explorer.describe(explorer.params_at(explorer.positions_for({"d_state": 2}))))
+    shown.shows(WORDS)
     lab.page.get_by_text(ANSWER, exact=True).last.click()
     expect(lab.page.locator(".lecture17-form .words").first).to_contain_text("of 1 answered", timeout=PATIENCE)
     lab.page.get_by_role("button", name="Write").click()
     expect(lab.page.locator(".lecture17-live pre", has_text="def f(): pass")).to_be_visible(timeout=PATIENCE)
-    expect(lab.page.locator(f'img[alt="{shown.image.get_attribute("alt")}"]')).to_have_count(2)  # the still follows
+    expect(lab.page.locator(f'img[alt="{WORDS}"]')).to_have_count(1, timeout=PATIENCE)  # the still follows
     return name
 
 
 def assert_asleep(page: Locator) -> None:
-    """Each one's last picture or text, once, and the line that says how to wake it."""
+    """The explorer as it was left, alive; the others' last text, once, and the line that says how to wake it."""
     for words in WAKE:
         expect(page.get_by_text(words, exact=True).locator("visible=true")).to_have_count(1, timeout=PATIENCE)
-    [words] = {image.get_attribute("alt") or "" for image in page.locator("img[alt*=Mamba]:visible").all()}
-    assert "state size r = 2" in words
+    shown = ExplorerOnPage(page.locator(".lecture17-explorer:visible"))
+    shown.shows(WORDS)
+    shown.control("state size r").press("ArrowRight")
+    shown.shows(SemiseparableExplorer(d_state=4).words)
     expect(page.get_by_text(f"☑ {ANSWER}").locator("visible=true")).to_have_count(1)
     expect(page.get_by_text("def f(): pass").locator("visible=true")).to_have_count(1)
     expect(page.get_by_text("Error displaying widget").locator("visible=true")).to_have_count(0)
 
 
-def test_a_restarted_kernel_stops_the_controls_and_says_how_to_wake_them(lab: Lab, notebook: str) -> None:
+def test_after_a_restart_explorers_go_on_and_forms_say_how_to_wake_them(lab: Lab, notebook: str) -> None:
     lab.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:restart-kernel') }")
     lab.page.locator(".jp-Dialog .jp-mod-accept").click()
-    for live, words in ((".lecture17-explorer", WAKE[0]), (".lecture17-form", WAKE[1])):
-        view = lab.page.locator(live).first
-        expect(view.locator(".asleep")).to_have_text(f"The kernel was restarted. {words}", timeout=PATIENCE)
-        expect(view.locator("[inert]")).to_have_count(1)
-    slider = lab.explorer().control("tokens N")
-    before = slider.input_value()
-    slider.focus()
-    lab.page.keyboard.press("ArrowLeft")
-    assert slider.input_value() == before
+    form = lab.page.locator(".lecture17-form").first
+    expect(form.locator(".asleep")).to_have_text(f"The kernel was restarted. {WAKE[0]}", timeout=PATIENCE)
+    expect(form.locator("[inert]")).to_have_count(1)
+    shown = lab.explorer()
+    expect(shown.view.locator(".note")).to_contain_text("The kernel was restarted")
+    shown.control("tokens N").press("ArrowLeft")
+    shown.shows(SemiseparableExplorer(d_state=3, N=63).words)
 
 
 def test_the_next_day_each_shows_its_last_picture_and_one_line(
@@ -95,21 +94,3 @@ def test_the_next_day_each_shows_its_last_picture_and_one_line(
     page.close()
     stored = json.loads((course / notebook).read_text(encoding="utf-8"))
     assert "widgets" not in stored["metadata"]
-
-
-def test_while_the_kernel_computes_the_old_picture_is_dimmed(lab: Lab) -> None:
-    lab.open("SemiseparableExplorer.ipynb")
-    lab.run_all()
-    shown = lab.explorer()
-    expect(shown.image).to_be_visible(timeout=PATIENCE)
-    seen = shown.view.evaluate(
-        """(view) => new Promise((resolve) => {
-          const slider = view.querySelector('input[type=range]');
-          slider.value -= 1;
-          slider.dispatchEvent(new Event('input'));
-          const dimmed = view.classList.contains('computing');
-          const wait = () => (view.classList.contains('computing') ? setTimeout(wait, 20) : resolve(dimmed));
-          wait();
-        })"""
-    )
-    assert seen

@@ -1,4 +1,4 @@
-"""Settings of explorers for tests: what the controls allow, their extremes first of all."""
+"""Settings of drawn explorers for tests: what the controls allow, their extremes first of all."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from lecture17.widgets import explorer
+from lecture17.widgets.drawn import DrawnExplorer
 
 
 @st.composite
-def settings_of(draw: st.DrawFn, explorer: type[explorer.Explorer]) -> Any:
+def settings_of(draw: st.DrawFn, explorer: type[DrawnExplorer]) -> Any:
     """Params with every control anywhere, and at one of its ends in two cases of three."""
     params = explorer.start
     for i in range(len(explorer.controls_for(params))):
@@ -20,7 +20,7 @@ def settings_of(draw: st.DrawFn, explorer: type[explorer.Explorer]) -> Any:
     return params
 
 
-def extremes_of(explorer: type[explorer.Explorer]) -> Iterator[Any]:
+def extremes_of(explorer: type[DrawnExplorer]) -> Iterator[Any]:
     """Every control at its first and at its last value, the others where they begin."""
     for control in explorer.controls_for(explorer.start):
         for value in (control.values[0], control.values[-1]):

@@ -1,178 +1,141 @@
-"""What holds for every explorer: extremes, words, layout, speed, and what is left where nobody can move a control."""
+"""What holds for every explorer in Python: settings as attributes, words, and what is left where no script runs."""
 
-import io
-import statistics
+import gzip
+import html
+import json
+import re
 import subprocess
-import sys
-import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from matplotlib.image import imread
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from lecture17 import widgets
-from lecture17.widgets import _front, explorer
-from lecture17.widgets.redraws import redraw_seconds
+from lecture17.widgets.explorer import BUNDLE_FILE, Control, Explorer
+from tests.conftest import ROOT
+from tests.npm import installed
 
 from .conftest import Displayed
-from .strategies import extremes_of, settings_of
+from .twins import any_settings
 
-EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, explorer.Explorer)]
+EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, Explorer)]
 each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
 
 
 @each_explorer
-@settings(max_examples=30, deadline=None)
-@given(data=st.data())
-def test_any_settings_have_words_that_are_whole_sentences(explorer: Any, data: st.DataObject) -> None:
-    params = data.draw(settings_of(explorer))
-    words = explorer.describe(params)
-    assert 60 < len(words) < 700
-    assert words[0].isupper()
-    assert words.rstrip(")")[-1] == "."
-    assert "nan" not in words.lower().split()
-    assert words == explorer.describe(params)
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Text, Bbox]]:
-    """The texts that are drawn from now on, and where."""
-    texts: list[tuple[Text, Bbox]] = []
-    draw = Text.draw
-
-    def recording(self: Text, renderer: Any) -> None:
-        draw(self, renderer)
-        if self.get_visible() and self.get_text().strip():
-            texts.append((self, self.get_window_extent(renderer)))
-
-    monkeypatch.setattr(Text, "draw", recording)
-    return texts
+def test_any_settings_have_words_that_are_whole_sentences(explorer: type[Explorer]) -> None:
+    for asked in any_settings(explorer, 100, seed=2):
+        params = explorer.settle(asked)
+        words = explorer.describe(params)
+        assert 60 < len(words) < 700, params
+        assert words[0].isupper()
+        assert words.rstrip(")")[-1] == "."
+        assert "nan" not in words.lower().split()
 
 
 @each_explorer
-def test_at_every_extreme_the_picture_is_complete_and_its_text_readable(explorer: Any, drawn: Any) -> None:
-    scene = explorer.scene_type()
-    scene.png()
-    for params in extremes_of(explorer):
-        scene.follow(params)
-        moved = imread(io.BytesIO(scene.png()))
-        drawn.clear()
-        scene.agg.draw()
-        everything = np.asarray(scene.agg.buffer_rgba()) / 255
-        # What moves is drawn last, over spines and ticks that otherwise lie on top of it: a few pixels may differ.
-        assert (np.abs(moved - everything).max(axis=2) > 0.2).mean() < 0.01, params
-        assert_readable(drawn, scene.bbox)
-
-
-def assert_readable(drawn: list[tuple[Text, Bbox]], canvas: Bbox) -> None:
-    """Texts of at least nine points, inside the canvas, none over another."""
-    assert len(drawn) > 5
-    for i, (text, box) in enumerate(drawn):
-        assert float(text.get_fontsize()) >= 9, text
-        assert min(box.x0, box.y0) >= 0, text
-        assert box.x1 <= canvas.width, text
-        assert box.y1 <= canvas.height, text
-        for other, other_box in drawn[:i]:
-            shared = Bbox.intersection(box, other_box)
-            assert shared is None or min(shared.width, shared.height) <= 1, (text, other)
+def test_the_picture_of_any_settings_can_be_drawn(explorer: type[Explorer]) -> None:
+    for asked in any_settings(explorer, 6, seed=3):
+        made = explorer.picture(explorer.settle(asked))
+        assert made.png().startswith(b"\x89PNG")
+        assert made.description == explorer.describe(explorer.settle(asked))
 
 
 @each_explorer
-def test_every_control_changes_picture_and_words(explorer: Any) -> None:
+def test_settings_are_attributes(explorer: type[Explorer]) -> None:
     shown = explorer()
-    for control in explorer.controls_for(shown.params):
-        before = (shown.picture, shown.words)
-        position = shown.positions[control.name]
-        other = 0 if position == len(control.values) - 1 else len(control.values) - 1
-        shown.positions = {**shown.positions, control.name: other}
-        assert shown.params == replace(shown.params, **{control.name: control.values[other]})
-        assert shown.picture != before[0], control.name
-        assert shown.words != before[1], control.name
+    assert asdict(shown.params) == asdict(explorer.settle(explorer.start))
+    for control in explorer.controls:
+        start = getattr(explorer.start, control.name)
+        other = next(
+            v for v in (*control.options, control.low, control.high, not start) if _has(control, v) and v != start
+        )
+        setattr(shown, control.name, other)
+        assert getattr(shown, control.name) == other
+        assert shown.params == explorer.settle(replace(explorer.start, **{control.name: other}))
         assert shown.words == explorer.describe(shown.params)
-        shown.positions = {**shown.positions, control.name: position}
-        assert (shown.picture, shown.words) == before, control.name
+        setattr(shown, control.name, start)
+
+
+def _has(control: Control, value: Any) -> bool:
+    try:
+        return bool(control.checked(value) == value)
+    except ValueError:
+        return False
 
 
 @each_explorer
-def test_a_move_updates_the_picture_instead_of_making_a_new_one(explorer: Any) -> None:
-    """How long it takes depends on the machine: `bench --explorers` says it. Here it is compared with a new picture."""
-    moves = redraw_seconds(explorer, time.process_time)
-    assert moves.keys() == {control.label for control in explorer.controls_for(explorer.start)}
-    assert min(moves.values()) > 0
-    anew = []
-    for _ in range(3):
-        begin = time.process_time()
-        explorer.scene_type().png()
-        anew.append(time.process_time() - begin)
-    assert max(moves.values()) < statistics.median(anew) / 2, (moves, anew)
-
-
-@each_explorer
-def test_where_nobody_can_move_it_a_picture_and_its_words_are_left(explorer: Any) -> None:
-    shown = explorer()
-    data, _ = shown._repr_mimebundle_()
-    assert set(data) == {"text/html", "text/plain"}
-    assert data["text/plain"] == shown.words
-    assert data["text/html"].startswith(f'<img alt="{shown.words[:40]}')
-    assert "Run this cell" in data["text/html"]
-
-
-@each_explorer
-def test_where_somebody_can_move_it_there_is_a_widget_and_a_still_that_follows_it(
-    explorer: Any, watched: Displayed
-) -> None:
-    shown = explorer()
-    still, _ = watched.show(shown)
-    assert f'<img alt="{shown.words[:40]}' in still["text/html"]
-    control = next(c for c in explorer.controls_for(explorer.start) if c.kind != "check" and len(c.values) > 1)
-    shown.positions = {**shown.positions, control.name: 0 if shown.positions[control.name] else 1}
-    assert not watched.updates  # while it moves
-    shown._answer(shown, {"rest": True}, [])
-    [after] = watched.updates
-    assert after != still
-    assert f'<img alt="{shown.words[:40]}' in after["text/html"]
-
-
-@each_explorer
-def test_settings_that_a_control_does_not_have_are_named(explorer: Any) -> None:
-    name = explorer.controls_for(explorer.start)[0].name
-    with pytest.raises(ValueError, match=f"{name} is 'nonsense': expected one of "):
-        explorer(**{name: "nonsense"})
+def test_settings_that_a_control_does_not_have_are_named(explorer: type[Explorer]) -> None:
+    for control in explorer.controls:
+        for wrong in ("nonsense", None, control.high + 1, np.nan):
+            with pytest.raises(ValueError, match=f"^{control.name} is .*: expected (one of|a number|a whole number)"):
+                explorer(**{control.name: wrong})
+            with pytest.raises(ValueError, match=f"^{control.name} is "):
+                setattr(explorer(), control.name, wrong)
     with pytest.raises(ValueError, match="unknown setting colour: expected "):
         explorer(colour="red")
 
 
+@pytest.mark.parametrize("value", [7, np.int64(7), np.float32(7), 7.0])
+def test_numbers_of_numpy_are_numbers(value: Any) -> None:
+    shown = widgets.SemiseparableExplorer(d_state=value)
+    assert type(shown.d_state) is int
+    assert shown.d_state == 7
+
+
 @each_explorer
-def test_a_click_beside_everything_changes_nothing(explorer: Any) -> None:
+def test_the_still_is_a_picture_with_its_words_and_all_that_wakes_it(explorer: type[Explorer]) -> None:
     shown = explorer()
+    data, _ = shown._repr_mimebundle_()
+    assert set(data) == {"text/html", "text/plain"}
+    assert data["text/plain"] == shown.words
+    assert html.escape(shown.words) in data["text/html"]
+    assert "Run this cell to explore." in data["text/html"]
+    assert len(re.findall("<script", data["text/html"])) == 1
+    match = re.search(r'data-explorer="([^"]*)"', data["text/html"])
+    assert match is not None
+    spec = json.loads(html.unescape(match[1]))
+    assert spec["state"] == asdict(shown.params)
+    assert [control["name"] for control in spec["controls"]] == [control.name for control in explorer.controls]
+
+
+@each_explorer
+def test_where_somebody_can_move_it_there_is_a_widget_and_a_still_that_follows_it(
+    explorer: type[Explorer], watched: Displayed
+) -> None:
+    shown = explorer()
+    still, _ = watched.show(shown)
     before = shown.words
-    shown._answer(None, {"click": [0.999, 0.999]}, [])
-    assert shown.words == before
+    control = next(c for c in explorer.controls if c.kind in ("range", "play"))
+    setattr(shown, control.name, control.low if getattr(shown, control.name) != control.low else control.high)
+    assert not watched.updates  # while it moves
+    shown._answer(shown, {"rest": True}, [])
+    [after] = watched.updates
+    assert html.escape(before) in still["text/html"]
+    assert html.escape(shown.words) in after["text/html"]
 
 
-def test_a_control_with_fewer_values_keeps_its_place_for_later() -> None:
+def test_a_setting_without_meaning_is_kept_for_later() -> None:
     shown = widgets.SemiseparableExplorer(mixer="Mamba-2", decay=0.5)
-    mixers = shown.controls_for(shown.params)[0].values
-    shown.positions = {**shown.positions, "mixer": mixers.index("linear attention")}
+    shown.mixer = "linear attention"
     assert shown.params.decay == 1
-    shown.positions = {**shown.positions, "mixer": mixers.index("Mamba-2")}
+    shown.mixer = "Mamba-2"
     assert shown.params.decay == 0.5
 
 
-def test_nothing_loads_pyplot_or_torch() -> None:
-    code = (
-        "import sys; from lecture17 import widgets; widgets.SemiseparableExplorer(); "
-        "print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+def test_the_bundle_is_built_from_its_sources_and_small(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    tools = installed(request, ROOT / "lecture17/widgets/js")
+    command = json.loads((tools / "package.json").read_text())["scripts"]["build"].replace(
+        "../explorers.js", str(tmp_path / "b.js")
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_nobody_watches_a_test() -> None:
-    assert not _front.somebody_watches()
+    program, *arguments = command.split()
+    done = subprocess.run(
+        [tools / "node_modules/.bin" / program, *arguments], cwd=tools, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = (tmp_path / "b.js").read_bytes()
+    assert built == BUNDLE_FILE.read_bytes(), "run `npm run build` in lecture17/widgets/js"
+    assert len(gzip.compress(built)) < 250_000
+    assert b"</script" not in built.lower()

@@ -3,13 +3,15 @@
 import re
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
 
-from lecture17.widgets.scan import N_BINS, ROUTES, Params, ScanExplorer, compute, describe
+from lecture17.reference import scan2d
+from lecture17.widgets.scan import LARGEST, N_BINS, ROUTES, Params, ScanExplorer, compute, describe, settle
 
-from .strategies import settings_of
+from .twins import any_settings, in_browser
 
-any_settings = settings_of(ScanExplorer)
+SETTINGS = [settle(params) for params in any_settings(ScanExplorer, 30)]
+each_setting = pytest.mark.parametrize("params", SETTINGS, ids=str)
 
 
 def walk(params: Params) -> dict[tuple[int, int], int]:
@@ -17,8 +19,7 @@ def walk(params: Params) -> dict[tuple[int, int], int]:
     return {divmod(int(pixel), params.side): step for step, pixel in enumerate(compute(params).order)}
 
 
-@settings(max_examples=30, deadline=None)
-@given(any_settings)
+@each_setting
 def test_every_pixel_is_read_once_and_distances_are_those_of_the_walk(params: Params) -> None:
     r, read_at = compute(params), walk(params)
     assert len(read_at) == params.side**2
@@ -33,8 +34,7 @@ def test_every_pixel_is_read_once_and_distances_are_those_of_the_walk(params: Pa
     np.testing.assert_allclose(r.shares, shares)
 
 
-@settings(max_examples=30, deadline=None)
-@given(any_settings)
+@each_setting
 def test_a_pixel_sees_what_a_state_that_decays_at_every_step_still_holds(params: Params) -> None:
     r, read_at = compute(params), walk(params)
     held = np.zeros((params.side, params.side))
@@ -49,6 +49,14 @@ def test_a_pixel_sees_what_a_state_that_decays_at_every_step_still_holds(params:
     np.testing.assert_allclose(r.neighbors, sorted(before, reverse=True), atol=1e-12)
 
 
+def test_the_browser_walks_the_routes_of_the_reference() -> None:
+    for route in ROUTES:
+        asked = [Params(side=n, route=route, step=0) for n in range(2, LARGEST + 1)]
+        for n, shown in zip(range(2, LARGEST + 1), in_browser(ScanExplorer, asked), strict=True):
+            orders = [*scan2d.routes(n, n), scan2d.hilbert(n, n), scan2d.z_order(n, n)]
+            assert shown["result"]["order"] == orders[ROUTES.index(route)].tolist(), (route, n)
+
+
 def test_routes_are_those_of_their_names() -> None:
     paths = {route: compute(Params(side=4, route=route, step=0)).order for route in ROUTES}
     np.testing.assert_array_equal(paths["row by row"], np.arange(16))
@@ -60,8 +68,7 @@ def test_routes_are_those_of_their_names() -> None:
     assert (steps == 1).all()
 
 
-@settings(max_examples=30, deadline=None)
-@given(any_settings)
+@each_setting
 def test_words_give_the_pixel_and_the_distances(params: Params) -> None:
     r = compute(params)
     match = re.search(r"row (\d+), column (\d+);.* ([\d.]+) steps apart on average, (\d+) at most", describe(params))

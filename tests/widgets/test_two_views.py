@@ -5,33 +5,31 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 
 from lecture17.costs import count
-from lecture17.widgets._mixers import Sequence, menu
-from lecture17.widgets.two_views import D, N, Params, TwoViews, compute, decays_only, describe
+from lecture17.widgets.sequence import Sequence, menu
+from lecture17.widgets.two_views import D, N, Params, TwoViews, compute, decays_only, describe, headline, settle
 
-from .strategies import settings_of
+from .twins import any_settings, in_browser
 
-any_settings = settings_of(TwoViews)
+each_setting = pytest.mark.parametrize("params", list(map(settle, any_settings(TwoViews, 40))), ids=str)
 
 
-@settings(max_examples=40, deadline=None)
-@given(any_settings)
+@each_setting
 def test_the_state_gives_what_the_row_of_the_matrix_gives(params: Params) -> None:
     r = compute(params)
     np.testing.assert_allclose(r.y_state, r.y_matrix, atol=1e-12)
     assert "differ" not in describe(params)
 
 
-@settings(max_examples=40, deadline=None)
-@given(any_settings)
+@each_setting
 def test_states_add_up_from_what_is_kept_and_what_is_written(params: Params) -> None:
     r = compute(params)
     np.testing.assert_array_equal(r.states[0], 0)
     np.testing.assert_allclose(r.states[:-1] - r.forgotten + r.written, r.states[1:], atol=1e-12)
     assert np.linalg.matrix_rank(r.written[params.t]) <= 1
-    assert 0 <= r.share_forgotten(params.t) <= 1 + 1e-12
+    assert r.share_forgotten.min() >= 0
+    assert r.share_forgotten.max() <= 1 + 1e-12
     if params.decay == 1:
         np.testing.assert_allclose(r.forgotten, 0, atol=1e-12)
     if params.decay == 0:
@@ -71,8 +69,7 @@ def test_operations_are_those_that_are_done(mixer: str, d_state: int) -> None:
         assert (r.matrix_numbers[t], r.state_numbers[t]) == (k.size + x.size, S.size)
 
 
-@settings(max_examples=30, deadline=None)
-@given(any_settings)
+@each_setting
 def test_words_give_the_output_and_the_costs(params: Params) -> None:
     r, t, words = compute(params), params.t, describe(params)
     match = re.search(r"y = \((.*?)\)", words)
@@ -89,3 +86,17 @@ def test_a_state_that_differed_would_be_told(monkeypatch: pytest.MonkeyPatch) ->
     wrong = replace(r, y_state=r.y_state + 1e-3)
     monkeypatch.setattr("lecture17.widgets.two_views.compute", lambda params: wrong)
     assert "differ" in describe(Params())
+
+
+@pytest.mark.parametrize("t", [0, 1, N - 1])
+def test_the_title_is_the_same_in_the_browser(t: int) -> None:
+    params = Params(t=t)
+    [shown] = in_browser(TwoViews, [params])
+    assert shown["headline"] == headline(params)
+
+
+def test_the_state_forgets_as_much_as_the_decay_takes_and_nothing_without_one() -> None:
+    assert "forgets 12.5% of what it held" in describe(Params(mixer="RetNet", decay=0.875))
+    for mixer in decays_only():
+        assert "forgets nothing" in describe(Params(mixer=mixer, decay=1.0))
+    assert "The state was empty" in describe(Params(t=0))

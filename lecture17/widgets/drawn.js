@@ -91,7 +91,7 @@ function addPlayButton(part, slider, ask) {
 }
 
 function render({ model, el }) {
-  const root = element("div", { className: "lecture17-explorer lecture17-live" });
+  const root = element("div", { className: "lecture17-drawn lecture17-live" });
   // Keys are for the controls here: JupyterLab would take the arrows, and worse, for its commands on cells.
   root.addEventListener("keydown", (event) => event.stopPropagation());
   const parts = model.get("controls").map((control) => {

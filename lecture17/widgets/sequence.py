@@ -1,6 +1,7 @@
 """One random sequence, read by each mixer of the family: decay mask, scores, and the matrix made of them.
 
-Queries, keys and seeds are the same for all mixers, so two pictures differ only by the mixer.
+Queries, keys and seeds are the same for all mixers, so two pictures differ only by the mixer. `js/sequence.js` draws
+the same numbers: RandomState's stream is frozen, and is that of any Mersenne Twister.
 """
 
 from typing import Any
@@ -16,8 +17,8 @@ class Sequence:
     """N random tokens for mixers with d_state state entries per feature; `decay` is what they keep on average."""
 
     def __init__(self, N: int, d_state: int, decay: float, seed: int, d: int = 1) -> None:
-        rng = np.random.default_rng(seed)
-        self.Q, self.K = rng.normal(size=(2, N, d_state)) / np.sqrt(d_state)
+        rng = np.random.RandomState(seed)
+        self.Q, self.K = rng.standard_normal((2, N, d_state)) / np.sqrt(d_state)
         self.unit_K = self.K / np.linalg.norm(self.K, axis=1, keepdims=True)
         self.gamma = decay
         with np.errstate(divide="ignore"):
@@ -27,7 +28,7 @@ class Sequence:
         self.beta = rng.uniform(0, 1, size=N)
         self.rate = rng.uniform(0, 1, size=(N, d_state))  # RWKV-7's in-context learning rate
         self.theta = rng.uniform(0, 1, size=(N, d_state // 2))  # Mamba-3's angles
-        self.V = rng.normal(size=(N, d))  # the inputs x; matrices depend on their length only
+        self.V = rng.standard_normal((N, d))  # the inputs x; matrices depend on their length only
 
     def argument(self, argument: Argument) -> Any:
         """The values a mixer gets for this argument."""
@@ -54,16 +55,16 @@ class Sequence:
         M: np.ndarray = mixer.function("reference", "matrix")(*self.arguments(mixer))
         return M
 
-    def mask(self, mixer: Mixer) -> np.ndarray:
-        """The decay mask; the mean of the masks if each key dimension has its own."""
+    def mask(self, mixer: Mixer, key: int = 0) -> np.ndarray:
+        """The decay mask; that of one key dimension if each has its own."""
         if mixer.decay is None:
             return np.tri(len(self.V))
         log_a = self.argument(mixer.arguments[mixer.decay])
         if np.ndim(log_a) == 0:
             age = np.subtract.outer(*2 * [np.arange(len(self.V))])
             return np.tril(self.gamma ** np.maximum(age, 0))
-        per_key = log_a.T if log_a.ndim == 2 else [log_a]
-        return np.mean([np.exp(semiseparable.segsum(each)) for each in per_key], axis=0)
+        L: np.ndarray = np.exp(semiseparable.segsum(log_a[:, key] if log_a.ndim == 2 else log_a))
+        return L
 
     def queries_keys(self, mixer: Mixer) -> tuple[np.ndarray, np.ndarray]:
         """The queries and keys that the scores are made of."""
@@ -81,11 +82,30 @@ def menu() -> dict[str, Mixer]:
     return {row.title: row for row in MIXERS.values() if not row.per_channel}
 
 
-MEAN_MASK = "mean of r masks L"  # of a mixer with a decay for each key dimension
-
-
-def mask_name(mixer: Mixer) -> str:
+def mask_name(mixer: Mixer, key: int, r: int) -> str:
     """What to call the mask that `Sequence.mask` returns."""
+    axes = decay_axes(mixer)
+    return {"none": "causal mask L", "key": f"mask L of key {key}, one of {r}"}.get(axes, "decay mask L")
+
+
+def decay_axes(mixer: Mixer) -> str:
+    """Which decays it has: "none", "one", one for each "token", or for each "key" of each token."""
     if mixer.decay is None:
-        return "causal mask L"
-    return MEAN_MASK if mixer.arguments[mixer.decay].axes == "N d_k" else "decay mask L"
+        return "none"
+    return {"": "one", "N": "token", "N d_k": "key"}[mixer.arguments[mixer.decay].axes]
+
+
+def for_browser() -> dict[str, dict[str, Any]]:
+    """What `js/sequence.js` needs to know of the mixers in the menu."""
+    return {
+        title: {
+            "name": m.name,
+            "decay": decay_axes(m),
+            "grows": m.grows,
+            "unit_key": "key" not in m.kinds,
+            "turns": "angle" in m.kinds,
+            "formula": m.formula,
+            "scores": m.scores,
+        }
+        for title, m in menu().items()
+    }

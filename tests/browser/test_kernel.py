@@ -1,0 +1,74 @@
+"""Explorers in a running JupyterLab: what is moved can be read in Python, and Python moves what is shown."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from lecture17.widgets import SemiseparableExplorer
+
+from .conftest import write_notebook
+from .lab import PATIENCE, Lab
+
+
+def test_python_reads_what_was_moved_and_moves_what_is_shown(lab: Lab, course: Path) -> None:
+    cells = [
+        "from lecture17 import widgets\n\nexplorer = widgets.SemiseparableExplorer()\nexplorer",
+        "explorer.decay = 0.5",
+        "print(explorer.d_state, explorer.decay)",
+        "explorer.N = 500",
+    ]
+    write_notebook(course / "both.ipynb", cells)
+    lab.open("both.ipynb")
+    lab.run_all()
+    lab.idle()
+    shown = lab.explorer()
+    shown.shows(SemiseparableExplorer(decay=0.5).words)
+    expect(lab.errors().first).to_contain_text("N is 500: expected a whole number from 2 to 128")
+    shown.control("state size r").press("ArrowRight")
+    shown.shows(SemiseparableExplorer(decay=0.5, d_state=5).words)
+    lab.cell("print(explorer").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("print(explorer").locator(".jp-OutputArea-output")).to_have_text("5 0.5", timeout=PATIENCE)
+
+
+SLIDER = """import numpy as np
+
+from lecture17.figures import Play
+from lecture17.widgets.slider import Slider
+
+
+def play(decay):
+    M = np.tril(decay ** np.abs(np.subtract.outer(np.arange(8), np.arange(8))))
+    x = np.eye(8)[:, :2]
+    return Play(M, np.cumsum(x, axis=0)[:, None], x, M @ x, f"At {decay:.2f}")
+
+
+slider = Slider(play, "decay", 0.3, 1.0, value=0.9)
+slider"""
+
+
+def test_a_slider_plays_the_function_of_its_cell_and_python_moves_it_too(lab: Lab, course: Path) -> None:
+    write_notebook(course / "slider.ipynb", [SLIDER, "print(slider.value)", "slider.value = 0.5"])
+    lab.open("slider.ipynb")
+    lab.run_all()
+    lab.idle()
+    shown = lab.explorer()
+    headline = shown.view.locator(".headline")
+    expect(headline).to_have_text("At 0.50")
+    shown.control("decay").press("ArrowLeft")
+    expect(headline).to_have_text("At 0.48")
+    lab.cell("print(slider").click()
+    lab.command("notebook:run-cell")
+    expect(lab.cell("print(slider").locator(".jp-OutputArea-output")).to_have_text("0.48", timeout=PATIENCE)
+
+
+def test_explorers_of_one_notebook_do_not_disturb_each_other(lab: Lab, course: Path) -> None:
+    cell = "from lecture17 import widgets\n\nwidgets.SemiseparableExplorer(seed={})"
+    write_notebook(course / "two.ipynb", [cell.format(1), cell.format(2)])
+    lab.open("two.ipynb")
+    lab.run_all()
+    views = lab.page.locator(".lecture17-explorer:visible")
+    expect(views).to_have_count(2, timeout=PATIENCE)
+    views.nth(1).get_by_label("state size r", exact=True).press("ArrowRight")
+    expect(views.nth(1).locator(".words")).to_have_text(SemiseparableExplorer(seed=2, d_state=5).words)
+    expect(views.nth(0).locator(".words")).to_have_text(SemiseparableExplorer(seed=1).words)
