@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser
 
-from .explorer import Explorer
+from .explorer import Live
 
 # Browsers hand over input at the start of a frame: so does this. A message that is posted then arrives after the paint.
 MOVE = """
@@ -45,7 +45,7 @@ class Redraw(NamedTuple):
     first: float
 
 
-def redraw(browser: Browser, explorer: Explorer, label: str, moves: int = 200) -> Redraw:
+def redraw(browser: Browser, explorer: Live, label: str, moves: int = 200) -> Redraw:
     """Move the control with this label so many times, one frame each; and let Matplotlib draw the same in turn."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "explorer.html"
@@ -61,6 +61,6 @@ def redraw(browser: Browser, explorer: Explorer, label: str, moves: int = 200) -
     drawn = []
     for _ in range(5):
         begin = time.perf_counter()
-        explorer.picture(explorer.params).png()
+        explorer.draw().png()
         drawn.append(time.perf_counter() - begin)
     return Redraw(label, statistics.median(took), 1000 * statistics.median(drawn), 1000 * first)
