@@ -174,14 +174,11 @@ def bench(
 
     console = Console(width=110)
     if explorers:
-        from . import widgets
-        from .widgets.explorer import Explorer
-        from .widgets.redraws import redraw_seconds
+        from .widgets.redraws import redraws
 
-        for name in widgets.__all__:
-            if issubclass(explorer := getattr(widgets, name), Explorer):
-                label, seconds = max(redraw_seconds(explorer).items(), key=lambda item: item[1])
-                console.print(f"{name:<22} slowest control: {label}, {1000 * seconds:.0f} ms", highlight=False)
+        for each in redraws():
+            words = f"{each.browser:.1f} ms a move, {each.kernel:.0f} ms drawn by the kernel; first {each.first:.0f} ms"
+            console.print(f"{each.explorer:<30} {each.label:<16} {words}", highlight=False)
         return
     if gpu and not torch.cuda.is_available():
         raise typer.BadParameter("PyTorch finds no CUDA GPU here", param_hint="--gpu")

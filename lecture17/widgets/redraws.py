@@ -3,21 +3,27 @@
 Needs Playwright and a Chromium or Chrome, which authors have (extra "dev").
 """
 
+import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, sync_playwright
 
-from .explorer import Live
+from lecture17 import widgets
+
+from .explorer import Explorer, Live
 
 # Browsers hand over input at the start of a frame: so does this. A message that is posted then arrives after the paint.
 MOVE = """
 async ([label, moves]) => {
   const control = [...document.querySelectorAll(".lecture17-explorer input[type=range]")]
     .find((input) => input.labels[0]?.textContent === label);
+  if (!control.getClientRects().length) return [0];
   const [low, high, step] = ["min", "max", "step"].map((name) => Number(control[name]));
   const stops = Math.round((high - low) / step) + 1;
   const took = [];
@@ -39,13 +45,47 @@ async ([label, moves]) => {
 class Redraw(NamedTuple):
     """Milliseconds: medians of moves in the browser, of one picture by the kernel, and until the first picture."""
 
+    explorer: str
     label: str
     browser: float
     kernel: float
     first: float
 
 
-def redraw(browser: Browser, explorer: Live, label: str, moves: int = 200) -> Redraw:
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ON_A_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def find_browser() -> str | None:
+    """The Chromium or Chrome of this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None) or (str(ON_A_MAC) if ON_A_MAC.exists() else None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """That browser, without a window. Raises RuntimeError where there is none."""
+    if find_browser() is None:
+        raise RuntimeError("no Chromium or Chrome was found on this machine")
+    with sync_playwright() as playwright:
+        # Chromium refuses its sandbox to root, which is who runs in a container.
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def redraws(moves: int = 200) -> Iterator[Redraw]:
+    """The slowest range of every explorer, and of the semiseparable one at N = 64 and at N = 128."""
+    settings: dict[str, list[dict[str, Any]]] = {"SemiseparableExplorer": [{"N": 64}, {"N": 128}]}
+    with chromium() as browser:
+        for name in widgets.__all__:
+            if issubclass(explorer := getattr(widgets, name), Explorer):
+                for setting in settings.get(name, [{}]):
+                    shown = explorer(**setting)
+                    labels = [c.label for c in explorer.controls if c.kind in ("range", "play")]
+                    yield max((redraw(browser, shown, label, moves) for label in labels), key=lambda r: r.browser)
+
+
+def redraw(browser: Browser, explorer: Live, label: str, moves: int) -> Redraw:
     """Move the control with this label so many times, one frame each; and let Matplotlib draw the same in turn."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "explorer.html"
@@ -58,9 +98,8 @@ def redraw(browser: Browser, explorer: Live, label: str, moves: int = 200) -> Re
         page.evaluate(MOVE, [label, 20])  # the browser compiles what runs often
         took = page.evaluate(MOVE, [label, moves])
         page.close()
-    drawn = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        explorer.draw().png()
-        drawn.append(time.perf_counter() - begin)
-    return Redraw(label, statistics.median(took), 1000 * statistics.median(drawn), 1000 * first)
+    begin = time.perf_counter()
+    explorer.draw().png()
+    drawn = time.perf_counter() - begin
+    name = type(explorer).__name__ + (f", N = {explorer.N}" if hasattr(explorer, "N") else "")
+    return Redraw(name, label, statistics.median(took), 1000 * drawn, 1000 * first)

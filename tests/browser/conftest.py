@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from lecture17 import widgets
+from lecture17.widgets.redraws import chromium, find_browser
 from tests.conftest import ROOT
 from tests.npm import missing, package
 
-from .lab import Lab, chromium, find_browser, serve
+from .lab import Lab, serve
 
 AXE_CORE = "axe-core@4.14.1"
 

@@ -1,7 +1,6 @@
 """What a person does in JupyterLab: open a notebook, run it, type, move a control, read what is shown."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 CURRENT = "window.jupyterapp.shell.currentWidget"  # the notebook in front
 # JupyterLab asks a kernel that is just being restarted for its debugger, and complains that nothing answers.
@@ -25,25 +24,6 @@ NOT_OURS = (
     "Error: widget model not found",
 )
 PATIENCE = 60_000  # milliseconds; a machine under load is slow, not wrong
-
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-ON_A_MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-
-
-def find_browser() -> str | None:
-    """The Chromium or Chrome of this machine."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None) or (str(ON_A_MAC) if ON_A_MAC.exists() else None)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """That browser, without a window."""
-    with sync_playwright() as playwright:
-        # Chromium refuses its sandbox to root, which is who runs in a container.
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -13,8 +13,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from lecture17.course.notebooks import read
+from lecture17.widgets import SemiseparableExplorer
+from lecture17.widgets.quiz import QUESTIONS, verdict
 from tests.conftest import ROOT
 from tests.npm import missing
+
+from .lab import ExplorerOnPage
 
 NOTEBOOKS, EXERCISES = (sorted((ROOT / folder).glob("*.ipynb")) for folder in ("notebooks", "exercises"))
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -149,6 +153,69 @@ def test_pages_are_right_for_every_reader_at_two_widths_in_two_themes(
             complaints.append(f"{name}, {width}, {scheme}: {fault['id']} {places}")
     page.close()
     assert complaints == []
+
+
+def test_the_front_page_is_an_explorer_three_sentences_and_the_zones(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    shown = ExplorerOnPage(page.locator(".lecture17-explorer"))
+    shown.shows(SemiseparableExplorer().words)
+    shown.control("state size r").press("ArrowRight")
+    shown.shows(SemiseparableExplorer(d_state=5).words)
+    page.wait_for_url(re.compile("#d_state=5"))
+    zones = page.locator(".zones tbody tr")
+    expect(zones).to_have_count(7)
+    assert zones.locator("a").count() == len(NOTEBOOKS)
+    page.close()
+
+
+def test_explorers_wake_on_every_page_that_has_one_and_are_loaded_once(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    for path in NOTEBOOKS:
+        file = site / "notebooks" / f"{path.stem}.html"
+        text = file.read_text(encoding="utf-8")
+        n_explorers = text.count("data-explorer=")
+        assert text.count("explorers.js") == (1 if n_explorers else 0)
+        assert file.stat().st_size < 3e6
+        if not n_explorers:
+            continue
+        page.goto(file.as_uri())
+        for fold in page.locator("details.hide").all():
+            fold.evaluate("(fold) => (fold.open = true)")
+        for host in page.locator("[data-explorer]").all():
+            host.scroll_into_view_if_needed()
+            expect(host.locator(".lecture17-explorer .words")).to_have_text(re.compile(".{60,}"))
+    page.close()
+
+
+def test_predictions_are_asked_kept_and_answered_after_the_guess(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "notebooks" / "00_quickstart.html").as_uri())
+    asked = page.locator(".questions").first
+    answer = page.locator(".cell", has=asked).locator("xpath=following-sibling::*[1]").locator("details.hide")
+    asked.get_by_role("button").click()
+    expect(asked.get_by_text("Guess first")).to_be_visible()
+    expect(answer).not_to_have_attribute("open", "")
+    asked.get_by_role("radio").first.check()
+    asked.get_by_role("button").click()
+    expect(asked.get_by_text("Not quite: Yes, the same numbers, up to rounding.")).to_be_visible()
+    expect(answer).to_have_attribute("open", "")
+    page.reload()
+    expect(asked.get_by_text("Not quite: Yes, the same numbers, up to rounding.")).to_be_visible()
+    page.goto((site / "index.html").as_uri())
+    expect(page.locator("[data-predictions]").first).to_have_text("0 right of 1 guessed")
+    page.close()
+
+
+def test_the_quiz_explains_each_answer(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "notebooks" / "06_review.html").as_uri())
+    asked = page.locator(".questions").last
+    expect(asked.locator("fieldset")).to_have_count(len(QUESTIONS))
+    asked.locator("fieldset").first.get_by_role("radio").nth(QUESTIONS[0].right).check()
+    expect(asked.locator(".note").first).to_have_text(verdict(QUESTIONS[0], QUESTIONS[0].right))
+    expect(asked.locator(".note").last).to_contain_text("1 right of 1 answered")
+    page.close()
 
 
 def test_search_finds_a_term_without_a_server(site: Path, browser: Browser) -> None:
