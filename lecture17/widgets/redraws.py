@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from lecture17 import widgets
 
-from .explorer import Explorer
+from .explorer import Explorer, Live
 
 # Browsers hand over input at the start of a frame: so does this. A message that is posted then arrives after the paint.
 MOVE = """
@@ -85,7 +85,7 @@ def redraws(moves: int = 200) -> Iterator[Redraw]:
                     yield max((redraw(browser, shown, label, moves) for label in labels), key=lambda r: r.browser)
 
 
-def redraw(browser: Browser, explorer: Explorer, label: str, moves: int) -> Redraw:
+def redraw(browser: Browser, explorer: Live, label: str, moves: int) -> Redraw:
     """Move the control with this label so many times, one frame each; and let Matplotlib draw the same in turn."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "explorer.html"
@@ -99,7 +99,7 @@ def redraw(browser: Browser, explorer: Explorer, label: str, moves: int) -> Redr
         took = page.evaluate(MOVE, [label, moves])
         page.close()
     begin = time.perf_counter()
-    type(explorer).picture(explorer.params).png()
+    explorer.draw().png()
     drawn = time.perf_counter() - begin
     name = type(explorer).__name__ + (f", N = {explorer.N}" if hasattr(explorer, "N") else "")
     return Redraw(name, label, statistics.median(took), 1000 * drawn, 1000 * first)
