@@ -61,6 +61,7 @@ def _finish(y: Tensor, S: Tensor, V: Tensor, normalize: bool) -> tuple[Tensor, S
         return y, S
     y, normalizer = y[..., :-1], y[..., -1:]
     require(
+        "Q and K",
         normalizer.all(),
         "Q and K from a positive feature map",
         lambda: (

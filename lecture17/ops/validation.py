@@ -8,7 +8,6 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import partial, wraps
-from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from ..reference import validation
 from ..reference.validation import check_at_least_one
+from .kernels import kernels_of
 from .type_validation import cast_once, is_wide, state_dtype
 from .value_validation import check_finite, check_result, check_values, check_within
 
@@ -115,6 +115,19 @@ def checked_except(*unseen: str) -> Callable[[Function], Function]:
     return also_checked_by(partial(check_arguments, unseen=unseen))
 
 
+def refuse_second_derivative(function: str, instead: str) -> None:
+    """In a backward pass: raise RuntimeError if its results are to be differentiated again, and it cannot be.
+
+    Gradients are on in a backward pass exactly with create_graph=True. PyTorch's `once_differentiable` refuses later, in
+    the second backward pass, but only where autograd still meets it: from torch.autograd.grad it is cut off in silence.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            f"lecture17.ops.{function} has no second derivative (its backward pass was called with create_graph=True): "
+            f"use {instead}"
+        )
+
+
 def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:
     """The module of Triton kernels for `mixer` if `backend` selects them; None if PyTorch computes.
 
@@ -131,7 +144,7 @@ def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> Mod
         else os.environ.get("TRITON_INTERPRET") == "1"
     )
     if mixer and runs and tensor.dtype in (torch.float32, torch.bfloat16) and find_spec("triton"):
-        return import_module(f"{__package__}.kernels.{mixer}")
+        return kernels_of(mixer)
     if backend == "auto":
         return None
     raise ValueError(

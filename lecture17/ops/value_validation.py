@@ -30,10 +30,10 @@ def values_unchecked() -> Iterator[None]:
         _checked = before
 
 
-def require(holds: Tensor, expected: str, found: Callable[[], str]) -> None:
+def require(name: str, holds: Tensor, expected: str, found: Callable[[], str]) -> None:
     """Raise ValueError("{found()}: expected {expected}") unless `holds`, or assert it where that would wait."""
     if not _looks_at(holds):
-        torch._assert_async(holds, f"expected {expected}")
+        torch._assert_async(holds, f"{name}: expected {expected}")
     elif not holds:
         raise ValueError(f"{found()}: expected {expected}")
 
@@ -53,7 +53,7 @@ def check_finite(**tensors: Tensor | None) -> None:
     if not present or not _checked:
         return
     if not all(map(_looks_at, present.values())):
-        torch._assert_async(_all_finite(present), f"expected finite numbers in {', '.join(present)}")
+        torch._assert_async(_all_finite(present), f"{', '.join(present)}: expected finite numbers")
         return
     # A NaN or an infinity makes the sum not finite; the search below recognizes a sum that merely overflowed.
     if torch.stack([value.sum().isfinite() for value in present.values()]).all():
@@ -84,7 +84,7 @@ def check_result(y: Tensor, sequences: Mapping[str, Tensor | None], finite: Tens
         present = {name: x.detach() for name, x in told.items() if x is not None and x.numel()}
         if present:
             holds = _all_finite({"y": y.detach()}) | _all_finite(present)
-            torch._assert_async(holds, f"expected finite numbers in {', '.join(present)}")
+            torch._assert_async(holds, f"{', '.join(present)}: expected finite numbers")
     elif not (y.detach().sum().isfinite() if finite is None else finite):
         check_finite(**told)
     return y
@@ -98,7 +98,7 @@ def check_within(low: float, high: float, name: str, value: Tensor, words: str =
         return f"{name}{_first(bad)} is {value[bad][0].item():.6g}"
 
     if _checked and value.numel():
-        require(_within(low, high, value), words.format(low, high), found)
+        require(name, _within(low, high, value), words.format(low, high), found)
 
 
 def _within(low: float, high: float, value: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def check_unit(name: str, keys: Tensor) -> None:
 
     if _checked and keys.numel():
         holds = _unit(_lengths(keys), keys.dtype).all()
-        require(holds, "length 1 (or 0); divide each key by its norm", found)
+        require(name, holds, "length 1 (or 0); divide each key by its norm", found)
 
 
 def _lengths(keys: Tensor) -> Tensor:

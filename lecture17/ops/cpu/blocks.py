@@ -143,21 +143,22 @@ class OverBlocks(torch.autograd.Function):
 
 
 def _through_listing(
-    ctx: Any, dy: Tensor, dstate: Tensor, state: Tensor, tensors: Sequence[Tensor | None]
+    ctx: Any, dy: Tensor, dstate: Tensor, state: Tensor, tensors: Sequence[Any]
 ) -> list[Tensor | None]:
     """The gradients of the first state and the tensors, such that autograd can differentiate them."""
     _, listing, length = ctx.arguments
     # Views, because one tensor may be several arguments.
-    state, *inputs = (None if x is None else x.view_as(x) for x in (state, *tensors))
-    y, after = listing(*inputs, state, length)
-    asked = [x for x in (state, *inputs) if x is not None and x.requires_grad]
+    arguments = [None if x is None else x.view_as(x) for x in (*tensors, state)]
+    y, after = listing(*arguments, length)
+    asked = [x for x in arguments if x is not None and x.requires_grad]
     results = (y.to(dy.dtype), after), asked, (dy, dstate)
     found = iter(torch.autograd.grad(*results, create_graph=True, allow_unused=True))
-    return [next(found) if x is not None and x.requires_grad else None for x in (state, *inputs)]
+    *grads, dstate_before = (next(found) if x is not None and x.requires_grad else None for x in arguments)
+    return [dstate_before, *grads]
 
 
 def _through_blocks(
-    ctx: Any, dy: Tensor, dstate: Tensor, tensors: Sequence[Tensor | None], kept: Sequence[Tensor]
+    ctx: Any, dy: Tensor, dstate: Tensor, tensors: Sequence[Any], kept: Sequence[Tensor]
 ) -> list[Tensor | None]:
     """The same numbers, faster, from the last block to the first."""
     sequences, constants = tensors[: ctx.n_sequences], tensors[ctx.n_sequences :]

@@ -4,3 +4,16 @@ Each module holds the kernels of one mixer and one operator, registered with tor
 one operator and not what is inside. Triton exists for Linux only. Without a GPU the kernels run in Triton's interpreter
 (set TRITON_INTERPRET=1 before Python starts), and compile for chips that are not present (`lecture17.triton_lab`).
 """
+
+from types import ModuleType
+
+
+def kernels_of(mixer: str) -> ModuleType:
+    """The module of a mixer, which loads Triton: by a statement, because torch.compile can trace no other import."""
+    if mixer == "ssd":
+        from . import ssd as module
+    elif mixer == "gla":
+        from . import gla as module
+    else:
+        from . import rwkv7 as module
+    return module
