@@ -118,8 +118,8 @@ def checked_except(*unseen: str) -> Callable[[Function], Function]:
 def refuse_second_derivative(function: str, instead: str) -> None:
     """In a backward pass: raise RuntimeError if its results are to be differentiated again, and it cannot be.
 
-    Gradients are on in a backward pass exactly with create_graph=True. PyTorch's `once_differentiable` refuses later, in
-    the second backward pass, but only where autograd still meets it: from torch.autograd.grad it is cut off in silence.
+    Gradients are on in a backward pass exactly with create_graph=True. PyTorch's `once_differentiable` refuses in the
+    second backward pass, but only where autograd still meets it: from torch.autograd.grad it is cut off in silence.
     """
     if torch.is_grad_enabled():
         raise RuntimeError(

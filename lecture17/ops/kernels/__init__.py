@@ -11,9 +11,13 @@ from types import ModuleType
 def kernels_of(mixer: str) -> ModuleType:
     """The module of a mixer, which loads Triton: by a statement, because torch.compile can trace no other import."""
     if mixer == "ssd":
-        from . import ssd as module
-    elif mixer == "gla":
-        from . import gla as module
-    else:
-        from . import rwkv7 as module
-    return module
+        from . import ssd
+
+        return ssd
+    if mixer == "gla":
+        from . import gla
+
+        return gla
+    from . import rwkv7
+
+    return rwkv7
