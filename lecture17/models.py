@@ -3,7 +3,8 @@
 LanguageModel(vocab_size=256, d_model=128, pattern="MMAM")      three Mamba-2 blocks and one attention: a hybrid
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pkgutil import resolve_name
 from typing import Any
 
@@ -13,8 +14,11 @@ from torch import Tensor, nn
 
 from . import mixers as catalog
 from .layers import RWKV7, SS2D, Mixer, Vim
-from .layers.mixer import check_cache
+from .layers.mixer import check_cache, check_layout
+from .layers.options import options_checked
+from .ops.packing import Starts, by_pieces
 from .ops.validation import shapes_checked
+from .ops.value_validation import require
 
 IMAGE_BLOCKS: dict[str, type[nn.Module]] = {"V": Vim, "S": SS2D}
 
@@ -56,6 +60,7 @@ class LanguageModel(nn.Module):
 
         model = LanguageModel(vocab_size=256, d_model=128, pattern="MMAM", options={"M": {"d_state": 64}})
         logits = model(tokens)                                  (batch, time) -> (batch, time, vocab_size)
+        logits = model(packed, seq_start=seq_start)             texts one after the other, each read by itself
         text = model.generate(prompt, n_tokens=100)             (batch, time) -> (batch, time + 100)
 
     pattern     one letter per block, from the first to the last:
@@ -73,6 +78,7 @@ class LanguageModel(nn.Module):
     token outside 0 … vocab_size - 1.
     """
 
+    @options_checked
     def __init__(
         self,
         vocab_size: int,
@@ -110,11 +116,12 @@ class LanguageModel(nn.Module):
             weight.div_(len(added) ** 0.5)
 
     @shapes_checked
-    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time vocab_size"]:
-        """Logits of the token after each token."""
+    def forward(
+        self, tokens: Int[Tensor, "batch time"], *, seq_start: Starts | None = None
+    ) -> Float[Tensor, "batch time vocab_size"]:
+        """Logits of the token after each token; a text begins wherever `seq_start` is true (`ops.packing`)."""
         self._check_tokens(tokens=tokens)
-        x, _ = self._stack(tokens, self.init_cache(len(tokens)))
-        return self.lm_head(x)
+        return self.lm_head(by_pieces(lambda t: self._stack(t, self.init_cache(len(t)))[0], seq_start, tokens))
 
     def init_cache(self, batch: int) -> list[Any]:
         """What the blocks remember before the first token: one cache per block."""
@@ -126,6 +133,12 @@ class LanguageModel(nn.Module):
     ) -> tuple[Float[Tensor, "batch vocab_size"], list[Any]]:
         """Read one token; returns (logits of the token after it, caches)."""
         self._check_tokens(token=token)
+        if len(caches) != len(self.layers):
+            raise ValueError(
+                f"caches has {len(caches)} entries: expected one for each of the {len(self.layers)} blocks"
+            )
+        for i, block in enumerate(self.layers):
+            check_layout(block.mixer, caches[i], f"caches[{i}]")
         check_cache(caches, token=token)
         x, caches = self._stack(token[:, None], caches)
         return self.lm_head(x[:, 0]), caches
@@ -137,29 +150,65 @@ class LanguageModel(nn.Module):
         n_tokens: int,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        **options: Any,
     ) -> Int[Tensor, "batch longer"]:
         """The prompt and `n_tokens` more, each drawn from softmax(logits / temperature), or the likeliest at 0.
 
+        Options:
+
+        top_k, top_p    draw among the k likeliest tokens, and of those among the fewest that have a share of p together
+        stop            tokens that end a text: it repeats the one it ended with until all texts of the batch have ended
+        lengths         (batch,): how many tokens at the end of each row are the prompt; those before are padding
+
         The prompt is read in one go. Each new token costs one `step`, however many came before (except in Attention).
-        Raises ValueError if the prompt is empty or n_tokens or temperature is negative.
+        No block has a mask for padding: rows of different lengths are read and continued apart, so a batch of as many
+        lengths as rows takes as long as one row after the other.
+        Raises ValueError if the prompt is empty or an option is out of its range.
         """
-        return torch.cat([prompt, *(t[:, None] for t in self.stream(prompt, n_tokens, temperature, generator))], dim=1)
+        drawn = self.stream(prompt, n_tokens, temperature, generator, **options)
+        return torch.cat([prompt, *(token[:, None] for token in drawn)], dim=1)
 
     @torch.no_grad()
     def stream(
-        self, prompt: Tensor, n_tokens: int, temperature: float = 1.0, generator: torch.Generator | None = None
+        self,
+        prompt: Tensor,
+        n_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop: Collection[int] = (),
+        lengths: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """The tokens (batch,) that `generate` draws, one after the other, each as soon as it is drawn."""
         self._check_tokens(prompt=prompt)
         if n_tokens < 0 or temperature < 0:
             raise ValueError(f"n_tokens is {n_tokens} and temperature {temperature}: expected both to be at least 0")
+        if (top_k is not None and top_k < 1) or (top_p is not None and not 0 < top_p <= 1):
+            raise ValueError(f"top_k is {top_k} and top_p {top_p}: expected at least 1, and a number in (0, 1]")
+        of_length = _rows_of_each_length(prompt, lengths)
+        readers = [
+            self._read_on(prompt[rows, -length:], temperature, generator, top_k, top_p) for length, rows in of_length
+        ]
+        token, stops = prompt[:, -1], torch.tensor(list(stop), dtype=prompt.dtype, device=prompt.device)
+        ended = torch.zeros_like(token, dtype=torch.bool)
+        for drawn in islice(zip(*readers, strict=True), n_tokens):
+            following = torch.empty_like(token)
+            for (_, rows), of_rows in zip(of_length, drawn, strict=True):
+                following[rows] = of_rows
+            token = torch.where(ended, token, following)
+            yield token
+            if stop:
+                ended |= torch.isin(token, stops)
+                if ended.all():
+                    return
+
+    def _read_on(self, prompt: Tensor, temperature: float, *how: Any) -> Iterator[Tensor]:
+        """The tokens after the prompts, all of one length, without end."""
         x, caches = self._stack(prompt, self.init_cache(len(prompt)))
-        for _ in range(n_tokens):
+        while True:
             logits = self.lm_head(x[:, -1])  # (b, vocab_size)
-            if temperature == 0:
-                token = logits.argmax(-1)  # (b,)
-            else:
-                token = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
+            token = logits.argmax(-1) if temperature == 0 else _draw((logits / temperature).softmax(-1), *how)
             yield token
             x, caches = self._stack(token[:, None], caches)
 
@@ -178,15 +227,15 @@ class LanguageModel(nn.Module):
 
     def _check_tokens(self, **tensors: Tensor) -> None:
         ((name, tokens),) = tensors.items()
-        if tokens.numel() == 0:
+        if 0 in tokens.shape[1:]:
             raise ValueError(f"{name} has shape {tuple(tokens.shape)}: expected at least one token")
-        bad = (tokens < 0) | (tokens >= self.vocab_size)
-        if bad.any():
-            where = bad.nonzero()[0].tolist()
-            raise ValueError(
-                f"{name}{where} is {tokens[bad][0].item()}: expected tokens from 0 to {self.vocab_size - 1}, "
-                f"because vocab_size is {self.vocab_size}"
-            )
+        right = (tokens >= 0) & (tokens < self.vocab_size)
+        require(
+            name,
+            right.all(),
+            f"tokens from 0 to {self.vocab_size - 1}, because vocab_size is {self.vocab_size}",
+            lambda: f"{name}{(~right).nonzero()[0].tolist()} is {tokens[~right][0].item()}",
+        )
 
 
 class ImageClassifier(nn.Module):
@@ -201,6 +250,7 @@ class ImageClassifier(nn.Module):
     for images of another size.
     """
 
+    @options_checked
     def __init__(
         self,
         n_classes: int,
@@ -236,6 +286,29 @@ class ImageClassifier(nn.Module):
         x = self.patches(images).permute(0, 2, 3, 1) + self.position  # (b, H, W, d)
         x = self.norm_f(self.layers(x))
         return self.head(x.mean((1, 2)))
+
+
+def _rows_of_each_length(prompt: Tensor, lengths: Tensor | None) -> list[tuple[int, Any]]:
+    """(length, the rows that have it), for every length of a prompt. Raises ValueError for one that is not possible."""
+    batch, time = prompt.shape
+    if lengths is None:
+        return [(time, slice(None))]
+    found = lengths.tolist()
+    if lengths.shape != (batch,) or not all(1 <= length <= time for length in found):
+        raise ValueError(f"lengths is {found}: expected {batch} whole numbers from 1 to {time}, the size of prompt")
+    return [(length, (lengths == length).nonzero()[:, 0]) for length in sorted(set(found))]
+
+
+def _draw(probabilities: Tensor, generator: torch.Generator | None, top_k: int | None, top_p: float | None) -> Tensor:
+    """A token of each row of (batch, vocab_size), among the likeliest if top_k or top_p says so."""
+    if top_k is None and top_p is None:
+        return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    likely, tokens = probabilities.sort(descending=True, stable=True)
+    likely = likely[:, :top_k]
+    if top_p is not None:
+        before = likely.cumsum(-1) - likely  # the share of those that are likelier, none for the first
+        likely = likely * (before < top_p * likely.sum(-1, keepdim=True))
+    return tokens.gather(-1, torch.multinomial(likely, 1, generator=generator))[:, 0]
 
 
 def _mlp(d_model: int, hidden: int) -> nn.Sequential:

@@ -1,15 +1,16 @@
 """RWKV-7's time mixing. Introduced in 03c_memory and 04a_torch."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import rwkv7
+from ..ops.packing import Starts, by_pieces
 from ..ops.validation import shapes_checked
-from .mixer import Mixer, Sequence, Token, check_cache, check_features, count_heads, over_time
+from .mixer import Mixer, Sequence, Token, check_cache, check_features, check_layout, count_heads, over_time
 from .parts import HeadNorm
 
 
@@ -94,15 +95,16 @@ class RWKV7(Mixer):
         return Cache(last, self.zeros(batch, self.n_heads, self.head_dim, self.head_dim))
 
     @shapes_checked
-    def forward(self, x: Sequence, v_first: Sequence | None = None) -> Sequence:
-        """The block on a whole sequence; all layers but the first need v_first."""
+    def forward(self, x: Sequence, v_first: Sequence | None = None, *, seq_start: Starts | None = None) -> Sequence:
+        """The block on a whole sequence, or on those packed in it; all layers but the first need v_first."""
         check_features(self.d_model, x=x)
-        return self.mix(x, self.init_cache(len(x)), v_first)[0]
+        return by_pieces(lambda x, v: self.mix(x, self.init_cache(len(x)), v)[0], seq_start, x, v_first)
 
     @shapes_checked
-    def step(self, x_t: Token, cache: Cache, v_first: Token | None = None) -> tuple[Token, Cache]:
+    def step(self, x_t: Token, cache: Any, v_first: Token | None = None) -> tuple[Token, Cache]:
         """The block on the next token; returns (y_t, cache)."""
         check_features(self.d_model, x_t=x_t)
+        check_layout(self, cache)
         check_cache(cache, x_t=x_t)
         y, cache = self.mix(x_t[:, None], cache, None if v_first is None else v_first[:, None])
         return y[:, 0], cache

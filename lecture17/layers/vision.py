@@ -9,6 +9,7 @@ from ..ops.validation import shapes_checked
 from ..reference import scan2d
 from .mamba import SelectiveSSM
 from .mixer import check_features
+from .options import options_checked
 from .parts import ShortConv
 
 
@@ -23,6 +24,7 @@ class Vim(nn.Module):
     average of the two directions as in the published code.
     """
 
+    @options_checked
     def __init__(self, d_model: int, d_state: int = 16, expand: int = 2, d_conv: int = 4):
         super().__init__()
         self.d_model = d_model
@@ -64,6 +66,7 @@ class SS2D(nn.Module):
     first version of the published code.
     """
 
+    @options_checked
     def __init__(self, d_model: int, d_state: int = 16, expand: int = 2):
         super().__init__()
         self.d_model = d_model

@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from .cpu.blocks import Block, Listing, OverBlocks, in_chunks
 from .validation import check_result, state_dtype
+from .value_validation import check_values
 
 
 def by_chunks(
@@ -23,24 +24,30 @@ def by_chunks(
     like: Tensor,
     chunk_size: int,
     constants: tuple[Tensor, ...] = (),
+    told: Mapping[str, Tensor | None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The chunkwise form by the class `quick` on a CPU, and by the listing on every other device or if `quick` is None.
 
-    Returns y, of the shape and type of `like`, and the state after the last token. A number that is not finite raises
-    ValueError naming its sequence; only those whose names begin with log_ may hold -inf.
+    torch.compile and torch.export see the listing, too: they cannot look into reused memory. Returns y, of the shape
+    and type of `like`, and the state after the last token. A number that is not finite raises ValueError naming its
+    sequence, or one of `told` if the sequences are not the caller's; only names that begin with log_ may hold -inf.
     """
     tensors = *sequences.values(), *constants
+    unseen = {} if quick is None else dict(zip(quick.LOOKS_AT, map(sequences.get, quick.LOOKS_AT), strict=True))
     if like.numel() == 0:
         # Empty sums, so that autograd links the state to the sequences: `distributed` waits for its gradient.
         return like.clone(), state + sum(x.sum() for x in sequences.values() if x is not None)
-    if quick is None or like.device.type != "cpu":
+    if quick is None or like.device.type != "cpu" or torch.compiler.is_compiling():
+        check_values(**unseen)
         y, state = listing(*tensors, state, chunk_size)
         y, finite = y.to(like.dtype), None
     else:
         length = min(chunk_size, like.shape[1], quick.LONGEST_CHUNK)
-        options = quick, listing, length, torch.is_grad_enabled(), len(sequences)
+        options = quick, listing, length, torch.is_grad_enabled(), tuple(sequences)
         y, state, finite = OverBlocks.apply(*options, like, state, *tensors)
-    return check_result(y, sequences, finite), state
+        if not finite:
+            check_values(**unseen)
+    return check_result(y, sequences if told is None else told, finite), state
 
 
 def to_chunks(x: Tensor, length: int) -> Tensor:

@@ -24,15 +24,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from . import ssd
 from .ssd import Keys, LogDecay, State, Values
-from .validation import check_arguments, shapes_checked
+from .type_validation import cast_once
+from .validation import check_arguments, refuse_second_derivative, shapes_checked
 
 Group = Any  # dist.ProcessGroup or None; jaxtyping's checker cannot see it where PyTorch was built without it
 
 
+@cast_once
 @shapes_checked
 def ssd_chunkwise(
     x: Values,
@@ -56,8 +57,9 @@ def ssd_chunkwise(
     for the sum of all ranks' losses. The gradient of `state` is this rank's part, to be summed over ranks as for any
     parameter that all ranks hold.
 
-    Errors: as `ssd.chunkwise`; RuntimeError if torch.distributed is not initialized; ConnectionError if a neighbor
-    ends, sends nothing within the time-out of the process group, or sends too few numbers.
+    Errors: as `ssd.chunkwise`; RuntimeError if torch.distributed is not initialized, and in a backward pass with
+    create_graph=True; ConnectionError if a neighbor ends, sends nothing within the time-out of the process group, or
+    sends too few numbers.
     """
     if not dist.is_initialized():
         raise RuntimeError(
@@ -97,8 +99,8 @@ class _Before(torch.autograd.Function):
         return log_before, before
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dlog_before: Tensor, dbefore: Tensor) -> tuple[Tensor, Tensor, None]:
+        refuse_second_derivative("distributed.ssd_chunkwise", "ssd.chunkwise in one process")
         log_decay, before = ctx.saved_tensors
         dlog_after, dafter = torch.zeros_like(log_decay), torch.zeros_like(before)
         if ctx.rank < ctx.last:

@@ -25,7 +25,8 @@ from . import _recurrence
 from ._chunks import by_chunks, decayed_scores, to_chunks
 from .cpu.blocks import from_chunks
 from .cpu.gla import GLA
-from .validation import check_backend, check_result, checked
+from .validation import check_backend, check_result, checked, checked_except
+from .value_validation import check_values
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -69,7 +70,7 @@ def recurrent(Q: Keys, K: Keys, V: Values, log_alpha: Keys, state: State | None 
     return _recurrence.by_tokens(_recurrence.step, sequences, S, V)
 
 
-@checked
+@checked_except(*GLA.LOOKS_AT)
 def chunkwise(
     Q: Keys,
     K: Keys,
@@ -85,6 +86,7 @@ def chunkwise(
     sequences = {"Q": Q, "K": K, "V": V, "log_alpha": log_alpha}
     if kernels is None:
         return by_chunks(listing, GLA, sequences, S, V, chunk_size)
+    check_values(log_alpha=log_alpha)
     y, S = kernels.chunkwise(Q, K, V, log_alpha, S, chunk_size)
     return check_result(y, sequences), S
 

@@ -29,6 +29,7 @@ from ._chunks import by_chunks
 from .cpu.scalar import Scalar
 from .ssd import listing
 from .validation import check_backend, checked, state_dtype
+from .value_validation import require
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -59,12 +60,15 @@ def _finish(y: Tensor, S: Tensor, V: Tensor, normalize: bool) -> tuple[Tensor, S
     if not normalize:
         return y, S
     y, normalizer = y[..., :-1], y[..., -1:]
-    zero = normalizer == 0
-    if zero.any():
-        raise ValueError(
-            f"normalize=True divides by q_t·z_t, which is 0 at [batch, …, head] = {zero.nonzero()[0, :-1].tolist()}: "
-            "expected Q and K from a positive feature map"
-        )
+    require(
+        "Q and K",
+        normalizer.all(),
+        "Q and K from a positive feature map",
+        lambda: (
+            "normalize=True divides by q_t·z_t, which is 0 at [batch, …, head] = "
+            f"{(normalizer == 0).nonzero()[0, :-1].tolist()}"
+        ),
+    )
     return (y / normalizer).to(V.dtype), (S[..., :-1].contiguous(), S[..., -1].contiguous())
 
 

@@ -42,12 +42,12 @@ from .cpu.memory import empty_result
 from .cpu.scalar import Scalar
 from .ssd import listing
 from .validation import (
+    also_checked_by,
     check_arguments,
-    check_at_least_one,
     check_backend,
     check_finite,
     check_groups,
-    shapes_checked,
+    check_result,
     state_dtype,
 )
 
@@ -65,14 +65,19 @@ State = tuple[
 SEGMENT = 1024  # tokens whose rotated B and C are held in memory at a time
 
 
-def _start(
-    x: Tensor, delta: Tensor, lam: Tensor, log_a: Tensor, theta: Tensor, B: Tensor, C: Tensor, state: State | None
-) -> State:
-    """Check everything; returns the state before the first token."""
-    check_groups(x.shape[-2], B.shape[-2])
+def _check(state: State | None = None, **arguments: Any) -> None:
+    """`check_arguments`, but the angle of the state is always float64."""
     S, angle, *last = (None, None) if state is None else state
-    check_arguments((S, *last), x=x, delta=delta, lam=lam, log_a=log_a, theta=theta, B=B, C=C)
-    check_finite(x=x, delta=delta, lam=lam, theta=theta, B=B, C=C, state=angle)
+    check_arguments((S, *last), **arguments)
+    check_finite(state=angle)
+
+
+_checked = also_checked_by(_check)
+
+
+def _start(x: Tensor, B: Tensor, state: State | None) -> State:
+    """The state before the first token."""
+    check_groups(x.shape[-2], B.shape[-2])
     if state is not None:
         return state
     S = _recurrence.start(None, B, x)
@@ -85,7 +90,8 @@ def _rotated(X: Tensor, angle: Tensor) -> Tensor:
     """The pairs (0, 1), (2, 3), … of the last axis rotated by the float64 `angle`; groups become heads."""
     turns = 2 * math.pi
     angle = (angle - turns * torch.round(angle.detach() / turns)).to(state_dtype(X.dtype))
-    pairs = torch.view_as_complex(X.to(angle.dtype).unflatten(-1, (-1, 2)))  # (..., groups, n_pairs)
+    pairs = X.to(angle.dtype).contiguous().unflatten(-1, (-1, 2))  # both numbers of a pair side by side
+    pairs = torch.view_as_complex(pairs)  # (..., groups, n_pairs)
     pairs = pairs.repeat_interleave(angle.shape[-2] // X.shape[-2], -2)
     return torch.view_as_real(pairs * torch.complex(angle.cos(), angle.sin())).flatten(-2)
 
@@ -105,8 +111,8 @@ def _segment(chunk_size: int, state: State, *arguments: Tensor) -> tuple[Tensor,
     gamma = lam * delta
     late = log_a.to(wide).exp() * (_before(torch.zeros_like(gamma[:, 0]), gamma) + (1 - lam) * delta)
     u = late[..., None] * _before(x_last, x_wide)
-    sequences = {"x": u, "log_a": log_a, "B": _before(B_last, B_turned), "C": C_turned}
-    y, T = by_chunks(listing, Scalar, sequences, S, u, chunk_size)
+    late_by_one = {"x": u, "log_a": log_a, "B": _before(B_last, B_turned), "C": C_turned}
+    y, T = by_chunks(listing, Scalar, late_by_one, S, u, chunk_size, told={})
     own = (C.to(wide) * B.to(wide)).sum(-1).repeat_interleave(x.shape[2] // B.shape[2], -1)
     y = y + (gamma * own)[..., None] * x_wide
     S = T + (gamma[:, -1, :, None] * B_turned[:, -1])[..., None] * x_wide[:, -1, :, None, :]
@@ -114,7 +120,7 @@ def _segment(chunk_size: int, state: State, *arguments: Tensor) -> tuple[Tensor,
     return y.to(x.dtype), (S, angles[:, -1].clone(), B_turned[:, -1].clone(), x_wide[:, -1].clone())
 
 
-@shapes_checked
+@_checked
 def parallel(
     x: Values,
     delta: PerToken,
@@ -126,13 +132,15 @@ def parallel(
     state: State | None = None,
 ) -> tuple[Values, State]:
     """The attention view, O(N²): the masked matrix of the whole sequence, which is one chunk of `chunkwise`."""
-    first = _start(x, delta, lam, log_a, theta, B, C, state)
+    first = _start(x, B, state)
     if x.shape[1] == 0:
         return x.clone(), first
-    return _segment(x.shape[1], first, x, delta, lam, log_a, theta, B, C)
+    sequences = {"x": x, "delta": delta, "lam": lam, "log_a": log_a, "theta": theta, "B": B, "C": C}
+    y, after = _segment(x.shape[1], first, *sequences.values())
+    return check_result(y, sequences), after
 
 
-@shapes_checked
+@_checked
 def recurrent(
     x: Values,
     delta: PerToken,
@@ -144,12 +152,12 @@ def recurrent(
     state: State | None = None,
 ) -> tuple[Values, State]:
     """The SSM view, O(N): S_t = α_t S_{t-1} + β_t B̃_{t-1} x_{t-1}ᵀ + γ_t B̃_t x_tᵀ, y_t = C̃_t S_t."""
-    after = _start(x, delta, lam, log_a, theta, B, C, state)
+    after = _start(x, B, state)
     sequences = {"x": x, "delta": delta, "lam": lam, "log_a": log_a, "theta": theta, "B": B, "C": C}
     return _recurrence.by_tokens(_step, sequences, after, x)
 
 
-@shapes_checked
+@_checked
 def chunkwise(
     x: Values,
     delta: PerToken,
@@ -163,20 +171,22 @@ def chunkwise(
     backend: str = "auto",
 ) -> tuple[Values, State]:
     """Quadratic inside a chunk, recurrent between chunks, O(N·chunk_size): SSD's chunkwise form on rotated B and C."""
-    check_at_least_one(chunk_size=chunk_size)
     check_backend(backend, x)
-    after = _start(x, delta, lam, log_a, theta, B, C, state)
+    after = _start(x, B, state)
     segment = chunk_size * max(1, SEGMENT // chunk_size)
     y, parts = empty_result(x), []
-    sequences = (a.split(segment, 1) for a in (x, delta, lam, log_a, theta, B, C, y))
-    for *pieces, place in zip(*sequences, strict=True):
+    sequences = {"x": x, "delta": delta, "lam": lam, "log_a": log_a, "theta": theta, "B": B, "C": C}
+    total = torch.zeros((), dtype=x.dtype, device=x.device)
+    for *pieces, place in zip(*(a.split(segment, 1) for a in (*sequences.values(), y)), strict=True):
         if place.shape[1]:
             part, after = _segment(chunk_size, after, *pieces)
+            total += part.detach().sum()  # while it is in the cache
             parts.append(part if part.requires_grad else place.copy_(part))
-    return (torch.cat(parts, 1) if any(part.requires_grad for part in parts) else y), after
+    y = torch.cat(parts, 1) if any(part.requires_grad for part in parts) else y
+    return check_result(y, sequences, total.isfinite()), after
 
 
-@shapes_checked
+@_checked
 def step(
     x_t: Float[Tensor, "batch heads d"],
     delta_t: Float[Tensor, "batch heads"],
@@ -188,8 +198,16 @@ def step(
     state: State | None = None,
 ) -> tuple[Float[Tensor, "batch heads d"], State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    before = _start(x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, state)
-    return _step(x_t, delta_t, lam_t, log_a_t, theta_t, B_t, C_t, before)
+    token = {
+        "x_t": x_t,
+        "delta_t": delta_t,
+        "lam_t": lam_t,
+        "log_a_t": log_a_t,
+        "theta_t": theta_t,
+        "B_t": B_t,
+        "C_t": C_t,
+    }
+    return _recurrence.one_token(_step, token, _start(x_t, B_t, state))
 
 
 def _step(*token_and_state: Any) -> tuple[Tensor, State]:

@@ -37,7 +37,10 @@ State = Float[Tensor, "batch heads d_k d_v"]
 
 def _start(K: Tensor, V: Tensor, gamma: Tensor | float, state: Tensor | None) -> tuple[Tensor, Tensor]:
     """Check gamma; returns log decays, (batch, time, heads), and the first state."""
-    gamma = torch.as_tensor(gamma, dtype=torch.float64, device=V.device)
+    if isinstance(gamma, Tensor):
+        gamma = gamma.to(V.device, torch.float64)
+    else:  # filled there: a copy would wait for the device
+        gamma = torch.full((), gamma, dtype=torch.float64, device=V.device)
     check_within(0, 1, "gamma", gamma)
     forgets = gamma == 0
     log_gamma = torch.where(forgets, -torch.inf, torch.where(forgets, 1, gamma).log())

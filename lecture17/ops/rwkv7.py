@@ -28,7 +28,8 @@ from . import _recurrence
 from ._chunks import by_chunks, decayed_scores, to_chunks
 from .cpu.blocks import from_chunks
 from .cpu.rwkv7 import RWKV7
-from .validation import check_backend, checked
+from .validation import check_backend, check_result, checked, checked_except
+from .value_validation import check_values
 
 Keys = Float[Tensor, "batch time heads d_k"]
 Values = Float[Tensor, "batch time heads d_v"]
@@ -84,7 +85,7 @@ def recurrent(
     return _recurrence.by_tokens(_step, sequences, S, v)
 
 
-@checked
+@checked_except(*RWKV7.LOOKS_AT)
 def chunkwise(
     r: Keys,
     log_w: Keys,
@@ -99,10 +100,12 @@ def chunkwise(
     """One triangular solve per chunk, recurrent between chunks, O(N); on a CPU in chunks of at most 32 tokens."""
     S = _recurrence.start(state, k, v)
     kernels = check_backend(backend, v, "rwkv7")
-    if kernels:
-        return kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
     sequences = {"r": r, "log_w": log_w, "k": k, "v": v, "kappa": kappa, "a": a}
-    return by_chunks(listing, RWKV7, sequences, S, v, chunk_size)
+    if kernels is None:
+        return by_chunks(listing, RWKV7, sequences, S, v, chunk_size)
+    check_values(log_w=log_w, kappa=kappa)
+    y, S = kernels.chunkwise(r, log_w, k, v, kappa, a, S, chunk_size)
+    return check_result(y, sequences), S
 
 
 @checked

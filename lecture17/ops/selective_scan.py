@@ -30,7 +30,7 @@ from torch import Tensor
 from . import _recurrence
 from ._chunks import by_chunks, segsum
 from .cpu.selective_scan import SelectiveScan
-from .validation import check_backend, check_finite, checked, state_dtype
+from .validation import check_backend, check_finite, check_result, checked, state_dtype
 
 Channels = Float[Tensor, "batch time d"]
 Rates = Float[Tensor, "d d_state"]
@@ -41,9 +41,9 @@ Channel = Float[Tensor, "batch d"]
 Key = Float[Tensor, "batch d_state"]
 
 
-def _start(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> Tensor:
-    """The state before the first token, once all arguments are finite."""
-    check_finite(x=x, delta=delta, A=A, B=B, C=C)
+def _start(x: Tensor, A: Tensor, B: Tensor, state: Tensor | None) -> Tensor:
+    """The state before the first token; a rate of -inf would not show in a result."""
+    check_finite(A=A)
     return x.new_zeros(len(x), B.shape[-1], x.shape[-1], dtype=state_dtype(x.dtype)) if state is None else state
 
 
@@ -80,7 +80,7 @@ def parallel(
 
     M[c, i, j] = Σ_s C_is e^{A_cs (δ_{j+1,c} + … + δ_ic)} δ_jc B_js    for i ≥ j,   0 above
     """
-    h = _start(x, delta, A, B, C, state)
+    h = _start(x, A, B, state)
     if x.shape[1] == 0:
         return x.clone(), h
     B, C, A, delta = (z.to(h.dtype) for z in (B, C, A, delta))
@@ -91,7 +91,7 @@ def parallel(
     from_start = torch.exp(log_a.cumsum(-1))
     y = torch.einsum("bcij,bjc->bic", M, written) + torch.einsum("bis,bcsi,bsc->bic", C, from_start, h)
     h = from_start[..., -1].mT * h + torch.einsum("bcsj,bjs,bjc->bsc", decay[..., -1, :], B, written)
-    return y.to(x.dtype), h
+    return check_result(y.to(x.dtype), {"x": x, "delta": delta, "B": B, "C": C}), h
 
 
 @checked
@@ -102,7 +102,7 @@ def recurrent(
 
     Source: arXiv 2312.00752, Algorithm 2.
     """
-    h = _start(x, delta, A, B, C, state)
+    h = _start(x, A, B, state)
     sequences = {"x": x, "delta": delta, "B": B, "C": C}
     return _recurrence.by_tokens(partial(_step, A), sequences, h, x)
 
@@ -119,7 +119,7 @@ def chunkwise(
     backend: str = "auto",
 ) -> tuple[Channels, State]:
     """Chunk after chunk, all states inside a chunk by a two-level scan: O(N·d·d_state), but no matrix products."""
-    h = _start(x, delta, A, B, C, state)
+    h = _start(x, A, B, state)
     check_backend(backend, x)
     sequences = {"x": x, "delta": delta, "B": B, "C": C}
     return by_chunks(listing, SelectiveScan, sequences, h, x, chunk_size, constants=(A,))
@@ -130,7 +130,8 @@ def step(
     x_t: Channel, delta_t: Channel, A: Rates, B_t: Key, C_t: Key, state: State | None = None
 ) -> tuple[Channel, State]:
     """One token of `recurrent`; returns (y_t, state)."""
-    return _step(A, x_t, delta_t, B_t, C_t, _start(x_t, delta_t, A, B_t, C_t, state))
+    token = {"x_t": x_t, "delta_t": delta_t, "B_t": B_t, "C_t": C_t}
+    return _recurrence.one_token(partial(_step, A), token, _start(x_t, A, B_t, state))
 
 
 def _step(A: Tensor, x_t: Tensor, delta_t: Tensor, B_t: Tensor, C_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

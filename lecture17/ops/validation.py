@@ -1,61 +1,71 @@
 """What the public functions of `ops` ask of their arguments.
 
 Shapes are in the signatures and are checked by jaxtyping with beartype, as in `reference`; the functions below check
-values, types and devices. A check of values takes one sum or maximum per tensor, and so reads it once; only if that
-finds something wrong is the place searched for. Each check waits for a GPU once.
+types and devices, `value_validation.py` what the numbers are, and `type_validation.py` says what autocast does.
 """
 
+import inspect
 import os
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable
+from functools import partial, wraps
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from ..reference.validation import RANGES, also_checked_by, check_at_least_one, shapes_checked
+from ..reference import validation
+from ..reference.validation import check_at_least_one
+from .kernels import kernels_of
+from .type_validation import cast_once, is_wide, state_dtype
+from .value_validation import check_finite, check_result, check_values, check_within
 
-__all__ = ["check_at_least_one", "shapes_checked"]
+__all__ = ["check_at_least_one", "check_finite", "check_result", "check_within", "is_wide", "state_dtype"]
 
-
-def _first(bad: Tensor) -> str:
-    """The first True of `bad` as an index to print: `[0, 3, 1]`, nothing for a single number."""
-    return str(bad.nonzero()[0].tolist()) if bad.ndim else ""
-
-
-def check_finite(**tensors: Tensor | None) -> None:
-    """Raise ValueError naming the first of `tensors` (None is passed over) with a NaN or an infinity."""
-    present = {name: value.detach() for name, value in tensors.items() if value is not None}
-    # A NaN or an infinity makes the sum not finite; the search below recognizes a sum that merely overflowed.
-    if not present or torch.stack([value.sum().isfinite() for value in present.values()]).all():
-        return
-    for name, value in present.items():
-        where = ~value.isfinite()
-        if where.any():
-            raise ValueError(
-                f"{name}{_first(where)} is {value[where][0].item()}: expected finite numbers in {name}, "
-                f"{int(where.sum())} of {value.numel()} are not"
-            )
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def check_within(low: float, high: float, name: str, value: Tensor, words: str = "numbers in [{:g}, {:g}]") -> None:
-    """Raise ValueError unless all numbers are in [low, high]; `words` say what was expected."""
-    if value.numel() == 0:
-        return
-    least, most = value.detach().aminmax()  # both are NaN if any number is
-    if not ((low == -torch.inf or low <= least) and most <= high):
-        bad = ~((value >= low) & (value <= high))
-        what = f"{name}{_first(bad)} is {value[bad][0].item():.6g}"
-        raise ValueError(f"{what}: expected {words.format(low, high)}")
+def shapes_checked(function: Function) -> Function:
+    """The decorator of `reference`, except that nothing is checked while torch.compile or torch.export traces.
+
+    A tracer passes stand-ins for numbers, which are neither int nor float to a type checker.
+    """
+    with_checks = validation.shapes_checked(function)
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        return (function if torch.compiler.is_compiling() else with_checks)(*args, **options)
+
+    return cast(Function, call)
 
 
-def check_result(y: Tensor, sequences: Mapping[str, Tensor | None], finite: bool | None = None) -> Tensor:
-    """`check_finite` of all but log decays by a look at y, or by `finite`, which says what that would; returns y."""
-    if not (y.detach().sum().isfinite() if finite is None else finite):
-        check_finite(**{name: x for name, x in sequences.items() if not name.startswith("log_")})
-    return y
+def also_checked_by(check: Callable[..., None]) -> Callable[[Function], Function]:
+    """A decorator for (*arguments, state=None, …) -> (y, state): `shapes_checked`, and then check(**arguments).
+
+    Autocast is kept outside (`cast_once`), and the state that is returned is never the one given.
+    """
+
+    def decorate(function: Function) -> Function:
+        names = list(inspect.signature(function).parameters)
+
+        @wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            given = dict(zip(names, args, strict=False)) | options
+            check(**given)
+            y, after = function(*args, **options)
+            return y, _apart(after, given.get("state"))
+
+        return cast(Function, cast_once(shapes_checked(call)))
+
+    return decorate
+
+
+def _apart(after: Any, before: Any) -> Any:
+    """The state after, copied where it is the one before: no token has come between."""
+    if isinstance(after, tuple) and isinstance(before, tuple):
+        return tuple(map(_apart, after, before))
+    return after.clone() if after is before else after
 
 
 def check_groups(heads: int, groups: int) -> None:
@@ -67,34 +77,12 @@ def check_groups(heads: int, groups: int) -> None:
         )
 
 
-def is_wide(kind: str) -> bool:
-    """Whether a 16-bit call may have an argument of that name in float32."""
-    return kind.startswith("log_") or kind in ("delta", "A", "w", "u")
-
-
-def state_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type that sums and states have: float32 for the 16-bit types, else the type itself."""
-    return torch.float32 if dtype.itemsize < 4 else dtype
-
-
-def check_unit(name: str, keys: Tensor) -> None:
-    """Raise ValueError unless each of the keys has length 1 or 0."""
-    length = torch.linalg.vector_norm(keys.detach(), dim=-1, dtype=state_dtype(keys.dtype))
-    wrong = (length != 0) & ((length - 1).abs() > (1e-4 if keys.dtype.itemsize > 2 else 1e-2))
-    if wrong.any():
-        check_finite(**{name: keys})
-        raise ValueError(
-            f"{name}{_first(wrong)} has length {length[wrong][0].item():.6g}: "
-            "expected length 1 (or 0); divide each key by its norm"
-        )
-
-
-def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) -> None:
+def check_arguments(state: Any = None, chunk_size: int = 1, unseen: tuple[str, ...] = (), **arguments: Any) -> None:
     """Raise ValueError for an argument of the wrong type, on another device, or with values that its name rules out.
 
     All tensors share one type and one device. What `is_wide` names may also be of the type of the state, and `state` (a
     tensor, or a tuple of them, or None) must be: log decays in 16 bits lose too much, so a layer in bfloat16 passes
-    them in float32. Other numbers must be finite, too, but are not looked at here: their results tell.
+    them in float32. The values of `unseen` arguments are checked elsewhere.
     """
     check_at_least_one(chunk_size=chunk_size)
     tensors = [(n, n.removesuffix("_t"), x) for n, x in arguments.items() if isinstance(x, Tensor) and n != "gamma"]
@@ -114,19 +102,30 @@ def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) ->
                 f"{name} is on {value.device} while {first} is on {model.device}: expected one device; "
                 f'move it with {name}.to("{model.device}")'
             )
-    for name, kind, value in tensors:
-        if kind.startswith("log_") or kind == "w":
-            words = f"log decays, at most 0 (a decay is exp({name}) in [0, 1]; -inf forgets everything)"
-            check_within(-torch.inf, 0, name, value, words)
-        elif kind in RANGES:
-            check_within(*RANGES[kind], name, value)
-        elif kind == "kappa":
-            check_unit(name, value)
+    check_values(**{name: value for name, _, value in tensors if name not in unseen})
     for value in states:
-        check_result(value, {"state": value})
+        check_finite(state=value)
 
 
 checked = also_checked_by(check_arguments)
+
+
+def checked_except(*unseen: str) -> Callable[[Function], Function]:
+    """`checked`, but for the values of these arguments, which the function itself checks (`Block.LOOKS_AT`)."""
+    return also_checked_by(partial(check_arguments, unseen=unseen))
+
+
+def refuse_second_derivative(function: str, instead: str) -> None:
+    """In a backward pass: raise RuntimeError if its results are to be differentiated again, and it cannot be.
+
+    Gradients are on in a backward pass exactly with create_graph=True. PyTorch's `once_differentiable` refuses in the
+    second backward pass, but only where autograd still meets it: from torch.autograd.grad it is cut off in silence.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            f"lecture17.ops.{function} has no second derivative (its backward pass was called with create_graph=True): "
+            f"use {instead}"
+        )
 
 
 def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:
@@ -145,7 +144,7 @@ def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> Mod
         else os.environ.get("TRITON_INTERPRET") == "1"
     )
     if mixer and runs and tensor.dtype in (torch.float32, torch.bfloat16) and find_spec("triton"):
-        return import_module(f"{__package__}.kernels.{mixer}")
+        return kernels_of(mixer)
     if backend == "auto":
         return None
     raise ValueError(

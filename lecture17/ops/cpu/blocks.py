@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ..type_validation import without_autocast
+from ..value_validation import right_values
 from .memory import empty_result, keep_what_is_freed
 
 # Numbers in one intermediate of a block: a mebibyte of float32, so that a few of them fit in the cache.
@@ -37,6 +38,7 @@ class Block:
     """
 
     LONGEST_CHUNK = sys.maxsize
+    LOOKS_AT: tuple[str, ...] = ()  # long sequences whose values are checked while a block of them is in the cache
 
     def __init__(self, listing: Listing, S: Tensor, *pieces: Any) -> None:
         self.listing = listing
@@ -97,24 +99,26 @@ class OverBlocks(torch.autograd.Function):
         listing: Listing,
         length: int,
         keep: bool,
-        n_sequences: int,
+        names: tuple[str, ...],
         like: Tensor,
         state: Tensor,
         *tensors: Tensor | None,
     ) -> tuple[Tensor, Tensor, bool]:
         keep_what_is_freed()
-        y, state, total = empty_result(like), state.clone(), 0.0
+        first, y, state, total = state, empty_result(like), state.clone(), 0.0
         made: dict[torch.Size, Block] = {}  # by the shape of y
-        constants = tensors[n_sequences:]
-        blocks = _blocks(quick, length, state, tensors[:n_sequences], (y,))
+        sequences, constants = tensors[: len(names)], tensors[len(names) :]
+        blocks = _blocks(quick, length, state, sequences, (y,))
         keep = keep and any(ctx.needs_input_grad)
         kept = []
         for i, rows, of_block, (place,) in blocks:
+            if not right_values(quick.LOOKS_AT, names, of_block):
+                return y, state, False
             if like.dtype != state.dtype:
                 of_block = _wide(of_block, state.dtype)
             if i == 0:
                 S = state[rows]
-            before = S.clone() if keep else S
+            before = first[rows] if i == 0 else S.clone() if keep else S
             if place.shape not in made:
                 made[place.shape] = quick(listing, S, *of_block, *constants)
             S, number = made[place.shape].forward(S, place, *of_block, *constants)
@@ -124,29 +128,54 @@ class OverBlocks(torch.autograd.Function):
             if i == blocks[-1][0]:
                 state[rows] = S
         if keep:
-            ctx.save_for_backward(*tensors, *kept)
-            ctx.arguments, ctx.n_sequences, ctx.n_tensors = (quick, listing, length), n_sequences, len(tensors)
+            ctx.save_for_backward(first, *tensors, *kept)
+            ctx.arguments, ctx.n_sequences, ctx.n_tensors = (quick, listing, length), len(names), len(tensors)
         return y, state, isfinite(total)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: Tensor, dstate: Tensor, _: None) -> tuple[Tensor | None, ...]:
-        tensors, kept = ctx.saved_tensors[: ctx.n_tensors], ctx.saved_tensors[ctx.n_tensors :]
-        sequences, constants = tensors[: ctx.n_sequences], tensors[ctx.n_sequences :]
-        quick, listing, length = ctx.arguments
-        grads = [None if x is None else empty_result(x) for x in sequences]
-        of_constants = [torch.zeros_like(x) for x in constants]
-        dstate, made = dstate.clone(), {}
-        blocks = _blocks(quick, length, dstate, sequences, (dy.to(dstate.dtype), *grads))
-        for (_, rows, of_block, (dy_of_block, *places)), S in reversed(list(zip(blocks, kept, strict=True))):
-            shape = dy_of_block.shape
-            if dy.dtype != dstate.dtype:
-                of_block = _wide(of_block, dstate.dtype)
-            if shape not in made:
-                made[shape] = quick(listing, dstate[rows], *of_block, *constants)
-            places += of_constants
-            dstate[rows] = made[shape].backward(S, dstate[rows], places, dy_of_block, *of_block, *constants)
-        return None, None, None, None, None, None, dstate, *grads, *of_constants
+        state, *saved = ctx.saved_tensors
+        tensors, kept = saved[: ctx.n_tensors], saved[ctx.n_tensors :]
+        with without_autocast("cpu"):
+            if torch.is_grad_enabled():  # what is returned will be differentiated again
+                return *6 * [None], *_through_listing(ctx, dy, dstate, state, tensors)
+            return *6 * [None], *_through_blocks(ctx, dy, dstate, tensors, kept)
+
+
+def _through_listing(
+    ctx: Any, dy: Tensor, dstate: Tensor, state: Tensor, tensors: Sequence[Any]
+) -> list[Tensor | None]:
+    """The gradients of the first state and the tensors, such that autograd can differentiate them."""
+    _, listing, length = ctx.arguments
+    # Views, because one tensor may be several arguments.
+    arguments = [None if x is None else x.view_as(x) for x in (*tensors, state)]
+    y, after = listing(*arguments, length)
+    asked = [x for x in arguments if x is not None and x.requires_grad]
+    results = (y.to(dy.dtype), after), asked, (dy, dstate)
+    found = iter(torch.autograd.grad(*results, create_graph=True, allow_unused=True))
+    *grads, dstate_before = (next(found) if x is not None and x.requires_grad else None for x in arguments)
+    return [dstate_before, *grads]
+
+
+def _through_blocks(
+    ctx: Any, dy: Tensor, dstate: Tensor, tensors: Sequence[Any], kept: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The same numbers, faster, from the last block to the first."""
+    sequences, constants = tensors[: ctx.n_sequences], tensors[ctx.n_sequences :]
+    quick, listing, length = ctx.arguments
+    grads = [None if x is None else empty_result(x) for x in sequences]
+    of_constants = [torch.zeros_like(x) for x in constants]
+    dstate, made = dstate.clone(), {}
+    blocks = _blocks(quick, length, dstate, sequences, (dy.to(dstate.dtype), *grads))
+    for (_, rows, of_block, (dy_of_block, *places)), S in reversed(list(zip(blocks, kept, strict=True))):
+        shape = dy_of_block.shape
+        if dy.dtype != dstate.dtype:
+            of_block = _wide(of_block, dstate.dtype)
+        if shape not in made:
+            made[shape] = quick(listing, dstate[rows], *of_block, *constants)
+        places += of_constants
+        dstate[rows] = made[shape].backward(S, dstate[rows], places, dy_of_block, *of_block, *constants)
+    return [dstate, *grads, *of_constants]
 
 
 def _wide(pieces: Sequence[Any], dtype: torch.dtype) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ class GLA(Block):
     Where one of the factors comes near overflow, the listing computes the block.
     """
 
+    LOOKS_AT = ("log_alpha",)
     LONGEST_CHUNK = 32  # so few tokens that their gates seldom leave the range of floats
 
     def form(self, *pieces: Any) -> Callable[..., tuple[Tensor, Tensor]]:

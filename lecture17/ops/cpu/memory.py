@@ -32,7 +32,7 @@ def empty_result(like: Tensor) -> Tensor:
     zeros, and there are 512 times fewer such stops.
     """
     size = like.numel() * like.element_size()
-    if like.device.type != "cpu" or size < HUGE:
+    if like.device.type != "cpu" or size < HUGE or torch.compiler.is_compiling():
         return torch.empty_like(like, memory_format=torch.contiguous_format)
     size += 64
     for key, memory in list(_unused.items()):

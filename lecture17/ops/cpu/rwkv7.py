@@ -16,6 +16,8 @@ from .blocks import Listing
 
 
 class RWKV7(delta.Delta):
+    LOOKS_AT = ("log_w", "kappa")
+
     def __init__(self, listing: Listing, S: Tensor, r: Tensor, *pieces: Tensor) -> None:
         *batch, h, L, d_k = r.shape
         # Time before heads in memory, as in the arguments.

@@ -18,7 +18,7 @@ class SelectiveScan(Block):
         _, _, _, C, _, decay, states = self.start(S, *pieces)
         states = _scan(decay, states)
         from_chunks(y).copy_((C[:, :, None, :] @ states).squeeze(2))
-        return states[:, -1], states[:, -1].sum().item()
+        return states[:, -1], (y.sum() + states[:, -1].sum()).item()
 
     def start(self, S: Tensor, *pieces: Any) -> tuple[Tensor, ...]:
         """x, delta, B, C: (b, T, …), A, and the decays and what is written to the states, (b, T, d_state, d)."""

@@ -268,7 +268,7 @@ def _gla_backward(
     return dQ, dK, dV, dlog.to(log_alpha.dtype).contiguous(), dstates[:, 0].reshape(state.shape).clone()
 
 
-differentiable(_gla, _gla_backward, values=2, wide=True)
+differentiable("gla", _gla, _gla_backward, values=2, wide=True)
 
 
 def chunkwise(

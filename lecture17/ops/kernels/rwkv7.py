@@ -199,7 +199,7 @@ def _rwkv7_backward(
     return dr, dlog_w, dk, dv, dkappa, da, dstate
 
 
-differentiable(_rwkv7, _rwkv7_backward, values=3)
+differentiable("rwkv7", _rwkv7, _rwkv7_backward, values=3)
 
 
 def chunkwise(

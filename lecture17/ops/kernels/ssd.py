@@ -306,7 +306,7 @@ def _ssd_backward(
     return dx, dlog_a, dB, dC, dstates[:, 0].reshape(state.shape).clone()
 
 
-differentiable(_ssd, _ssd_backward, values=0)
+differentiable("ssd", _ssd, _ssd_backward, values=0)
 
 
 def chunkwise(

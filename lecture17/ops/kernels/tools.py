@@ -15,6 +15,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..type_validation import without_autocast
+from ..validation import refuse_second_derivative
+
 # A GPU multiplies tiles of at least 16 × 16; the interpreter would take smaller ones.
 SMALLEST = 16
 SMALLEST_TILE = tl.constexpr(SMALLEST)
@@ -54,7 +57,7 @@ def contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(t.contiguous() for t in tensors)
 
 
-def differentiable(forward: Any, backward: Any, values: int, wide: bool = False) -> None:
+def differentiable(mixer: str, forward: Any, backward: Any, values: int, wide: bool = False) -> None:
     """Tell torch which shapes two operators return, and that the second differentiates the first.
 
     forward(*tensors, state, chunk) -> (y, state), y like argument number `values` (if wide in the type of the state);
@@ -62,7 +65,9 @@ def differentiable(forward: Any, backward: Any, values: int, wide: bool = False)
     """
 
     def differentiate(ctx: Any, dy: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
-        return *backward(*ctx.saved_tensors, dy, dstate, ctx.chunk), None
+        refuse_second_derivative(f'{mixer}.chunkwise with backend="triton"', 'backend="torch"')
+        with without_autocast(dy.device.type):
+            return *backward(*ctx.saved_tensors, dy, dstate, ctx.chunk), None
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         *tensors, ctx.chunk = inputs

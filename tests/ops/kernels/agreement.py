@@ -3,7 +3,7 @@
 The interpreter takes a tenth of a millisecond for the least of operations: the cases are small and few.
 """
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -148,3 +148,24 @@ def test_a_dot_below_16_is_refused() -> None:
     with pytest.raises(Exception) as refused:  # noqa: PT011 the interpreter's assertion, or the compiler's error that it causes
         ssd._chunk_states[(1,)](*tensors, 16, 1, **scan)
     assert "a GPU refuses dots below 16" in f"{refused.value} {refused.value.__cause__}"
+
+
+@every_mixer
+def test_a_second_derivative_is_refused_by_name(mixer: str) -> None:
+    args, chunk_size = arguments(mixer, "least")
+    leaves = [a.requires_grad_() for a in args]
+    *inputs, state = leaves
+    y, _ = import_module(f"lecture17.ops.{mixer}").chunkwise(
+        *inputs, state=state, chunk_size=chunk_size, backend="triton"
+    )
+    with pytest.raises(RuntimeError, match=rf'ops.{mixer}.chunkwise with backend="triton" has no second derivative'):
+        torch.autograd.grad(y.sum(), leaves, create_graph=True)
+
+
+@every_mixer
+def test_compiled_kernels_compute_the_same(mixer: str) -> None:
+    args, chunk_size = arguments(mixer, "least")
+    chunkwise = partial(import_module(f"lecture17.ops.{mixer}").chunkwise, chunk_size=chunk_size, backend="triton")
+    compiled = torch.compile(chunkwise, backend="aot_eager", fullgraph=True)
+    for got, want in zip(compiled(*args[:-1], state=args[-1]), chunkwise(*args[:-1], state=args[-1]), strict=True):
+        assert torch.equal(got, want)
