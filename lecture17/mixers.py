@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .formulas import Formula, Size, Work, chunkwise, inverse, parallel, recurrent
-from .inputs import Argument, Batch, draw
+from .inputs import STEPS, Argument, Batch, draw
 
 FORMS = ("parallel", "recurrent", "chunkwise")
 HEADS, D, CHUNK = 8, 64, 64  # the layer that is measured and weighed: heads, numbers in a value, tokens in a chunk
@@ -145,6 +145,15 @@ def _later(name: str, n_arguments: int = 3) -> Callable[..., Any]:
 
 
 _RECURRENCE: dict[str, Formula] = {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise}
+_DELTA_RULE: dict[str, Formula] = {
+    # what is stored under k is read and replaced: a second read, in the scores a triangular solve
+    "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
+    "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
+    "chunkwise": lambda s: Work(
+        s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
+        s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
+    ),
+}
 _UNIT_KEY = Argument("unit key", "N d_k")
 _QKV = {"Q": Argument("query", "N d_k"), "K": Argument("key", "N d_k"), "V": Argument("value", "N d_v")}
 _BC = {"B": Argument("key", "N d_k", shared=True), "C": Argument("query", "N d_k", shared=True)}
@@ -235,14 +244,7 @@ _ROWS = (
         "gated delta rule",
         "03c_memory",
         _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
-        {  # what is stored under k is read and replaced: a second read, in the scores a triangular solve
-            "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
-            "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
-            "chunkwise": lambda s: Work(
-                s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
-                s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
-            ),
-        },
+        _DELTA_RULE,
         {"D": "lecture17.layers:DeltaNet", "E": "lecture17.layers:GatedDeltaNet"},
         recalls=LAST_VALUE,
         formula="M = (L ∘ Q Kᵀ) T",
@@ -344,6 +346,65 @@ _ROWS = (
         carried=lambda N, d_k, d_v: 3 * d_v,
         members={"RWKV-4": Member(lambda step, t, q: (q * t.fixed,))},
         masks=lambda s: s.d_v,
+    ),
+    Mixer(
+        "kda",
+        "KDA",
+        "03e_family_since",
+        _QKV | {"K": _UNIT_KEY, "log_alpha": Argument("log decay", "N d_k"), "beta": Argument("strength", "N")},
+        _DELTA_RULE
+        | {  # GLA's scores, of keys with keys as well as of queries, and the delta rule's solve
+            "parallel": lambda s: Work(
+                s.N**2 * (3 * s.d_k + 3 * s.d_v), s.N * s.d_k * (1.5 * math.log2(s.N) + 4) + s.N * s.d_v
+            ),
+        },
+        {"K": "lecture17.layers:KDA"},
+        recalls=LAST_VALUE,
+        formula="M = (sum of L ∘ q kᵀ) T",
+        members={"KDA": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_alpha, t.rate, t.eye))},
+        longest=32,
+        masks=lambda s: s.d_k,
+    ),
+    Mixer(
+        "delta_product",
+        "DeltaProduct",
+        "03e_family_since",
+        {
+            "Q": Argument("query", "N d_k"),
+            "K": Argument("unit key", "N n_h d_k"),
+            "V": Argument("value", "N n_h d_v"),
+            "beta": Argument("strength", "N n_h"),
+            "log_a": Argument("log decay", "N"),
+        },
+        {  # the delta rule on n = 2 steps a token; the recurrent form decays and reads once a token, chunks read once
+            "parallel": lambda s: _DELTA_RULE["parallel"](replace(s, N=STEPS * s.N)),
+            "recurrent": lambda s: Work(
+                s.N * (2 + 2 * STEPS) * s.state, s.N * ((1 + 2 * STEPS) * s.state + 2 * STEPS * s.d_v)
+            ),
+            "chunkwise": lambda s: Work(
+                s.N * s.c * (20 * s.d_k + 12 * s.d_v)
+                + 10 * s.N * s.state
+                + inverse(replace(s, N=STEPS * s.N, c=STEPS * s.c)),
+                s.N * (6 * s.c + s.state / s.c + 9 * s.d_k + 2 * s.d_v),
+            ),
+        },
+        {"P": "lecture17.layers:DeltaProduct"},
+        recalls=LAST_VALUE,
+        formula="M = (L ∘ Q Kᵀ) T, last steps",
+        members={
+            "gated DeltaProduct, β < 2": Member(
+                lambda step, t, q: step(
+                    q,
+                    np.array([t.key, t.key[::-1]]),
+                    np.array([t.zero, t.zero]),
+                    2 * np.array([t.rate, t.turn]),
+                    t.log_a,
+                    t.eye,
+                )
+            ),
+        },
+        longest=16,
+        masks=lambda s: STEPS**2,
     ),
 )
 MIXERS = {row.name: row for row in _ROWS}

@@ -1,4 +1,4 @@
-"""Kimi Delta Attention: the delta rule on a state in which every key has a decay of its own. Introduced in 03e_family_since.
+"""Kimi Delta Attention: the delta rule, with a decay of its own for every key. Introduced in 03e_family_since.
 
     S_t = (I - β_t k_t k_tᵀ) diag(α_t) S_{t-1} + β_t k_t v_tᵀ,    y_t = q_t S_t    (S: d_k × d_v, α_t = e^{log_alpha_t})
 
