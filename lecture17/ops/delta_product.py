@@ -46,8 +46,8 @@ def listing(
     n_h = K.shape[2]
     Q = pad(Q[:, :, None], (0, 0, 0, 0, n_h - 1, 0))  # the last step of a token has its query, the others zeros
     log_a = None if log_a is None else pad(log_a[:, :, None], (0, 0, 0, n_h - 1)).flatten(1, 2)  # the first decays
-    steps = (x.flatten(1, 2) for x in (Q, K, V, beta))  # (b, T · n_h, h, …)
-    y, state = delta_rule.listing(*steps, log_a, state, n_h * chunk_size)
+    Q, K, V, beta = (x.flatten(1, 2) for x in (Q, K, V, beta))  # (b, T · n_h, h, …)
+    y, state = delta_rule.listing(Q, K, V, beta, log_a, state, n_h * chunk_size)
     return y[:, n_h - 1 :: n_h], state
 
 

@@ -37,7 +37,7 @@ State = Float[np.ndarray, "d_k d_v"]
 
 def _steps(
     Q: np.ndarray, K: np.ndarray, V: np.ndarray, beta: np.ndarray, log_a: np.ndarray | None
-) -> tuple[np.ndarray, ...]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The arguments of `delta_rule`, a token for each step: the first decays, and the last has the query."""
     N, n_h = beta.shape
     check_at_least_one(n_h=n_h)
@@ -45,7 +45,8 @@ def _steps(
     queries[:, -1:] = Q[:, None]
     if log_a is not None:
         decays[:, 0] = log_a
-    return tuple(x.reshape(N * n_h, *x.shape[2:]) for x in (queries, K, V, beta, decays))
+    Q, K, V = (x.reshape(N * n_h, x.shape[2]) for x in (queries, K, V))
+    return Q, K, V, beta.flatten(), decays.flatten()
 
 
 @checked
