@@ -34,6 +34,9 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "GatedDeltaNet": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=8),
     "GatedDeltaNet grouped": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=6, n_heads=2, n_v_heads=4, expand_v=1.5),
     "RWKV7": lambda: layers.RWKV7(D_MODEL, head_dim=8),
+    "KDA": lambda: layers.KDA(D_MODEL, head_dim=8),
+    "DeltaProduct": lambda: layers.DeltaProduct(D_MODEL, head_dim=8),
+    "DeltaProduct of 3 steps": lambda: layers.DeltaProduct(D_MODEL, head_dim=8, beta_max=1.0, n_h=3),
 }
 
 

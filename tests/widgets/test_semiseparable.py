@@ -67,7 +67,9 @@ def test_the_matrix_is_the_product_that_its_title_says(mixer: str, decay: float)
 
 @pytest.mark.parametrize("mixer", [name for name, m in menu().items() if not m.grows])
 def test_a_finite_state_fills_its_rank_and_softmax_exceeds_it(mixer: str) -> None:
-    r = compute(Params(mixer=mixer, decay=0.95 if menu()[mixer].decay else 1.0, compare="softmax attention"))
+    N = 32 if mixer == "DeltaProduct" else 64  # two replacements a token fade within 64 below rounding
+    decay = 0.95 if menu()[mixer].decay else 1.0
+    r = compute(Params(mixer=mixer, N=N, decay=decay, row=1, compare="softmax attention"))
     assert (r.below(r.ranks) == 4).all()
     assert r.other_rank == 16
 
