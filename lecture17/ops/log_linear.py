@@ -23,18 +23,20 @@ positive or NaN log_a, a number that is not finite, a state with more or fewer b
 that differ, chunk_size < 1, or a backend that cannot run raises ValueError naming the argument.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import hardshrink, pad
-from torch.utils.checkpoint import checkpoint
 
 from ..reference.log_linear import buckets, check_buckets, check_levels
 from . import _recurrence
 from ._chunks import segsum
+from ._recomputed import Recomputed
 from .cpu.memory import empty_result, keep_what_is_freed
 from .validation import FINITE, check_backend, check_result, checked_with, state_dtype
 
@@ -43,11 +45,24 @@ Values = Float[Tensor, "batch time heads d_v"]
 LogDecay = Float[Tensor, "batch time heads"]
 Levels = Float[Tensor, "batch time heads levels"]
 State = tuple[Float[Tensor, "batch heads _buckets d_k d_v"], int]
-ByBit = dict[int, Tensor]  # the bucket of 2^bit tokens, (batch, heads, d_k, d_v), for each bit of t that is 1
+
+
+class Bucket(NamedTuple):
+    """The state of a stretch of tokens as it was at their end, and what the decays since have left of it."""
+
+    S: Tensor  # (batch, heads, d_k, d_v)
+    left: Tensor  # (batch, heads)
+
+    @property
+    def now(self) -> Tensor:
+        return self.left[..., None, None] * self.S
+
+
+ByBit = dict[int, Bucket]  # the bucket of 2^bit tokens for each bit of t that is 1
 
 checked = checked_with(lam=FINITE)
 
-BLOCK_NUMEL = 2**20  # numbers in the values of one block: its intermediates stay in the cache
+BLOCK_NUMEL = 2**19  # numbers in the values of one block: its intermediates stay in the cache
 
 
 def _start(K: Tensor, V: Tensor, lam: Tensor, n: int, state: State | None) -> tuple[ByBit, int]:
@@ -56,16 +71,17 @@ def _start(K: Tensor, V: Tensor, lam: Tensor, n: int, state: State | None) -> tu
     check_buckets(0 if S is None else S.shape[2], t)
     check_levels(lam.shape[-1], t + n)
     bits = [len(bucket).bit_length() - 1 for bucket in buckets(t)]
-    return dict(zip(bits, () if S is None else S.unbind(2), strict=True)), t
+    states = () if S is None else S.unbind(2)
+    return {b: Bucket(S_b, S_b.new_ones(S_b.shape[:2])) for b, S_b in zip(bits, states, strict=True)}, t
 
 
 def _finish(by_bit: ByBit, t: int, K: Tensor, V: Tensor) -> State:
     if not by_bit:
         return V.new_zeros(len(V), V.shape[-2], 0, K.shape[-1], V.shape[-1], dtype=state_dtype(V.dtype)), t
-    return torch.stack([by_bit[bit] for bit in sorted(by_bit)], 2), t
+    return torch.stack([by_bit[bit].now for bit in sorted(by_bit)], 2), t
 
 
-def level(i: Tensor, j: Tensor | int) -> Tensor:
+def level_of(i: Tensor, j: Tensor | int) -> Tensor:
     """The level at which token i reads token j ≤ i: the number of bits of i xor j."""
     return torch.frexp((i ^ j).to(torch.float64))[1].long()
 
@@ -77,35 +93,38 @@ def _flushed(x: Tensor) -> Tensor:
     return hardshrink(x, torch.finfo(x.dtype).tiny ** 0.8)
 
 
-def _read(q: Tensor, weights: dict[int, Tensor], by_bit: ByBit) -> Tensor:
-    """Σ_b weights_b q S_b over all buckets, in one product: q: (b, h, T, d_k), weights_b: (b, h, T)."""
-    queries = torch.stack([weights[bit] for bit in by_bit], -1)[..., None] * q[..., None, :]  # (b, h, T, buckets, d_k)
-    return queries.flatten(-2) @ torch.cat([*by_bit.values()], -2)
+def _read(q: Tensor, lam: dict[int, Tensor], from_start: Tensor, by_bit: ByBit) -> Tensor:
+    """What q finds in all buckets, each at its level, in one product: Σ_b λ_b (decay since the bucket) q S_b.
+
+    q: (b, h, T, d_k); λ_b and the decay from the start to each token: (b, h, T).
+    """
+    weights = [lam[bit] * _flushed(from_start * bucket.left[..., None]) for bit, bucket in by_bit.items()]
+    queries = torch.stack(weights, -1)[..., None] * q[..., None, :]  # (b, h, T, buckets, d_k)
+    return queries.flatten(-2) @ torch.cat([bucket.S for bucket in by_bit.values()], -2)
 
 
 def _merge(by_bit: ByBit, decay: Tensor, bit: int, new: Tensor) -> ByBit:
     """Decay all buckets and add one of 2^bit tokens. Two of the same size become one, as a binary counter carries."""
-    after = {b: decay[..., None, None] * S for b, S in by_bit.items()}
+    after = {b: Bucket(bucket.S, _flushed(bucket.left * decay)) for b, bucket in by_bit.items()}
     while bit in after:
-        new = after.pop(bit) + new
+        new = after.pop(bit).now + new
         bit += 1
-    return after | {bit: new}
+    return after | {bit: Bucket(new, torch.ones_like(decay))}
 
 
 def listing(
-    Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, lam: Tensor, by_bit: ByBit, chunk_size: int
+    chunk_size: int, bits: Sequence[int], Q: Tensor, K: Tensor, V: Tensor, log_a: Tensor, lam: Tensor, *old: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One block of `chunkwise`: 2^b tokens at a multiple of 2^b. All is done by doubling: of two neighboring stretches
     of 2^{ℓ-1} tokens, the second reads the first at level ℓ, as far as it is left; then the two become one.
 
-    Returns y, what the block adds to the state, and the decay of the whole block. Every bucket of `by_bit` is at least
-    as long as the block, which reads it at one level.
+    `old` are the buckets before it, S and what is left of it, for each of `bits`. They are at least as long as the
+    block, which reads each at one level. Returns y, what the block adds to the state, and the decay of the whole block.
     """
     batch, time, heads, _ = V.shape
     length, wide = min(chunk_size, time), state_dtype(V.dtype)
-    q, k, v, lam, log_a = (
-        x.to(wide).transpose(1, 2).reshape(-1, length, *x.shape[3:]) for x in (Q, K, V, lam, log_a)
-    )  # (chunks, L, …), the chunks of all sequences and heads
+    by_head = (x.to(wide).transpose(1, 2).contiguous() for x in (Q, K, V, lam, log_a))
+    q, k, v, lam, log_a = (x.view(-1, length, *x.shape[3:]) for x in by_head)  # (chunks of all heads, L, …)
 
     # 1. Inside the chunks the first stretch is read by its scores. Their weights are products of λ, the decay from the
     #    start of the second stretch to its token, and the decay from a token of the first to its end.
@@ -129,8 +148,9 @@ def listing(
     # 3. The block reads the buckets before it.
     y, q, lam = (x.view(batch, heads, time, -1) for x in (y, q, lam))
     from_start, S = from_start.view(batch, heads, time), S.view(batch, heads, *S.shape[1:])
+    by_bit = dict(zip(bits, map(Bucket, old[::2], old[1::2]), strict=True))
     if by_bit:
-        y = y + _read(q, {bit: lam[..., bit + 1] * from_start for bit in by_bit}, by_bit)
+        y = y + _read(q, {bit: lam[..., bit + 1] for bit in bits}, from_start, by_bit)
     return y.transpose(1, 2), S, from_start[..., -1]
 
 
@@ -167,19 +187,19 @@ def parallel(
     q, k, v, a, weights = (x.to(state_dtype(V.dtype)).transpose(1, 2) for x in (Q, K, V, log_a, lam))  # (b, h, T, …)
     i = t + torch.arange(time, device=V.device)
     decay, from_start = segsum(a).exp(), a.cumsum(-1).exp()
-    y = (q @ k.mT * weights.gather(-1, level(i[:, None], i).expand_as(decay)) * decay) @ v
+    y = (q @ k.mT * weights.gather(-1, level_of(i[:, None], i).expand_as(decay)) * decay) @ v
     old = dict(zip(by_bit, buckets(t), strict=True))
     if old:
         # All tokens of a bucket are read at one level, so its first tells which.
-        read_at = {bit: level(i, bucket.start).expand_as(a)[..., None] for bit, bucket in old.items()}
-        y = y + _read(q, {bit: weights.gather(-1, at)[..., 0] * from_start for bit, at in read_at.items()}, by_bit)
-    written, whole, after = decay[..., -1:, :].mT * k, a.sum(-1).exp()[..., None, None], {}
+        read_at = {bit: level_of(i, bucket.start).expand_as(a)[..., None] for bit, bucket in old.items()}
+        y = y + _read(q, {bit: weights.gather(-1, at)[..., 0] for bit, at in read_at.items()}, from_start, by_bit)
+    written, whole, after = decay[..., -1:, :].mT * k, a.sum(-1).exp()[..., None, None], []
     for bucket in buckets(t + time):
         new = slice(max(bucket.start - t, 0), max(bucket.stop - t, 0))
-        held = [whole * by_bit[bit] for bit, b in old.items() if b.start in bucket]
-        after[len(bucket).bit_length() - 1] = torch.stack([written[:, :, new].mT @ v[:, :, new], *held]).sum(0)
+        held = [whole * by_bit[bit].S for bit, b in old.items() if b.start in bucket]
+        after.append(sum(held, written[:, :, new].mT @ v[:, :, new]))
     y = y.transpose(1, 2).to(V.dtype)
-    return check_result(y, {"Q": Q, "K": K, "V": V, "lam": lam}), _finish(after, t + time, K, V)
+    return check_result(y, {"Q": Q, "K": K, "V": V, "lam": lam}), (torch.stack(after, 2), t + time)
 
 
 @checked
@@ -222,11 +242,12 @@ def chunkwise(
     longest = max(chunk_size, 1 << (BLOCK_NUMEL // of_token).bit_length() >> 1)
     lengths = list(_blocks(t, V.shape[1], longest))
     sequences = (Q, K, V, log_a, lam)
-    keep = torch.is_grad_enabled() and any(x.requires_grad for x in (*sequences, *by_bit.values()))
-    compute = partial(checkpoint, listing, use_reentrant=False, preserve_rng_state=False) if keep else listing
+    keep = torch.is_grad_enabled() and any(x.requires_grad for x in (*sequences, *(b.S for b in by_bit.values())))
     y, parts = empty_result(V), []
     for length, *pieces, place in zip(lengths, *(x.split(lengths, 1) for x in (*sequences, y)), strict=True):
-        part, S, decay = compute(*pieces, by_bit, chunk_size)
+        part, S, decay = Recomputed.apply(
+            partial(listing, chunk_size, tuple(by_bit)), *pieces, *chain.from_iterable(by_bit.values())
+        )
         by_bit = _merge(by_bit, decay, length.bit_length() - 1, S)
         parts.append(part if keep else place.copy_(part))
     y = torch.cat(parts, 1) if keep else y
@@ -249,14 +270,14 @@ def step(
     return y_t, _finish(by_bit, t + 1, k_t, v_t)
 
 
-def _step(
-    q_t: Tensor, k_t: Tensor, v_t: Tensor, log_a_t: Tensor, lam_t: Tensor, by_bit: ByBit
-) -> tuple[Tensor, ByBit]:
+def _step(q_t: Tensor, k_t: Tensor, v_t: Tensor, log_a_t: Tensor, lam_t: Tensor, by_bit: ByBit) -> tuple[Tensor, ByBit]:
     """A block of one token."""
     q, k, v, log_a, lam = (x.to(state_dtype(v_t.dtype)) for x in (q_t, k_t, v_t, log_a_t, lam_t))
     a = log_a.exp()
     y = lam[..., :1] * (q * k).sum(-1, keepdim=True) * v
     if by_bit:
-        weights = {bit: (lam[..., bit + 1] * a)[..., None] for bit in by_bit}
-        y = y + _read(q[..., None, :], weights, by_bit)[..., 0, :]
+        y = (
+            y
+            + _read(q[..., None, :], {bit: lam[..., bit + 1, None] for bit in by_bit}, a[..., None], by_bit)[..., 0, :]
+        )
     return y.to(v_t.dtype), _merge(by_bit, a, 0, k[..., :, None] * v[..., None, :])

@@ -45,7 +45,7 @@ def buckets(t: int) -> list[range]:
     return [range(end - (end & -end), end) for end in ends]
 
 
-def level(i: np.ndarray, j: np.ndarray | int) -> np.ndarray:
+def level_of(i: np.ndarray, j: np.ndarray | int) -> np.ndarray:
     """The level at which token i reads token j ≤ i: the number of bits of i xor j."""
     exponents: np.ndarray = np.frexp(i ^ j)[1]  # x = m 2^e with m in [1/2, 1), so e is the number of bits of x
     return exponents
@@ -75,7 +75,7 @@ def _start(K: np.ndarray, V: np.ndarray, lam: np.ndarray, state: State | None) -
 def _scores(Q: np.ndarray, K: np.ndarray, V: np.ndarray, log_a: np.ndarray, lam: np.ndarray, t: int) -> np.ndarray:
     """The matrix of the tokens that follow the first t."""
     i = t + np.arange(len(V))
-    return np.take_along_axis(lam, level(i[:, None], i), axis=1) * ssd.matrix(V, log_a, K, Q)
+    return np.take_along_axis(lam, level_of(i[:, None], i), axis=1) * ssd.matrix(V, log_a, K, Q)
 
 
 @checked
@@ -103,7 +103,7 @@ def parallel(
     from_start, written = decay_from_start(log_a), decay_to_end(log_a)[:, None] * K
     y = _scores(Q, K, V, log_a, lam, t) @ V
     for bucket, S_b in zip(old, S, strict=True):
-        weight = from_start * np.take_along_axis(lam, level(i, bucket.start)[:, None], axis=1)[:, 0]
+        weight = from_start * np.take_along_axis(lam, level_of(i, bucket.start)[:, None], axis=1)[:, 0]
         y = y + weight[:, None] * (Q @ S_b)
     after = []
     for bucket in buckets(t + len(V)):

@@ -56,9 +56,7 @@ def _solved(
 
 
 @checked
-def matrix(
-    Q: Keys, K: Keys, V: Values, log_a: PerToken, beta: PerToken, lam: Ridge
-) -> Float[np.ndarray, "N N"]:
+def matrix(Q: Keys, K: Keys, V: Values, log_a: PerToken, beta: PerToken, lam: Ridge) -> Float[np.ndarray, "N N"]:
     """The matrix M = L ∘ (Q* Kᵀ) diag(β) with y = M V; of V only the length matters. Q* depends on the keys."""
     H, _ = _start(K, V, None)
     return ssd.matrix(V, log_a, beta[:, None] * K, _solved(Q, K, log_a, beta, lam, H)[0])

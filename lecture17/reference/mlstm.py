@@ -91,7 +91,7 @@ def recurrent(
     C, n, m = _start(K, V, state)
     y = np.empty_like(V)
     for t in range(len(V)):
-        before, m = m, max(log_f[t] + m, log_i[t], 0.0)
+        before, m = m, np.maximum(np.maximum(log_f[t] + m, log_i[t]), 0)
         f, i = np.exp(log_f[t] + before - m), np.exp(log_i[t] - m)
         C, n = f * C + i * np.outer(K[t], V[t]), f * n + i * K[t]
         y[t] = _divide(Q[t] @ C, Q[t] @ n, m)
