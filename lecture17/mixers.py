@@ -403,9 +403,9 @@ _ROWS = (
             "beta": Argument("weight", "N"),
             "lam": Argument("ridge", "d_k"),
         },
-        {  # two states, and a system of d_k equations at every token, by Cholesky's factors
+        {  # two states, and a system of d_k equations at every token
             "recurrent": lambda s: (
-                recurrent(s) + Work(s.N * (s.d_k**3 / 3 + 2 * s.d_k**2), s.N * (3 * s.d_k**2 + 2 * s.d_k))
+                recurrent(s) + Work(s.N * (2 * s.d_k**3 / 3 + 2 * s.d_k**2), s.N * (3 * s.d_k**2 + 2 * s.d_k))
             ),
         },
         carried=lambda N, d_k, d_v: d_k * (d_k + d_v),

@@ -7,21 +7,25 @@ two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
 from .attention import Attention
 from .delta_net import DeltaNet, GatedDeltaNet
 from .gla import GLA
+from .log_linear import LogLinearMamba2
 from .mamba import Mamba
 from .mamba2 import Mamba2
 from .mamba3 import Mamba3
 from .mixer import Mixer
+from .mlstm import MLSTM
 from .retention import Retention
 from .rwkv7 import RWKV7
 from .vision import SS2D, Vim
 
 __all__ = [
     "GLA",
+    "MLSTM",
     "RWKV7",
     "SS2D",
     "Attention",
     "DeltaNet",
     "GatedDeltaNet",
+    "LogLinearMamba2",
     "Mamba",
     "Mamba2",
     "Mamba3",

@@ -165,7 +165,7 @@ def _second(x: Tensor, tokens: int) -> Tensor:
 
 
 def _blocks(t: int, n: int, longest: int) -> Iterator[int]:
-    """Lengths of the blocks that n tokens after t are cut into: powers of two, each starting at a multiple of itself."""
+    """Lengths of the blocks that n tokens after t are cut into: powers of two, each at a multiple of itself."""
     while n:
         length = min(t & -t or longest, longest, 1 << n.bit_length() - 1)
         yield length
@@ -276,8 +276,6 @@ def _step(q_t: Tensor, k_t: Tensor, v_t: Tensor, log_a_t: Tensor, lam_t: Tensor,
     a = log_a.exp()
     y = lam[..., :1] * (q * k).sum(-1, keepdim=True) * v
     if by_bit:
-        y = (
-            y
-            + _read(q[..., None, :], {bit: lam[..., bit + 1, None] for bit in by_bit}, a[..., None], by_bit)[..., 0, :]
-        )
+        lam_of = {bit: lam[..., bit + 1, None] for bit in by_bit}
+        y = y + _read(q[..., None, :], lam_of, a[..., None], by_bit)[..., 0, :]
     return y.to(v_t.dtype), _merge(by_bit, a, 0, k[..., :, None] * v[..., None, :])

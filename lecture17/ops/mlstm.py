@@ -17,8 +17,8 @@ on the parallel form (its m has no 0). Arguments of all functions:
     V: (batch, time, heads, d_v)        values; y has the same shape and type
     log_i: (batch, time, heads)         log input gates, of any sign; -inf writes nothing
     log_f: (batch, time, heads)         log forget gates, at most 0; -inf forgets everything before the token
-    state                               (C, n, m): (batch, heads, d_k, d_v), (batch, heads, d_k), (batch, heads), C and n
-                                        divided by e^m; zero if not given
+    state                               (C, n, m): (batch, heads, d_k, d_v), (batch, heads, d_k), (batch, heads),
+                                        C and n divided by e^m; zero if not given
 
 16-bit inputs are summed in float32, the type of their state (log_i and log_f may be float32 too), exponents in float64.
 

@@ -24,6 +24,8 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "DeltaNet beta_max 2": lambda: layers.DeltaNet(D_MODEL, head_dim=8, beta_max=2.0),
     "GatedDeltaNet": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=8),
     "RWKV7": lambda: layers.RWKV7(D_MODEL, head_dim=8),
+    "MLSTM": lambda: layers.MLSTM(D_MODEL, head_dim=8, chunk_size=16),
+    "LogLinearMamba2": lambda: layers.LogLinearMamba2(D_MODEL, d_state=6, head_dim=8, chunk_size=16, n_levels=8),
 }
 
 
