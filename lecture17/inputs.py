@@ -32,8 +32,8 @@ class Argument:
     """One argument of a mixer's functions.
 
     kind    what it is, a key of `KINDS`
-    axes    those of the reference: N tokens, n_h steps of each, d_k, d_v, and pairs of keys; without N it is the same
-            for all tokens
+    axes    those of the reference: N tokens, n_h steps of each, d_k, d_v, pairs of keys, and the levels of log-linear
+            attention for twice as many tokens; without N it is the same for all tokens
     shared  whether the heads of a group share it
     most    "trained" log decays lie between -most and 0
     """
@@ -76,6 +76,7 @@ def draw(
     """The arguments by name, in the order of the call, as arrays or, where they have no axes, numbers."""
     pairs = -(-d_k // 2)
     sizes = {"N": N, "n_h": STEPS, "d_k": d_k, "d_v": d_v, "pairs": pairs, "2*pairs": 2 * pairs}
+    sizes["levels"] = N.bit_length() + 2
     return {
         name: KINDS[a.kind](_Draw(rng, a.shape(sizes, batch, has_heads), decays, dtype, a.most))
         for name, a in arguments.items()
@@ -132,6 +133,13 @@ class _Draw:
         steps = self.uniform(0.1, 1.0)
         return steps * (self.rng.random(self.shape) < 0.8) if self.decays == "mixed" else steps
 
+    def log_gate(self) -> Any:
+        """mLSTM's log_i, of any sign; where all kinds of decays are mixed, some tokens write nothing."""
+        x = self.normal()
+        if self.decays == "mixed":
+            x[self.rng.random(self.shape) < 0.1] = -np.inf
+        return x
+
     def rates(self) -> Any:
         """Mamba-1's A: finite; its product with a step keeps everything where it is 0, and forgets below about -745."""
         if self.trained:
@@ -153,6 +161,10 @@ KINDS: dict[str, Callable[[_Draw], Any]] = {
     "angle": _Draw.normal,
     "bonus": _Draw.normal,
     "log weight": lambda d: d.normal(3.0),
+    "log gate": _Draw.log_gate,
+    "level weight": lambda d: d.uniform(0.0, 2.0),
+    "weight": _Draw.uniform,  # of a token in a sum
+    "ridge": lambda d: d.uniform(0.5, 2.0),
 }
 
 

@@ -41,6 +41,11 @@ def _later(name: str, n_arguments: int = 3) -> Callable[..., Any]:
     return lambda *args: resolve_name(name)(*args[:n_arguments])
 
 
+def _normalized(formula: Formula) -> Formula:
+    """The formula with the normalizer as one value more. Gates scale the values, and y is divided."""
+    return lambda s: formula(replace(s, d_v=s.d_v + 1)) + Work(0, s.N * (2 * s.d_v + 1))
+
+
 _RECURRENCE: dict[str, Formula] = {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise}
 _DELTA_RULE: dict[str, Formula] = {
     # what is stored under k is read and replaced: a second read, in the scores a triangular solve
@@ -302,6 +307,72 @@ _ROWS = (
         },
         longest=16,
         masks=lambda s: STEPS**2,
+    ),
+    Mixer(
+        "mlstm",
+        "mLSTM",
+        "03e_family_since",
+        _QKV | {"log_i": Argument("log gate", "N"), "log_f": Argument("log decay", "N")},
+        {form: _normalized(formula) for form, formula in _RECURRENCE.items()},
+        {"X": "lecture17.layers:MLSTM"},
+        carried=lambda N, d_k, d_v: d_k * (d_v + 1) + 1,
+        recalls=THE_GIST,
+        formula="M = L ∘ Q Kᵀ, normalized",
+        members={
+            "mLSTM": Member(
+                lambda step, t, q: step(q, t.key, t.zero, -math.inf, t.log_a, (t.eye, t.zero, np.zeros(())))
+            )
+        },
+    ),
+    Mixer(
+        "log_linear",
+        "log-linear attention",
+        "03e_family_since",
+        _QKV | {"log_a": Argument("log decay", "N"), "lam": Argument("level weight", "N levels")},
+        {  # half of log₂ N buckets are there at a token: each is read, and decays by a weight
+            "parallel": lambda s: parallel(s) + Work(0, s.N**2),
+            "recurrent": lambda s: Work(
+                s.N * s.state * math.log2(s.N), s.N * (2 * s.state + s.d_k * (2 + math.log2(s.N) / 2) + 2 * s.d_v)
+            ),
+            "step": lambda s: Work(2 * s.state * math.log2(s.N), s.state * (2 + math.log2(s.N))),
+            "chunkwise": lambda s: Work(
+                s.N * s.c * (2 * s.d_k + 2 * s.d_v) + s.N * s.state * (2 + math.log2(s.N / s.c)),
+                s.N * (2 * s.c + 3 * s.state / s.c + s.d_k * (1 + math.log2(s.N / s.c) / 2)),
+            ),
+        },
+        {"L": "lecture17.layers:LogLinearMamba2"},
+        carried=lambda N, d_k, d_v: N.bit_length() * d_k * d_v,
+        recalls=THE_GIST,
+        formula="M = Λ ∘ L ∘ Q Kᵀ",
+        members={
+            "log-linear attention": Member(
+                lambda step, t, q: step(q, t.key, t.zero, t.log_a, np.ones(2), (t.eye[None], 1))
+            )
+        },
+        masks=lambda s: 2,
+    ),
+    Mixer(
+        "mesa",
+        "Mesa",
+        "03e_family_since",
+        _QKV
+        | {
+            "log_a": Argument("log decay", "N"),
+            "beta": Argument("weight", "N"),
+            "lam": Argument("ridge", "d_k"),
+        },
+        {  # two states, and a system of d_k equations at every token
+            "recurrent": lambda s: (
+                recurrent(s) + Work(s.N * (2 * s.d_k**3 / 3 + 2 * s.d_k**2), s.N * (3 * s.d_k**2 + 2 * s.d_k))
+            ),
+        },
+        carried=lambda N, d_k, d_v: d_k * (d_k + d_v),
+        recalls=THE_GIST,
+        formula="M = (L ∘ Q* Kᵀ) diag(β)",
+        scores="Q* Kᵀ",
+        members={
+            "Mesa": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_a, 0.0, t.zero + 1, (0 * t.eye, t.eye)))
+        },
     ),
 )
 MIXERS = {row.name: row for row in _ROWS}

@@ -76,8 +76,8 @@ class Mixer:
 
     @property
     def grows(self) -> bool:
-        """Whether it carries the more, the more tokens there were: it has no state."""
-        return self.carried(2, 1, 1) > self.carried(1, 1, 1)
+        """Whether it carries twice as much after twice as many tokens: it has a cache, and no state."""
+        return self.carried(2**20, 1, 1) == 2 * self.carried(2**19, 1, 1)
 
     @property
     def kinds(self) -> set[str]:

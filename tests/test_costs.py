@@ -101,7 +101,10 @@ def test_the_chunkwise_form_does_what_its_formula_says() -> None:
 @pytest.mark.parametrize("mixer", [m for m, row in MIXERS.items() if "chunkwise" in row.forms])
 def test_chunkwise_is_linear_in_length_and_parallel_quadratic(mixer: str) -> None:
     at = {N: costs.flops(mixer, "chunkwise", N, 64, 64) for N in (4096, 8192)}
-    assert at[8192] == pytest.approx(2 * at[4096], rel=1e-6)
+    one_level_more = (
+        8192 * 64 * (64 + 1 / 2) if mixer == "log_linear" else 0
+    )  # read, and weighed, by half of the tokens
+    assert at[8192] == pytest.approx(2 * at[4096] + one_level_more, rel=1e-6)
     at = {N: costs.flops(mixer, "parallel", N, 64, 64) for N in (4096, 8192)}
     assert 3.9 < at[8192] / at[4096] <= 4 + 1e-6
 
@@ -112,9 +115,11 @@ def test_one_chunk_of_the_whole_sequence_costs_what_parallel_does_and_the_state(
     assert more == pytest.approx(N * (4 * 64 + 2 * 64 / N + 16 + 8))
 
 
-def test_what_is_carried_grows_with_length_for_attention_alone() -> None:
+def test_what_is_carried_grows_with_length_for_attention_and_by_a_state_at_each_doubling_for_log_linear() -> None:
     grows = [m for m in MIXERS if costs.carried(m, 2000, 64, 64) != costs.carried(m, 1000, 64, 64)]
-    assert grows == ["softmax"]
+    assert grows == ["softmax", "log_linear"]
+    assert costs.carried("log_linear", 2000, 64, 32) == costs.carried("log_linear", 1000, 64, 32) + 64 * 32
+    assert [name for name, row in MIXERS.items() if row.grows] == ["softmax"]
     assert costs.carried("softmax", 1000, 64, 32) == 1000 * 96
 
 
@@ -137,6 +142,7 @@ def test_bad_arguments_are_named() -> None:
 aten: Any = torch.ops.aten
 BESIDES = {  # operations that PyTorch's counter does not know
     aten.baddbmm_: lambda y, A, B, *_, out_shape=None, **__: 2 * math.prod(A) * B[-1],
+    aten._linalg_solve_ex: lambda A, *_, out_shape=None, **__: math.prod(A) * (2 * A[-1] / 3 + 2),
     aten.linalg_solve_triangular: lambda A, B, *_, out_shape=None, **__: math.prod(A) * B[-1],
 }
 
@@ -158,7 +164,7 @@ def test_products_of_every_form_are_those_that_pytorch_counts(name: str, form: s
     done = products_done(row, form, N, d_k, d_v)
     wanted = row.work(form, Size(N, d_k, d_v, measure.CHUNK)).products
     # Parallel forms make the state after the last token too, which formulas for N² leave out: 2% at these lengths.
-    assert wanted <= done <= 1.02 * wanted if form == "parallel" else done == wanted
+    assert wanted <= done <= 1.02 * wanted if form == "parallel" else done == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["ssd", "delta_rule", "rwkv7", "gla"])

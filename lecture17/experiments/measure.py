@@ -45,10 +45,11 @@ def function(mixer: str, form: str) -> Callable[..., Any]:
 def step(mixer: str, N: int) -> Callable[[], Any]:
     """One decoding step with the state that N tokens have left."""
     row = MIXERS[mixer]
+    arguments = list(zip(row.arguments.values(), inputs(mixer, N + 1), strict=True))
     with torch.no_grad():
-        _, state = function(mixer, row.trained_form)(*inputs(mixer, N))
-    arguments = zip(row.arguments.values(), inputs(mixer, 1), strict=True)
-    token = [a[:, 0] if argument.per_token else a for argument, a in arguments]
+        before = (a[:, :N] if argument.per_token else a for argument, a in arguments)
+        _, state = function(mixer, row.trained_form)(*before)
+    token = [a[:, N].clone() if argument.per_token else a for argument, a in arguments]
     call = row.function("ops", "step")
     return torch.no_grad()(lambda: call(*token, state=state))
 

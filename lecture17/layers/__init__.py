@@ -9,10 +9,12 @@ from .delta_net import DeltaNet, GatedDeltaNet
 from .delta_product import DeltaProduct
 from .gla import GLA
 from .kda import KDA
+from .log_linear import LogLinearMamba2
 from .mamba import Mamba
 from .mamba2 import Mamba2
 from .mamba3 import Mamba3
 from .mixer import Mixer
+from .mlstm import MLSTM
 from .retention import Retention
 from .rwkv7 import RWKV7
 from .vision import SS2D, Vim
@@ -20,12 +22,14 @@ from .vision import SS2D, Vim
 __all__ = [
     "GLA",
     "KDA",
+    "MLSTM",
     "RWKV7",
     "SS2D",
     "Attention",
     "DeltaNet",
     "DeltaProduct",
     "GatedDeltaNet",
+    "LogLinearMamba2",
     "Mamba",
     "Mamba2",
     "Mamba3",

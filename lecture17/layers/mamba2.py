@@ -1,6 +1,7 @@
 """The Mamba-2 block: state-space duality between two projections. Introduced in 03c_family and 04a_torch."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,8 @@ class Mamba2(Mixer):
         return ConvCache(self.conv1d.init_window(batch), self.zeros(batch, self.n_heads, self.d_state, self.head_dim))
 
     def mix(self, x: Tensor, cache: ConvCache) -> tuple[Tensor, ConvCache]:
-        z, xBC, delta = self.in_proj(x).split([self.d_inner, self.conv1d.in_channels, self.n_heads], dim=-1)
+        u = x
+        z, xBC, delta = self.in_proj(u).split([self.d_inner, self.conv1d.in_channels, self.n_heads], dim=-1)
         xBC, window = self.conv1d(xBC, cache.window)  # (b, t, d_inner + 2 g n)
         x, B, C = xBC.split([self.d_inner, *2 * [self.n_groups * self.d_state]], dim=-1)
         x = x.unflatten(-1, (self.n_heads, self.head_dim))  # (b, t, h, p)
@@ -74,8 +76,12 @@ class Mamba2(Mixer):
         delta = F.softplus(delta.to(cache.state.dtype) + self.dt_bias).clamp(*self.dt_limit)  # (b, t, h), step sizes
         log_a = -self.A_log.to(delta.dtype).exp() * delta  # (b, t, h)
         written = x * delta[..., None].to(x.dtype)  # (b, t, h, p)
-        y, state = over_time(ssd, written, log_a, B, C, state=cache.state, chunk_size=self.chunk_size)
+        y, state = self.scan(u, written, log_a, B, C, cache.state)
         y = y + self.D[:, None] * x  # (b, t, h, p)
 
         y = self.norm(y.flatten(-2), z)  # (b, t, d_inner)
         return self.out_proj(y), ConvCache(window, state)
+
+    def scan(self, u: Tensor, x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What the tokens read, (b, t, h, p), and the state after them; u is the input of the block."""
+        return over_time(ssd, x, log_a, B, C, state=state, chunk_size=self.chunk_size)

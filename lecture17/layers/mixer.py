@@ -84,7 +84,7 @@ class ConvCache(NamedTuple):
     """The cache of a block with a short convolution before its recurrence."""
 
     window: Tensor  # (batch, d_conv - 1, channels): the last tokens that went into the convolution
-    state: Tensor  # (batch, …): what the recurrence remembers
+    state: Any  # (batch, …): what the recurrence remembers, a tensor or a tuple with some
 
 
 def over_time(op: ModuleType, first: Tensor, *others: Tensor | None, state: Any, chunk_size: int) -> tuple[Tensor, Any]:

@@ -6,7 +6,7 @@ types and devices, `value_validation.py` what the numbers are, and `type_validat
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from importlib.util import find_spec
 from types import ModuleType
@@ -16,12 +16,31 @@ import torch
 from torch import Tensor
 
 from ..reference import validation
-from ..reference.validation import check_at_least_one
+from ..reference.validation import (
+    ABOVE_0,
+    AT_LEAST_0,
+    FINITE,
+    LOG_WEIGHT,
+    RANGES,
+    Range,
+    check_at_least_one,
+)
 from .kernels import kernels_of
 from .type_validation import cast_once, is_wide, state_dtype
 from .value_validation import check_finite, check_result, check_values, check_within
 
-__all__ = ["check_at_least_one", "check_finite", "check_result", "check_within", "is_wide", "state_dtype"]
+__all__ = [
+    "ABOVE_0",
+    "AT_LEAST_0",
+    "FINITE",
+    "LOG_WEIGHT",
+    "check_at_least_one",
+    "check_finite",
+    "check_result",
+    "check_within",
+    "is_wide",
+    "state_dtype",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -77,18 +96,25 @@ def check_groups(heads: int, groups: int) -> None:
         )
 
 
-def check_arguments(state: Any = None, chunk_size: int = 1, unseen: tuple[str, ...] = (), **arguments: Any) -> None:
+def check_arguments(
+    state: Any = None,
+    chunk_size: int = 1,
+    unseen: tuple[str, ...] = (),
+    *,
+    ranges: Mapping[str, Range] = RANGES,
+    **arguments: Any,
+) -> None:
     """Raise ValueError for an argument of the wrong type, on another device, or with values that its name rules out.
 
-    All tensors share one type and one device. What `is_wide` names may also be of the type of the state, and `state` (a
-    tensor, or a tuple of them, or None) must be: log decays in 16 bits lose too much, so a layer in bfloat16 passes
-    them in float32. The values of `unseen` arguments are checked elsewhere.
+    All tensors share one type and one device. What `is_wide` names may also be of the type of the state, and those of
+    `state` (a tensor, or a tuple with some, or None) must be: log decays in 16 bits lose too much, so a layer in
+    bfloat16 passes them in float32. The values of `unseen` arguments are checked elsewhere.
     """
     check_at_least_one(chunk_size=chunk_size)
     tensors = [(n, n.removesuffix("_t"), x) for n, x in arguments.items() if isinstance(x, Tensor) and n != "gamma"]
     first, model = next((name, x) for name, kind, x in tensors if not is_wide(kind))
     wide = state_dtype(model.dtype)
-    states = [s for s in (state if isinstance(state, tuple) else (state,)) if s is not None]
+    states = [s for s in (state if isinstance(state, tuple) else (state,)) if isinstance(s, Tensor)]
     asked = [(name, x, (model.dtype, wide) if is_wide(kind) else (model.dtype,)) for name, kind, x in tensors]
     for name, value, dtypes in asked + [("state", value, (wide,)) for value in states]:
         if value.dtype not in dtypes:
@@ -102,12 +128,17 @@ def check_arguments(state: Any = None, chunk_size: int = 1, unseen: tuple[str, .
                 f"{name} is on {value.device} while {first} is on {model.device}: expected one device; "
                 f'move it with {name}.to("{model.device}")'
             )
-    check_values(**{name: value for name, _, value in tensors if name not in unseen})
+    check_values(ranges, **{name: value for name, _, value in tensors if name not in unseen})
     for value in states:
         check_finite(state=value)
 
 
-checked = also_checked_by(check_arguments)
+def checked_with(**ranges: Range) -> Callable[[Function], Function]:
+    """A decorator: `checked` where these arguments have ranges of their own."""
+    return also_checked_by(partial(check_arguments, ranges=RANGES | ranges))
+
+
+checked = checked_with()
 
 
 def checked_except(*unseen: str) -> Callable[[Function], Function]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..reference.validation import RANGES
+from ..reference.validation import RANGES, Range
 from .type_validation import state_dtype
 
 _checked = True
@@ -91,10 +91,10 @@ def check_result(y: Tensor, sequences: Mapping[str, Tensor | None], finite: Tens
 
 
 def check_within(low: float, high: float, name: str, value: Tensor, words: str = "numbers in [{:g}, {:g}]") -> None:
-    """Raise ValueError unless all numbers are in [low, high]; `words` say what was expected."""
+    """Raise ValueError unless all numbers are in [low, high] and none is inf; `words` say what was expected."""
 
     def found() -> str:
-        bad = ~((value >= low) & (value <= high))
+        bad = ~((value >= low) & (value <= high) & (value < torch.inf))
         return f"{name}{_first(bad)} is {value[bad][0].item():.6g}"
 
     if _checked and value.numel():
@@ -104,9 +104,10 @@ def check_within(low: float, high: float, name: str, value: Tensor, words: str =
 def _within(low: float, high: float, value: Tensor) -> Tensor:
     """Both extremes are NaN if any number is."""
     if low == -torch.inf:
-        return value.detach().amax() <= high
+        most = value.detach().amax()
+        return (most <= high) & (most < torch.inf)
     least, most = value.detach().aminmax()
-    return (low <= least) & (most <= high)
+    return (low <= least) & (most <= high) & (most < torch.inf)
 
 
 def check_unit(name: str, keys: Tensor) -> None:
@@ -131,21 +132,22 @@ def _unit(length: Tensor, dtype: torch.dtype) -> Tensor:
     return (length == 0) | ((length - 1).abs() <= (1e-4 if dtype.itemsize > 2 else 1e-2))
 
 
-def check_values(**tensors: Tensor | None) -> None:
+def check_values(ranges: Mapping[str, Range] = RANGES, /, **tensors: Tensor | None) -> None:
     """Raise ValueError for the first of `tensors` (None is passed over) with a number that its name rules out.
 
-    log_… and w are logs of decays, at most 0, -inf allowed; those in `RANGES` keep to them; the rows of kappa have
-    length 1 or 0. Other numbers must be finite, too, but are not looked at here: their results tell.
+    Those in `ranges` keep to them; other log_… and w are logs of decays, at most 0, -inf allowed; the rows of kappa
+    have length 1 or 0. Other numbers must be finite, too, but are not looked at here: their results tell.
     """
     for name, value in tensors.items():
         kind = name.removesuffix("_t")
         if value is None:
             continue
-        if kind.startswith("log_") or kind == "w":
+        if kind in ranges:
+            low, high, words = ranges[kind]
+            check_within(low, high, name, value, words)
+        elif kind.startswith("log_") or kind == "w":
             words = f"log decays, at most 0 (a decay is exp({name}) in [0, 1]; -inf forgets everything)"
             check_within(-torch.inf, 0, name, value, words)
-        elif kind in RANGES:
-            check_within(*RANGES[kind], name, value)
         elif kind == "kappa":
             check_unit(name, value)
 

@@ -179,7 +179,8 @@ def headline(params: Params) -> str:
     if params.chunk_size == params.N:
         return f"{params.mixer}: a single chunk is the parallel form, one block and no state"
     if not menu()[params.mixer].grows:
-        return f"{params.mixer}: at most {params.d_state} numbers for each feature pass from chunk to chunk"
+        each = "feature and level" if "level weight" in menu()[params.mixer].kinds else "feature"
+        return f"{params.mixer}: at most {params.d_state} numbers for each {each} pass from chunk to chunk"
     r = compute(params)
     return f"Softmax attention: blocks below the diagonal have rank up to {r.below(r.ranks).max()}"
 

@@ -29,6 +29,8 @@ class Sequence:
         self.rate = rng.uniform(0, 1, size=(N, d_state))  # RWKV-7's in-context learning rate
         self.theta = rng.uniform(0, 1, size=(N, d_state // 2))  # Mamba-3's angles
         self.V = rng.standard_normal((N, d))  # the inputs x; matrices depend on their length only
+        self.log_i = rng.standard_normal(N)  # mLSTM's input gates
+        self.lam = rng.uniform(0.5, 1.5, size=(N, N.bit_length() + 1))  # weights of log-linear attention's levels
 
     def argument(self, argument: Argument) -> Any:
         """The values a mixer gets for this argument."""
@@ -44,6 +46,10 @@ class Sequence:
             "share": self.rate if per_key else np.full(len(self.V), 0.5),
             "step": np.ones(len(self.V)),
             "angle": self.theta,
+            "log gate": self.log_i,
+            "level weight": self.lam,
+            "weight": self.beta,
+            "ridge": np.ones(self.K.shape[1]),
         }[argument.kind]
         # The first step of DeltaProduct takes keys from the end of the sequence, the second those that others take.
         return np.stack([values[::-1], values], axis=1) if "n_h" in argument.axes else values

@@ -37,6 +37,8 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "KDA": lambda: layers.KDA(D_MODEL, head_dim=8),
     "DeltaProduct": lambda: layers.DeltaProduct(D_MODEL, head_dim=8),
     "DeltaProduct of 3 steps": lambda: layers.DeltaProduct(D_MODEL, head_dim=8, beta_max=1.0, n_h=3),
+    "MLSTM": lambda: layers.MLSTM(D_MODEL, head_dim=8, chunk_size=16),
+    "LogLinearMamba2": lambda: layers.LogLinearMamba2(D_MODEL, d_state=6, head_dim=8, chunk_size=16, n_levels=8),
 }
 
 

@@ -233,6 +233,8 @@ def test_a_gated_delta_net_has_wider_and_more_heads_of_values() -> None:
         s_h, _ = delta_rule.recurrent(q[h // 3], k[h // 3], v_h, beta[:, h], log_a[:, h])
         s.append(rms(s_h) * w["norm.weight"])
     assert same(y, (joined(s) * silu(x @ w["g_proj.weight"].T)) @ w["out_proj.weight"].T)
+
+
 def nearly_unit(x: np.ndarray) -> np.ndarray:
     return x / np.sqrt((x**2).sum(-1, keepdims=True) + 1e-6)
 

@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lecture17.layers import Attention
-from lecture17.ops import delta_product, delta_rule, gla, kda, mamba3, retention, rwkv7, selective_scan, ssd
+from lecture17.ops import (
+    delta_product,
+    delta_rule,
+    gla,
+    kda,
+    log_linear,
+    mamba3,
+    mlstm,
+    retention,
+    rwkv7,
+    selective_scan,
+    ssd,
+)
 
 from .blocks import BLOCKS, D_MODEL, block, difference, tokens
 
@@ -74,13 +86,17 @@ def test_a_kept_cache_is_not_written_to_by_later_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_only_the_cache_of_attention_without_a_window_grows(name: str) -> None:
+def test_only_the_cache_of_attention_without_a_window_grows_with_every_token(name: str) -> None:
     layer, sizes = block(name), []
     with torch.no_grad():
         _, cache = layer.mix(tokens(5), layer.init_cache(2))
         for x_t in tokens(3).unbind(1):
             _, cache = layer.step(x_t, cache)
             sizes.append(numbers_in(cache))
+    if name == "LogLinearMamba2":  # a state for each bit that is 1, of 6, 7 and 8 tokens
+        one = 2 * 64 * 6
+        assert [size - sizes[0] for size in sizes] == [0, one, -one]
+        return
     grows = isinstance(layer, Attention) and layer.window is None
     numbers = 2 * 2 * layer.n_kv_heads * layer.head_dim if isinstance(layer, Attention) and grows else 0
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == numbers
@@ -90,7 +106,7 @@ def test_only_the_cache_of_attention_without_a_window_grows(name: str) -> None:
 def test_decoding_a_token_does_not_run_the_form_for_sequences(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = block(name)
     cache = layer.init_cache(2)
-    for op in (delta_product, delta_rule, gla, kda, mamba3, retention, rwkv7, selective_scan, ssd):
+    for op in (delta_product, delta_rule, gla, kda, log_linear, mamba3, mlstm, retention, rwkv7, selective_scan, ssd):
         monkeypatch.delattr(op, "chunkwise")
     y_t, _ = layer.step(tokens(1)[:, 0], cache)
     assert y_t.shape == (2, D_MODEL)

@@ -11,7 +11,7 @@ from ..layers.blocks import difference, trained
 VOCAB = 11
 LETTERS = tuple(blocks())
 SMALL = {
-    letter: {"head_dim": 8} | ({"d_state": 4} if letter in "MT" else {}) if letter != "S" else {"d_state": 4}
+    letter: {"head_dim": 8} | ({"d_state": 4} if letter in "MTL" else {}) if letter != "S" else {"d_state": 4}
     for letter in LETTERS
 }
 PATTERNS = [*LETTERS, "MMAM", "RGR", "".join(LETTERS)]

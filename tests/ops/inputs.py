@@ -4,7 +4,7 @@
 heads of a group where the mixer has groups; arguments without a time axis are the same for all sequences.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,10 @@ class Batched:
         return tuple(name for name, a in self.one_head.row.arguments.items() if a.shared and self.heads)
 
     @property
+    def chunkwise(self) -> bool:
+        return "chunkwise" in self.one_head.row.forms
+
+    @property
     def heads(self) -> bool:
         """False: the channels of the reference are the only features."""
         return not self.one_head.row.per_channel
@@ -51,8 +55,10 @@ class Batched:
 
     def forms(self, chunk_size: int) -> dict[str, Form]:
         """The functions (*args, state=None) -> (y, state)."""
-        named: dict[str, Form] = {"parallel": self.module.parallel, "recurrent": self.module.recurrent}
-        if self.one_head.chunkwise:
+        named: dict[str, Form] = {
+            form: getattr(self.module, form) for form in ("parallel", "recurrent") if form in self.one_head.row.forms
+        }
+        if self.chunkwise:
             named["chunkwise"] = lambda *args, state=None: self.module.chunkwise(
                 *args, state=state, chunk_size=chunk_size
             )
@@ -102,7 +108,8 @@ class Batch:
         if not isinstance(a, np.ndarray):
             return a
         if name in self.mixer.one_head.fixed:
-            return a[head].item() if self.mixer.heads else a
+            of_head = a[head] if self.mixer.heads else a
+            return of_head if of_head.ndim else of_head.item()
         if name in self.mixer.grouped:
             head //= self.layout.heads // self.layout.groups
         if not self.mixer.heads:
@@ -123,11 +130,15 @@ class Batch:
 
 
 def _map_parts(stack: Callable[[Any], Tensor], states: list[list[Any]]) -> Any:
-    """Apply `stack` to the nested list of states, or to that of each part where states are tuples."""
+    """Apply `stack` to the nested list of states, or to that of each part where states are tuples; a count is the same
+    for all.
+    """
     first = states[0][0]
+    if isinstance(first, int):
+        return first
     if not isinstance(first, tuple):
         return stack(states)
-    return tuple(stack([[state[i] for state in heads] for heads in states]) for i in range(len(first)))
+    return tuple(_map_parts(stack, [[state[i] for state in heads] for heads in states]) for i in range(len(first)))
 
 
 BATCHED = {name: Batched(variant) for name, variant in strategies.VARIANTS.items()}
@@ -160,15 +171,25 @@ def in_type(args: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 
 def parts(result: Any) -> list[Tensor]:
-    """The tensors of nested tuples, in order."""
+    """The tensors of nested tuples, in order; what a state counts is none."""
+    if isinstance(result, int):
+        return []
     return [result] if isinstance(result, Tensor) else [t for part in result for t in parts(part)]
+
+
+def with_parts(state: Any, tensors: Iterable[Tensor]) -> Any:
+    """The state with these tensors in place of its own."""
+    of = iter(tensors)
+    if not isinstance(state, tuple):
+        return next(of)
+    return tuple(next(of) if isinstance(part, Tensor) else part for part in state)
 
 
 def gradients(form: Form, args: list[Any], state: Any, weights: list[Tensor]) -> list[Tensor]:
     """Of the sum of y and the last state, weighted, by all tensors among the arguments and by the first state."""
     leaves = [a.clone().requires_grad_() if isinstance(a, Tensor) else a for a in args]
     first = [a.clone().requires_grad_() for a in parts(state)]
-    results = parts(form(*leaves, state=tuple(first) if isinstance(state, tuple) else first[0]))
+    results = parts(form(*leaves, state=with_parts(state, first)))
     total = torch.stack([(r * w).sum() for r, w in zip(results, weights, strict=True)]).sum()
     return list(
         torch.autograd.grad(

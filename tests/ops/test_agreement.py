@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.ops.inputs import BATCHED, Form, cases, gradients, in_type, parts, relative_error
+from tests.ops.inputs import BATCHED, Form, cases, gradients, in_type, parts, relative_error, with_parts
 from tests.strategies import DECAYS
 
 every_mixer = pytest.mark.parametrize("name", BATCHED)
@@ -18,7 +18,7 @@ every_mixer = pytest.mark.parametrize("name", BATCHED)
 @every_mixer
 def test_names_and_order_of_arguments_are_the_references(name: str) -> None:
     mixer = BATCHED[name]
-    for form in ("parallel", "recurrent", "step", *["chunkwise"] * mixer.one_head.chunkwise):
+    for form in ("step", *mixer.one_head.row.forms):
         ours = list(inspect.signature(getattr(mixer.module, form)).parameters.values())
         theirs = list(inspect.signature(getattr(mixer.reference, form)).parameters.values())
         if form == "chunkwise":
@@ -72,7 +72,7 @@ def test_gradcheck(name: str) -> None:
         def function(*leaves: Tensor, form: Form = form) -> tuple[Tensor, ...]:
             named = dict(zip(tensors, leaves, strict=False)) | constants
             start = leaves[len(tensors) :]
-            results = form(*(named[k] for k in batch.args), state=start if isinstance(state, tuple) else start[0])
+            results = form(*(named[k] for k in batch.args), state=with_parts(state, start))
             return tuple(parts(results))
 
         assert torch.autograd.gradcheck(function, [*tensors.values(), *first])

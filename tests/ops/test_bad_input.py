@@ -9,7 +9,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from lecture17.ops import linear_attention, mamba3, retention
-from tests.ops.inputs import BATCHED, Form, parts
+from tests.ops.inputs import BATCHED, Form, parts, with_parts
 
 every_mixer = pytest.mark.parametrize("name", BATCHED)
 
@@ -88,7 +88,7 @@ def test_a_state_of_another_type_size_or_value_is_refused(name: str) -> None:
         _, state = f(*args.values())
 
         def changed(change: Any, state: Any = state) -> Any:
-            return tuple(map(change, state)) if isinstance(state, tuple) else change(state)
+            return with_parts(state, map(change, parts(state)))
 
         with pytest.raises(ValueError, match=r"^state is of type torch.float32 .*expected torch.float64"):
             f(*args.values(), state=changed(lambda s: s.float()))
@@ -100,7 +100,7 @@ def test_a_state_of_another_type_size_or_value_is_refused(name: str) -> None:
             f(*args.values(), state=changed(lambda s: s[:1]))
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.one_head.chunkwise])
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.chunkwise])
 def test_chunk_size_and_backend_are_checked(name: str) -> None:
     chunkwise, args = BATCHED[name].module.chunkwise, arguments(name)
     for chunk_size in (0, -3):

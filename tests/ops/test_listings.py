@@ -13,7 +13,7 @@ from lecture17.ops import _chunks, cpu, ssd
 from tests.ops.inputs import BATCHED, gradients, in_type, parts, relative_error
 from tests.strategies import DECAYS
 
-WITH_LISTING = [name for name, mixer in BATCHED.items() if mixer.one_head.chunkwise]
+WITH_LISTING = [name for name, mixer in BATCHED.items() if hasattr(mixer.module, "by_chunks")]
 
 
 @pytest.fixture(params=WITH_LISTING)

@@ -57,7 +57,7 @@ def test_16_bit_inputs_have_16_bit_gradients(name: str) -> None:
         assert relative_error(g_16, g_32) < 2**-6
 
 
-@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.one_head.chunkwise])
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.chunkwise])
 def test_65536_tokens_are_finite_in_value_and_gradient(name: str) -> None:
     mixer = BATCHED[name]
     rng = np.random.default_rng(0)

@@ -1,0 +1,34 @@
+"""A function that the backward pass calls once more, so that nothing but its arguments is kept in between."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class Recomputed(torch.autograd.Function):
+    """`Recomputed.apply(function, *tensors)` is function(*tensors), a tuple of tensors.
+
+    `torch.utils.checkpoint` does the same and more, and loads PyTorch's compiler, which takes seconds.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.function = function
+        ctx.save_for_backward(*tensors)
+        return function(*tensors)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad[1:]
+        leaves = [x.detach().requires_grad_(need) for x, need in zip(ctx.saved_tensors, needed, strict=True)]
+        with torch.enable_grad():
+            results = zip(ctx.function(*leaves), gradients, strict=True)
+            # A single number, because `torch.autograd.grad` of several loads SymPy, which takes seconds too.
+            total = sum((y * dy).sum() for y, dy in results)
+        wanted = [x for x in leaves if x.requires_grad]
+        found = iter(torch.autograd.grad(total, wanted, materialize_grads=True))
+        return None, *(next(found) if need else None for need in needed)
