@@ -369,7 +369,6 @@ _ROWS = (
         carried=lambda N, d_k, d_v: d_k * (d_k + d_v),
         recalls=THE_GIST,
         formula="M = (L ∘ Q* Kᵀ) diag(β)",
-        scores="Q* Kᵀ",
         members={
             "Mesa": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_a, 0.0, t.zero + 1, (0 * t.eye, t.eye)))
         },

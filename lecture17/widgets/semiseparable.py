@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from lecture17.figures.picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, SIGNED, STATE, Picture, styled
+from lecture17.reference import log_linear
 
 from .explorer import Control, Explorer
 from .sequence import Sequence, decay_axes, for_browser, mask_name, menu
@@ -112,6 +113,13 @@ def _relative_singular_values(M: np.ndarray, params: Params, row: int, column: i
     return np.linalg.svd(M[edges(params, row), edges(params, column)], compute_uv=False) / np.linalg.norm(M, 2)
 
 
+def _levels(params: Params, n: int) -> np.ndarray:
+    """(n, n): from how many levels of log-linear attention a block reads, each a state of its own."""
+    level = log_linear.level_of(*np.indices((params.N, params.N)))
+    blocks = [[level[edges(params, i), edges(params, j)] for j in range(n)] for i in range(n)]
+    return np.array([[len(np.unique(block)) for block in row] for row in blocks])
+
+
 @lru_cache(maxsize=8)
 def compute(params: Params) -> Result:
     mixer, c = menu()[params.mixer], params.chunk_size
@@ -124,7 +132,8 @@ def compute(params: Params) -> Result:
     n = len(sizes)
     ranks, allowed = np.zeros((n, n), int), np.minimum.outer(sizes, sizes)
     if not mixer.grows:
-        allowed = np.where(np.eye(n, dtype=bool), allowed, np.minimum(allowed, params.d_state))
+        through_state = params.d_state * _levels(params, n) if "level weight" in mixer.kinds else params.d_state
+        allowed = np.where(np.eye(n, dtype=bool), allowed, np.minimum(allowed, through_state))
     for i, j in np.argwhere(np.tri(n)).tolist():
         ranks[i, j] = (_relative_singular_values(M, params, i, j) > rounding).sum()
     chosen = (params, params.row, params.column)

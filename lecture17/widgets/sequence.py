@@ -112,6 +112,7 @@ def for_browser() -> dict[str, dict[str, Any]]:
             "grows": m.grows,
             "unit_key": "key" not in m.kinds,
             "turns": "angle" in m.kinds,
+            "levels": "level weight" in m.kinds,
             "formula": m.formula,
             "scores": m.scores,
         }

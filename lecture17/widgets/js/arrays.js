@@ -1,5 +1,5 @@
 // Arrays as the explorers use them: a matrix is an array of rows, each a Float64Array.
-import { Matrix, SingularValueDecomposition } from "ml-matrix";
+import { Matrix, SingularValueDecomposition, solve } from "ml-matrix";
 
 export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
@@ -40,3 +40,6 @@ export function largestMagnitude(rows) {
   for (const row of rows) for (const value of row) most = Math.max(most, Math.abs(value));
   return most;
 }
+
+/** x with A x = b. */
+export const solved = (A, b) => Float64Array.from(solve(new Matrix(A.map((row) => Array.from(row))), Matrix.columnVector(Array.from(b))).to1DArray());

@@ -4,7 +4,7 @@ import { largestMagnitude, singularValues, usualMagnitude } from "./arrays.js";
 import { element } from "./element.js";
 import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
-import { mask, matrix, scores, sequence } from "./sequence.js";
+import { levelOf, mask, matrix, scores, sequence } from "./sequence.js";
 import { code as written, g, last } from "./words.js";
 
 export const MOST_CHUNKS = 12;
@@ -61,6 +61,15 @@ const ofOther = last((mixer, p) => {
 /** Singular values of a block, divided by the largest of the matrix. */
 const relative = (X, largest, p, row, column) => singularValues(block(X, p, row, column)).map((value) => value / largest);
 
+/** Of log-linear attention: how many levels a block reads from, each a state of its own. */
+function levels(p, mixer, row, column) {
+  if (!mixer.levels) return 1;
+  const [[top, bottom], [left, right]] = [edges(p, row), edges(p, column)];
+  const seen = new Set();
+  for (let i = top; i < bottom; i += 1) for (let j = left; j < right; j += 1) seen.add(levelOf(i, j));
+  return seen.size;
+}
+
 export function compute(p, { mixers }) {
   const mixer = mixers[p.mixer];
   const kept = { N: p.N, d_state: p.d_state, decay: p.decay, seed: p.seed };
@@ -75,7 +84,7 @@ export function compute(p, { mixers }) {
     M,
     ranks: lower.map((row) => row.map(rank)),
     allowed: lower.map((row, i) =>
-      row.map((_, j) => Math.min(size(i), size(j), mixer.grows || i === j ? Infinity : p.d_state)),
+      row.map((_, j) => Math.min(size(i), size(j), mixer.grows || i === j ? Infinity : p.d_state * levels(p, mixer, i, j))),
     ),
     singular_values: lower[p.row][p.column],
     rounding,
@@ -127,7 +136,8 @@ export function describe(p, r, { mixers }) {
 
 export function headline(p, r, { mixers }) {
   if (p.chunk_size === p.N) return `${p.mixer}: a single chunk is the parallel form, one block and no state`;
-  if (!mixers[p.mixer].grows) return `${p.mixer}: at most ${p.d_state} numbers for each feature pass from chunk to chunk`;
+  const { grows, levels: several } = mixers[p.mixer];
+  if (!grows) return `${p.mixer}: at most ${p.d_state} numbers for each feature${several ? " and level" : ""} pass from chunk to chunk`;
   return `Softmax attention: blocks below the diagonal have rank up to ${Math.max(...below(r.ranks))}`;
 }
 

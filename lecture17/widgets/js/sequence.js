@@ -1,10 +1,15 @@
 // One random sequence, read by each mixer of the family: its states, and the matrix by running
 // its recurrence on unit vectors.
 import { RandomState } from "./random.js";
-import { dot, rowsOf, zeros } from "./arrays.js";
+import { dot, rowsOf, solved, zeros } from "./arrays.js";
 
 const scaled = (flat, factor) => flat.map((value) => value * factor);
 const products = (flat, factor) => flat.map((value) => (factor === -Infinity ? -Infinity : value * factor));
+
+const bits = (n) => 32 - Math.clz32(n);
+
+/** The level at which token i of log-linear attention reads token j ≤ i. */
+export const levelOf = (i, j) => bits(i ^ j);
 
 /** N random tokens for mixers with d_state state entries for each feature; `decay` is the mean decay. */
 export function sequence({ N, d_state: r, decay, seed }, d = 1) {
@@ -19,8 +24,11 @@ export function sequence({ N, d_state: r, decay, seed }, d = 1) {
   const pairs = Math.floor(r / 2);
   const theta = rowsOf(random.uniform(0, 1, N * pairs), N, pairs);
   const V = rowsOf(random.normal(N * d), N, d);
+  const log_i = random.normal(N);
+  const levels = bits(N) + 1;
+  const lam = rowsOf(random.uniform(0.5, 1.5, N * levels), N, levels);
   const unitK = K.map((k) => scaled(k, 1 / Math.sqrt(dot(k, k))));
-  return { N, r, gamma: decay, Q, K, unitK, log_a, log_alpha, beta, rate, theta, V };
+  return { N, r, gamma: decay, Q, K, unitK, log_a, log_alpha, beta, rate, theta, V, log_i, lam };
 }
 
 /** Pairs (0, 1), (2, 3), … of each row, rotated by the sum of the angles so far: B̃ or C̃ of Mamba-3. */
@@ -41,17 +49,38 @@ function rotated(X, theta) {
 const all = (r, value) => new Float64Array(r).fill(value);
 const decayed = (logs) => logs.map(Math.exp);
 
+/** Token t writes its value where the unit key of token `at` reads, and removes what was there. */
+function replaced(s, t, at) {
+  const strong = scaled(s.unitK[at], s.beta[at]);
+  return { removes: { strength: strong, key: s.unitK[at] }, writes: [[t, strong]] };
+}
+
 // What a mixer does at token t: the decay of each key, what it removes (strength, key; before or after the decay), what
-// it writes ([token, key] pairs), and the query it reads with.
+// it writes ([token, key] pairs), perhaps that in several `steps`, and the query it reads with.
 const TOKENS = {
   linear_attention: (s) => (t) => ({ decay: all(s.r, 1), writes: [[t, s.K[t]]], query: s.Q[t] }),
   retention: (s) => (t) => ({ decay: all(s.r, s.gamma), writes: [[t, s.K[t]]], query: s.Q[t] }),
   ssd: (s) => (t) => ({ decay: all(s.r, Math.exp(s.log_a[t])), writes: [[t, s.K[t]]], query: s.Q[t] }),
+  log_linear: (s) => TOKENS.ssd(s),
   gla: (s) => (t) => ({ decay: decayed(s.log_alpha[t]), writes: [[t, s.K[t]]], query: s.Q[t] }),
-  delta_rule: (s) => (t) => {
-    const strong = scaled(s.unitK[t], s.beta[t]);
-    const decay = all(s.r, Math.exp(s.log_a[t]));
-    return { decay, removes: { strength: strong, key: s.unitK[t] }, writes: [[t, strong]], query: s.Q[t] };
+  delta_rule: (s) => (t) => ({ decay: all(s.r, Math.exp(s.log_a[t])), ...replaced(s, t, t), query: s.Q[t] }),
+  kda: (s) => (t) => ({ decay: decayed(s.log_alpha[t]), ...replaced(s, t, t), query: s.Q[t] }),
+  delta_product: (s) => (t) => {
+    const steps = [replaced(s, t, s.N - 1 - t), replaced(s, t, t)];
+    return { decay: all(s.r, Math.exp(s.log_a[t])), steps, query: s.Q[t] };
+  },
+  mlstm: (s) => (t) => {
+    const written = scaled(s.K[t], Math.exp(s.log_i[t]));
+    return { decay: all(s.r, Math.exp(s.log_a[t])), writes: [[t, written]], query: s.Q[t] };
+  },
+  mesa: (s) => {
+    const H = zeros(s.r, s.r);
+    return (t) => {
+      const [a, weighted] = [Math.exp(s.log_a[t]), scaled(s.K[t], s.beta[t])];
+      H.forEach((row, i) => row.forEach((value, j) => (row[j] = a * value + weighted[i] * s.K[t][j])));
+      const ridge = H.map((row, i) => row.map((value, j) => value + (i === j ? 1 : 0)));
+      return { decay: all(s.r, a), writes: [[t, weighted]], query: solved(ridge, s.Q[t]) };
+    };
   },
   rwkv7: (s) => (t) => {
     const strength = s.unitK[t].map((k, i) => k * s.rate[t][i]);
@@ -99,28 +128,30 @@ export function* recurrent(mixer, s, X, reached = () => X[0].length) {
   const S = zeros(s.r, X[0].length);
   const held = new Float64Array(X[0].length);
   for (let t = 0; t < s.N; t += 1) {
-    const { decay, removes, writes, query } = token(t);
+    const { decay, query, steps, ...only } = token(t);
     const d = reached(t);
-    const recall = () => {
+    const recall = (key) => {
       held.fill(0);
       S.forEach((row, k) => {
-        for (let c = 0; c < d; c += 1) held[c] += removes.key[k] * row[c];
+        for (let c = 0; c < d; c += 1) held[c] += key[k] * row[c];
       });
     };
-    if (removes?.first) recall();
+    if (only.removes?.first) recall(only.removes.key);
     S.forEach((row, k) => {
       for (let c = 0; c < d; c += 1) row[c] *= decay[k];
     });
-    if (removes) {
-      if (!removes.first) recall();
-      S.forEach((row, k) => {
-        for (let c = 0; c < d; c += 1) row[c] -= removes.strength[k] * held[c];
-      });
-    }
-    for (const [j, key] of writes) {
-      S.forEach((row, k) => {
-        for (let c = 0; c < d; c += 1) row[c] += key[k] * X[j][c];
-      });
+    for (const { removes, writes } of steps ?? [only]) {
+      if (removes) {
+        if (!removes.first) recall(removes.key);
+        S.forEach((row, k) => {
+          for (let c = 0; c < d; c += 1) row[c] -= removes.strength[k] * held[c];
+        });
+      }
+      for (const [j, key] of writes) {
+        S.forEach((row, k) => {
+          for (let c = 0; c < d; c += 1) row[c] += key[k] * X[j][c];
+        });
+      }
     }
     const y = new Float64Array(held.length);
     S.forEach((row, k) => {
@@ -135,8 +166,15 @@ export function matrix(mixer, s) {
   if (mixer.name === "softmax") return softmax(scores(mixer, s));
   const unit = zeros(s.N, s.N);
   unit.forEach((row, j) => (row[j] = 1));
-  return Array.from(recurrent(mixer, s, unit, (t) => t + 1), ({ y }) => y);
+  const rows = Array.from(recurrent(mixer, s, unit, (t) => t + 1), ({ y }) => y);
+  return ROWS[mixer.name] ? rows.map((row, i) => ROWS[mixer.name](row, i, s)) : rows;
 }
+
+// What becomes of row i of the matrix after the recurrence: mLSTM's normalizer, the weights of log-linear levels.
+const ROWS = {
+  mlstm: (row) => scaled(row, 1 / Math.max(Math.abs(row.reduce((sum, value) => sum + value, 0)), 1)),
+  log_linear: (row, i, s) => row.map((value, j) => (j > i ? 0 : value * s.lam[i][levelOf(i, j)])),
+};
 
 /** The decay mask: of the key dimension `key`, for a mixer with a decay for each. */
 export function mask(mixer, s, key) {
