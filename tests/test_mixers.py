@@ -15,7 +15,7 @@ from lecture17.formulas import chunkwise, parallel, recurrent
 from lecture17.inputs import Argument
 from lecture17.mixers import MIXERS, Member, Mixer
 from lecture17.models import LanguageModel, blocks
-from lecture17.widgets import chooser, semiseparable, two_views
+from lecture17.widgets import chooser, semiseparable, sequence, two_views
 from tests import strategies
 from tests.conftest import ROOT
 from tests.ops import inputs, test_agreement
@@ -115,11 +115,12 @@ def test_it_is_in_the_table_that_unifies_the_family() -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_explorers_offer_it() -> None:
+    """In Python; in the browser it needs its recurrence in `js/sequence.js` too."""
+    assert "halving" in sequence.menu()
+    assert "halving" in two_views.decays_only()
+    assert sequence.for_browser()["halving"]["decay"] == "none"
     for explorer in (semiseparable, two_views):
-        params = explorer.Params(mixer="halving")
-        (control,) = (c for c in explorer.controls(params) if c.name == "mixer")
-        assert "halving" in control.values
-        assert "halving" in explorer.describe(params)
+        assert "halving" in explorer.describe(explorer.settle(explorer.Params(mixer="halving")))
     assert (semiseparable.compute(semiseparable.Params(mixer="halving")).ranks.T[0, 1:] == 4).all()
 
 

@@ -23,7 +23,7 @@ class LogLinearMamba2(Mamba2):
     Source: Guo et al., arXiv 2506.04761, Section 3.
     """
 
-    def __init__(self, d_model: int, *sizes: int, n_levels: int = 15, **more: int):
+    def __init__(self, d_model: int, *sizes: Any, n_levels: int = 15, **more: Any):
         super().__init__(d_model, *sizes, **more)
         self.lam_proj = nn.Linear(d_model, self.n_heads * n_levels, bias=False)
         self.L = nn.Parameter(torch.ones(self.n_heads, n_levels))

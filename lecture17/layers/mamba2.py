@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import ssd
+from ..ops.validation import state_dtype
 from .mixer import ConvCache, Mixer, count_heads, over_time
 from .parts import GatedRMSNorm, ShortConv, init_log_rate, init_step_bias
 
@@ -73,7 +74,9 @@ class Mamba2(Mixer):
         x = x.unflatten(-1, (self.n_heads, self.head_dim))  # (b, t, h, p)
         B, C = (M.unflatten(-1, (self.n_groups, self.d_state)) for M in (B, C))  # (b, t, g, n)
 
-        delta = F.softplus(delta.to(cache.state.dtype) + self.dt_bias).clamp(*self.dt_limit)  # (b, t, h), step sizes
+        delta = F.softplus(delta.to(state_dtype(delta.dtype)) + self.dt_bias).clamp(
+            *self.dt_limit
+        )  # (b, t, h), steps
         log_a = -self.A_log.to(delta.dtype).exp() * delta  # (b, t, h)
         written = x * delta[..., None].to(x.dtype)  # (b, t, h, p)
         y, state = self.scan(u, written, log_a, B, C, cache.state)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 Init = TypeVar("Init", bound=Callable[..., None])
 
@@ -45,10 +45,11 @@ def options_checked(init: Init) -> Init:
 
 
 def _check(name: str, value: Any, parameter: inspect.Parameter) -> None:
-    allowed = get_args(parameter.annotation) or (parameter.annotation,)
+    allowed = (parameter.annotation,) if get_origin(parameter.annotation) is tuple else get_args(parameter.annotation)
+    allowed = allowed or (parameter.annotation,)
     kinds = [kind for kind in allowed if kind in _KINDS]
-    if not kinds or (value is None and type(None) in allowed):
-        return
+    if len(kinds) != 1 or {*allowed} - {*kinds, type(None)} or (value is None and type(None) in allowed):
+        return  # of something else, or of several kinds: __init__ looks itself
     kind = kinds[0]
     base, words = _KINDS[kind]
     least = int(kind is int and parameter.default != 0)

@@ -84,7 +84,7 @@ def _apart(after: Any, before: Any) -> Any:
     """The state after, copied where it is the one before: no token has come between."""
     if isinstance(after, tuple) and isinstance(before, tuple):
         return tuple(map(_apart, after, before))
-    return after.clone() if after is before else after
+    return after.clone() if after is before and isinstance(after, Tensor) else after
 
 
 def check_groups(heads: int, groups: int) -> None:

@@ -11,7 +11,7 @@ from lecture17.checkpoints import load_mamba2
 from lecture17.layers import MLSTM, Mamba, Mamba2
 
 from ..layers.blocks import difference, trained
-from .comparison import TIME, compare, recurrent
+from .comparison import PROMPT, TIME, compare, recurrent, x
 
 transformers = pytest.importorskip(
     "transformers", reason="the comparison needs the extra `peers`: pip install -e .[peers]"

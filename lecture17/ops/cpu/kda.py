@@ -65,7 +65,7 @@ class KDA(delta.Delta):
         ):
             return super().exact(*pieces_and_state)
         sequences = [from_chunks(x) for x in pieces]
-        options = KDA, self.listing, SUB_CHUNK, torch.is_grad_enabled(), len(sequences)
+        options = KDA, self.listing, SUB_CHUNK, torch.is_grad_enabled(), ("Q", "K", "V", "log_alpha", "beta")
         y, S, _ = OverBlocks.apply(*options, sequences[2], S, *sequences)
         return in_chunks(y, length), S
 
