@@ -16,6 +16,9 @@ Rng = np.random.Generator
 Shape = tuple[int, ...]
 
 
+STEPS = 2  # of DeltaProduct, for each token
+
+
 class Batch(NamedTuple):
     """How many sequences, heads of each, and groups of heads that share what is `grouped`."""
 
@@ -29,7 +32,8 @@ class Argument:
     """One argument of a mixer's functions.
 
     kind    what it is, a key of `KINDS`
-    axes    those of the reference: N tokens, d_k, d_v, and pairs of keys; without N it is the same for all tokens
+    axes    those of the reference: N tokens, n_h steps of each, d_k, d_v, and pairs of keys; without N it is the same
+            for all tokens
     shared  whether the heads of a group share it
     most    "trained" log decays lie between -most and 0
     """
@@ -43,13 +47,19 @@ class Argument:
     def per_token(self) -> bool:
         return self.axes.startswith("N")
 
+    @property
+    def before_heads(self) -> int:
+        """How many of the axes stand before that of the heads in a batch: tokens, and their steps."""
+        return sum(axis in ("N", "n_h") for axis in self.axes.split())
+
     def shape(self, sizes: Mapping[str, int], batch: Batch | None, has_heads: bool) -> Shape:
         """Of one head of one sequence, or of a batch."""
         own = tuple(sizes[axis] for axis in self.axes.split())
         if batch is None:
             return own
         per_head = ((batch.groups if self.shared else batch.heads),) if has_heads else ()
-        return (batch.sequences, own[0], *per_head, *own[1:]) if self.per_token else (*per_head, *own)
+        sequences = (batch.sequences,) if self.per_token else ()
+        return (*sequences, *own[: self.before_heads], *per_head, *own[self.before_heads :])
 
 
 def draw(
@@ -65,7 +75,7 @@ def draw(
 ) -> dict[str, Any]:
     """The arguments by name, in the order of the call, as arrays or, where they have no axes, numbers."""
     pairs = -(-d_k // 2)
-    sizes = {"N": N, "d_k": d_k, "d_v": d_v, "pairs": pairs, "2*pairs": 2 * pairs}
+    sizes = {"N": N, "n_h": STEPS, "d_k": d_k, "d_v": d_v, "pairs": pairs, "2*pairs": 2 * pairs}
     return {
         name: KINDS[a.kind](_Draw(rng, a.shape(sizes, batch, has_heads), decays, dtype, a.most))
         for name, a in arguments.items()

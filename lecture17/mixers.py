@@ -5,121 +5,18 @@ functions and layers are known by name and found when asked for. FLOPs follow th
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .formulas import Formula, Size, Work, chunkwise, inverse, parallel, recurrent
-from .inputs import Argument, Batch, draw
+from .formulas import Formula, Work, chunkwise, inverse, parallel, recurrent
+from .inputs import STEPS, Argument
+from .rows import CHUNK, FORMS, HEADS, D, Member, Mixer
 
-FORMS = ("parallel", "recurrent", "chunkwise")
-HEADS, D, CHUNK = 8, 64, 64  # the layer that is measured and weighed: heads, numbers in a value, tokens in a chunk
-
-
-class Member(NamedTuple):
-    """A published member of the family, for `unification`."""
-
-    read: Callable[[Any, Any, np.ndarray], Any]  # (step, token, query): y of a token that writes nothing, state I
-    saved: int = 0  # FLOPs of a token that the row's formula counts and it does not do, keys and values of 64 numbers
-
-
-@dataclass(frozen=True)
-class Mixer:
-    """A row of the catalogue.
-
-    name        of its modules in `reference` and `ops`
-    title       what it is called in pictures
-    taught      the notebook that introduces it
-    arguments   of its functions, in the order of the call
-    flops       a formula for each of its forms; `step` is `recurrent` of one token unless it has its own
-    layers      the letters of its blocks in a `LanguageModel`, and the names of their classes
-    carried     numbers carried from token to token when decoding, by N, d_k and d_v
-    recalls     the most that can be asked of its memory, one of `RECALLS`
-    formula     of its matrix, in terms of the mask L and the scores; empty if it has a matrix for each channel
-    scores      how its paper writes them
-    members     what it is called in the table that unifies the family
-    d_k         numbers in a key (for a channel: in its state) of the layer that is measured
-    longest     chunk that `ops` makes on a CPU; longer ones are cut
-    masks       decay masks that a head's parallel form needs; kernels: whether `ops.kernels` has Triton's for it
-    modules     where they are, if not in `reference` and `ops`; functions that are elsewhere are in `functions`
-    """
-
-    name: str
-    title: str
-    taught: str
-    arguments: Mapping[str, Argument]
-    flops: Mapping[str, Formula]
-    layers: Mapping[str, str] = field(default_factory=dict)
-    carried: Callable[[int, int, int], int] = lambda N, d_k, d_v: d_k * d_v
-    recalls: str | None = None
-    formula: str = ""
-    scores: str = "Q Kᵀ"
-    members: Mapping[str, Member | None] = field(default_factory=dict)
-    d_k: int = D
-    longest: float = math.inf
-    masks: Callable[[Size], int] = lambda s: 1
-    kernels: bool = False
-    modules: str = "lecture17.{house}.{name}"
-    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        return tuple(form for form in FORMS if form in self.flops)
-
-    @property
-    def trained_form(self) -> str:
-        return next(form for form in ("chunkwise", "recurrent", "parallel") if form in self.flops)
-
-    @property
-    def per_channel(self) -> bool:
-        """Whether it has channels with a matrix each, and no heads."""
-        return not self.formula
-
-    @property
-    def grows(self) -> bool:
-        """Whether it carries the more, the more tokens there were: it has no state."""
-        return self.carried(2, 1, 1) > self.carried(1, 1, 1)
-
-    @property
-    def kinds(self) -> set[str]:
-        return {argument.kind for argument in self.arguments.values()}
-
-    @property
-    def decay(self) -> str | None:
-        """The argument with its decays, or their logs."""
-        return next((name for name, a in self.arguments.items() if a.kind in ("log decay", "decay")), None)
-
-    def module(self, house: str) -> Any:
-        """`lecture17.reference.<name>` or `lecture17.ops.<name>`."""
-        return resolve_name(self.modules.format(house=house, name=self.name))
-
-    def function(self, house: str, name: str) -> Callable[..., Any]:
-        """`matrix`, one of the forms, or `step`."""
-        return self.functions.get(name) or getattr(self.module(house), name)
-
-    def work(self, form: str, size: Size) -> Work:
-        """FLOPs of one head of one sequence. Raises ValueError for a form there is no formula of."""
-        if form == "step" and form not in self.flops:
-            form, size = "recurrent", replace(size, N=1)
-        if form not in self.flops:
-            raise ValueError(f"form is {form!r}: {self.name} has {', '.join(self.flops)}")
-        return self.flops[form](replace(size, c=int(min(size.c, size.N, self.longest))))
-
-    def draw(
-        self,
-        rng: np.random.Generator,
-        N: int,
-        d_k: int,
-        d_v: int,
-        decays: str = "trained",
-        batch: Batch | None = None,
-        dtype: Any = np.float64,
-    ) -> dict[str, Any]:
-        """Arguments of one head for `reference`, or of a batch for `ops`, as NumPy arrays; see `inputs`."""
-        return draw(self.arguments, rng, N, d_k, d_v, decays, batch, dtype, has_heads=not self.per_channel)
+__all__ = ["CHUNK", "FORMS", "HEADS", "MIXERS", "RECALLS", "D", "Member", "Mixer", "get", "recurrences", "with_kernels"]
 
 
 def get(name: str) -> Mixer:
@@ -145,6 +42,15 @@ def _later(name: str, n_arguments: int = 3) -> Callable[..., Any]:
 
 
 _RECURRENCE: dict[str, Formula] = {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise}
+_DELTA_RULE: dict[str, Formula] = {
+    # what is stored under k is read and replaced: a second read, in the scores a triangular solve
+    "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
+    "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
+    "chunkwise": lambda s: Work(
+        s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
+        s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
+    ),
+}
 _UNIT_KEY = Argument("unit key", "N d_k")
 _QKV = {"Q": Argument("query", "N d_k"), "K": Argument("key", "N d_k"), "V": Argument("value", "N d_v")}
 _BC = {"B": Argument("key", "N d_k", shared=True), "C": Argument("query", "N d_k", shared=True)}
@@ -235,14 +141,7 @@ _ROWS = (
         "gated delta rule",
         "03c_memory",
         _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
-        {  # what is stored under k is read and replaced: a second read, in the scores a triangular solve
-            "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
-            "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
-            "chunkwise": lambda s: Work(
-                s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
-                s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
-            ),
-        },
+        _DELTA_RULE,
         {"D": "lecture17.layers:DeltaNet", "E": "lecture17.layers:GatedDeltaNet"},
         recalls=LAST_VALUE,
         formula="M = (L ∘ Q Kᵀ) T",
@@ -344,6 +243,65 @@ _ROWS = (
         carried=lambda N, d_k, d_v: 3 * d_v,
         members={"RWKV-4": Member(lambda step, t, q: (q * t.fixed,))},
         masks=lambda s: s.d_v,
+    ),
+    Mixer(
+        "kda",
+        "KDA",
+        "03e_family_since",
+        _QKV | {"K": _UNIT_KEY, "log_alpha": Argument("log decay", "N d_k"), "beta": Argument("strength", "N")},
+        _DELTA_RULE
+        | {  # GLA's scores, of keys with keys as well as of queries, and the delta rule's solve
+            "parallel": lambda s: Work(
+                s.N**2 * (3 * s.d_k + 3 * s.d_v), s.N * s.d_k * (1.5 * math.log2(s.N) + 4) + s.N * s.d_v
+            ),
+        },
+        {"K": "lecture17.layers:KDA"},
+        recalls=LAST_VALUE,
+        formula="M = (sum of L ∘ q kᵀ) T",
+        members={"KDA": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_alpha, t.rate, t.eye))},
+        longest=32,
+        masks=lambda s: s.d_k,
+    ),
+    Mixer(
+        "delta_product",
+        "DeltaProduct",
+        "03e_family_since",
+        {
+            "Q": Argument("query", "N d_k"),
+            "K": Argument("unit key", "N n_h d_k"),
+            "V": Argument("value", "N n_h d_v"),
+            "beta": Argument("strength", "N n_h"),
+            "log_a": Argument("log decay", "N"),
+        },
+        {  # the delta rule on n = 2 steps a token; the recurrent form decays and reads once a token, chunks read once
+            "parallel": lambda s: _DELTA_RULE["parallel"](replace(s, N=STEPS * s.N)),
+            "recurrent": lambda s: Work(
+                s.N * (2 + 2 * STEPS) * s.state, s.N * ((1 + 2 * STEPS) * s.state + 2 * STEPS * s.d_v)
+            ),
+            "chunkwise": lambda s: Work(
+                s.N * s.c * (20 * s.d_k + 12 * s.d_v)
+                + 10 * s.N * s.state
+                + inverse(replace(s, N=STEPS * s.N, c=STEPS * s.c)),
+                s.N * (6 * s.c + s.state / s.c + 9 * s.d_k + 2 * s.d_v),
+            ),
+        },
+        {"P": "lecture17.layers:DeltaProduct"},
+        recalls=LAST_VALUE,
+        formula="M = (L ∘ Q Kᵀ) T, last steps",
+        members={
+            "gated DeltaProduct, β < 2": Member(
+                lambda step, t, q: step(
+                    q,
+                    np.array([t.key, t.key[::-1]]),
+                    np.array([t.zero, t.zero]),
+                    2 * np.array([t.rate, t.turn]),
+                    t.log_a,
+                    t.eye,
+                )
+            ),
+        },
+        longest=16,
+        masks=lambda s: STEPS**2,
     ),
 )
 MIXERS = {row.name: row for row in _ROWS}

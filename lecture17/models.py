@@ -61,6 +61,7 @@ class LanguageModel(nn.Module):
     pattern     one letter per block, from the first to the last:
                 A Attention   M Mamba2   S Mamba (selective scan)   T Mamba3 (trapezoidal)   N Retention (RetNet)
                 G GLA         D DeltaNet                            E GatedDeltaNet          R RWKV7
+                K KDA         P DeltaProduct
     mlp_ratio   hidden width of an MLP after each mixer, in units of d_model; 0 for none
     tie         whether the output map is the embedding
     options     arguments besides d_model for the blocks of a letter, as in {"A": {"head_dim": 32}}

@@ -94,6 +94,8 @@ def variants() -> dict[str, Variant]:
         "linear_attention_normalized": Variant(drawn["linear_attention"].row, _normalized),
         "delta_rule": Variant(drawn["delta_rule"].row, _ungated),
         "delta_rule_gated": drawn["delta_rule"],
+        "delta_product": Variant(drawn["delta_product"].row, _ungated),
+        "delta_product_gated": drawn["delta_product"],
     }
 
 

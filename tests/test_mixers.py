@@ -105,7 +105,7 @@ def test_it_has_costs_and_can_be_chosen() -> None:
     assert chooser.names()["toy"] == "halving"
     choice = chooser.compute(chooser.Params(recall="the gist"))
     assert choice.costs["toy"].recalls
-    assert "of 12 fit" in chooser.describe(chooser.Params())
+    assert f"of {len(chooser.names())} fit" in chooser.describe(chooser.Params())
 
 
 @pytest.mark.usefixtures("toy")

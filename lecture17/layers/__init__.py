@@ -6,7 +6,9 @@ two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
 
 from .attention import Attention
 from .delta_net import DeltaNet, GatedDeltaNet
+from .delta_product import DeltaProduct
 from .gla import GLA
+from .kda import KDA
 from .mamba import Mamba
 from .mamba2 import Mamba2
 from .mamba3 import Mamba3
@@ -17,10 +19,12 @@ from .vision import SS2D, Vim
 
 __all__ = [
     "GLA",
+    "KDA",
     "RWKV7",
     "SS2D",
     "Attention",
     "DeltaNet",
+    "DeltaProduct",
     "GatedDeltaNet",
     "Mamba",
     "Mamba2",

@@ -51,6 +51,11 @@ class HeadNorm(nn.GroupNorm):
         return super().forward(flat.flatten(0, 1)).view_as(flat)
 
 
+def unit(x: Tensor) -> Tensor:
+    """x / √(|x|² + 1e-6) in the last axis: length 1, except for tiny x. Source: `l2norm` of flash-linear-attention."""
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
+
+
 def init_log_rate(*shape: int) -> nn.Parameter:
     """log A with A uniform in [1, 16], the decay per unit of step size. Source: the published code of Mamba-2."""
     return nn.Parameter(torch.empty(*shape).uniform_(1, 16).log())

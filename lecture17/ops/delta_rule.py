@@ -124,6 +124,11 @@ def _step(
     q, k, v, beta = (z.to(S.dtype) for z in (q_t, k_t, v_t, beta_t))
     if log_a_t is not None:
         S = torch.exp(log_a_t.to(S.dtype))[..., None, None] * S
-    corrected = beta[..., None] * (v - torch.einsum("bhk,bhkd->bhd", k, S))
-    S = S + k[..., :, None] * corrected[..., None, :]
+    S = _replace(k, v, beta, S)
     return torch.einsum("bhk,bhkd->bhd", q, S).to(v_t.dtype), S
+
+
+def _replace(k: Tensor, v: Tensor, beta: Tensor, S: Tensor) -> Tensor:
+    """S + β k (v - Sᵀ k)ᵀ: the state once β of what k recalls is replaced by v."""
+    corrected = beta[..., None] * (v - torch.einsum("bhk,bhkd->bhd", k, S))
+    return S + k[..., :, None] * corrected[..., None, :]

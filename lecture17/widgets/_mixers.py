@@ -32,7 +32,7 @@ class Sequence:
     def argument(self, argument: Argument) -> Any:
         """The values a mixer gets for this argument."""
         per_key = argument.axes == "N d_k"
-        return {
+        values = {
             "query": self.Q,
             "key": self.K,
             "unit key": self.unit_K,
@@ -44,15 +44,17 @@ class Sequence:
             "step": np.ones(len(self.V)),
             "angle": self.theta,
         }[argument.kind]
+        # The first step of DeltaProduct takes keys from the end of the sequence, the second those that others take.
+        return np.stack([values[::-1], values], axis=1) if "n_h" in argument.axes else values
 
     def arguments(self, mixer: Mixer) -> tuple[Any, ...]:
         """All arguments of the mixer's functions."""
         return tuple(map(self.argument, mixer.arguments.values()))
 
     def matrix(self, mixer: Mixer) -> np.ndarray:
-        """The (N, N) matrix."""
+        """The (N, N) matrix; all steps of a token of DeltaProduct write the same value."""
         M: np.ndarray = mixer.function("reference", "matrix")(*self.arguments(mixer))
-        return M
+        return M.reshape(len(M), len(M), -1).sum(axis=2)
 
     def mask(self, mixer: Mixer) -> np.ndarray:
         """The decay mask; the mean of the masks if each key dimension has its own."""

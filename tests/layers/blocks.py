@@ -24,6 +24,9 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "DeltaNet beta_max 2": lambda: layers.DeltaNet(D_MODEL, head_dim=8, beta_max=2.0),
     "GatedDeltaNet": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=8),
     "RWKV7": lambda: layers.RWKV7(D_MODEL, head_dim=8),
+    "KDA": lambda: layers.KDA(D_MODEL, head_dim=8),
+    "DeltaProduct": lambda: layers.DeltaProduct(D_MODEL, head_dim=8),
+    "DeltaProduct of 3 steps": lambda: layers.DeltaProduct(D_MODEL, head_dim=8, beta_max=1.0, n_h=3),
 }
 
 

@@ -19,6 +19,8 @@ from .blocks import BLOCKS, D_MODEL, block, tokens
         (lambda: layers.GLA(30, head_dim=8), r"d_model is 30 and head_dim is 8"),
         (lambda: layers.DeltaNet(30, head_dim=8), r"d_model is 30 and head_dim is 8"),
         (lambda: layers.RWKV7(30, head_dim=8), r"d_model is 30 and head_dim is 8"),
+        (lambda: layers.KDA(30, head_dim=8), r"d_model is 30 and head_dim is 8"),
+        (lambda: layers.DeltaProduct(32, head_dim=8, n_h=0), r"n_h is 0: expected at least 1 step a token"),
         (lambda: layers.Mamba2(30, head_dim=8), r"expand · d_model is 60 and head_dim is 8"),
         (lambda: layers.Mamba3(30, head_dim=8), r"expand · d_model is 60 and head_dim is 8"),
         (lambda: layers.Mamba2(32, head_dim=8, n_groups=3), r"n_groups is 3 for 8 heads"),

@@ -6,7 +6,18 @@ from torch import nn
 
 from lecture17 import layers
 from lecture17.layers import Mixer
-from lecture17.reference import attention, delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd
+from lecture17.reference import (
+    attention,
+    delta_product,
+    delta_rule,
+    gla,
+    kda,
+    mamba3,
+    retention,
+    rwkv7,
+    selective_scan,
+    ssd,
+)
 
 from .blocks import D_MODEL, tokens, trained
 
@@ -167,6 +178,41 @@ def test_delta_nets_replace_what_a_unit_key_recalls() -> None:
             s.append(rms(s_h) * w["norm.weight"])
         gate = silu(x @ w["g_proj.weight"].T) if gated else 1
         assert same(y, (joined(s) * gate) @ w["out_proj.weight"].T)
+
+
+def nearly_unit(x: np.ndarray) -> np.ndarray:
+    return x / np.sqrt((x**2).sum(-1, keepdims=True) + 1e-6)
+
+
+def test_kda_decays_each_key_through_a_map_of_the_rank_of_a_head() -> None:
+    x, w, y = run(layers.KDA(D_MODEL, head_dim=8))
+    q, k, v = (heads(part) for part in np.split(conv(x @ w["in_proj.weight"].T, w["conv.weight"]), 3, axis=1))
+    gate = softplus(x @ w["alpha_proj.0.weight"].T @ w["alpha_proj.1.weight"].T + w["dt_bias"])
+    beta = sigmoid(x @ w["beta_proj.weight"].T)
+    s = []
+    for h in range(HEADS):
+        log_alpha = -np.exp(w["A_log"][h]) * heads(gate)[h]
+        s_h, _ = kda.recurrent(nearly_unit(q[h]) / np.sqrt(8), nearly_unit(k[h]), v[h], log_alpha, beta[:, h])
+        s.append(rms(s_h) * w["norm.weight"])
+    assert w["alpha_proj.0.weight"].shape == w["g_proj.0.weight"].shape == (8, D_MODEL)
+    gate = sigmoid(x @ w["g_proj.0.weight"].T @ w["g_proj.1.weight"].T)
+    assert same(y, (joined(s) * gate) @ w["out_proj.weight"].T)
+
+
+def test_delta_product_takes_some_steps_of_the_delta_rule_a_token_and_reads_after_the_last() -> None:
+    for n_h in (1, 3):
+        x, w, y = run(layers.DeltaProduct(D_MODEL, head_dim=8, n_h=n_h))
+        parts = np.split(conv(x @ w["in_proj.weight"].T, w["conv.weight"]), 1 + 2 * n_h, axis=1)
+        q, keys, values = heads(parts[0]), parts[1 : 1 + n_h], parts[1 + n_h :]
+        k, v = (np.stack([heads(part) for part in z], axis=2) for z in (keys, values))  # (heads, time, n_h, 8)
+        beta = 2 * sigmoid(x @ w["beta_proj.weight"].T).reshape(TIME, n_h, HEADS)
+        log_a = -np.exp(w["A_log"]) * softplus(x @ w["a_proj.weight"].T + w["dt_bias"])
+        s = []
+        for h in range(HEADS):
+            unit_q, unit_k = nearly_unit(q[h]) / np.sqrt(8), nearly_unit(k[h])
+            s_h, _ = delta_product.recurrent(unit_q, unit_k, v[h], beta[:, :, h], log_a[:, h])
+            s.append(rms(s_h) * w["norm.weight"])
+        assert same(y, (joined(s) * silu(x @ w["g_proj.weight"].T)) @ w["out_proj.weight"].T)
 
 
 def test_rwkv7_prepares_six_shifted_streams_and_a_value_residual_in_later_layers() -> None:

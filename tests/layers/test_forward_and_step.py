@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lecture17.ops import delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd
+from lecture17.ops import delta_product, delta_rule, gla, kda, mamba3, retention, rwkv7, selective_scan, ssd
 
 from .blocks import BLOCKS, D_MODEL, block, difference, tokens
 
@@ -88,7 +88,7 @@ def test_only_the_cache_of_attention_grows(name: str) -> None:
 def test_decoding_a_token_does_not_run_the_form_for_sequences(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = block(name)
     cache = layer.init_cache(2)
-    for op in (delta_rule, gla, mamba3, retention, rwkv7, selective_scan, ssd):
+    for op in (delta_product, delta_rule, gla, kda, mamba3, retention, rwkv7, selective_scan, ssd):
         monkeypatch.delattr(op, "chunkwise")
     y_t, _ = layer.step(tokens(1)[:, 0], cache)
     assert y_t.shape == (2, D_MODEL)

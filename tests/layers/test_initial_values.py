@@ -5,12 +5,12 @@ import math
 import torch
 import torch.nn.functional as F
 
-from lecture17.layers import RWKV7, GatedDeltaNet, Mamba, Mamba2, Mamba3
+from lecture17.layers import KDA, RWKV7, DeltaProduct, GatedDeltaNet, Mamba, Mamba2, Mamba3
 
 
 def test_rates_and_steps_of_mamba2_start_in_the_published_ranges() -> None:
     torch.manual_seed(0)
-    for layer in (Mamba2(64, head_dim=1), GatedDeltaNet(128, head_dim=1)):
+    for layer in (Mamba2(64, head_dim=1), GatedDeltaNet(128, head_dim=1), DeltaProduct(128, head_dim=1), KDA(128, 1)):
         A, step = layer.A_log.exp(), F.softplus(layer.dt_bias)
         assert ((A >= 1) & (A <= 16)).all()
         assert A.std() > 3

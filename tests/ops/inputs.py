@@ -45,6 +45,10 @@ class Batched:
         """False: the channels of the reference are the only features."""
         return not self.one_head.row.per_channel
 
+    def heads_axis(self, name: str) -> int:
+        """Of the heads in an argument of a batch."""
+        return 0 if name in self.one_head.fixed else 1 + self.one_head.row.arguments[name].before_heads
+
     def forms(self, chunk_size: int) -> dict[str, Form]:
         """The functions (*args, state=None) -> (y, state)."""
         named: dict[str, Form] = {"parallel": self.module.parallel, "recurrent": self.module.recurrent}
@@ -101,7 +105,9 @@ class Batch:
             return a[head].item() if self.mixer.heads else a
         if name in self.mixer.grouped:
             head //= self.layout.heads // self.layout.groups
-        return a[sequence, :, head] if self.mixer.heads else a[sequence]
+        if not self.mixer.heads:
+            return a[sequence]
+        return a.take(head, axis=self.mixer.heads_axis(name))[sequence]
 
     @cached_property
     def wanted(self) -> tuple[Tensor, Any]:

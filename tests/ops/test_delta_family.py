@@ -1,19 +1,27 @@
-"""What is special to delta rule, RWKV-7, selective scan and WKV in PyTorch: solves, two ways to scores, blocks."""
+"""What is special to the delta rule's family, selective scan and WKV in PyTorch: solves, ways to scores, blocks."""
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from lecture17.ops import delta_rule, rwkv7, selective_scan, wkv4
+from lecture17.ops import delta_product, delta_rule, gla, kda, rwkv7, selective_scan, wkv4
 from lecture17.ops.cpu import blocks, delta
+from lecture17.ops.cpu import kda as cpu_kda
+from lecture17.ops.cpu.delta_product import DeltaProduct
 from lecture17.ops.cpu.delta_rule import DeltaRule
+from lecture17.ops.cpu.kda import KDA
 from lecture17.ops.cpu.rwkv7 import RWKV7, doublings
+from lecture17.reference import delta_product as reference_delta_product
 from lecture17.reference import delta_rule as reference_delta_rule
+from lecture17.reference import kda as reference_kda
 from lecture17.reference import rwkv7 as reference_rwkv7
 
 Arguments = list[Any]  # tensors, in the order of the call
@@ -43,6 +51,16 @@ def gated_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
     return [*delta_arguments(b, N, h, d_k, d_v), -fractions(b, N, h)]
 
 
+def kda_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
+    Q, K, V, beta = delta_arguments(b, N, h, d_k, d_v)
+    return [Q, K, V, -fractions(b, N, h, d_k), beta]
+
+
+def product_arguments(b: int, N: int, h: int, d_k: int, d_v: int, n_h: int = 2) -> Arguments:
+    K, V, beta = unit(b, N, n_h, h, d_k), numbers(b, N, n_h, h, d_v), 2 * fractions(b, N, n_h, h)
+    return [numbers(b, N, h, d_k), K, V, beta, -fractions(b, N, h)]
+
+
 def rwkv7_arguments(b: int, N: int, h: int, d_k: int, d_v: int, lowest: float = -0.6) -> Arguments:
     r, k, kappa = numbers(b, N, h, d_k), numbers(b, N, h, d_k), unit(b, N, h, d_k)
     return [r, lowest * fractions(b, N, h, d_k), k, numbers(b, N, h, d_v), kappa, fractions(b, N, h, d_k)]
@@ -55,6 +73,8 @@ def scan_arguments(b: int, N: int, h: int, d_k: int, d_v: int) -> Arguments:
 CHUNKWISE: dict[str, tuple[Callable[..., Any], Callable[..., Arguments]]] = {
     "delta_rule": (delta_rule.chunkwise, delta_arguments),
     "delta_rule_gated": (delta_rule.chunkwise, gated_arguments),
+    "kda": (kda.chunkwise, kda_arguments),
+    "delta_product": (delta_product.chunkwise, product_arguments),
     "rwkv7": (rwkv7.chunkwise, rwkv7_arguments),
     "selective_scan": (selective_scan.chunkwise, scan_arguments),
 }
@@ -85,7 +105,9 @@ def test_blocks_of_any_size_give_the_same(
             assert largest(got - want) <= 1e-12 * largest(want)
 
 
-@pytest.mark.parametrize(("mixer", "block"), [(delta_rule, DeltaRule), (rwkv7, RWKV7)])
+@pytest.mark.parametrize(
+    ("mixer", "block"), [(delta_rule, DeltaRule), (kda, KDA), (delta_product, DeltaProduct), (rwkv7, RWKV7)]
+)
 def test_the_memory_of_blocks_is_gone_when_a_call_returns(
     mixer: Any, block: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +122,7 @@ def test_the_memory_of_blocks_is_gone_when_a_call_returns(
     monkeypatch.setattr(blocks, "BLOCK_NUMEL", 1)
     y, _ = mixer.chunkwise(*(x.requires_grad_() for x in CHUNKWISE[mixer.__name__.split(".")[-1]][1](1, 50, 2, 3, 4)))
     assert y.requires_grad  # what the graph keeps is not that memory
-    assert len(made) == 2  # for blocks of one chunk, and for the rest of 18 tokens
+    assert len(made) == 2  # for blocks of one chunk, and for the rest: 50 is no multiple of 16
     assert made[0]() is made[1]() is None
 
 
@@ -153,12 +175,13 @@ def test_reflections_keep_the_size_of_the_state_over_many_tokens() -> None:
     assert largest(state - start) > 0.1
 
 
-@pytest.mark.parametrize("name", ["delta_rule_gated", "rwkv7"])
+@pytest.mark.parametrize("name", ["delta_rule_gated", "kda", "delta_product", "rwkv7"])
 def test_scores_are_the_same_by_product_and_the_slow_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chunkwise, draw = CHUNKWISE[name]
     arguments = draw(2, 45, 2, 5, 3)
     by_product = with_gradients(chunkwise, arguments)
     monkeypatch.setattr(delta, "LOWEST_SUM", 1.0)  # no sum is that high, so none goes by the product
+    monkeypatch.setattr(cpu_kda, "SMALLEST", 2.0)
     the_slow_way = with_gradients(chunkwise, arguments)
     for got, want in zip(by_product, the_slow_way, strict=True):
         assert 0 < largest(got - want) <= 1e-12 * largest(want)
@@ -182,18 +205,91 @@ def test_rwkv7_takes_the_slow_way_only_where_decays_ask_for_it(monkeypatch: pyte
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("times", [1, 3])  # the sum over a chunk at the limit, and beyond
-@pytest.mark.parametrize("name", ["delta_rule_gated", "rwkv7"])
+@pytest.mark.parametrize("times", [1, 3, 7])  # the sum over a chunk at the limit, beyond, and far beyond
+@pytest.mark.parametrize("name", ["delta_rule_gated", "kda", "delta_product", "rwkv7"])
 def test_it_is_exact_on_both_sides_of_the_limit(name: str, times: float) -> None:
     chunkwise, draw = CHUNKWISE[name]
     arguments = draw(1, 70, 1, 16, 8)
-    decays = arguments[1 if name == "rwkv7" else 4]
-    decays.fill_(times * delta.LOWEST_SUM / delta.Delta.LONGEST_CHUNK)
+    decays = arguments[{"rwkv7": 1, "kda": 3}.get(name, 4)]
+    length = DeltaProduct.LONGEST_CHUNK if name == "delta_product" else delta.Delta.LONGEST_CHUNK
+    decays.fill_(times * (np.log(cpu_kda.SMALLEST) if name == "kda" else delta.LOWEST_SUM) / length)
     y, state = chunkwise(*(x.float() for x in arguments))
-    reference = {"rwkv7": reference_rwkv7, "delta_rule_gated": reference_delta_rule}[name]
-    want_y, want_state = reference.recurrent(*(x[0, :, 0].numpy() for x in arguments))
+    reference = {
+        "rwkv7": reference_rwkv7,
+        "kda": reference_kda,
+        "delta_product": reference_delta_product,
+        "delta_rule_gated": reference_delta_rule,
+    }[name]
+    want_y, want_state = reference.recurrent(*(x.squeeze().numpy() for x in arguments))
     assert np.abs(y[0, :, 0].numpy() - want_y).max() <= 1e-6 * np.abs(want_y).max()
     assert np.abs(state[0, 0].numpy() - want_state).max() <= 1e-6 * np.abs(want_state).max()
+
+
+@pytest.mark.parametrize(("lowest", "listed"), [(-1.0, 0), (-6.0, 0), (-60.0, 3)])
+def test_kda_folds_strong_decays_in_within_sub_chunks_and_lists_the_strongest(
+    lowest: float, listed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sum of log decays over 32 tokens is about -16, -96 and -960; that over 8 tokens a quarter of it."""
+    arguments = kda_arguments(2, 96, 2, 4, 3)
+    arguments[3] *= -lowest
+    want = with_gradients(lambda *args, chunk_size: kda.recurrent(*args), arguments)
+    calls = []
+
+    def spy(*args: Any) -> Any:
+        calls.append(args)
+        return listing(*args)
+
+    listing = kda.listing
+    monkeypatch.setattr(kda, "listing", spy)
+    monkeypatch.setattr(blocks, "BLOCK_NUMEL", 2 * 2 * 32 * 32)  # three blocks of a chunk of both sequences
+    kda.chunkwise(*arguments)
+    assert len(calls) == listed
+    leaves = [x.clone().requires_grad_() for x in arguments]
+    y, state = kda.chunkwise(*leaves)
+    got = [y, state, *torch.autograd.grad(y.cos().sum() + state.sin().sum(), leaves)]
+    for g, w in zip(got, want, strict=True):
+        assert largest(g - w) <= 1e-12 * largest(w)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_product_of_any_number_of_steps_is_the_delta_rule_on_a_longer_sequence(data: st.DataObject) -> None:
+    n_h, N, chunk_size = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 40)), data.draw(st.integers(1, 50))
+    Q, K, V, beta, log_a = product_arguments(2, N, 2, 3, 4, n_h)
+    log_a = data.draw(st.sampled_from([1.0, 40.0])) * log_a  # divided out, and not
+    queries, decays = numbers(2, N, n_h, 2, 3), torch.zeros(2, N, n_h, 2, dtype=torch.float64)
+    queries[:, :, -1], decays[:, :, 0] = Q, log_a  # what the other steps read does not matter
+    y, state = delta_rule.recurrent(*(x.flatten(1, 2) for x in (queries, K, V, beta, decays)))
+    for form in (
+        delta_product.parallel,
+        delta_product.recurrent,
+        partial(delta_product.chunkwise, chunk_size=chunk_size),
+    ):
+        got_y, got_state = form(Q, K, V, beta, log_a)
+        assert largest(got_y - y[:, n_h - 1 :: n_h]) <= 1e-12 * largest(y)
+        assert largest(got_state - state) <= 1e-12 * largest(state)
+
+
+def close(got: tuple[Tensor, Tensor], want: tuple[Tensor, Tensor]) -> bool:
+    """Outputs and states, up to rounding."""
+    return all(largest(g - w) <= 1e-12 * largest(w) for g, w in zip(got, want, strict=True))
+
+
+@pytest.mark.parametrize("form", [kda.parallel, kda.recurrent, kda.chunkwise])
+def test_kda_is_the_gated_delta_rule_with_one_decay_for_all_keys_and_decay_alone_with_beta_0(
+    form: Callable[..., Any],
+) -> None:
+    Q, K, V, beta, log_a = gated_arguments(2, 50, 2, 5, 3)
+    start, alike, log_alpha = numbers(2, 2, 5, 3), log_a[..., None].expand_as(K), -fractions(2, 50, 2, 5)
+    assert close(form(Q, K, V, alike, beta, start), delta_rule.recurrent(Q, K, V, beta, log_a, start))
+    assert close(form(Q, K, V, log_alpha, 0 * beta, start), gla.recurrent(Q, K, 0 * V, log_alpha, start))
+
+
+def test_a_product_without_steps_is_refused() -> None:
+    Q, K, V, beta, log_a = product_arguments(1, 5, 2, 3, 4, n_h=0)
+    for form in (delta_product.parallel, delta_product.recurrent, delta_product.chunkwise):
+        with pytest.raises(ValueError, match=r"^n_h is 0: expected at least 1"):
+            form(Q, K, V, beta, log_a)
 
 
 def test_rwkv7_names_the_direction_that_is_not_of_length_one() -> None:

@@ -63,7 +63,7 @@ def test_65536_tokens_are_finite_in_value_and_gradient(name: str) -> None:
     rng = np.random.default_rng(0)
     heads = DECAYS if mixer.heads else ("mixed",)  # every head with decays of its own kind
     drawn = [mixer.draw(rng, 1, 1, 1, 65_536, 2, 1, decays).args for decays in heads]
-    beside = {name: 0 if name in mixer.one_head.fixed else 2 for name in drawn[0]}  # the axis of heads
+    beside = {name: mixer.heads_axis(name) for name in drawn[0]}
     args = {name: torch.cat([a[name] for a in drawn], beside[name]) for name in drawn[0] if name != "normalize"}
     args = {**drawn[0], **in_type(args, torch.float32)}
     leaves = [a.requires_grad_() if isinstance(a, Tensor) else a for a in args.values()]

@@ -6,7 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lecture17.reference import delta_rule, gla, linear_attention, mamba3, retention, rwkv7, selective_scan, ssd, wkv4
+from lecture17.reference import (
+    delta_product,
+    delta_rule,
+    gla,
+    kda,
+    linear_attention,
+    mamba3,
+    retention,
+    rwkv7,
+    selective_scan,
+    ssd,
+    wkv4,
+)
 from tests.strategies import VARIANTS, relative_error, unit_rows
 
 N, D_K, D_V = 29, 4, 3
@@ -46,6 +58,50 @@ def test_the_gated_delta_rule_without_decay_is_the_plain_one() -> None:
     assert relative_error(delta_rule.chunkwise(Q, K, V, beta, np.zeros(N)), delta_rule.chunkwise(Q, K, V, beta)) == 0
 
 
+def test_kda_with_equal_decays_is_the_gated_delta_rule_and_without_writes_decays_alone() -> None:
+    Q, K, V, beta, log_a = drawn("delta_rule_gated", decays="mixed")
+    state, equal = np.random.default_rng(0).normal(size=(D_K, D_V)), np.repeat(log_a[:, None], D_K, axis=1)
+    assert relative_error(kda.parallel(Q, K, V, equal, beta), delta_rule.parallel(Q, K, V, beta, log_a)) < 1e-13
+    log_alpha = drawn("gla", decays="mixed")[3]
+    decayed = np.cumsum(log_alpha, axis=0)
+    want = (Q * np.exp(decayed)) @ state, np.exp(decayed[-1])[:, None] * state
+    assert relative_error(kda.parallel(Q, K, V, log_alpha, 0 * beta, state), want) < 1e-13
+    assert relative_error(kda.recurrent(Q, K, V, log_alpha, 0 * beta, state), want) < 1e-13
+
+
+def test_kda_forgets_under_one_key_and_keeps_another_which_one_decay_for_all_cannot() -> None:
+    keys, V = np.eye(2)[[0, 1, 0]], np.array([[1.0], [2.0], [0.0]])
+    log_alpha = np.array([[0, 0], [0, 0], [-np.inf, 0]])
+    _, S = kda.chunkwise(keys, keys, V, log_alpha, np.array([1.0, 1.0, 0.0]))
+    np.testing.assert_array_equal(S, [[0], [2]])
+
+
+def test_delta_product_of_one_step_or_of_one_that_writes_is_the_delta_rule() -> None:
+    Q, K, V, beta, log_a = drawn("delta_rule_gated", decays="mixed")
+    want = delta_rule.parallel(Q, K, V, beta, log_a)
+    one_step = delta_product.parallel(Q, K[:, None], V[:, None], beta[:, None], log_a)
+    assert relative_error(one_step, want) < 1e-13
+    idle = np.stack([beta, 0 * beta], axis=1)
+    two_steps = delta_product.parallel(Q, np.stack([K, Q], 1), np.stack([V, V], 1), idle, log_a)
+    assert relative_error(two_steps, want) < 1e-13
+
+
+def test_two_reflections_permute_three_things_in_a_cycle_and_their_order_matters() -> None:
+    swaps = np.array([[1.0, -1, 0], [0, 1, -1]]) / np.sqrt(2)  # of things 0 and 1, and of 1 and 2
+    nothing, twice = np.zeros((1, 2, 3)), np.full((1, 2), 2.0)
+    things = np.diag([1.0, 2, 3])
+    for order, cycle in ((swaps, [1, 2, 0]), (swaps[::-1], [2, 0, 1])):
+        _, S = delta_product.recurrent(np.zeros((1, 3)), order[None], nothing, twice, state=things)
+        np.testing.assert_allclose(S, things[cycle], atol=1e-15)
+
+
+def test_a_product_without_steps_is_refused() -> None:
+    Q, K, V, beta = np.zeros((5, 3)), np.zeros((5, 0, 3)), np.zeros((5, 0, 2)), np.zeros((5, 0))
+    for form in (delta_product.matrix, delta_product.parallel, delta_product.recurrent, delta_product.chunkwise):
+        with pytest.raises(ValueError, match=r"^n_h is 0: expected at least 1"):
+            form(Q, K, V, beta)
+
+
 def test_mamba3_by_eulers_rule_and_without_rotation_is_ssd_on_delta_x() -> None:
     x, delta, _, log_a, theta, B, C = drawn("mamba3")
     y, state = mamba3.parallel(x, delta, np.ones(N), log_a, 0 * theta, B, C)
@@ -60,7 +116,7 @@ def test_selective_scan_with_one_rate_for_all_is_ssd() -> None:
 
 
 @pytest.mark.parametrize("gate", [1e-30, 0.0])
-def test_gates_that_underflow_leave_gla_and_rwkv7_finite_and_right_over_long_chunks(gate: float) -> None:
+def test_gates_that_underflow_leave_all_with_a_decay_per_key_finite_and_right_over_long_chunks(gate: float) -> None:
     with np.errstate(divide="ignore"):
         log_gate = np.log(gate)
     Q, K, V = drawn("linear_attention", N=400)
@@ -73,6 +129,8 @@ def test_gates_that_underflow_leave_gla_and_rwkv7_finite_and_right_over_long_chu
     kappa, a = unit_rows(np.random.default_rng(0), 400, D_K), np.full((400, D_K), 0.5)
     want = rwkv7.recurrent(Q, log_alpha, K, V, kappa, a)
     assert relative_error(rwkv7.chunkwise(Q, log_alpha, K, V, kappa, a, chunk_size=256), want) < 1e-12
+    want = kda.recurrent(Q, kappa, V, log_alpha, a[:, 0])
+    assert relative_error(kda.chunkwise(Q, kappa, V, log_alpha, a[:, 0], chunk_size=256), want) < 1e-12
 
 
 def test_delta_rule_recalls_the_last_value_written_under_a_key() -> None:

@@ -50,6 +50,26 @@ def delta_rule(
     return scan(rng, transitions, outers(beta[:, None] * K, V), Q)
 
 
+def kda(rng: np.random.Generator, Q: Array, K: Array, V: Array, log_alpha: Array, beta: Array) -> Written:
+    steps = zip(K, beta, np.exp(log_alpha), strict=True)
+    transitions = [(np.eye(len(k)) - b * np.outer(k, k)) @ np.diag(alpha) for k, b, alpha in steps]
+    return scan(rng, transitions, outers(beta[:, None] * K, V), Q)
+
+
+def delta_product(
+    rng: np.random.Generator, Q: Array, K: Array, V: Array, beta: Array, log_a: Array | None = None
+) -> Written:
+    transitions, writes = [], []
+    for t in range(len(Q)):
+        A, B = np.eye(K.shape[2]), np.zeros((K.shape[2], V.shape[2]))
+        for k, v, b in zip(K[t], V[t], beta[t], strict=True):
+            step = np.eye(len(k)) - b * np.outer(k, k)
+            A, B = step @ A, step @ B + b * np.outer(k, v)
+        transitions.append(A if log_a is None else A * np.exp(log_a[t]))
+        writes.append(B)
+    return scan(rng, transitions, writes, Q)
+
+
 def rwkv7(rng: np.random.Generator, r: Array, log_w: Array, k: Array, v: Array, kappa: Array, a: Array) -> Written:
     transitions = [np.diag(np.exp(w)) - np.outer(a_t * n, n) for w, n, a_t in zip(log_w, kappa, a, strict=True)]
     return scan(rng, transitions, outers(k, v), r)
@@ -72,6 +92,9 @@ PLAIN: dict[str, Callable[..., Written]] = {
     "delta_rule": delta_rule,
     "delta_rule_gated": delta_rule,
     "rwkv7": rwkv7,
+    "kda": kda,
+    "delta_product": delta_product,
+    "delta_product_gated": delta_product,
     "selective_scan": selective_scan,
 }
 

@@ -61,7 +61,7 @@ def test_the_words_give_the_choice_the_rule_and_its_numbers(params: Params) -> N
         choice, words = compute(params, rows), describe(params, rows)
         best = choice.costs[choice.best]
         fitting = sum(cost.fits for cost in choice.costs.values())
-        assert f"{fitting} of 11 fit into {params.limit}" in words
+        assert f"{fitting} of {len(choice.costs)} fit into {params.limit}" in words
         assert chooser.size(choice.costs["softmax"].memory) in words
         assert RULES[params.recall] in words
         assert ("routes" in words) == (params.shape == "2-D" and params.phase == "training")

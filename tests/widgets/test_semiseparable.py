@@ -66,7 +66,8 @@ def test_the_matrix_is_the_product_that_its_title_says(mixer: str, decay: float)
 
 @pytest.mark.parametrize("mixer", [name for name, m in menu().items() if not m.grows])
 def test_a_finite_state_fills_its_rank_and_softmax_exceeds_it(mixer: str) -> None:
-    r = compute(Params(mixer=mixer, decay=0.95 if menu()[mixer].decay else 1.0))
+    N = 32 if mixer == "DeltaProduct" else 64  # two replacements a token fade within 64 below rounding
+    r = compute(Params(mixer=mixer, N=N, decay=0.95 if menu()[mixer].decay else 1.0, row=1))
     assert (r.below(r.ranks) == 4).all()
     assert r.softmax_rank == 16
 
@@ -112,7 +113,7 @@ def test_the_issue_s_example_is_what_it_says() -> None:
 def test_the_mean_of_several_masks_is_called_so(mixer: str) -> None:
     """Its product with the scores is not the matrix, which one mask would give."""
     r, name = compute(Params(mixer=mixer)), mask_name(menu()[mixer])
-    if mixer in ("GLA", "RWKV-7"):
+    if mixer in ("GLA", "RWKV-7", "KDA"):
         assert name.startswith("mean of r masks")
         assert not np.allclose(r.M, r.mask * r.scores, atol=1e-3)
     else:

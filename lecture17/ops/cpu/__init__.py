@@ -16,7 +16,8 @@ need, and every block of that shape overwrites them. Results reuse freed buffers
 is the sum of the log decays so far. So e^{c_i} can go into the queries (or y) and e^{-c_j} into the keys (or values),
 and what is left between them is a plain matrix product under a triangular mask. That is accurate as long as e^{-c} is
 far from overflow. Each block checks its smallest c first. Where decays are too strong, one decay per head is split into
-whole and fractional powers of two (`scalar.py`); in the other classes the listing computes the block.
+whole and fractional powers of two (`scalar.py`), and KDA takes sub-chunks of 8 tokens (`kda.py`); beyond that, and in
+the other classes, the listing computes the block.
 
 **Gradients by hand**. The backward pass of a block is written out where autograd would make more passes over memory, or
 would lose digits (in `scalar.py` the gradient of a log decay is a sum, never a difference of larger sums).
@@ -24,7 +25,8 @@ would lose digits (in `scalar.py` the gradient of a log decay is a sum, never a 
 `ops._chunks.by_chunks` picks between a listing and the class here that does the same:
 
     scalar.Scalar                       one decay per head: ssd, retention, linear_attention, mamba3
-    delta.Delta                         tokens that remove what they find: delta_rule.DeltaRule, rwkv7.RWKV7
+    delta.Delta                         tokens that remove what they find: delta_rule.DeltaRule, kda.KDA,
+                                        delta_product.DeltaProduct, rwkv7.RWKV7
     gla.GLA                             one decay per key
     selective_scan.SelectiveScan        one decay per channel and state
 

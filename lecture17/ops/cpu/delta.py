@@ -1,4 +1,4 @@
-"""What the delta rule and RWKV-7 share: chunks whose tokens remove from the state what they find in it.
+"""What the delta rule and its relatives share: chunks whose tokens remove from the state what they find in it.
 
 Every token first finds something in the state, then removes what it found (and may write something else), then reads.
 Let the upper rows be the finds of all tokens of a chunk, the lower rows their reads, and S the state before the chunk:
@@ -12,7 +12,8 @@ Section 3). Shapes, after the axes (chunks, b, h):
 
     Y: (L, d_v), H: (2L, d_k), M: (2L, 2L), W: (2L, d_k), g: (d_k or 1, 1), V: (L, d_v)
 
-Where nothing else is written, there is no V, M is (2L, L) and W is (L, d_k).
+Where nothing else is written, there is no V, M is (2L, L) and W is (L, d_k). Where a token finds and removes n_h times
+before it reads, there are n_h L finds, and n_h L rows of U, for L reads.
 """
 
 from collections.abc import Sequence
@@ -40,16 +41,17 @@ class Delta(Block):
     # often. And the decays of so few tokens seldom leave the range of floats.
     LONGEST_CHUNK = 32
 
-    def __init__(self, listing: Listing, S: Tensor, H: Tensor, W: Tensor, g: Tensor, d_v: int) -> None:
+    def __init__(self, listing: Listing, S: Tensor, H: Tensor, W: Tensor, g: Tensor, d_v: int, n_h: int = 1) -> None:
         """H, W and g are memory of the subclass, which writes the operands before each call."""
         self.listing = listing
         *batch, rows, d_k = H.shape
-        L, written = rows // 2, W.shape[-2]
+        L, written = rows * n_h // (n_h + 1), W.shape[-2]  # finds, and rows of U and V
         self.has_V = written > L
         self.H, self.W, self.g, self.M = H, W, g, H.new_empty(*batch, rows, written)
         low = H.new_ones(L, L).tril()  # what an earlier token has written is found, and read with what itself has
-        self.mask = torch.cat([low.tril(-1), low]).repeat(1, written // L)
-        self.Y, U, self.V, self.y = H.new_empty(4, *batch, L, d_v)
+        self.mask = torch.cat([low.tril(-1), low[n_h - 1 :: n_h]]).repeat(1, written // L)
+        self.Y, U, self.V = H.new_empty(3, *batch, L, d_v)
+        self.y = H.new_empty(*batch, rows - L, d_v)
         XH = self.Y if d_k == d_v else H.new_empty(*batch, L, d_k)
         self.states = H.new_empty(batch[0] + 1, *batch[1:], d_k, d_v)
         self.inverse = NegativeInverse(_all(self.M[..., :L, :L]))
