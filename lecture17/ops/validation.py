@@ -6,7 +6,8 @@ finds something wrong is the place searched for. Each check waits for a GPU once
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -15,9 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..reference.validation import RANGES, also_checked_by, check_at_least_one, shapes_checked
+from ..reference.validation import (
+    ABOVE_0,
+    AT_LEAST_0,
+    FINITE,
+    LOG_WEIGHT,
+    RANGES,
+    Function,
+    Range,
+    also_checked_by,
+    check_at_least_one,
+    shapes_checked,
+)
 
-__all__ = ["check_at_least_one", "shapes_checked"]
+__all__ = ["ABOVE_0", "AT_LEAST_0", "FINITE", "LOG_WEIGHT", "check_at_least_one", "shapes_checked"]
 
 
 def _first(bad: Tensor) -> str:
@@ -41,12 +53,12 @@ def check_finite(**tensors: Tensor | None) -> None:
 
 
 def check_within(low: float, high: float, name: str, value: Tensor, words: str = "numbers in [{:g}, {:g}]") -> None:
-    """Raise ValueError unless all numbers are in [low, high]; `words` say what was expected."""
+    """Raise ValueError unless all numbers are in [low, high] and none is inf; `words` say what was expected."""
     if value.numel() == 0:
         return
     least, most = value.detach().aminmax()  # both are NaN if any number is
-    if not ((low == -torch.inf or low <= least) and most <= high):
-        bad = ~((value >= low) & (value <= high))
+    if not ((low == -torch.inf or low <= least) and most <= high and most < torch.inf):
+        bad = ~((value >= low) & (value <= high) & (value < torch.inf))
         what = f"{name}{_first(bad)} is {value[bad][0].item():.6g}"
         raise ValueError(f"{what}: expected {words.format(low, high)}")
 
@@ -89,18 +101,20 @@ def check_unit(name: str, keys: Tensor) -> None:
         )
 
 
-def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) -> None:
+def check_arguments(
+    state: Any = None, chunk_size: int = 1, *, ranges: Mapping[str, Range] = RANGES, **arguments: Any
+) -> None:
     """Raise ValueError for an argument of the wrong type, on another device, or with values that its name rules out.
 
-    All tensors share one type and one device. What `is_wide` names may also be of the type of the state, and `state` (a
-    tensor, or a tuple of them, or None) must be: log decays in 16 bits lose too much, so a layer in bfloat16 passes
-    them in float32. Other numbers must be finite, too, but are not looked at here: their results tell.
+    All tensors share one type and one device. What `is_wide` names may also be of the type of the state, and those of
+    `state` (a tensor, or a tuple with some, or None) must be: log decays in 16 bits lose too much, so a layer in
+    bfloat16 passes them in float32. Other numbers must be finite, too, but are not looked at here: their results tell.
     """
     check_at_least_one(chunk_size=chunk_size)
     tensors = [(n, n.removesuffix("_t"), x) for n, x in arguments.items() if isinstance(x, Tensor) and n != "gamma"]
     first, model = next((name, x) for name, kind, x in tensors if not is_wide(kind))
     wide = state_dtype(model.dtype)
-    states = [s for s in (state if isinstance(state, tuple) else (state,)) if s is not None]
+    states = [s for s in (state if isinstance(state, tuple) else (state,)) if isinstance(s, Tensor)]
     asked = [(name, x, (model.dtype, wide) if is_wide(kind) else (model.dtype,)) for name, kind, x in tensors]
     for name, value, dtypes in asked + [("state", value, (wide,)) for value in states]:
         if value.dtype not in dtypes:
@@ -115,18 +129,24 @@ def check_arguments(state: Any = None, chunk_size: int = 1, **arguments: Any) ->
                 f'move it with {name}.to("{model.device}")'
             )
     for name, kind, value in tensors:
-        if kind.startswith("log_") or kind == "w":
+        if kind in ranges:
+            low, high, words = ranges[kind]
+            check_within(low, high, name, value, words)
+        elif kind.startswith("log_") or kind == "w":
             words = f"log decays, at most 0 (a decay is exp({name}) in [0, 1]; -inf forgets everything)"
             check_within(-torch.inf, 0, name, value, words)
-        elif kind in RANGES:
-            check_within(*RANGES[kind], name, value)
         elif kind == "kappa":
             check_unit(name, value)
     for value in states:
         check_result(value, {"state": value})
 
 
-checked = also_checked_by(check_arguments)
+def checked_with(**ranges: Range) -> Callable[[Function], Function]:
+    """A decorator: `checked` where these arguments have ranges of their own."""
+    return also_checked_by(partial(check_arguments, ranges=RANGES | ranges))
+
+
+checked = checked_with()
 
 
 def check_backend(backend: str, tensor: Tensor, mixer: str | None = None) -> ModuleType | None:

@@ -1,13 +1,14 @@
 """What the public functions of `reference` ask of their arguments.
 
 Shapes stand in the signatures and are checked by jaxtyping with beartype, which names the argument,
-the axes and both sizes. Values are checked by the names of the arguments, which mean the same in all modules.
+the axes and both sizes. Values are checked by the names of the arguments, which mean the same in all modules but those
+that say otherwise with `checked_with`.
 """
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
@@ -17,7 +18,20 @@ from jaxtyping import jaxtyped
 _NUMBERS: FrozenDict = FrozenDict({int: int | np.integer, float: float | int | np.number})
 shapes_checked = jaxtyped(typechecker=beartype(conf=BeartypeConf(hint_overrides=_NUMBERS)))
 
-RANGES = {"delta": (0, np.inf), "lam": (0, 1), "A": (-np.inf, 0), "gamma": (0, 1)}
+
+class Range(NamedTuple):
+    """The numbers that an argument may have. No number is inf; -inf is for logs that may be as low."""
+
+    low: float
+    high: float
+    words: str = "numbers in [{:g}, {:g}]"
+
+
+RANGES = {"delta": Range(0, np.inf), "lam": Range(0, 1), "A": Range(-np.inf, 0), "gamma": Range(0, 1)}
+FINITE = Range(-np.inf, np.inf, "finite numbers")
+AT_LEAST_0 = Range(0, np.inf)
+ABOVE_0 = Range(float(np.finfo(np.float32).tiny), np.inf, "numbers above 0")
+LOG_WEIGHT = Range(-np.inf, np.inf, "logs of weights of any sign below inf (-inf is a weight of 0)")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,29 +52,35 @@ def also_checked_by(check: Callable[..., None]) -> Callable[[Function], Function
     return decorate
 
 
-def _check_values(**arguments: Any) -> None:
+def _check_values(ranges: Mapping[str, Range], **arguments: Any) -> None:
     """Raise ValueError for an array with values that the name of its argument rules out.
 
-    log_… and w are logs of decays, at most 0, -inf allowed; those in `RANGES` keep to them; all others are finite, and
-    the rows of kappa have length 1 or 0.
+    Those in `ranges` keep to them; other log_… and w are logs of decays, at most 0, -inf allowed; all others are
+    finite, and the rows of kappa have length 1 or 0.
     """
     for name, value in arguments.items():
         for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, np.ndarray) or name in RANGES:
-                _check(name, np.asarray(part))
+            if isinstance(part, np.ndarray) or name in ranges:
+                _check(name, np.asarray(part), ranges)
 
 
-checked = also_checked_by(_check_values)
+def checked_with(**ranges: Range) -> Callable[[Function], Function]:
+    """A decorator: `checked` where these arguments have ranges of their own."""
+    return also_checked_by(partial(_check_values, RANGES | ranges))
 
 
-def _check(name: str, value: np.ndarray) -> None:
-    if name.startswith("log_") or name == "w":
+checked = checked_with()
+
+
+def _check(name: str, value: np.ndarray, ranges: Mapping[str, Range]) -> None:
+    if name in ranges:
+        low, high, words = ranges[name]
+        may_be_low = np.isfinite(value) | (name.startswith("log_") & (value == -np.inf))
+        bad = ~((value >= low) & (value <= high) & may_be_low)
+        expected = words.format(low, high)
+    elif name.startswith("log_") or name == "w":
         bad = ~(value <= 0)
         expected = f"log decays, at most 0 (a decay is exp({name}) in [0, 1]; -inf forgets everything)"
-    elif name in RANGES:
-        low, high = RANGES[name]
-        bad = ~((value >= low) & (value <= high) & np.isfinite(value))
-        expected = f"numbers in [{low:g}, {high:g}]"
     else:
         bad = ~np.isfinite(value)
         expected = f"finite numbers in {name}, {bad.sum()} of {value.size} are not"
