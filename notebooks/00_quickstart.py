@@ -203,7 +203,7 @@ widgets.SemiseparableExplorer()
 #   accDescr: Zones 0 to 6 in order; shortcuts lead from 0 to 3, only the proof, and from 1 to 4, only the code.
 #   Z0["0 · Quick start ★☆☆<br/>one matrix, two readings"] --> Z1["1 · Tour ★☆☆<br/>four relatives to play with"]
 #   Z1 --> Z2["2 · Intuition ★☆☆<br/>one mountain, two sides"]
-#   Z2 --> Z3["3 · Theory ★★★<br/>a ranks · b the theorem<br/>c the family · d what states compute"]
+#   Z2 --> Z3["3 · Theory ★★★<br/>a ranks · b the theorem<br/>c, e the family · d what states compute"]
 #   Z3 --> Z4["4 · Machines ★★★<br/>PyTorch, Triton, images, many workers"]
 #   Z4 --> Z5["5 · Measured ★★☆<br/>cost, recall, language, choosing"]
 #   Z5 --> Z6["6 · Review ★☆☆<br/>map, glossary, quiz"]

@@ -789,8 +789,8 @@ assert month[given] < month[true]
 # - Circuit classes put Transformers and SSMs side by side; completeness assumes what no machine has.
 # - Look at late places, at several lengths and at every seed, before you believe a table.
 #
-# **Where next:** the [exercises](../exercises/03d_expressivity.ipynb) (8 points), then part [04a](04a_torch.ipynb),
-# where all these mixers become fast, batched PyTorch.
+# **Where next:** the [exercises](../exercises/03d_expressivity.ipynb) (8 points), then part
+# [03e](03e_family_since.ipynb): what was added since 2024, seen as one loss and many learners.
 
 # %% tags=["nbval-ignore-output"]
 progress("03d_expressivity")

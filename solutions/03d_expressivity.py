@@ -119,4 +119,4 @@ check("03d_expressivity-permutation-householder", permutation_householder)
 # ## Where next
 #
 # `progress()` in a new cell shows what you have passed. The lecture goes on with
-# [04a · PyTorch](../notebooks/04a_torch.ipynb): batches, gradients and caches.
+# [03e · The family since](../notebooks/03e_family_since.ipynb): one loss, many learners.

@@ -4,7 +4,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .picture import DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, each, ends, lines_over_sizes, log2_axis, styled
+from .picture import (
+    ATTENTION,
+    DIAGONAL,
+    NEUTRAL,
+    OFF_DIAGONAL,
+    STATE,
+    Picture,
+    each,
+    ends,
+    lines_over_sizes,
+    log2_axis,
+    styled,
+)
 
 
 @styled
@@ -75,8 +87,13 @@ def random_feature_error(n_features: np.ndarray, errors: Mapping[str, np.ndarray
 
 
 @styled
-def recall_error(n_keys: Sequence[int], d_k: int, errors: Mapping[str, np.ndarray], *, title: str) -> Picture:
-    """Relative errors of recall against the number of keys in use, a line for each of three names."""
+def recall_error(
+    n_keys: Sequence[int], d_k: int, errors: Mapping[str, np.ndarray], *, written: str = "twice", title: str
+) -> Picture:
+    """Relative errors of recall against the number of keys in use, a line for each of up to five names.
+
+    `written` says how often each key is; softmax attention, which keeps them all, comes last.
+    """
     picture = Picture(
         title,
         f"Relative error of the recalled values against the number of keys in use, {ends(n_keys)}, "
@@ -86,11 +103,12 @@ def recall_error(n_keys: Sequence[int], d_k: int, errors: Mapping[str, np.ndarra
         size=(7.5, 3.8),
     )
     ax = picture.subplots()
-    for (name, error), color, marker in zip(errors.items(), (NEUTRAL, OFF_DIAGONAL, STATE), "^so", strict=True):
+    colors = NEUTRAL, OFF_DIAGONAL, STATE, DIAGONAL, ATTENTION
+    for (name, error), color, marker in zip(errors.items(), colors, "^soDv", strict=False):
         ax.plot(n_keys, error, marker + "-", color=color, label=name)
     ax.axhline(1, linestyle=":", color="black", linewidth=1)
     ax.axvline(d_k, linestyle=":", color="black", linewidth=1)
     ax.text(d_k, ax.get_ylim()[1], " numbers in a key", va="top")
-    ax.set(xlabel="keys in use (each written twice)", ylabel="error / size of the values", ylim=(0, None))
+    ax.set(xlabel=f"keys in use (each written {written})", ylabel="error / size of the values", ylim=(0, None))
     ax.legend(loc="upper left")
     return picture

@@ -28,6 +28,7 @@ UPPER = "what is above the diagonal is cut away in the next step"
 LIKE = "what it makes is as good: NumPy turns one into the other"
 LAST = "the last axis of a vector is its first"
 ZEROS = "in the product it meets the zeros of the other tile, or its place is masked out of the store"
+OVERWRITTEN = "where a bit is 0, the bucket of a higher one writes over what was written"
 ANY = "many answers are right, and this is one of them"
 
 # What passes because it computes the same: the mutant, and why.
@@ -81,6 +82,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "03d_expressivity-permutation-householder": {
         "line 7: without the call of int(T[:, step].argmax())": LIKE,
         "as a list": LIKE,
+    },
+    "03e_family_since-fenwick-levels": {
+        "line 8: only the left of i >> bit & 1": OVERWRITTEN,
+        "line 8: only the right of i >> bit & 1": OVERWRITTEN,
     },
     "04a_torch-batched-ssd": {
         "line 6: arguments swapped in tensor.transpose(1, 2)": EITHER,

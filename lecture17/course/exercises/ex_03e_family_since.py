@@ -1,0 +1,409 @@
+"""Exercises of 03e_family_since."""
+
+from typing import Any
+
+import numpy as np
+
+from lecture17.reference import kda, mesa
+
+from ..exercise import Exercise, Inputs, Misconception
+
+# --- kda-step -----------------------------------------------------------------------------------------------------
+
+
+def draw_token(rng: np.random.Generator) -> Inputs:
+    """A unit key, β in [0, 2], gates in [0.2, 1], half of the time one of them 0."""
+    d_k, d_v = int(rng.integers(2, 6)), int(rng.integers(6, 9))
+    q, k = rng.normal(size=(2, d_k))
+    log_alpha = np.log(rng.uniform(0.2, 1.0, size=d_k))
+    if rng.random() < 0.5:
+        log_alpha[rng.integers(d_k)] = -np.inf
+    return {
+        "q": q,
+        "k": k / np.linalg.norm(k),
+        "v": rng.normal(size=d_v),
+        "log_alpha": log_alpha,
+        "beta": float(rng.uniform(0, 2)),
+        "S": rng.normal(size=(d_k, d_v)),
+    }
+
+
+def stepped(q: Any, k: Any, v: Any, log_alpha: Any, beta: Any, S: Any, **slips: bool) -> tuple[Any, Any]:
+    """One token of KDA, with the slips that are asked for."""
+    alpha = np.exp(log_alpha)
+    if slips.get("one_gate"):
+        alpha = np.full_like(alpha, alpha.mean())
+    kept = alpha[:, None] * S
+    recalled = k @ (S if slips.get("removes_undecayed") else kept)
+    if slips.get("decays_last"):
+        kept, recalled = S, k @ S
+    error = v if slips.get("adds") else v - recalled
+    write = beta * np.outer(k, error)
+    if slips.get("removes_all"):
+        write = beta * np.outer(k, v) - np.outer(k, recalled)
+    new = kept + write
+    if slips.get("decays_last"):
+        new = alpha[:, None] * new
+    return q @ (S if slips.get("reads_early") else new), new
+
+
+def stepped_with(name: str) -> Any:
+    return lambda *args: stepped(*args, **{name: True})
+
+
+KDA_STEP = Exercise(
+    id="03e_family_since-kda-step",
+    points=3,
+    unfilled="Let the rows of S decay, take the gradient step on what is left, and read.",
+    draw=draw_token,
+    returns=("y", "state"),
+    verified="with gates that are exactly 0, and β up to 2",
+    expected=lambda q, k, v, log_alpha, beta, S: kda.step(q, k, v, log_alpha, beta, S),
+    misconceptions=(
+        Misconception(
+            "the old state decays only after the error has been measured",
+            "decay first: the error is v - S̄ᵀk with the decayed S̄; RWKV-7 has the other order",
+            stepped_with("removes_undecayed"),
+        ),
+        Misconception(
+            "the token's own write decays too",
+            "decay first, then write: the new pair is stored whole",
+            stepped_with("decays_last"),
+        ),
+        Misconception(
+            "the value is added without looking at what the key recalls",
+            "that is GLA; the delta rule writes the error v - S̄ᵀk",
+            stepped_with("adds"),
+        ),
+        Misconception(
+            "what the key recalls is removed whole, whatever β is",
+            "β scales the whole step: it multiplies the error, not the value alone",
+            stepped_with("removes_all"),
+        ),
+        Misconception(
+            "all rows of the state decay alike",
+            "that is the gated delta rule; in KDA row c has its own α_c: np.exp(log_alpha)[:, None] * S",
+            stepped_with("one_gate"),
+        ),
+        Misconception(
+            "the output is read before the token is written",
+            "read last: y = q @ S with the new state",
+            stepped_with("reads_early"),
+        ),
+    ),
+    hints=(
+        ("I get a shape error", "α goes with the rows: np.exp(log_alpha)[:, None] * S. k @ S is (d_v,)."),
+        ("I get NaN", "np.exp(-inf) is 0, which is right. Do not divide by α or multiply log_alpha."),
+        ("y is wrong and the state is right", "Read the new state: q @ S, after the step."),
+    ),
+)
+
+# --- delta-product ------------------------------------------------------------------------------------------------
+
+
+def draw_steps(rng: np.random.Generator) -> Inputs:
+    """One to four steps a token, keys of length 1, some decays exactly 0."""
+    N, n_h, d_k, d_v = (int(rng.integers(*bounds)) for bounds in ((2, 12), (2, 5), (2, 5), (5, 8)))
+    K = rng.normal(size=(N, n_h, d_k))
+    a = rng.uniform(0.2, 1.0, size=N)
+    if rng.random() < 0.5:
+        a[rng.integers(N)] = 0.0
+    return {
+        "Q": rng.normal(size=(N, d_k)),
+        "K": K / np.linalg.norm(K, axis=-1, keepdims=True),
+        "V": rng.normal(size=(N, n_h, d_v)),
+        "beta": rng.uniform(0, 2, size=(N, n_h)),
+        "a": a,
+    }
+
+
+def one_by_one(Q: Any, K: Any, V: Any, beta: Any, a: Any) -> tuple[np.ndarray, ...]:
+    """A row for each step, as the steps are taken."""
+    rows = []
+    for t, q in enumerate(Q):
+        for step in range(K.shape[1]):
+            is_last, is_first = step == K.shape[1] - 1, step == 0
+            decay = a[t] if is_first else 1.0
+            rows.append((q if is_last else 0 * q, K[t, step], V[t, step], beta[t, step], decay))
+    return tuple(np.array(column) for column in zip(*rows, strict=True))
+
+
+def lengthened(Q: Any, K: Any, V: Any, beta: Any, a: Any, **slips: bool) -> tuple[np.ndarray, ...]:
+    """The longer sequence, with the slips that are asked for."""
+    if slips.get("backwards"):
+        K, V, beta = K[:, ::-1], V[:, ::-1], beta[:, ::-1]
+    N, n_h, d_k = K.shape
+    queries, decays = np.zeros((N, n_h, d_k)), np.ones((N, n_h))
+    queries[:, 0 if slips.get("reads_first") else -1] = Q
+    decays[:, -1 if slips.get("decays_last") else 0] = a
+    if slips.get("reads_all"):
+        queries[:] = Q[:, None]
+    if slips.get("decays_all"):
+        decays[:] = a[:, None]
+    if slips.get("shares_decay"):
+        decays[:] = a[:, None] ** (1 / n_h)
+    if slips.get("forgets"):
+        decays[:, 1:] = 0
+    columns = [queries, K, V, beta[..., None], decays[..., None]]
+    if slips.get("step_by_step"):
+        columns = [x.swapaxes(0, 1) for x in columns]
+    Q, K, V, beta, decays = (x.reshape(N * n_h, x.shape[2]) for x in columns)
+    return Q, K, V, beta[:, 0], decays[:, 0]
+
+
+def lengthened_with(name: str) -> Any:
+    return lambda *args: lengthened(*args, **{name: True})
+
+
+DELTA_PRODUCT = Exercise(
+    id="03e_family_since-delta-product",
+    points=4,
+    unfilled="A row for each step: its key, value and β; the decay at a token's first step, the query at its last.",
+    draw=draw_steps,
+    returns=("Q", "K", "V", "beta", "a"),
+    verified="with two to four steps a token, and decays that are exactly 0",
+    expected=one_by_one,
+    misconceptions=(
+        Misconception(
+            "the state decays at every step",
+            "a token decays once, before its first step; at the others a is 1, which keeps everything",
+            lengthened_with("decays_all"),
+        ),
+        Misconception(
+            "the decay is shared out among the steps",
+            "what the first step writes would decay as well; give the first step the whole of a",
+            lengthened_with("shares_decay"),
+        ),
+        Misconception(
+            "the state decays at the last step of a token",
+            "the decay comes before the first step, or it takes a part of what the steps before have written",
+            lengthened_with("decays_last"),
+        ),
+        Misconception(
+            "the state is emptied before every later step",
+            "a step without a decay has a = 1, which keeps everything; a = 0 forgets everything",
+            lengthened_with("forgets"),
+        ),
+        Misconception(
+            "the query is asked at the first step of a token",
+            "the output is read once all steps are taken: at the last",
+            lengthened_with("reads_first"),
+        ),
+        Misconception(
+            "every step has the query",
+            "only the last step of a token is read; the queries of the others are zeros",
+            lengthened_with("reads_all"),
+        ),
+        Misconception(
+            "the steps of a token are taken in the reverse order",
+            "step 0 is taken first, although it stands on the right in the product of the transitions",
+            lengthened_with("backwards"),
+        ),
+        Misconception(
+            "the first steps of all tokens come first",
+            "all steps of token 0, then those of token 1: a reshape of (N, n_h, …) keeps this order",
+            lengthened_with("step_by_step"),
+        ),
+    ),
+    hints=(
+        (
+            "I do not know where to begin",
+            "K.reshape(N * n_h, d_k) already has the steps in order, and so have V and beta.",
+        ),
+        (
+            "What is the decay of a step that has none?",
+            "a = 1 keeps everything. Make an (N, n_h) array of ones, and give only its column 0 the decays.",
+        ),
+        (
+            "What is the query of a step that is not read?",
+            "Zeros: fill an array (N, n_h, d_k), and its last step with Q.",
+        ),
+    ),
+)
+
+# --- mesa-ridge ---------------------------------------------------------------------------------------------------
+
+
+def draw_regression(rng: np.random.Generator) -> Inputs:
+    """Up to 20 tokens, fewer than the numbers in a key at first; weights from 0 up, a ridge of its own for each row."""
+    N, d_k, d_v = int(rng.integers(2, 21)), int(rng.integers(2, 6)), int(rng.integers(6, 9))
+    Q, K = rng.normal(size=(2, N, d_k))
+    return {
+        "Q": Q,
+        "K": K,
+        "V": rng.normal(size=(N, d_v)),
+        "log_a": np.log(rng.uniform(0.3, 1.0, size=N)),
+        "beta": rng.uniform(0, 2, size=N),
+        "lam": rng.uniform(0.2, 2.0, size=d_k),
+    }
+
+
+def regressed(Q: Any, K: Any, V: Any, log_a: Any, beta: Any, lam: Any, **slips: bool) -> np.ndarray:
+    """The ridge regression of each token, written as least squares of rows, with the slips that are asked for."""
+    since, y = np.cumsum(log_a), np.empty_like(V)
+    for t in range(len(V)):
+        seen = slice(0, len(V) if slips.get("sees_the_future") else t + 1)
+        weights = beta[seen] * np.exp(since[t] - since[seen])
+        if slips.get("own_decay"):
+            weights = weights * np.exp(log_a[seen])
+        if slips.get("no_decay"):
+            weights = beta[seen]
+        if slips.get("squared"):
+            weights = weights**2
+        ridge = lam * np.exp(since[t]) if slips.get("ridge_decays") else lam
+        if slips.get("no_ridge"):
+            ridge = 1e-9 * lam
+        if slips.get("one_ridge"):
+            ridge = np.full_like(lam, lam.mean())
+        if slips.get("ridge_per_token"):
+            ridge = (t + 1) * lam
+        H = K[seen].T @ (weights[:, None] * K[seen]) + np.diag(ridge)
+        G = K[seen].T @ ((1.0 if slips.get("unweighted_values") else weights[:, None]) * V[seen])
+        y[t] = Q[t] @ np.linalg.solve(H, G)
+    return y
+
+
+def regressed_with(name: str) -> Any:
+    return lambda *args: regressed(*args, **{name: True})
+
+
+MESA_RIDGE = Exercise(
+    id="03e_family_since-mesa-ridge",
+    points=4,
+    unfilled="Set the gradient to zero: one linear system for W_t at every token, from two sums that decay.",
+    draw=draw_regression,
+    returns=("y",),
+    verified="fewer tokens than numbers in a key included, with a ridge of its own for each row",
+    expected=lambda *args: mesa.parallel(*args)[0],
+    misconceptions=(
+        Misconception(
+            "the ridge decays with the pairs",
+            "λ is the same at every token: decay H alone, and add diag(λ) only when you solve",
+            regressed_with("ridge_decays"),
+        ),
+        Misconception(
+            "the ridge is added anew at every token",
+            "diag(λ) is no part of the sum H: add it when you solve, once",
+            regressed_with("ridge_per_token"),
+        ),
+        Misconception(
+            "the ridge is left out",
+            "without λ the first tokens, fewer than the numbers in a key, have no unique fit",
+            regressed_with("no_ridge"),
+        ),
+        Misconception(
+            "one λ is used for all rows",
+            "λ_c weighs row c of W: the ridge is np.diag(lam)",
+            regressed_with("one_ridge"),
+        ),
+        Misconception(
+            "old pairs keep their weight",
+            "the weight of pair j at token t is β_j a_{j+1} … a_t: both sums decay before the token is added",
+            regressed_with("no_decay"),
+        ),
+        Misconception(
+            "a pair decays by its own token's a",
+            "token t decays what came before it: first decay both sums, then add its own pair",
+            regressed_with("own_decay"),
+        ),
+        Misconception(
+            "the weights are squared",
+            "each squared error has the weight ω: β once, in both sums",
+            regressed_with("squared"),
+        ),
+        Misconception(
+            "the values are summed without their weights",
+            "both sums have the same weights: Σ ω k kᵀ and Σ ω k vᵀ",
+            regressed_with("unweighted_values"),
+        ),
+        Misconception(
+            "every token sees the whole sequence",
+            "token t fits the pairs up to its own: j ≤ t",
+            regressed_with("sees_the_future"),
+        ),
+    ),
+    hints=(
+        (
+            "I do not know where to begin",
+            "Set the gradient to zero: (Σ ω k kᵀ + diag(λ)) W = Σ ω k vᵀ. Carry both sums from token to token.",
+        ),
+        ("I get a singular matrix", "Add np.diag(lam) to H when you solve. H itself has a rank of at most t + 1."),
+        (
+            "The first token is right, the second is not",
+            "Decay both sums by e^{log_a[t]}, and then add token t with β_t.",
+        ),
+    ),
+)
+
+# --- fenwick-levels -----------------------------------------------------------------------------------------------
+
+
+def levels_by(level: Any) -> Any:
+    """The answer that a rule gives for the level at which i reads j."""
+    return lambda N: np.array([[level(i, j) if j <= i else -1 for j in range(N)] for i in range(N)])
+
+
+def aligned_to_the_reader(i: int, j: int) -> int:
+    """Buckets of the sizes that i's bits give, the largest first: its bits are taken from the wrong end."""
+    end, level = i, 0
+    for bit in sorted((b for b in range(i.bit_length()) if i >> b & 1), reverse=True):
+        if end - 2**bit <= j < end:
+            level = bit + 1
+        end -= 2**bit
+    return level
+
+
+FENWICK_LEVELS = Exercise(
+    id="03e_family_since-fenwick-levels",
+    points=3,
+    unfilled="Go through the bits of i that are 1, lowest first: each is a bucket, just before the one above it.",
+    draw=lambda rng: {"N": int(rng.integers(8, 80))},
+    returns=("levels",),
+    verified="for up to 79 tokens",
+    expected=levels_by(lambda i, j: (i ^ j).bit_length()),
+    misconceptions=(
+        Misconception(
+            "levels are counted by the distance i - j",
+            "buckets are aligned to multiples of their size: what counts is where j lies, not how far it is",
+            levels_by(lambda i, j: (i - j).bit_length()),
+        ),
+        Misconception(
+            "the largest bucket comes next to the token",
+            "small buckets hold the recent past: take the lowest bit of i first, and go backwards from i",
+            levels_by(aligned_to_the_reader),
+        ),
+        Misconception(
+            "levels of buckets begin at 0",
+            "level 0 is the token itself; the bucket of bit b has level b + 1",
+            levels_by(lambda i, j: max((i ^ j).bit_length() - 1, 0)),
+        ),
+        Misconception(
+            "buckets are numbered in turn, without regard to their sizes",
+            "the level says how large the bucket is: bit b has level b + 1, also where lower bits are 0",
+            levels_by(lambda i, j: (i & (2 ** (i ^ j).bit_length() - 1)).bit_count() if i > j else 0),
+        ),
+        Misconception(
+            "all bits in which i and j differ are counted",
+            "the highest bit in which they differ decides: it says in which bucket of i token j lies",
+            levels_by(lambda i, j: (i ^ j).bit_count()),
+        ),
+        Misconception(
+            "tokens are counted from 1",
+            "count them from 0: token 1 reads token 0 at level 1, token 2 reads tokens 0 and 1 at level 2",
+            levels_by(lambda i, j: ((i + 1) ^ (j + 1)).bit_length()),
+        ),
+    ),
+    hints=(
+        (
+            "I do not know where to begin",
+            "Write i as a sum of powers of two, largest first: 6 = 4 + 2. Tokens 0 to 3 are a bucket, 4 and 5 another.",
+        ),
+        ("How do I get the lowest bit that is 1?", "i & -i. For 6 it is 2; int.bit_length() of 2 is 2, the level."),
+        (
+            "The first rows are right, later ones are not",
+            "After a bucket of size s the next ends at i - s. Go on until you are at 0, and leave i itself at level 0.",
+        ),
+    ),
+)
+
+EXERCISES = (KDA_STEP, DELTA_PRODUCT, MESA_RIDGE, FENWICK_LEVELS)
