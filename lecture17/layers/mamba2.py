@@ -74,9 +74,7 @@ class Mamba2(Mixer):
         x = x.unflatten(-1, (self.n_heads, self.head_dim))  # (b, t, h, p)
         B, C = (M.unflatten(-1, (self.n_groups, self.d_state)) for M in (B, C))  # (b, t, g, n)
 
-        delta = F.softplus(delta.to(state_dtype(delta.dtype)) + self.dt_bias).clamp(
-            *self.dt_limit
-        )  # (b, t, h), steps
+        delta = F.softplus(delta.to(state_dtype(delta.dtype)) + self.dt_bias).clamp(*self.dt_limit)  # (b, t, h), steps
         log_a = -self.A_log.to(delta.dtype).exp() * delta  # (b, t, h)
         written = x * delta[..., None].to(x.dtype)  # (b, t, h, p)
         y, state = self.scan(u, written, log_a, B, C, cache.state)
