@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
 from jupyterlab_server.config import get_federated_extensions, get_page_config
@@ -20,6 +19,7 @@ from jupyterlab_server.config import get_federated_extensions, get_page_config
 from . import learner
 from .build import exercise_from
 from .checking import PASSED, UNFILLED
+from .memory import free
 from .notebooks import NotANotebook, grade_id, is_answer, read, write
 from .paths import SOLUTIONS, home, private
 
@@ -121,10 +121,11 @@ def widgets() -> str:
 
 def memory() -> str:
     """There is enough memory for the largest notebook."""
-    free = psutil.virtual_memory().available / 2**30
-    if free < MEMORY:
-        raise Ailment(f"only {free:.1f} GiB are free", f"close other programs: some notebooks need {MEMORY:g} GiB")
-    return f"{free:.1f} GiB free"
+    gib = free() / 2**30
+    if gib < MEMORY:
+        fix = f"close other programs, or give the container more: some notebooks need {MEMORY:g} GiB"
+        raise Ailment(f"only {gib:.1f} GiB are free", fix)
+    return f"{gib:.1f} GiB free"
 
 
 def folder() -> str:

@@ -115,7 +115,8 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
     try:
         solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
         checks = {e.id: c for e in items for c in solution.cells if _belongs(c, e)}
-        cells = _scratch(nb, items, checks, stem)
+        imports = next(c.source for c in solution.cells if c.cell_type == "code")
+        cells = _scratch(nb, items, checks, stem, imports)
         runs, ended = run_all(cells, stem, room)
     except UnicodeEncodeError as error:
         return none("not a notebook", f"a cell holds characters that are not text: {error.reason}")
@@ -162,7 +163,9 @@ def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
     return "" if found[0].source.strip() == check.strip() and found[0].cell_type == "code" else "check edited"
 
 
-def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str) -> list[Cell]:
+def _scratch(
+    nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str, imports: str
+) -> list[Cell]:
     """The code cells to run: the learner's, and each check as the course built it, after its exercise's last cell."""
     last = {e.id: len(nb.cells) - 1 for e in items}
     for i, cell in enumerate(nb.cells):
@@ -170,7 +173,7 @@ def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, No
         if owner in last and (is_answer(cell) or is_check(cell)):
             last[owner] = i
     tampering = "import lecture17.grading.tampering as _tampering\n_tampering"
-    cells = [Cell("begin", "", f"{tampering}.begin({stem!r}, {memory()})")]
+    cells = [Cell("begin", "", f"{tampering}.begin({stem!r}, {memory()}, {imports!r})")]
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "code" and not is_check(cell):
             owner = (grade_id(cell) or "") if is_answer(cell) else ""

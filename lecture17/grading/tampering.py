@@ -161,9 +161,13 @@ def limit_threads() -> None:
     threading.Thread.start = limited  # type: ignore[method-assign]
 
 
-def begin(stem: str, memory: int) -> None:
-    """Before any of the learner's code runs: save what checks rely on, and limit what the kernel may take."""
+def begin(stem: str, memory: int, imports: str) -> None:
+    """Before any of the learner's code runs: save what checks rely on, and limit what the kernel may take.
+
+    `imports` is the course's own first cell: what it takes to load PyTorch, say, is not the learner's time.
+    """
     global guard
+    exec(imports, {})
     exercises.of_notebook(stem)  # loads what the checks need
     guard = Guard()
     guard.restore()
