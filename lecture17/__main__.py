@@ -217,4 +217,6 @@ def doctor() -> None:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # of what the terminal cannot show
     app(prog_name="python -m lecture17")

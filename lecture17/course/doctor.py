@@ -21,7 +21,7 @@ from .build import exercise_from
 from .checking import PASSED, UNFILLED
 from .memory import free
 from .notebooks import NotANotebook, grade_id, is_answer, read, write
-from .paths import SOLUTIONS, home, private
+from .paths import SOLUTIONS, home, private, write_atomically
 
 PYTHONS = ((3, 11), (3, 13))  # the first and last versions that the course is tested with
 MEMORY = 2.0  # GiB free, for the notebooks of zone 5
@@ -97,7 +97,8 @@ def kernel() -> str:
     code = "import sys; print(sys.prefix)"
     executable = sys.executable if spec.argv[0] in ("python", "python3") else spec.argv[0]
     try:
-        prefix = subprocess.run([executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run([executable, "-X", "utf8", "-c", code], capture_output=True, encoding="utf-8", check=True)
+        prefix = done.stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         raise Ailment(f"the kernel python3 cannot start {spec.argv[0]}: {error}", fix) from None
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
@@ -137,7 +138,7 @@ def folder() -> str:
         raise Ailment(what, fix) from None
     try:
         probe = private() / "probe"
-        probe.write_text("")
+        write_atomically(probe, "")
         probe.unlink()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -27,10 +27,9 @@ from . import PATIENCE, STARTUP, sandbox
 MARK = "LECTURE17_GRADING"  # environment variable that every process started for grading carries
 MEMORY = 4 * 2**30  # bytes that the processes of one notebook may use; less if less is free
 # The variables of the caller's environment that a run sees, by name or beginning; all others could change what it does.
-KEPT = tuple(
-    "LECTURE17_ PATH HOME USER LOGNAME LANG LC_ TZ PYTHONPATH VIRTUAL_ENV LD_LIBRARY_PATH DYLD_ CUDA_ OMP_NUM_THREADS "
-    "SYSTEMROOT SYSTEMDRIVE WINDIR COMSPEC TEMP TMP APPDATA LOCALAPPDATA".split()  # and on Windows
-)
+KEPT: tuple[str, ...] = ("LECTURE17_", "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_", "TZ", "PYTHONPATH")
+KEPT += ("VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_", "CUDA_", "OMP_NUM_THREADS")
+KEPT += ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "TEMP", "TMP", "APPDATA", "LOCALAPPDATA")  # Windows
 
 
 @dataclass(frozen=True)

@@ -192,4 +192,6 @@ def begin(stem: str, memory: int, imports: str) -> None:
             value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
             resource.setrlimit(limit, (value, value))
     if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process goes first
+        Path("/proc/self/oom_score_adj").write_text(
+            "1000", encoding="utf-8"
+        )  # if memory runs out, this process goes first
