@@ -36,10 +36,10 @@ def grade(
     The exit status is 0 if every exercise is passed, 1 if any is not, and 130 after Ctrl-C.
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
-    from .course.checking import PASSED
+    from .course.checking import PASSED, UNFILLED
     from .course.paths import EXERCISES, home, write_atomically
     from .grading import grade as grading
     from .grading import report
@@ -49,14 +49,12 @@ def grade(
     grades = grading.grade(paths or [home() / EXERCISES], timeout, notes.append)
     for note in notes:
         console.print(note, highlight=False)
-    table = Table(box=None, pad_edge=False)
-    for column in ("exercise", "points", "verdict"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("reason", overflow="fold")
+    names = max((len(g.exercise) for g in grades), default=0)
     for g in grades:
-        verdict = Text(g.verdict, "green" if g.verdict == PASSED else "")
-        table.add_row(g.exercise, f"{g.earned} of {g.points}", verdict, Text(g.headline))
-    console.print(table)
+        line = Text(f"{g.exercise:<{names}}  {g.earned:>3} of {g.points}  ")
+        console.print(line.append(g.verdict, "green" if g.verdict == PASSED else ""))
+        if g.headline and g.verdict != UNFILLED:  # what there is to do is in the notebook
+            console.print(Padding(Text(g.headline), (0, 0, 0, 4)))
     earned, points = report.total(grades)
     console.print(f"{earned} of {points} points", highlight=False)
     texts = report.to_json(grades, notes), report.to_junit(grades), report.to_markdown(grades)
@@ -214,4 +212,6 @@ def doctor() -> None:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # of what the terminal cannot show
     app(prog_name="python -m lecture17")

@@ -125,7 +125,7 @@ def extra_memory(mixer: str, form: str, N: int) -> float:
     """Peak memory of one call beyond its inputs, in its own process, divided by the bytes of inputs and outputs."""
     code = f"from lecture17.bench import print_extra_memory; print_extra_memory({mixer!r}, {form!r}, {N})"
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     return float(done.stdout)
 
 

@@ -53,6 +53,21 @@ def test_a_private_name_is_used_in_its_own_folder_and_its_tests() -> None:
     assert strangers == []
 
 
+def test_text_is_read_and_written_in_an_encoding_that_is_named() -> None:
+    """Otherwise it is the machine's: on Windows, γ comes back as two other letters."""
+    unnamed = []
+    for path in ROOT.glob("lecture17/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) not in ("os.open", "tarfile.open"):
+                named = {word.arg for word in node.keywords}
+                in_bytes = any(isinstance(a, ast.Constant) and "b" in str(a.value) for a in node.args)
+                text = called.split(".")[-1] in ("open", "read_text", "write_text") and not in_bytes
+                text |= called.startswith("subprocess.") and "text" in named
+                if text and "encoding" not in named:
+                    unnamed.append(f"{path.relative_to(ROOT)}:{node.lineno}: {called}")
+    assert unnamed == []
+
+
 def test_the_reference_imports_numpy_and_what_checks_shapes() -> None:
     known = {"lecture17", "numpy", "jaxtyping", "beartype", *sys.stdlib_module_names}
     for path in ROOT.glob("lecture17/reference/*.py"):

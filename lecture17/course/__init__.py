@@ -19,13 +19,14 @@ def hint(exercise_id: str | int | None = None, number: int | None = None) -> Non
     """
     from .checking import last_failed
     from .hints import hint_text
+    from .say import say
 
     if isinstance(exercise_id, int):
         exercise_id, number = None, exercise_id
     try:
-        print(hint_text(exercise_id or next(iter(last_failed), None), number))
+        say(hint_text(exercise_id or next(iter(last_failed), None), number))
     except (KeyError, ValueError) as error:
-        print(error.args[0])
+        say(error.args[0])
 
 
 def predict(question_id: str) -> "Prediction":

@@ -4,7 +4,6 @@
 """
 
 import re
-import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from . import exercises
 from .answers import Failure, Returned, call, close, compare, defined_settings, first_line
 from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
 from .progress import keep
+from .say import say
 
 SEEDS = range(12)  # the same for everybody
 WIDTH = 86  # columns of a message: what fits on a line of JupyterLab on a small screen
@@ -82,7 +82,7 @@ def check(exercise_id: str, answer: Function, *, seed: int | None = None) -> Non
         raise CheckFailed(record)
     if seed is not None:
         record = replace(record, points=0, summary=f"{record.summary}. For the points, run the check without `seed`")
-    sys.stdout.write(f"{record}\n")  # `print` may be another by now
+    say(str(record))
     if seed is None and (standing := keep(record.exercise)):
         display(Markdown(standing))
 

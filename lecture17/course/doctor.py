@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
 from jupyterlab_server.config import get_federated_extensions, get_page_config
@@ -20,8 +19,9 @@ from jupyterlab_server.config import get_federated_extensions, get_page_config
 from . import learner
 from .build import exercise_from
 from .checking import PASSED, UNFILLED
+from .memory import free
 from .notebooks import NotANotebook, grade_id, is_answer, read, write
-from .paths import SOLUTIONS, home, private
+from .paths import SOLUTIONS, home, private, write_atomically
 
 PYTHONS = ((3, 11), (3, 13))  # the first and last versions that the course is tested with
 MEMORY = 2.0  # GiB free, for the notebooks of zone 5
@@ -97,7 +97,8 @@ def kernel() -> str:
     code = "import sys; print(sys.prefix)"
     executable = sys.executable if spec.argv[0] in ("python", "python3") else spec.argv[0]
     try:
-        prefix = subprocess.run([executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run([executable, "-X", "utf8", "-c", code], capture_output=True, encoding="utf-8", check=True)
+        prefix = done.stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         raise Ailment(f"the kernel python3 cannot start {spec.argv[0]}: {error}", fix) from None
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
@@ -121,10 +122,11 @@ def widgets() -> str:
 
 def memory() -> str:
     """There is enough memory for the largest notebook."""
-    free = psutil.virtual_memory().available / 2**30
-    if free < MEMORY:
-        raise Ailment(f"only {free:.1f} GiB are free", f"close other programs: some notebooks need {MEMORY:g} GiB")
-    return f"{free:.1f} GiB free"
+    gib = free() / 2**30
+    if gib < MEMORY:
+        fix = f"close other programs, or give the container more: some notebooks need {MEMORY:g} GiB"
+        raise Ailment(f"only {gib:.1f} GiB are free", fix)
+    return f"{gib:.1f} GiB free"
 
 
 def folder() -> str:
@@ -136,7 +138,7 @@ def folder() -> str:
         raise Ailment(what, fix) from None
     try:
         probe = private() / "probe"
-        probe.write_text("")
+        write_atomically(probe, "")
         probe.unlink()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

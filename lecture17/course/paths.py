@@ -2,9 +2,13 @@
 
 import json
 import os
+import shutil
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+
+from .say import say
 
 Kept = TypeVar("Kept", dict, list)
 
@@ -28,17 +32,21 @@ def home() -> Path:
 
 def private() -> Path:
     """The learner's own folder, `.lecture17/`: progress and backups, never under version control."""
-    folder = home() / ".lecture17"
-    folder.mkdir(exist_ok=True)
-    return folder
+    return home() / ".lecture17"
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that even after a crash there is either the old file or the new one, never a mixture."""
+    """Write `text` so that even after a crash there is either the old file or the new one, never a mixture.
+
+    A link stays one, and a file keeps its mode.
+    """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on Windows
+        if path.exists():
+            shutil.copymode(path, scratch)
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -59,8 +67,9 @@ def read_kept(name: str, key: str, kind: type[Kept]) -> Kept:
         return kind(json.loads(path.read_text(encoding="utf-8"))[key])
     except FileNotFoundError:
         pass
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         aside = path.with_name(f"{path.stem}.broken-{datetime.now():%Y%m%d-%H%M%S}.json")
-        path.rename(aside)
-        print(f"{path.name} could not be read; it is now called {aside.name}, and a new one is started")
+        with suppress(OSError):  # a folder that cannot be written to, where nothing will be overwritten either
+            path.rename(aside)
+            say(f"{path.name} could not be read; it is now called {aside.name}, and a new one is started")
     return kind()

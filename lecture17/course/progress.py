@@ -8,7 +8,8 @@ from IPython.display import Markdown, display
 
 from . import assessment, exercises, predictions
 from .exercise import Exercise
-from .paths import EXERCISES, NOTEBOOKS, home, read_kept, write_kept
+from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS, home, read_kept, write_kept
+from .say import say
 
 # The lecture's seven zones, by the first digit of a notebook's number, with the stars of their hardest notebook.
 ZONES = {
@@ -30,13 +31,18 @@ def load() -> dict[str, str]:
 def keep(exercise_id: str) -> str:
     """Record that an exercise is passed; returns how far the learner has come and what is next, in Markdown.
 
-    Only work in exercises/ counts. Elsewhere the result is "", because solutions pass without being the learner's.
+    Only work in exercises/ counts: elsewhere the result says so. In solutions/, where a pass is not the learner's, and
+    where there is no course to record it in, the result is "".
     """
     try:
-        if Path.cwd().resolve() != (home() / EXERCISES).resolve():
-            return ""
-    except FileNotFoundError:  # used outside a clone: there is nowhere to record it
+        here, counts = Path.cwd().resolve(), (home() / EXERCISES).resolve()
+    except FileNotFoundError:
         return ""
+    if here == counts.with_name(SOLUTIONS):
+        return ""
+    if here != counts:
+        fix = "In VS Code, set `jupyter.notebookFileRoot` to `${fileDirname}` and restart the kernel."
+        return f"Not recorded: this notebook runs in `{here}`, and what counts is what runs in `{counts}`. {fix}"
     passed = load()
     if exercise_id not in passed:
         passed[exercise_id] = datetime.now().isoformat(timespec="seconds")
@@ -75,7 +81,7 @@ def _step(upcoming: Exercise | None) -> str:
 def progress(stem: str | None = None) -> None:
     """Show what is passed and what is next: of the whole course, or in a line at the end of the notebook `stem`."""
     if stem is None:
-        print(summary())
+        say(summary())
     else:
         display(Markdown(so_far(stem)))
 

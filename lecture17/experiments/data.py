@@ -82,7 +82,7 @@ def wikitext103(folder: Path | None = None) -> Text:
 
 def lra_listops(path: Path) -> list[tuple[list[str], int]]:
     """Expressions, as the words that `tasks.listops_value` reads, and their values, from a file of the benchmark."""
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     if not rows or {"Source", "Target"} - rows[0].keys():
         raise ValueError(f"{path.name}: expected columns Source and Target, as in basic_test.tsv")

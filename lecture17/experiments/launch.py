@@ -19,7 +19,8 @@ def launch(
         [*torchrun, f"--monitor-interval={look_every}", "-m", module, *map(str, options)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=timeout,
         check=False,
     )

@@ -97,7 +97,7 @@ def peak_memory() -> int:
     """The most memory that this process has had at one time, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux; its ru_maxrss would count what the parent process had, too
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+        return int(status.read_text(encoding="utf-8").split("VmHWM:")[1].split()[0]) * 1024
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):  # Windows
         return int(info.peak_wset)

@@ -8,4 +8,5 @@ run unchanged. `reference_use` finds answers that read the right one from the co
 
 SOURCE = "lecture17.grading"  # marks what grading sends in a kernel's reply
 TOKEN = "<token of this run of this cell>"  # in the text of a check's cell until it is run
+STARTUP = 120  # seconds of processor time for Python, the kernel and the course's imports: none of it the learner's
 PATIENCE = 5  # times its processor time that a cell may take by the clock, since a machine may be busy

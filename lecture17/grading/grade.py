@@ -66,8 +66,9 @@ def grade(
     Ctrl-C ends it: what is not graded by then is "interrupted". `say` is told if code could reach files and network.
     """
     files: list[Path] = []
+    others: list[Grade] = []
     for path in paths:
-        files += sorted(path.glob("*.ipynb")) if path.is_dir() else [path]
+        files += _counted(path, others) if path.is_dir() else [path]
     room = Room(timeout)
     beside = {p for folder in {f.parent for f in files} for p in folder.glob("*.ipynb")}
     kept = {p: p.read_bytes() for p in beside if p.is_file() and os.access(p, os.R_OK)}
@@ -80,7 +81,7 @@ def grade(
             room.stop.set()
             if not futures:
                 raise
-    grades = [g for future in futures for g in future.result()]
+    grades = [g for future in futures for g in future.result()] + others
     if room.unconfined:
         say(f"(graded code could reach the network and your files: {room.unconfined})")
         for path, content in kept.items():
@@ -89,6 +90,22 @@ def grade(
                 path.write_bytes(content)
                 say(f"{path} was deleted during grading and has been restored")
     return grades
+
+
+def _counted(folder: Path, others: list[Grade]) -> list[Path]:
+    """The notebooks of a folder, each exercise once: a row in `others` says why another notebook does not count."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.ipynb"), key=lambda path: (path.stem not in exercises.stems(), path)):
+        try:
+            stem = _stem(read(path)) or path.stem
+        except (NotANotebook, OSError):
+            stem = path.stem
+        if found.setdefault(stem, path) != path:
+            reason = f"its exercises are those of {found[stem].name}, which counts; to grade it, give its name"
+            others.append(Grade(str(path), path.name, 0, 0, "a copy", reason))
+    if not found:
+        others.append(Grade(str(folder), folder.name, 0, 0, "no notebooks", f"there is no notebook in {folder}"))
+    return sorted(found.values())
 
 
 def grade_file(path: Path, room: Room) -> list[Grade]:
@@ -115,7 +132,8 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
     try:
         solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
         checks = {e.id: c for e in items for c in solution.cells if _belongs(c, e)}
-        cells = _scratch(nb, items, checks, stem)
+        imports = next(c.source for c in solution.cells if c.cell_type == "code")
+        cells = _scratch(nb, items, checks, stem, imports)
         runs, ended = run_all(cells, stem, room)
     except UnicodeEncodeError as error:
         return none("not a notebook", f"a cell holds characters that are not text: {error.reason}")
@@ -162,7 +180,9 @@ def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
     return "" if found[0].source.strip() == check.strip() and found[0].cell_type == "code" else "check edited"
 
 
-def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str) -> list[Cell]:
+def _scratch(
+    nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str, imports: str
+) -> list[Cell]:
     """The code cells to run: the learner's, and each check as the course built it, after its exercise's last cell."""
     last = {e.id: len(nb.cells) - 1 for e in items}
     for i, cell in enumerate(nb.cells):
@@ -170,7 +190,7 @@ def _scratch(nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, No
         if owner in last and (is_answer(cell) or is_check(cell)):
             last[owner] = i
     tampering = "import lecture17.grading.tampering as _tampering\n_tampering"
-    cells = [Cell("begin", "", f"{tampering}.begin({stem!r}, {memory()})")]
+    cells = [Cell("begin", "", f"{tampering}.begin({stem!r}, {memory()}, {imports!r})")]
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "code" and not is_check(cell):
             owner = (grade_id(cell) or "") if is_answer(cell) else ""

@@ -21,7 +21,7 @@ import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 
-from . import PATIENCE, SOURCE, TOKEN
+from . import PATIENCE, SOURCE, STARTUP, TOKEN
 from .sandbox import MEMORY, REPORT, end_children
 
 FULL = {  # what the kernel ran out of before this plugin noticed, by the end of the exception's name, and why
@@ -68,7 +68,7 @@ def processor_time() -> float:
 
 def _watchful_await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) -> Any:
     self.reply, self.late = None, False
-    budget = timeout or float("inf")
+    budget = max(timeout or float("inf"), STARTUP * self.first)  # the first cell only imports the course
     deadline, begun = time.monotonic() + PATIENCE * budget, processor_time()
     memory = float(os.environ.get(MEMORY, "inf"))
     while True:
@@ -110,6 +110,7 @@ def _watchful_get_message(self: RunningKernel, stream: str, timeout: float | Non
 
 
 RunningKernel.await_reply, RunningKernel.get_message = _watchful_await_reply, _watchful_get_message
+RunningKernel.first = True  # until a cell has been run
 
 
 def _say(**entry: object) -> None:
@@ -129,6 +130,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     """Report that a cell begins: if no more follows, it ended this process too. With a dead kernel, none begins."""
     if isinstance(item, IPyNbCell):
         item.begun = item.parent.kernel.is_alive()
+        item.parent.kernel.first = item.cell_num == 0
         if not item.begun:
             pytest.skip()
         item.token = secrets.token_hex()  # never on disk, and different in every run
@@ -138,9 +140,12 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Report the outcome of a cell that was begun, as the fields of `runner.CellRun`."""
+    """Report the outcome of a cell that was begun, as the fields of `runner.CellRun`, or why there is no kernel."""
+    error = call.excinfo and call.excinfo.value
     if call.when == "call" and isinstance(item, IPyNbCell) and item.begun:
-        _say(cell=item.cell_num, **_came_to(item, call.excinfo and call.excinfo.value))
+        _say(cell=item.cell_num, **_came_to(item, error))
+    elif call.when == "setup" and error is not None:
+        _say(broken=str(error))
 
 
 def _died(cause: str = "", reason: str = "") -> dict[str, Any]:

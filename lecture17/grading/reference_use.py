@@ -2,7 +2,7 @@
 
 This is allowed, and reported. An answer uses the reference if it, or a function of the learner's that it calls, names a
 module of the package that holds answers, or the folder `solutions`, in any way: `import … as …`, an attribute, or a
-string for `open` or `import_module`. Learners may use whatever the course's own cells import. Names assembled at run
+string for `open` or `import_module`; or if it looks into the check that calls it. Learners may use whatever the course's own cells import. Names assembled at run
 time, as in "refer" + "ence", are not found.
 """
 
@@ -18,6 +18,10 @@ from lecture17.course.paths import SOLUTIONS
 
 HELPERS = {"check", "hint", "progress", "CheckFailed"}  # of lecture17.course, for learners
 HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"}  # what holds answers
+
+# Ways from an answer into the check that calls it, where the right answer is.
+PEEKS = {"_getframe", "currentframe", "f_back", "f_globals", "f_locals", "tb_frame", "__globals__", "__closure__"}
+PEEKS |= {"get_objects", "get_referrers", "sys.modules", "inspect.stack"}
 
 
 def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
@@ -61,10 +65,13 @@ def _evidence(statement: ast.stmt) -> Iterator[str]:
         elif isinstance(node, ast.Import):
             for name in node.names:
                 yield from _holder(name.name)
-        elif isinstance(node, ast.Attribute):
-            yield from _holder(ast.unparse(node))
+        elif isinstance(node, (ast.Attribute, ast.Name)):
+            dotted = ast.unparse(node)
+            yield from _holder(dotted)
+            yield from (f"looks into the check by {peek}" for peek in PEEKS & {dotted, dotted.split(".")[-1]})
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) == 1:
             yield from _holder(node.value)
+            yield from (f"looks into the check by {peek}" for peek in PEEKS & {node.value})
             if SOLUTIONS in node.value.replace("\\", "/").split("/"):
                 yield f"reads {SOLUTIONS}/"
 

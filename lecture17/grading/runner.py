@@ -19,13 +19,17 @@ import psutil
 from nbformat import v4
 
 from lecture17.course.checking import Record
+from lecture17.course.memory import free
 from lecture17.course.notebooks import write
 
-from . import PATIENCE, sandbox
+from . import PATIENCE, STARTUP, sandbox
 
 MARK = "LECTURE17_GRADING"  # environment variable that every process started for grading carries
 MEMORY = 4 * 2**30  # bytes that the processes of one notebook may use; less if less is free
-STARTUP = 120  # seconds that a kernel may take to start
+# The variables of the caller's environment that a run sees, by name or beginning; all others could change what it does.
+KEPT: tuple[str, ...] = ("LECTURE17_", "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_", "TZ", "PYTHONPATH")
+KEPT += ("VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_", "CUDA_", "OMP_NUM_THREADS")
+KEPT += ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "TEMP", "TMP", "APPDATA", "LOCALAPPDATA")  # Windows
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,14 @@ def _nbval(cells: list[Cell], stem: str, room: Room) -> list[CellRun]:
         notebook, settings = scratch / f"{stem}.ipynb", scratch / "pytest.ini"
         sources = [v4.new_code_cell(c.source, id=f"cell-{i}") for i, c in enumerate(cells)]
         write(v4.new_notebook(cells=sources), notebook)
-        settings.write_text("[pytest]\n")
+        settings.write_text("[pytest]\n", encoding="utf-8")
         command = [sys.executable, "-P", sandbox.__file__, str(scratch), "-q", "-c", str(settings)]
-        command += ["-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", f"{__package__}.nbval_plugin"]
-        command += ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={room.timeout:g}", str(notebook)]
-        environment = os.environ | {MARK: mark, sandbox.MEMORY: str(memory())}
-        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        command += ["-s", "--tb=no", "-p", "no:cacheprovider", "-p", "nbval.plugin"]
+        command += ["-p", f"{__package__}.nbval_plugin"]
+        command += ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={room.timeout:g}"]
+        command += [f"--nbval-kernel-startup-timeout={STARTUP}", str(notebook)]
+        environment = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
+        environment |= {MARK: mark, sandbox.MEMORY: str(memory()), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         for variable in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
             environment[variable] = str(scratch / variable.lower())
             (scratch / variable.lower()).mkdir()
@@ -154,7 +160,7 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
 
     threading.Thread(target=read_on, daemon=True).start()
     runs = [CellRun("not run")] * count
-    patience: float = STARTUP
+    patience: float = 2 * STARTUP  # of Python, then of the kernel
     heard = time.monotonic()
     while not room.stop.is_set():  # once it is set, a cell that has begun is not "timed out": nobody knows
         try:
@@ -170,10 +176,12 @@ def _listen(process: subprocess.Popen, count: int, room: Room) -> list[CellRun]:
         entry = json.loads(line)
         if "unconfined" in entry:
             room.unconfined = entry["unconfined"]
+        elif "broken" in entry:
+            runs[0] = CellRun("not run", reason=entry["broken"]) if runs[0].status == "not run" else runs[0]
         else:
             cell, record = entry.pop("cell"), entry.pop("record", None)
             runs[cell] = CellRun(**entry, record=Record(**record) if record else None)
-            patience = PATIENCE * room.timeout + 30
+            patience = PATIENCE * (room.timeout if cell else STARTUP) + 30
     if room.stop.is_set():
         process.terminate()
     return runs
@@ -197,4 +205,4 @@ def _carries(process: psutil.Process, mark: str) -> bool:
 
 def memory() -> int:
     """Bytes that the processes of one notebook may use."""
-    return min(MEMORY, int(0.8 * psutil.virtual_memory().available))
+    return min(MEMORY, int(0.8 * free()))

@@ -14,6 +14,7 @@ importing the package would start NumPy's.
 
 import contextlib
 import ctypes
+import io
 import json
 import os
 import signal
@@ -76,9 +77,9 @@ def enter(scratch: Path) -> None:
     user, group = os.getuid(), os.getgid()
     call("unshare", NEW_USER | NEW_FILES | NEW_NETWORK | NEW_PROCESSES | NEW_IPC)
     die_with_parent()
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1", encoding="utf-8")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1", encoding="utf-8")
     call("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)
     call("mount", str(scratch).encode(), str(scratch).encode(), None, BIND, None)
     set_read_only(Path("/"), True)
@@ -112,7 +113,7 @@ def confine(scratch: Path) -> str:
     outside = os.fork()
     if outside:
         os.close(fails)
-        with open(failed) as pipe:
+        with open(failed, encoding="utf-8") as pipe:
             reason = pipe.read()
         if not reason:
             outlive(outside)
@@ -189,7 +190,12 @@ def main(scratch: Path, arguments: list[str]) -> int:
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # jsonschema does without; it loads slowly
     import pytest
 
-    return pytest.main(arguments)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = pytest.main(arguments)
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):  # not even a cell was run
+        os.write(report, (json.dumps({"broken": said.getvalue().strip().splitlines()[-1]}) + "\n").encode())
+    return status
 
 
 if __name__ == "__main__":

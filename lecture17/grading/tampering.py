@@ -161,9 +161,13 @@ def limit_threads() -> None:
     threading.Thread.start = limited  # type: ignore[method-assign]
 
 
-def begin(stem: str, memory: int) -> None:
-    """Before any of the learner's code runs: save what checks rely on, and limit what the kernel may take."""
+def begin(stem: str, memory: int, imports: str) -> None:
+    """Before any of the learner's code runs: save what checks rely on, and limit what the kernel may take.
+
+    `imports` is the course's own first cell: what it takes to load PyTorch, say, is not the learner's time.
+    """
     global guard
+    exec(imports, {})
     exercises.of_notebook(stem)  # loads what the checks need
     guard = Guard()
     guard.restore()
@@ -188,4 +192,6 @@ def begin(stem: str, memory: int) -> None:
             value = value if allowed == resource.RLIM_INFINITY else min(value, allowed)
             resource.setrlimit(limit, (value, value))
     if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process goes first
+        Path("/proc/self/oom_score_adj").write_text(
+            "1000", encoding="utf-8"
+        )  # if memory runs out, this process goes first

@@ -100,7 +100,7 @@ def _tool(name: str, code: bytes, *options: str) -> str:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(code)
         file.flush()
-        return subprocess.run([program, *options, file.name], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([program, *options, file.name], capture_output=True, encoding="utf-8", check=True).stdout
 
 
 def _resources(code: bytes) -> tuple[int, int]:

@@ -153,8 +153,12 @@ def test_a_pass_says_how_far_one_has_come_and_links_what_is_next(clone: Path, mo
     monkeypatch.setattr(checking, "display", lambda markdown: shown.append(markdown.data))
     right = get("00_quickstart-matrix").expected
     assert right is not None
+    monkeypatch.chdir(clone / "solutions")
     check("00_quickstart-matrix", right)
-    assert shown == []  # not the learner's exercises
+    assert shown == []  # a pass that is not the learner's
+    monkeypatch.chdir(clone)
+    check("00_quickstart-matrix", right)
+    assert shown.pop().startswith(f"Not recorded: this notebook runs in `{clone}`, and what counts is what runs in")
     monkeypatch.chdir(clone / "exercises")
     check("00_quickstart-matrix", right)
     total = sum(e.points for e in all_exercises())

@@ -1,6 +1,9 @@
 """What a learner types: progress, hint, reset, doctor; each says what it did or what is wrong."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,10 @@ from typer.testing import CliRunner
 
 from lecture17.__main__ import app
 from lecture17.course import check, exercises, paths
+from lecture17.course.board import ProgressBoard
 from lecture17.course.notebooks import grade_id, read, write
 from lecture17.course.progress import load
+from tests.conftest import ROOT
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -68,6 +73,36 @@ def test_a_pass_stands_where_progress_cannot_be_written(clone: Path, monkeypatch
 
     monkeypatch.setattr(paths, "write_atomically", full)
     pass_the_first(monkeypatch, clone / "exercises")
+
+
+def test_where_nothing_can_be_kept_everything_else_works(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (clone / ".lecture17").write_text("a file where a folder belongs")
+    pass_the_first(monkeypatch, clone / "exercises")
+    assert load() == {}
+    assert "next: 00_quickstart-matrix" in run("progress")[1]
+    assert ProgressBoard().words.startswith("Self-assessment: 0 of")
+
+
+def test_what_is_written_keeps_its_links_and_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.ipynb").write_text("old")
+    (tmp_path / "kept" / "a.ipynb").chmod(0o640)
+    (tmp_path / "a.ipynb").symlink_to("kept/a.ipynb")
+    paths.write_atomically(tmp_path / "a.ipynb", "new\n")
+    assert (tmp_path / "a.ipynb").is_symlink()
+    assert (tmp_path / "kept" / "a.ipynb").read_bytes() == b"new\n"
+    assert (tmp_path / "kept" / "a.ipynb").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_what_a_terminal_cannot_show_is_replaced(clone: Path, encoding: str) -> None:
+    right = "from lecture17.course import *; import numpy as np\nhint('ssd-chunkwise', 3)\nprogress()\n"
+    right += "check('00_quickstart-matrix', lambda U, V: np.tril(U @ V.T))"
+    for words in (["-m", "lecture17", "progress"], ["-c", right]):
+        environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, *words], cwd=clone / "exercises", env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    assert b"? 00_quickstart-matrix (3 points)" in done.stdout
 
 
 def test_everything_passed_is_said(clone: Path) -> None:

@@ -1,6 +1,7 @@
 """Grading: each trouble has its own verdict, the other exercises are graded, the learner's file is untouched."""
 
 import json
+import shutil
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -165,6 +166,35 @@ def test_an_unknown_path_does_not_keep_the_rest_from_being_graded(clone: Path) -
     assert result.exit_code == 1
     assert "no such file" in result.output
     assert "3 of 3 points" in result.output
+
+
+def test_copies_in_a_folder_count_once_and_an_empty_folder_says_so(clone: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    [nothing] = grade([folder])
+    assert (nothing.verdict, nothing.reason) == ("no notebooks", f"there is no notebook in {folder}")
+    for name in ("00_quickstart", "00_quickstart-Copy1", "Untitled"):
+        shutil.copy(clone / "exercises" / "00_quickstart.ipynb", folder / f"{name}.ipynb")
+    shutil.copy(clone / "solutions" / "00_quickstart.ipynb", folder / "00_quickstart.ipynb")
+    one, *copies = grade([folder])
+    assert (one.verdict, one.points) == ("passed", 3)
+    assert [(g.exercise, g.verdict, g.points) for g in copies] == [
+        ("00_quickstart-Copy1.ipynb", "a copy", 0),
+        ("Untitled.ipynb", "a copy", 0),
+    ]
+    (folder / "00_quickstart.ipynb").unlink()
+    assert grade([folder])[0].points == 3, "a notebook with another name counts"
+
+
+def test_at_80_columns_a_row_is_a_line_and_reasons_have_the_width(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stubs = [Grade("f", e.id, e.points, 0, "not filled in", e.unfilled) for e in exercises.all_exercises()]
+    wrong = Grade("f", "03b_duality-ssd-chunkwise", 7, 0, "too many processes", "word " * 60)
+    monkeypatch.setattr("lecture17.grading.grade.grade", lambda *_: [*stubs, wrong])
+    result = CliRunner().invoke(app, ["grade"], env={"COLUMNS": "80"})
+    lines = result.output.splitlines()
+    assert len(lines) <= len(stubs) + 1 + 5 + 1
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == f"{stubs[0].exercise:<40}    0 of 3  not filled in"
 
 
 def test_a_notebook_without_exercises_says_so(clone: Path) -> None:

@@ -63,6 +63,11 @@ def test_no_solution_uses_the_reference(stem: str) -> None:
         ),
         ("%run ../solutions/03b_duality.ipynb", "", "solutions/"),
         ("from lecture17.reference.ssd import parallel as ssd_parallel", "", "lecture17.reference.ssd"),
+        (answer("sys._getframe(1).f_locals['exercise'].expected(x, log_a, B, C)"), "import sys", "into the check"),
+        (answer("getattr(check, '__globals__')['exercises'].get('x')"), "", "into the check by __globals__"),
+        (answer("found(x)"), "import gc\ndef found(x):\n    return gc.get_objects()", "into the check by get_objects"),
+        (answer("sys.modules[segsum.__module__]"), "import sys", "into the check by sys.modules"),
+        (answer("_getframe(1)"), "from sys import _getframe", "into the check by _getframe"),
         ("ssd_parallel = m.parallel", "if True:\n    from lecture17.reference import ssd as m", "lecture17.reference"),
     ],
 )
@@ -77,6 +82,7 @@ def test_an_answer_that_uses_the_reference_is_found(source: str, own: str, what:
         (answer("mine(x)"), "from lecture17.reference import ssd\ndef mine(x):\n    ssd = x\n    return ssd"),
         (answer("x"), "from lecture17.course import check, hint, progress\nfrom lecture17.compare import assert_same"),
         (answer("'read the solutions in lecture17.reference'"), ""),
+        (answer("np.stack([x, x])[0]"), "import sys\nprint(sys.version, 'sys.modules and f_back')"),
         ("def ssd_parallel(x, log_a, B, C)\n    return 1", "this is no Python"),
         ("def ssd_parallel(x, x):\n    return 1", "def f():\n    y = 1\n    global y"),  # nor are these
     ],
