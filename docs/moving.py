@@ -53,7 +53,8 @@ def main() -> None:
     palette = pictures[len(DOWN)].quantize(COLORS)  # one for all, so that no color flickers
     size = tuple(max(sizes) for sizes in zip(*(picture.size for picture in pictures), strict=True))
     pictures = [
-        ImageOps.pad(p, size, color="white", centering=(0, 0)).quantize(palette=palette, dither=0) for p in pictures
+        ImageOps.pad(p, size, color="white", centering=(0, 0)).quantize(palette=palette, dither=Image.Dither.NONE)
+        for p in pictures
     ]
     target = ROOT / "docs" / "explorer.gif"
     lengths = [REST, *[FRAME] * (len(pictures) - 2), REST]

@@ -1,6 +1,7 @@
 """Tools of the npm registry that checks use, fetched once and kept in pytest's cache."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -69,3 +70,14 @@ def installed(request: pytest.FixtureRequest, sources: Path) -> Path:
         if done.returncode:
             missing(f"npm could not fetch what the bundle is built with: {done.stderr[-300:]}")
     return folder
+
+
+def bundle(tools: Path, target: Path) -> None:
+    """Build the bundle of `installed` tools into this file, with the command that their package.json names."""
+    command = json.loads((tools / "package.json").read_text(encoding="utf-8"))["scripts"]["build"]
+    program, *arguments = command.split()
+    arguments = [f"--outfile={target}" if word.startswith("--outfile=") else word for word in arguments]
+    done = subprocess.run(
+        [tools / "node_modules" / ".bin" / program, *arguments], cwd=tools, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,9 +1,9 @@
 """Whether an answer reads the right one from the course instead of computing it: found in its text, not by running it.
 
-This is allowed, and reported. An answer uses the reference if it, or a function of the learner's that it calls, names a
-module of the package that holds answers, or the folder `solutions`, in any way: `import … as …`, an attribute, or a
-string for `open` or `import_module`; or if it looks into the check that calls it. Learners may use whatever the course's own cells import. Names assembled at run
-time, as in "refer" + "ence", are not found.
+This is allowed, and reported. An answer uses the reference if it, or a function of the learner's that it calls, names
+a module of the package that holds answers, or the folder `solutions`, in any way: `import … as …`, an attribute, or a
+string for `open` or `import_module`; or if it looks into the check that calls it. Learners may use whatever the
+course's own cells import. Names assembled at run time, as in "refer" + "ence", are not found.
 """
 
 import ast

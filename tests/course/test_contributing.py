@@ -11,6 +11,7 @@ import pytest
 
 from lecture17.course.notebooks import grade_id, is_answer, read, write
 from tests.conftest import ROOT
+from tests.npm import bundle, installed
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 EXERCISE, MIXER = (PAGE.split(f"\n## A{word}\n")[1].split("\n## A ")[0] for word in ("n exercise", " mixer"))
@@ -30,7 +31,7 @@ def insert(path: Path, text: str, before: str) -> None:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the repository."""
-    left = shutil.ignore_patterns(".*", "build", "__pycache__", "*.egg-info", "screenshots")
+    left = shutil.ignore_patterns(".*", "build", "__pycache__", "*.egg-info", "screenshots", "node_modules")
     return shutil.copytree(ROOT, tmp_path / "lecture17", ignore=left)
 
 
@@ -82,7 +83,7 @@ def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solve
     lint(copy)
 
 
-def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path) -> None:
+def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path, request: pytest.FixtureRequest) -> None:
     assert "In `lecture17/reference/halving.py` and in `lecture17/ops/halving.py`:" in MIXER
     assert "In `lecture17/mixers.py`, as the last of `_ROWS`:" in MIXER
     assert "In `notebooks/03c_family.py`, before `# ## Recap`:" in MIXER
@@ -91,6 +92,14 @@ def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path) ->
     (copy / "lecture17/ops/halving.py").write_text(both + of_ops, encoding="utf-8")
     insert(copy / "lecture17/mixers.py", row, ")\nMIXERS = ")
     insert(copy / "notebooks/03c_family.py", cell, "# ## Recap\n")
+    assert "In `lecture17/widgets/js/sequence.js`, as the first of\n`TOKENS`:" in MIXER
+    (rule,) = blocks(MIXER, "js")
+    insert(copy / "lecture17/widgets/js/sequence.js", rule, "  linear_attention: (s) =>")
+    bundle(installed(request, copy / "lecture17/widgets/js"), copy / "lecture17/widgets/explorers.js")
+    twins = run(
+        copy, "python -m pytest tests/widgets/test_twins.py -k semiseparable_explorer_computes -p no:cacheprovider"
+    )
+    assert twins.returncode == 0, twins.stdout
     (command,) = blocks(MIXER, "sh")
     tested = run(copy, f"{command.strip()} -v -p no:cacheprovider")
     assert tested.returncode == 0, tested.stdout

@@ -4,7 +4,6 @@ import gzip
 import html
 import json
 import re
-import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from lecture17 import widgets
 from lecture17.widgets.explorer import BUNDLE_FILE, Control, Explorer
 from tests.conftest import ROOT
-from tests.npm import installed
+from tests.npm import bundle, installed
 
 from .conftest import Displayed
 from .twins import any_settings
@@ -126,15 +125,7 @@ def test_a_setting_without_meaning_is_kept_for_later() -> None:
 
 
 def test_the_bundle_is_built_from_its_sources_and_small(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    tools = installed(request, ROOT / "lecture17/widgets/js")
-    command = json.loads((tools / "package.json").read_text())["scripts"]["build"].replace(
-        "../explorers.js", str(tmp_path / "b.js")
-    )
-    program, *arguments = command.split()
-    done = subprocess.run(
-        [tools / "node_modules/.bin" / program, *arguments], cwd=tools, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    bundle(installed(request, ROOT / "lecture17/widgets/js"), tmp_path / "b.js")
     built = (tmp_path / "b.js").read_bytes()
     assert built == BUNDLE_FILE.read_bytes(), "run `npm run build` in lecture17/widgets/js"
     assert len(gzip.compress(built)) < 250_000
