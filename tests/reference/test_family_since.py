@@ -80,8 +80,9 @@ def test_mlstm_forms_agree_and_stay_finite_however_far_apart_its_gates_are(seed:
     log_i, log_f = scale * rng.normal(size=30), -scale * rng.random(30) * (rng.random(30) < 0.5)
     y, state = mlstm.recurrent(Q, K, V, log_i, log_f)
     assert np.isfinite(y).all()
-    first, middle = mlstm.parallel(*(a[:cut] for a in (Q, K, V, log_i, log_f)))
-    second, end = mlstm.chunkwise(*(a[cut:] for a in (Q, K, V, log_i, log_f)), middle, chunk_size=7)
+    early, late = (slice(cut), slice(cut, None))
+    first, middle = mlstm.parallel(Q[early], K[early], V[early], log_i[early], log_f[early])
+    second, end = mlstm.chunkwise(Q[late], K[late], V[late], log_i[late], log_f[late], middle, chunk_size=7)
     rounding = 1e-10 * max(1, scale / 1e3)  # of the exponents themselves
     assert relative_error(np.concatenate([first, second]), y) < rounding
     assert relative_error(end, state) < rounding
@@ -167,7 +168,7 @@ def test_a_continued_sequence_needs_levels_for_all_that_was_read(form: str) -> N
 
 @pytest.mark.parametrize("t", [15, 17, -1])
 def test_a_state_whose_buckets_do_not_fit_its_tokens_is_refused(t: int) -> None:
-    args = drawn("log_linear", N=16).values()
+    args: Any = tuple(drawn("log_linear", N=16).values())
     _, (S, _) = log_linear.recurrent(*args)
     with pytest.raises(ValueError, match=f"^state has 1 buckets after {t} tokens: expected one for each bit"):
         log_linear.recurrent(*args, state=(S, t))
