@@ -168,10 +168,10 @@ def test_a_continued_sequence_needs_levels_for_all_that_was_read(form: str) -> N
 
 @pytest.mark.parametrize("t", [15, 17, -1])
 def test_a_state_whose_buckets_do_not_fit_its_tokens_is_refused(t: int) -> None:
-    args: Any = tuple(drawn("log_linear", N=16).values())
-    _, (S, _) = log_linear.recurrent(*args)
+    arguments = drawn("log_linear", N=16)
+    _, (S, _) = log_linear.recurrent(**arguments)
     with pytest.raises(ValueError, match=f"^state has 1 buckets after {t} tokens: expected one for each bit"):
-        log_linear.recurrent(*args, state=(S, t))
+        log_linear.recurrent(**arguments, state=(S, t))
 
 
 # Mesa
