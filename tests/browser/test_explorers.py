@@ -1,6 +1,7 @@
 """Every explorer in a page without a kernel: each control, what a hand can do, both themes, three widths."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -64,6 +65,8 @@ def next_value(control: Control, value: Any) -> tuple[str, Any]:
         at = control.options.index(value)
         down = at < len(control.options) - 1
         return ("ArrowDown", control.options[at + 1]) if down else ("ArrowUp", control.options[at - 1])
+    if control.doubles:
+        return "ArrowRight", min(control.high, 2 ** (math.ceil(math.log2(value)) + 1))
     up = value + control.step <= control.high
     return ("ArrowRight", value + control.step) if up else ("ArrowLeft", value - control.step)
 
@@ -94,19 +97,13 @@ def test_a_number_can_be_typed_and_is_refused_with_the_range(opened: Opened, exp
     field = shown.view.get_by_label(f"{control.label}, typed")
     field.fill(str(control.high + 1))
     field.press("Enter")
-    expect(shown.view.locator(".complaint:visible")).to_contain_text(f"to {field_limit(shown, control)}, please")
+    expect(shown.view.locator(".complaint:visible")).to_have_text(re.compile(r"from [\d.]+ to [\d.]+, please$"))
     shown.shows(words_of(explorer))
     value = control.checked(control.low + control.step)
     field.fill(str(value))
     field.press("Enter")
     expect(shown.view.locator(".complaint:visible")).to_have_count(0)
     shown.shows(words_of(explorer, **{control.name: value}))
-
-
-def field_limit(shown: ExplorerOnPage, control: Control) -> str:
-    limit = shown.control(control.label).get_attribute("max")
-    assert limit is not None
-    return limit
 
 
 @each_explorer
