@@ -27,9 +27,9 @@
 # [notation table](03a_semiseparable.ipynb#notation), the terms in the [glossary](06_review.ipynb#glossary).)
 #
 # **How to play.** At each stop there is a function of ten lines, then a picture. Predict the picture before you look.
-# A slider above it changes the decay, and what it shows is what the function in the cell gives: change the function, run
-# the cell, and slide again. The course follows a published lecture and corrects it where it is wrong; the corrections
-# that belong here wait in section 7.
+# A slider above it changes the decay. It shows what the function in the cell gives: change the function, run the cell,
+# and slide again. The course follows a published lecture and corrects it where it is wrong; the corrections that belong
+# here wait in section 7.
 
 # %%
 import numpy as np

@@ -22,10 +22,10 @@
 import numpy as np
 from IPython.display import Markdown
 
-from lecture17 import costs, figures, unification, widgets
+from lecture17 import costs, figures, mixers, unification, widgets
 from lecture17.course import predict, progress
 from lecture17.course.board import ProgressBoard
-from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, semiseparable, ssd
+from lecture17.reference import attention, semiseparable
 
 # %% [markdown]
 # ## 1 · Three ideas
@@ -40,8 +40,8 @@ from lecture17.reference import attention, delta_rule, gla, retention, rwkv7, se
 # of fixed size can carry what passes.
 #
 # **The transition is the architecture.** $S_t = A_t S_{t-1} + k_t v_t^\top$, $y_t = q_t^\top S_t$. Decays fade, the
-# delta rule replaces, $-1$ flips, rotations turn (both parts of [03c](03c_family.ipynb)); the size of $S$ limits what
-# can be copied ([03d](03d_expressivity.ipynb)).
+# delta rule replaces, $-1$ flips, rotations turn (both parts of [03c](03c_family.ipynb)); each is a learner of one loss
+# ([03e](03e_family_since.ipynb)). The size of $S$ limits what can be copied ([03d](03d_expressivity.ipynb)).
 #
 # ## 2 · The family, computed
 #
@@ -59,13 +59,14 @@ V, unit = rng.normal(size=(N, d)), K / np.linalg.norm(K, axis=1, keepdims=True)
 log_a, log_alpha = -rng.uniform(0, 0.2, N), -rng.uniform(0, 0.2, (N, r))
 rates, beta = rng.uniform(size=(N, r)), rng.uniform(size=N)
 family = {
-    "retention": (retention, (Q, K, V, 0.95)),
-    "ssd": (ssd, (V, log_a, K, Q)),
-    "gla": (gla, (Q, K, V, log_alpha)),
-    "delta_rule": (delta_rule, (Q, unit, V, beta, log_a)),
-    "rwkv7": (rwkv7, (Q, log_alpha, K, V, unit, rates)),
+    "retention": (Q, K, V, 0.95),
+    "ssd": (V, log_a, K, Q),
+    "gla": (Q, K, V, log_alpha),
+    "delta_rule": (Q, unit, V, beta, log_a),
+    "kda": (Q, unit, V, log_alpha, beta),
+    "rwkv7": (Q, log_alpha, K, V, unit, rates),
 }
-titles = ("RetNet", "Mamba-2", "GLA", "gated DeltaNet, β < 2", "RWKV-7")
+titles = ("RetNet", "Mamba-2", "GLA", "gated DeltaNet, β < 2", "KDA", "RWKV-7")
 members = dict(zip(family, titles, strict=True))
 
 
@@ -79,7 +80,8 @@ def rank_below(M: np.ndarray) -> int:
 heads = "recurrence − matrix", "rank below", "carried, 65,536", "1,024", "FLOPs", "parity", "order"
 lines = ["| mixer | " + " | ".join(heads) + " |", "| --- " * 8 + "|"]
 ranks = {}
-for name, (mixer, arguments) in family.items():
+for name, arguments in family.items():
+    mixer = mixers.get(name).module("reference")
     M = mixer.matrix(*arguments)
     error = np.abs(mixer.recurrent(*arguments)[0] - M @ V).max()
     assert error < 1e-10
@@ -110,13 +112,15 @@ papers = {
     "state-space models": "S4 2111.00396, S5 2208.04933, H3 2212.14052, Mamba 2312.00752, "
     "Mamba-2 2405.21060, Mamba-3 2603.15569",
     "linear attention\nand decays": "linear attention 2006.16236, RetNet 2307.08621, "
-    "GLA 2312.06635, log-linear attention 2506.04761",
-    "delta rules": "DeltaNet 2102.11174, DeltaNet in parallel 2406.06484, "
-    "gated DeltaNet 2412.06464, DeltaProduct 2502.10297",
+    "GLA 2312.06635, xLSTM 2405.04517, log-linear attention 2506.04761",
+    "delta rules\nand learners": "DeltaNet 2102.11174, DeltaNet in parallel 2406.06484, "
+    "TTT 2407.04620, gated DeltaNet 2412.06464, Titans 2501.00663, DeltaProduct 2502.10297, "
+    "Mesa 2506.05233",
     "RWKV": "RWKV-4 2305.13048, RWKV-5 and 6 2404.05892, RWKV-7 2503.14456",
     "hybrids with\nattention": "Griffin 2402.19427, StripedHyena 2403.17844, Jamba 2403.19887, "
     "Zamba 2405.16712, Hymba 2411.13676, MiniMax-01 2501.08313, Nemotron-H 2504.03624, "
-    "Falcon-H1 2507.22448, Kimi Linear 2510.26692",
+    "Falcon-H1 2507.22448, Kimi Linear 2510.26692, Nemotron 3 Nano 2512.20848, "
+    "Olmo Hybrid 2604.03444",
 }
 history = {
     line: [tuple(paper.rsplit(" ", 1)) for paper in text.split(", ")]
@@ -126,7 +130,7 @@ years = [identifier[:2] for line in history.values() for _, identifier in line]
 figures.timeline(history, title="Architectures by the month of their first paper")
 
 # %%
-assert (years.count("24"), len(years)) == (9, 26)
+assert (years.count("24"), len(years)) == (11, 32)
 
 # %% [markdown]
 # Each point is at the month in the paper's arXiv identifier; where points are close together, the names are shifted
@@ -139,8 +143,8 @@ assert (years.count("24"), len(years)) == (9, 26)
 # 3. the duality, [2405.21060](https://arxiv.org/abs/2405.21060), Sections 3 to 6;
 # 4. gates, [2312.06635](https://arxiv.org/abs/2312.06635), and the delta rule in parallel,
 #    [2406.06484](https://arxiv.org/abs/2406.06484);
-# 5. RWKV-7, [2503.14456](https://arxiv.org/abs/2503.14456), and Mamba-3,
-#    [2603.15569](https://arxiv.org/abs/2603.15569);
+# 5. RWKV-7, [2503.14456](https://arxiv.org/abs/2503.14456), Mamba-3, [2603.15569](https://arxiv.org/abs/2603.15569),
+#    and one loss for all, [2501.12352](https://arxiv.org/abs/2501.12352);
 # 6. the limits: [2402.01032](https://arxiv.org/abs/2402.01032) (copying),
 #    [2404.08819](https://arxiv.org/abs/2404.08819) (state tracking), [2411.12537](https://arxiv.org/abs/2411.12537)
 #    (eigenvalues);
@@ -163,7 +167,7 @@ assert (years.count("24"), len(years)) == (9, 26)
 #   A -.->|not with softmax| X["ranks grow with N: a cache"]
 #   R --> T["transition A_t"]
 #   T --> F["fades: RetNet, Mamba, GLA"]
-#   T --> D["replaces: delta rule, RWKV-7"]
+#   T --> D["replaces: delta rule, KDA, RWKV-7"]
 #   T --> E["flips, turns: parity, counting"]
 #   X --> H["hybrids"]
 #   F --> H
@@ -192,6 +196,8 @@ assert (years.count("24"), len(years)) == (9, 26)
 #   state, a large one forgets and writes.
 # - <a id="delta-rule"></a>**delta rule**: remove what a key recalls, then write: one step of gradient descent on the
 #   recall error.
+# - <a id="delta-product"></a>**DeltaProduct**: several steps of the delta rule per token, each with a key of its own:
+#   two of them can turn the state.
 # - <a id="eigenvalue"></a>**eigenvalue**: a factor $\lambda$ with $A x = \lambda x$: in (0, 1) the transition $A$ makes
 #   the direction $x$ fade, 0 erases it, a negative one flips it, complex pairs turn a plane.
 # - <a id="eps-rank"></a>**ε-rank**: number of singular values above ε times the largest; what a computer can measure.
@@ -205,10 +211,18 @@ assert (years.count("24"), len(years)) == (9, 26)
 #   numbers each may not be enough.
 # - <a id="gla"></a>**GLA**: gated linear attention: linear attention with a gate for each key dimension.
 # - <a id="hybrid"></a>**hybrid**: a stack with layers of both kinds, some with a fixed state and some with a cache.
+# - <a id="kda"></a>**KDA**: Kimi Delta Attention: the delta rule after a decay with a rate for each key dimension, so
+#   that one topic can be forgotten and another kept.
 # - <a id="cache"></a>**KV cache**: all keys and values so far; the memory of softmax attention.
 # - <a id="linear-attention"></a>**linear attention**: attention with scores $q \cdot k$ (or $\phi(q) \cdot \phi(k)$)
 #   instead of a softmax: $S_t = S_{t-1} + k_t v_t^\top$.
+# - <a id="log-linear"></a>**log-linear attention**: a state for each of $O(\log N)$ buckets of the past, small ones for
+#   the recent past and large ones for the remote past.
 # - <a id="mask"></a>**mask L**: $L_{ij} = a_i \cdots a_{j+1}$: what is left at token $i$ of what token $j$ wrote.
+# - <a id="mesa"></a>**Mesa**: answers from the ridge regression of all values so far on their keys, solved exactly at
+#   every token.
+# - <a id="mlstm"></a>**mLSTM**: the matrix memory of xLSTM: linear attention with exponential input gates and a
+#   normalizer, kept in range by a running maximum.
 # - <a id="mqar"></a>**MQAR**: multi-query associative recall: facts, key → value, then several questions for the values
 #   of keys.
 # - <a id="receptance"></a>**receptance**: RWKV's name for $r$: the query from RWKV-5 on, in RWKV-4 a sigmoid gate on
@@ -228,6 +242,8 @@ assert (years.count("24"), len(years)) == (9, 26)
 #   counter or a permutation, over any length.
 # - <a id="strict-rank"></a>**strict rank**: largest rank of a block strictly below the diagonal: how much must be
 #   passed on for each feature.
+# - <a id="test-time-regression"></a>**test-time regression**: reading a state as what a learner has fitted to the pairs
+#   of key and value that it has seen.
 # - <a id="time-mixing"></a>**time mixing**: RWKV's name for the part of a block that mixes tokens, as attention does;
 #   its *channel mixing* is the MLP.
 # - <a id="transition"></a>**transition**: $A_t$: what a token does to the state before it writes.
@@ -271,7 +287,8 @@ assert (years.count("24"), len(years)) == (9, 26)
 # Linear found one in four better than one in two, one in eight and one in sixteen
 # ([2510.26692](https://arxiv.org/abs/2510.26692)). With attention in 7% of all layers, MLPs included, an 8B hybrid beat
 # the Transformer on all twelve standard tasks of the comparison ([2406.07887](https://arxiv.org/abs/2406.07887)). These
-# are results for given sizes and data, not a law.
+# are results for given sizes and data, not a law. The layouts of fifteen published hybrids are in
+# [03e](03e_family_since.ipynb#hybrids).
 #
 # **Which one is best?** That depends on the task, the size and the machine: rule out by memory and recall, then measure
 # ([05a](05a_cost.ipynb) times, [05c](05c_language.ipynb) language, [05e](05e_choose.ipynb) choice). At equal steps and
@@ -285,7 +302,7 @@ assert (years.count("24"), len(years)) == (9, 26)
 # | 2 | [03a](03a_semiseparable.ipynb) | block ranks, segsum, the overflow | 1½ |
 # | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2 |
 # | 4 | [03c](03c_family.ipynb), [second part](03c_memory.ipynb) | the gates in log space, RWKV-7's step | 2½ |
-# | 5 | [03d](03d_expressivity.ipynb) | parity, counters and permutations by hand | 1½ |
+# | 5 | [03d](03d_expressivity.ipynb), [03e](03e_family_since.ipynb) | permutations by hand, KDA's step, Mesa | 3 |
 # | 6 | [04a](04a_torch.ipynb) to [04d](04d_many_machines.ipynb) | batches, caches, a kernel, images | 3 |
 # | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 2½ |
 #

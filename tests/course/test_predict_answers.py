@@ -10,7 +10,9 @@ from lecture17.reference import (
     attention,
     delta_rule,
     gla,
+    kda,
     linear_attention,
+    log_linear,
     retention,
     rwkv7,
     scan2d,
@@ -276,6 +278,50 @@ def _() -> list[object]:
     turns = corners / np.exp(2j * np.pi * np.arange(3) / 3)
     assert np.allclose(turns, turns[0])
     return [f"It is turned by {np.degrees(np.angle(turns[0])):.0f}°"]
+
+
+@answers("03e_family_since-topic")
+def _() -> list[object]:
+    labels, asked = np.where(np.arange(24) < 12, np.arange(24) % 4, 3), (np.arange(24) + 2) % 4
+    Q, K, V, ones = np.eye(4)[asked], np.eye(4)[labels], np.zeros((24, 1)), np.ones(24)
+    gate, gates = np.zeros(24), np.zeros((24, 4))
+    gate[12], gates[12, :2] = -np.inf, -np.inf
+    memories = {
+        "DeltaNet": delta_rule.matrix(Q, K, V, ones),
+        "gated DeltaNet": delta_rule.matrix(Q, K, V, ones, gate),
+        "GLA": gla.matrix(Q, K, V, gates),
+        "KDA": kda.matrix(Q, K, V, gates, ones),
+    }
+    old = {name: M[12, :12] != 0 for name, M in memories.items()}  # token 12 reads label 2
+    ended = {name: M[13:, :12][asked[13:] < 2] != 0 for name, M in memories.items()}
+    [right] = [name for name in memories if old[name].sum() == 1 and not ended[name].any()]
+    return [int(np.count_nonzero(memories["gated DeltaNet"][13:, :12])), right]
+
+
+@answers("03e_family_since-memory")
+def _() -> list[object]:
+    found: dict[int, dict[str, float]] = {}
+    for n in (8, 16, 32, 128):
+        k, v, one = rng.normal(size=(n, 32)), rng.normal(size=(n, 8)), np.ones(8 * n)
+        k /= np.linalg.norm(k, axis=1, keepdims=True)
+        again, W = np.tile(k, (8, 1)), np.exp(16 * k @ k.T)
+        recalled = {
+            "delta rule, eight passes": k @ delta_rule.parallel(again, again, np.tile(v, (8, 1)), one)[1],
+            "Mesa": k @ np.linalg.solve(k.T @ k + 1e-6 * np.eye(32), k.T @ v),
+            "softmax attention": W @ v / W.sum(1, keepdims=True),
+        }
+        found[n] = {name: float(np.linalg.norm(y - v) / np.linalg.norm(v)) for name, y in recalled.items()}
+    [left] = [name for name, error in found[128].items() if error < 0.5]
+    return [str(max(n for n, errors in found.items() if errors["Mesa"] < 0.05)), left]
+
+
+@answers("03e_family_since-buckets")
+def _() -> list[object]:
+    def states(t: int) -> int:
+        one = np.ones((t, 1))
+        return len(log_linear.recurrent(one, one, one, np.zeros(t), np.ones((t, 12)))[1][0])
+
+    return [states(1023), states(1024)]
 
 
 @answers("04b_triton-masks")
