@@ -519,7 +519,8 @@ assert noise > 1e-7
 # the whole mixers with PyTorch's.)
 #
 # </details>
-#
+
+# %% [markdown]
 # ## Recap
 #
 # - A program computes from its number which addresses are its own. A mask says which of them exist; `other` fills in
