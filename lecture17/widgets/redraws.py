@@ -1,6 +1,6 @@
 """How long a move of a control takes in headless Chromium, from the input to the painted frame.
 
-Needs Playwright and a Chromium or Chrome, which authors have (extra "dev").
+Needs Playwright, which comes with the extra "dev", and a Chromium or Chrome.
 """
 
 import shutil
@@ -9,10 +9,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from playwright.sync_api import Browser, sync_playwright
 
 from lecture17 import widgets
 
@@ -62,11 +61,11 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Any]:
     """That browser, without a window. Raises RuntimeError where there is none."""
     if find_browser() is None:
         raise RuntimeError("no Chromium or Chrome was found on this machine")
-    with sync_playwright() as playwright:
+    with import_module("playwright.sync_api").sync_playwright() as playwright:
         # Chromium refuses its sandbox to root, which is who runs in a container.
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         yield browser
@@ -85,7 +84,7 @@ def redraws(moves: int = 200) -> Iterator[Redraw]:
                     yield max((redraw(browser, shown, label, moves) for label in labels), key=lambda r: r.browser)
 
 
-def redraw(browser: Browser, explorer: Live, label: str, moves: int) -> Redraw:
+def redraw(browser: Any, explorer: Live, label: str, moves: int) -> Redraw:
     """Move the control with this label so many times, one frame each; and let Matplotlib draw the same in turn."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "explorer.html"
