@@ -498,7 +498,7 @@ assert noise > 1e-7
 # Nothing in it is large. Its first version held 32 columns of the state in a program of 4 warps, and took 1.2 µs per
 # token.
 #
-# **Predict.** An H100 moves 3 TB per second, and this kernel moves 2 KB per token and head. What does it wait for?
+# **Guess first.** An H100 moves 3 TB per second, and this kernel moves 2 KB per token and head. What does it wait for?
 #
 # <details><summary>The times, and why</summary>
 #
