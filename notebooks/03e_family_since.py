@@ -63,8 +63,9 @@ from lecture17.reference import delta_product, delta_rule, gla, kda, log_linear,
 #
 # So $\beta = 0$ ignores the pair, and $\beta \to 1$ fits it exactly ($\eta \to \infty$). (Longhorn, arXiv 2407.14207,
 # derives its layer in this way.) The same line is *one gradient step* of size $\beta_t$ on $\ell_t$, taken at
-# $\bar S_t$. Read like this, $\beta$ may pass 1, up to 2: the step then goes too far, and reflects. **SGD with weight
-# decay**: one rate of decay for all keys in the gated delta rule, one for each key dimension in KDA.
+# $\bar S_t$. Read like this, $\beta$ may pass 1, up to 2: the step then goes too far, and reflects. With a prior that
+# forgets, this is **SGD with weight decay**: one rate of decay for all keys in the gated delta rule, one for each key
+# dimension in KDA.
 #
 # The cell below knows only (1.1). It finds each minimum by solving for a gradient of zero.
 
@@ -126,8 +127,8 @@ assert_same(gated_delta_rule=gated, kda_with_one_rate=kda.matrix(Q, keys, V, sam
 # dimensions. Training can arrange this, because keys are projections that it learns.)
 #
 # The order matters: $(I - \beta k k^\top)\, \mathrm{diag}(\alpha)$ decays first, and compares $v_t$ with what is left.
-# RWKV-7 removes what the *undecayed* state recalls, and keeps at least 0.545 of every dimension at each token
-# ([03c](03c_memory.ipynb)): it can fade a topic, but not drop it at once.
+# RWKV-7 removes what the *undecayed* state recalls, and no rate of its decay is below 0.545 ([03c](03c_memory.ipynb)):
+# it can fade a topic, but not drop it at once.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-kda-step`.
 
@@ -147,7 +148,7 @@ assert_same(nothing_of_A_all_of_B=kept, rows_cut=np.r_[np.zeros((3, d)), S[3:]])
 # %% [markdown]
 # In the picture, each token writes under one of four labels (a one-hot key) and reads under one, as in 03c. Labels 0
 # and 1 are topic A, labels 2 and 3 topic B. At token 12 topic A is over. DeltaNet has no gate. Gated DeltaNet closes
-# its gate at token 12. GLA and KDA close theirs for labels 0 and 1 alone. All use $\beta = 1$.
+# its gate at token 12. GLA and KDA close theirs for labels 0 and 1 alone. Where there is a $\beta$, it is 1.
 
 # %%
 predict("03e_family_since-topic")
@@ -192,7 +193,8 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 # **(3.1)** More steps on the *same* pair bring nothing new: $n$ steps of size $\beta$ are one step of size
 # $1 - (1 - \beta)^n$. **(3.2)** Steps along *different* keys do: two reflections ($\beta = 2$) whose keys are $\phi$
 # apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows $S_3$,
-# where [03d](03d_expressivity.ipynb) needed two layers or two tokens. The price is $n_h$ times the work.
+# where [03d](03d_expressivity.ipynb) needed two layers with one mirror each. The price is a read and a write of the
+# state for every step.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-delta-product`.
 
@@ -377,9 +379,9 @@ assert errors["softmax attention"].max() < 0.01
 # %% [markdown]
 # **Learned:** the better the learner, the more pairs fit into the same 32 × 8 numbers. Linear attention errs from the
 # second pair on, and the delta rule less. With more passes the delta rule moves towards the exact fit, which Mesa has
-# after one. **But 32 rows hold 32 keys.** Beyond that no linear map fits, and no learner helps; softmax attention goes
-# on, because its memory grows. (Where pairs are rewritten or go stale, the exact fit of *all* of them is the wrong
-# goal. That is what decays are for.)
+# after one. **But 32 rows hold at most 32 random keys.** Beyond that no linear map fits, and no learner helps; softmax
+# attention goes on, because its memory grows. (Where pairs are rewritten or go stale, the exact fit of *all* of them is
+# the wrong goal. That is what decays are for.)
 #
 # ## 7 · Many time scales: log-linear attention
 #
@@ -465,9 +467,9 @@ print("rank below the diagonal, by buckets:", rank_below(by_buckets))
 
 # %% [markdown]
 # **Learned:** one decay fits the recent past and has lost the rest: at distance 63 it keeps less than a millionth of
-# what the power law keeps. Buckets stay within a factor of six everywhere, for $\log_2 N$ times the state and of the
-# work. Where a block is cut at a power of two its rank is 1, because it passes through a single bucket; at other cuts
-# it is higher.
+# what the power law keeps. Buckets stay within a factor of six everywhere, for up to $\log_2 N$ times the state and of
+# the work. The block from the first half to the second has rank 1, because all of it passes through one bucket; at
+# other cuts the rank is up to 5.
 #
 # ## 8 · Gates that open without limit: mLSTM
 #
@@ -527,7 +529,7 @@ softmax attention | all v near q | nothing | at the query | any token
 """  # name, what it fits, what it stays near, how far it goes, what that buys
 
 # %%
-head = "learner", "fits", "stays near", "goes", "buys", "state", "FLOPs", "a flip keeps", "order"
+head = "learner", "fits", "stays near", "how far", "buys", "state", "FLOPs", "a flip keeps", "order"
 lines = [f"| {' | '.join(head)} |", "|" + " --- |" * 5 + " ---: |" * 2 + " --- |" * 2]
 for row in words.strip().splitlines():
     name, *cells = row.split(" | ")
@@ -546,10 +548,10 @@ Markdown("\n".join(lines))
 #
 # ## 10 · Hybrids of today
 #
-# Nobody ships these learners alone. Since 2024 most long-context models that use them keep a few layers of softmax
-# attention. Which layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that mix
-# tokens, counted from 0. *Grows* is what the caches grow by with each token, as a share of a model with attention in
-# every layer and a key and a value for every query. The last column says what the default configuration in Hugging
+# RWKV-7 and xLSTM are published without attention. Most other models that use these learners keep some layers of
+# softmax attention. Which layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that
+# mix tokens, counted from 0. *Grows* is what the caches grow by with each token, as a share of a model with attention
+# in every layer and a key and a value for every query. The last column says what the default configuration in Hugging
 # Face's transformers shares with the release: a default is often a placeholder, so read a model's own `config.json`.
 
 # %%
