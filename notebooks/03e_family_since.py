@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03e · The family since: one loss, many learners
 #
-# *35 minutes · ★★★*
+# *40 minutes · ★★★*
 #
 # After this you can …
 # - derive linear attention, decays, delta rules, DeltaProduct, Mesa and softmax attention as learners of one loss,
@@ -31,7 +31,7 @@ from IPython.display import Markdown
 from lecture17 import costs, figures, hybrids, mixers, unification
 from lecture17.compare import assert_same
 from lecture17.course import predict, progress
-from lecture17.reference import delta_product, delta_rule, gla, kda, log_linear, mesa, mlstm, ssd
+from lecture17.reference import attention, delta_product, delta_rule, gla, kda, mesa, mlstm, ssd
 
 # %% [markdown]
 # ## 1 · One loss
@@ -316,7 +316,7 @@ assert np.abs(gradient).max() < 1e-10  # (5.1): no state fits better
 # each query. The other mixers of this notebook learn a map from keys to values before it comes.
 
 # %%
-softmax = mixers.get("softmax").function("reference", "matrix")
+softmax = attention.softmax_matrix
 y = np.empty((N, d))
 for i in range(N):
     root = np.exp(keys[: i + 1] @ Q[i] / 2)[:, None]  # of the weights
@@ -407,6 +407,7 @@ assert errors["softmax attention"].max() < 0.01
 predict("03e_family_since-buckets")
 
 # %%
+log_linear = mixers.get("log_linear").module("reference")
 T = 64
 i = np.arange(T)
 level = np.array([[(row ^ token).bit_length() for token in range(T)] for row in range(T)])  # (7.1)
@@ -506,7 +507,92 @@ larger = [mlstm.recurrent(Q, keys, V, log_i + shift, log_a)[0] for shift in (800
 assert_same(gates_of_e800=larger[0], gates_of_e900=larger[1])  # the mean does not mind the scale
 
 # %% [markdown]
-# ## 9 · What each buys, and what it costs
+# ## 9 · The softmax side: windows, FoX, PaTH
+#
+# Decays and Householder products are no privilege of linear states. What a recurrence does to its state can be done to
+# the *scores* $s_{ij}$ of softmax attention.
+#
+# **A window** is the simplest way to forget: token $i$ sees the last $w$ tokens, $j > i - w$, and the cache stops
+# growing. **(9.1)** What is older than that has no influence in this layer. Two layers reach twice as far,
+# $2 (w - 1)$ tokens back.
+
+# %%
+w = 8
+windowed = attention.softmax(Q, keys, V, window=w)
+assert_same(last_token=windowed[-1], of_the_window=(softmax(Q[-w:], keys[-w:]) @ V[-w:])[-1])
+P = attention.softmax_matrix(Q, keys, window=w)
+rows, columns = np.nonzero(P @ P)  # two layers
+assert (rows - columns).max() == 2 * (w - 1)  # (9.1)
+
+# %% [markdown]
+# **FoX**, the forgetting Transformer (Lin et al., arXiv 2503.02130), adds the logs of a decay to the scores:
+#
+# $$s_{ij} = q_i \cdot k_j + \log a_{j+1} + \dots + \log a_i .$$
+#
+# **(9.2)** So the weights before they are normalized are $L \circ e^{Q K^\top}$, with the mask $L$ of Mamba-2. A token
+# with $a_t = 0$ ends everything before it. But where Mamba-2's output fades as its state does, these weights still sum
+# to 1: what counts is how much a pair has decayed compared with the others.
+
+# %%
+L = ssd.matrix(np.zeros((N, 1)), log_a, np.ones((N, 1)), np.ones((N, 1)))
+kernel = L * np.exp(Q @ keys.T)
+fox = attention.softmax_matrix(Q, keys, log_a=log_a)
+assert_same(decays_under_softmax=kernel / kernel.sum(axis=1, keepdims=True), fox=fox)  # (9.2)
+ended = still.copy()
+ended[24] = -np.inf
+after = attention.softmax_matrix(Q, keys, log_a=ended)[24:]
+assert not after[:, :24].any()
+assert_same(sums=after.sum(axis=1), one=np.ones(24))
+
+# %% [markdown]
+# **PaTH** (Yang et al., arXiv 2505.16381) puts the transitions of the delta rule between query and key:
+#
+# $$s_{ij} = q_i^\top H_i H_{i-1} \cdots H_{j+1}\, k_j , \qquad H_t = I - \beta_t\, w_t w_t^\top .$$
+#
+# **(9.3)** With $w_t = k_t$ the number $s_{ij} \beta_j$ is the entry of the delta rule's own matrix. So a later token
+# with the same key and $\beta = 1$ sets the *score* of a pair to 0. That is the score of any unrelated pair, whose
+# weight is $e^0$: less than that of the newest pair, but not nothing. **(9.4)** With $\beta = 2$ a score can flip its
+# sign: one layer follows a parity, which softmax alone learned so badly in [03d](03d_expressivity.ipynb).
+#
+# The picture has the tokens, labels and questions of section 2; queries have length 6. One attention has a window of 8
+# tokens. FoX's gate is closed at token 12. PaTH has $w_t = k_t$ and $\beta_t = 1$.
+
+# %%
+scores = attention.path_scores(Q, keys, keys, beta)
+assert_same(delta_rule=delta_rule.matrix(Q, keys, V, beta), scores_times_beta=scores * beta)  # (9.3)
+bits, one = rng.integers(2, size=N), np.ones((N, 1))
+flips = attention.path_scores(one, one, one, 2.0 * bits)[:, 0]  # of the pair of token 0
+assert_same(parity_since_token_0=(-1.0) ** (bits.cumsum() - bits[0]), score=flips)  # (9.4)
+
+# %%
+predict("03e_family_since-softmax")
+
+# %%
+asking = 6 * ask
+weights = {
+    "softmax": attention.softmax_matrix(asking, one_hot),
+    "window": attention.softmax_matrix(asking, one_hot, window=8),
+    "FoX": attention.softmax_matrix(asking, one_hot, log_a=at_12),
+    "PaTH": attention.path(asking, one_hot, np.eye(24), one_hot, whole),
+}
+title = "Softmax attention that forgets: weights under a window, a gate and a delta rule"
+figures.family_portrait(weights, title=title)
+
+# %%
+assert not weights["FoX"][over].any()
+last_write = portrait["DeltaNet"] != 0
+read = last_write.any(axis=1)  # where the label has been written at all
+share = {name: (M * last_write).sum(axis=1)[read] for name, M in weights.items()}
+assert share["PaTH"].min() > 0.9
+assert share["softmax"].min() < 0.3
+
+# %% [markdown]
+# **Learned:** decays and Householder products stand beside softmax as well. FoX forgets like Mamba-2 and PaTH reads the
+# last value of a key like the delta rule, almost: what is replaced keeps the weight of an unrelated pair. (The pale
+# rows ask for a label that no token seen has: softmax must read something, and reads all alike.) What they do not
+# change is the cost: all pairs are kept. Only the window bounds the cache, and what leaves it is gone.
+#
+# ## 10 · What each buys, and what it costs
 #
 # The words are this notebook's. The numbers come from the catalogue, for one head with keys and values of 64 numbers
 # after 1,024 tokens: how many numbers it carries, the FLOPs of one token, how much of something stored is left when one
@@ -527,8 +613,6 @@ log-linear attention | more of v | a S, each bucket | one step | the remote past
 mLSTM | more of v, weighted | f S | one step | outweighs what was stored
 softmax attention | all v near q | nothing | at the query | any token
 """  # name, what it fits, what it stays near, how far it goes, what that buys
-
-# %%
 head = "learner", "fits", "stays near", "how far", "buys", "state", "FLOPs", "a flip keeps", "order"
 lines = [f"| {' | '.join(head)} |", "|" + " --- |" * 5 + " ---: |" * 2 + " --- |" * 2]
 for row in words.strip().splitlines():
@@ -546,7 +630,7 @@ Markdown("\n".join(lines))
 #
 # <a id="hybrids"></a>
 #
-# ## 10 · Hybrids of today
+# ## 11 · Hybrids of today
 #
 # RWKV-7 and xLSTM are published without attention. Most other models that use these learners keep some layers of
 # softmax attention. Which layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that
@@ -599,7 +683,8 @@ assert sum(x.growth < 0.07 for x in hybrids.LAYOUTS) == 11
 # - One loss, three questions: what does a state fit, what does it stay near, how far does it go?
 # - Gated delta rule and KDA are SGD with weight decay: one rate for all keys, or one for each. Only KDA ends one topic
 #   and keeps another.
-# - DeltaProduct takes several steps, Mesa the exact minimum, and softmax attention fits anew at every query.
+# - DeltaProduct takes several steps, Mesa the exact minimum, and softmax attention fits anew at every query; decays and
+#   Householder products stand beside it too (FoX, PaTH).
 # - Log-linear attention keeps $\log N$ states for as many time scales; mLSTM weighs without limit and stays in range.
 # - Most hybrids keep softmax in one layer of four to eleven, and their caches grow a few percent as fast.
 #
