@@ -112,8 +112,8 @@ assert_same(gated_delta_rule=gated, kda_with_one_rate=kda.matrix(Q, keys, V, sam
 # %% [markdown]
 # ## 2 · What KDA forgets
 #
-# Both decay, and both replace what a key recalls. What can one token of KDA do that a token of the gated delta rule
-# cannot? **Forget one topic and keep another.**
+# The gated delta rule and KDA both decay, and both replace what a key recalls. What can one token of KDA do that a token
+# of the gated delta rule cannot? **Forget one topic and keep another.**
 #
 # **(2.1)** Let $A$ and $B$ be two topics: subspaces of keys, each with at least two dimensions. A token of the gated
 # delta rule multiplies some unit key $x \in A$ and some unit key $y \in B$ by *the same* number $a_t$. *Proof.* Its
@@ -192,9 +192,9 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 #
 # **(3.1)** More steps on the *same* pair bring nothing new: $n$ steps of size $\beta$ are one step of size
 # $1 - (1 - \beta)^n$. **(3.2)** Steps along *different* keys do: two reflections ($\beta = 2$) whose keys are $\phi$
-# apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows $S_3$,
-# where [03d](03d_expressivity.ipynb) needed two layers with one mirror each. The price is a read and a write of the
-# state for every step.
+# apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows the
+# permutations of three things, $S_3$. KDA cannot ([03d](03d_expressivity.ipynb), (4.2)), and with one mirror per token
+# it takes two layers. The price is a read and a write of the state for every step.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-delta-product`.
 
@@ -449,7 +449,7 @@ share = {
 }
 levels = {f"level, as a share of {level.max()}": np.where(seen, level, 0) / level.max()}
 title = "A decay loses what is far; buckets keep it, the coarser the farther"
-figures.family_portrait(levels | share, title=title)
+figures.family_portrait(levels | share, what="share", title=title)
 
 # %%
 assert share["one decay / power law"][-1, 0] < 1e-6
@@ -562,7 +562,7 @@ scores = attention.path_scores(Q, keys, keys, beta)
 assert_same(delta_rule=delta_rule.matrix(Q, keys, V, beta), scores_times_beta=scores * beta)  # (9.3)
 bits, one = rng.integers(2, size=N), np.ones((N, 1))
 flips = attention.path_scores(one, one, one, 2.0 * bits)[:, 0]  # of the pair of token 0
-assert_same(parity_since_token_0=(-1.0) ** (bits.cumsum() - bits[0]), score=flips)  # (9.4)
+assert_same(parity=(-1.0) ** (bits.cumsum() - bits[0]), score=flips)  # (9.4)
 
 # %%
 predict("03e_family_since-softmax")
@@ -576,7 +576,7 @@ weights = {
     "PaTH": attention.path(asking, one_hot, np.eye(24), one_hot, whole),
 }
 title = "Softmax attention that forgets: weights under a window, a gate and a delta rule"
-figures.family_portrait(weights, title=title)
+figures.family_portrait(weights, what="weight", title=title)
 
 # %%
 assert not weights["FoX"][over].any()
@@ -635,8 +635,10 @@ Markdown("\n".join(lines))
 # RWKV-7 and xLSTM are published without attention. Most other models that use these learners keep some layers of
 # softmax attention. Which layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that
 # mix tokens, counted from 0. *Grows* is what the caches grow by with each token, as a share of a model with attention
-# in every layer and a key and a value for every query. The last column says what the default configuration in Hugging
-# Face's transformers shares with the release: a default is often a placeholder, so read a model's own `config.json`.
+# in every layer and a key and a value for every query. (RG-LRU is a gated recurrence with one number of state per
+# channel; lightning attention is linear attention with a fixed decay per head.) The last column says what the default
+# configuration in Hugging Face's transformers shares with the release: a default is often a placeholder, so read a
+# model's own `config.json`.
 
 # %%
 head = "model", "other layers", "attention", "which", "window", "heads q / kv", "grows", "source"

@@ -204,6 +204,7 @@ assert (years.count("24"), len(years)) == (11, 32)
 # - <a id="exact-rank"></a>**exact rank**: number of nonzero singular values; it can be full where the ε-rank is small.
 # - <a id="feature-map"></a>**feature map**: $\phi$, $\psi$ that write a score as a product $\phi(q) \cdot \psi(k)$; the
 #   score $e^{q \cdot k}$ has no finite one.
+# - <a id="fox"></a>**FoX**: forgetting Transformer: softmax attention whose scores decay by a gate, as a state does.
 # - <a id="gate"></a>**gate**: here: a decay computed from the token.
 # - <a id="generalized-delta-rule"></a>**generalized delta rule**: RWKV-7's transition
 #   $\mathrm{diag}(w) - (a \circ \hat\kappa)\, \hat\kappa^\top$: it chooses decay, removal and writing separately.
@@ -225,6 +226,7 @@ assert (years.count("24"), len(years)) == (11, 32)
 #   normalizer, kept in range by a running maximum.
 # - <a id="mqar"></a>**MQAR**: multi-query associative recall: facts, key → value, then several questions for the values
 #   of keys.
+# - <a id="path"></a>**PaTH**: softmax attention with the transitions of the delta rule between query and key.
 # - <a id="receptance"></a>**receptance**: RWKV's name for $r$: the query from RWKV-5 on, in RWKV-4 a sigmoid gate on
 #   the output.
 # - <a id="retention"></a>**retention**: RetNet's mixer: linear attention with one fixed decay per head and a rotation

@@ -142,6 +142,13 @@ def test_headings_are_in_order_columns_are_named_and_links_say_where_they_lead(p
     assert text.count("![") == text.count("<img") == 0, "pictures are outputs, which have words"
 
 
+@each
+def test_no_sentence_that_ends_in_a_number_becomes_a_list(path: Path) -> None:
+    """A line that begins with "1. " ends the paragraph before it, wherever the line was wrapped."""
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    assert re.findall(r"^.*[^:\n]\n1[.)] .*$", text, re.MULTILINE) == []
+
+
 @each_notebook
 def test_a_diagram_has_a_title_and_says_what_it_shows(path: Path) -> None:
     text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
