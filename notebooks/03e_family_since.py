@@ -559,7 +559,7 @@ assert_same(sums=after.sum(axis=1), one=np.ones(24))
 
 # %%
 scores = attention.path_scores(Q, keys, keys, beta)
-assert_same(delta_rule=delta_rule.matrix(Q, keys, V, beta), scores_times_beta=scores * beta)  # (9.3)
+assert_same(delta_rule=delta_rule.matrix(Q, keys, V, beta), times_beta=scores * beta)  # (9.3)
 bits, one = rng.integers(2, size=N), np.ones((N, 1))
 flips = attention.path_scores(one, one, one, 2.0 * bits)[:, 0]  # of the pair of token 0
 assert_same(parity=(-1.0) ** (bits.cumsum() - bits[0]), score=flips)  # (9.4)
