@@ -112,8 +112,8 @@ assert_same(gated_delta_rule=gated, kda_with_one_rate=kda.matrix(Q, keys, V, sam
 # %% [markdown]
 # ## 2 · What KDA forgets
 #
-# The gated delta rule and KDA both decay, and both replace what a key recalls. What can one token of KDA do that a token
-# of the gated delta rule cannot? **Forget one topic and keep another.**
+# The gated delta rule and KDA both decay, and both replace what a key recalls. What can one token of KDA do that a
+# token of the gated delta rule cannot? **Forget one topic and keep another.**
 #
 # **(2.1)** Let $A$ and $B$ be two topics: subspaces of keys, each with at least two dimensions. A token of the gated
 # delta rule multiplies some unit key $x \in A$ and some unit key $y \in B$ by *the same* number $a_t$. *Proof.* Its
@@ -193,8 +193,10 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 # **(3.1)** More steps on the *same* pair bring nothing new: $n$ steps of size $\beta$ are one step of size
 # $1 - (1 - \beta)^n$. **(3.2)** Steps along *different* keys do: two reflections ($\beta = 2$) whose keys are $\phi$
 # apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows the
-# permutations of three things, $S_3$. KDA cannot ([03d](03d_expressivity.ipynb), (4.2)), and with one mirror per token
-# it takes two layers. The price is a read and a write of the state for every step.
+# permutations of three things, $S_3$. With one mirror per token it takes two layers ([03d](03d_expressivity.ipynb)).
+# **(3.3)** One layer of KDA turns nothing either: with $D = \mathrm{diag}(\alpha)^{1/2}$ its transition is similar to
+# $D (I - \beta k k^\top) D$, which is symmetric, so its eigenvalues are real. The price of more steps is a read and a
+# write of the state for each.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-delta-product`.
 
@@ -214,6 +216,8 @@ assert_same(start=S, after_three_tokens=after)  # (3.2) counts modulo 3
 assert np.abs(seen[:2] - S[0]).max() > 0.1
 A_t = unification.transitions("gated DeltaProduct, β < 2")
 assert np.abs(np.linalg.eigvals(A_t).imag).max() > 0.5  # complex: it turns
+A_t = unification.transitions("KDA")
+assert np.abs(np.linalg.eigvals(A_t).imag).max() < 1e-9  # (3.3)
 
 # %% [markdown]
 # ## 4 · Momentum, batches, and deeper memories: TTT and Titans

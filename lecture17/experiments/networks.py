@@ -160,9 +160,9 @@ class KDA(_Heads):
         self.beta_max = beta_max
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
-        beta, log_alpha = self.beta_max * torch.sigmoid(gate[..., 0]), F.logsigmoid(gate[..., 1:])
-        inputs = q, F.normalize(k, dim=-1), v, log_alpha, beta
-        return kda.chunkwise(*(x.transpose(1, 2) for x in inputs))[0].transpose(1, 2)
+        q, k, v, gate = (x.transpose(1, 2) for x in (q, F.normalize(k, dim=-1), v, gate))  # (b, t, h, …)
+        log_alpha, beta = F.logsigmoid(gate[..., 1:]), self.beta_max * torch.sigmoid(gate[..., 0])
+        return kda.chunkwise(q, k, v, log_alpha, beta)[0].transpose(1, 2)
 
 
 class CausalConv(nn.Conv1d):

@@ -324,6 +324,22 @@ def _() -> list[object]:
     return [states(1023), states(1024)]
 
 
+@answers("03e_family_since-softmax")
+def _() -> list[object]:
+    Q, K, V, ones = np.eye(4)[(np.arange(24) + 2) % 4], np.eye(4)[np.arange(24) % 4], np.eye(24), np.ones(24)
+    gate = np.where(np.arange(24) == 12, -np.inf, 0.0)
+    weights = {
+        "softmax": attention.softmax(6 * Q, K, V),
+        "window": attention.softmax(6 * Q, K, V, window=8),
+        "FoX": attention.softmax(6 * Q, K, V, log_a=gate),
+        "PaTH": attention.path(6 * Q, K, V, K, ones),
+    }
+    last = delta_rule.matrix(Q, K, V, ones)
+    written = last.any(axis=1)
+    [right] = [name for name, M in weights.items() if (M * last).sum(axis=1)[written].min() > 0.9]
+    return [int(np.count_nonzero(weights["FoX"][13:, :12])), right]
+
+
 @answers("04b_triton-masks")
 def _() -> list[object]:
     last = [(head, block) for head in range(3) for block in range(3) if 16 * (block + 1) > 37]
