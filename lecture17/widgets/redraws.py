@@ -109,6 +109,7 @@ def redraw(browser: Any, explorer: Live, label: str, moves: int) -> Redraw:
         page.goto(file.as_uri())
         page.wait_for_selector(".lecture17-explorer .words:not(:empty)")
         first = time.perf_counter() - begin
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
         page.evaluate(MOVE, [label, 20])  # the browser compiles what runs often
         took = page.evaluate(MOVE, [label, moves])
         page.close()

@@ -101,7 +101,7 @@ def test_each_control_works_by_keyboard_and_reset_takes_it_back(opened: Opened, 
 def test_a_number_can_be_typed_and_is_refused_with_the_range(opened: Opened, explorer: type[Explorer]) -> None:
     shown = opened(explorer)
     control = next(c for c in explorer.controls if c.kind in ("range", "play"))
-    field = shown.view.get_by_label(f"{control.label}, typed")
+    field = shown.control(f"{control.label}, typed")
     field.fill(str(control.high + 1))
     field.press("Enter")
     expect(shown.view.locator(".complaint:visible")).to_have_text(re.compile(r"from [\d.]+ to [\d.]+, please$"))
