@@ -44,14 +44,14 @@ class Params:
 CONTROLS = (
     Control("mixer", "mixer", "choice", tuple(menu())),
     Control("compare", "compare with", "choice", (NOTHING, *menu())),
-    Control("N", "tokens N", low=2, high=128),
+    Control("N", "tokens N", low=2, high=128, more=True),
     Control("d_state", "state size r", low=1, high=16),
     Control("decay", "mean decay", low=0, high=1, step=0.005),
     Control("chunk_size", "chunk size", low=1, high=128),
-    Control("row", "block row", low=0, high=MOST_CHUNKS - 1),
-    Control("column", "block column", low=0, high=MOST_CHUNKS - 1),
+    Control("row", "block row", low=0, high=MOST_CHUNKS - 1, more=True),
+    Control("column", "block column", low=0, high=MOST_CHUNKS - 1, more=True),
     Control("key", "mask of key", low=0, high=15),
-    Control("seed", "seed", low=0, high=999),
+    Control("seed", "seed", low=0, high=999, more=True),
 )
 
 

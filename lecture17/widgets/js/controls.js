@@ -12,7 +12,7 @@ export function makeControl(control, ask, root) {
   const label = element("label", { htmlFor: id, textContent: control.label });
   const box = element("div", { className: `control ${control.kind}` }, label);
   const kinds = { choice: choice, check: check, range: range, play: range };
-  return { name: control.name, box, ...kinds[control.kind](control, ask, id, box, root) };
+  return { name: control.name, more: control.more, box, ...kinds[control.kind](control, ask, id, box, root) };
 }
 
 function choice({ options }, ask, id, box) {

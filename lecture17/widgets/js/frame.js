@@ -37,8 +37,11 @@ export class Frame {
     this.note = element("span", { className: "note", role: "status" });
     this.tools.append(this.note);
     if (!link.press) this.alone();
-    const box = element("div", { className: "controls" }, ...this.controls.map((control) => control.box));
-    this.root.append(box, this.headline, this.stage, this.words, this.spoken, this.tools);
+    const boxes = (folded) => this.controls.filter(({ more }) => Boolean(more) === folded).map(({ box }) => box);
+    this.root.append(element("div", { className: "controls" }, ...boxes(false)));
+    const more = element("div", { className: "controls" }, ...boxes(true));
+    if (more.childElementCount) this.root.append(element("details", {}, element("summary", { textContent: "More settings" }), more));
+    this.root.append(this.headline, this.stage, this.words, this.spoken, this.tools);
     host.replaceChildren(this.root);
     this.draw = explorer.panels(this.stage, { set: (patch) => this.set(patch), params: () => this.params }, this.data);
     this.themes = new MutationObserver(() => this.schedule());
