@@ -23,7 +23,7 @@ LISTED = 3
 
 DECODING, READING, TRAINING = USES = ("decoding", "reading", "training")
 GIST, FACTS, VERBATIM = RECALLS = ("the gist", "facts by key", "any passage word for word")
-TEXT, IMAGES = DATA = ("text", "images")
+TEXT, IMAGES = CONTENTS = ("text", "images")
 BITS = {"16 bits": 16, "8 bits": 8, "4 bits": 4}
 NO, IN_PART, SHOWN = LEVELS = ("no", "in part", "shown")
 
@@ -53,7 +53,7 @@ class Task:
 
     size: str = "8B"
     use: str = DECODING
-    data: str = TEXT
+    content: str = TEXT
     N: int = 131_072
     batch: int = 4
     memory: int = 80
@@ -64,7 +64,7 @@ class Task:
     tracking: bool = False
 
     def __post_init__(self) -> None:
-        known = {"size": SHAPES, "use": USES, "data": DATA, "device": DEVICES, "cache": CACHES, "precision": BITS}
+        known = {"size": SHAPES, "use": USES, "content": CONTENTS, "device": DEVICES, "cache": CACHES, "precision": BITS}
         for name, options in {**known, "recall": RECALLS}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(options)}")
@@ -107,7 +107,7 @@ def layers_of(layout: str, n_layers: int) -> Layers:
 def evidence(layout: str, task: Task, parameters: float) -> tuple[str, str]:
     """How far it is shown that a layout does a task, and what shows it."""
     row = LAYOUTS[layout]
-    if task.data == IMAGES:
+    if task.content == IMAGES:
         level, words = row["images"]
     else:
         level, words = {
@@ -135,12 +135,12 @@ def _machine(task: Task, cpu: Sequence[float] | None) -> tuple[int, float, float
 
 def _costs(net: Network, task: Task, bandwidth: float, rate: float) -> tuple[float, float, int, float]:
     """Bytes of weights and of everything, sequences that fit, and seconds."""
-    N, batch, bits, causal = task.N, task.batch, BITS[task.precision], task.data == TEXT
+    N, batch, bits, causal = task.N, task.batch, BITS[task.precision], task.content == TEXT
     if task.use == TRAINING:
         seconds = sizing.training_seconds(net, N, batch, rate, causal)
         return sizing.TRAINING_BYTES * net.parameters, sizing.training_bytes(net, N, batch), 0, seconds
     weights = net.parameters * bits / 8
-    if task.data == IMAGES:  # nothing is decoded, so nothing is kept but one layer's activations
+    if task.content == IMAGES:  # nothing is decoded, so nothing is kept but one layer's activations
         return (
             weights,
             weights + sizing.ACTIVATION_BYTES * batch * N * net.width,
