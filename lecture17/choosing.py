@@ -1,4 +1,4 @@
-"""Which layout of layers to take for a task: a short list, with reasons that can be looked up. Introduced in 05e_choose.
+"""Which layout of layers to take for a task: a short list, with reasons to look up. Introduced in 05e_choose.
 
 `short_list(Task(...))` leaves out what does not fit into the memory, and what is known not to recall or track what the
 task needs (`choosing.toml`, with sources). The first of the list is the layout with the most behind it among those that
@@ -64,7 +64,14 @@ class Task:
     tracking: bool = False
 
     def __post_init__(self) -> None:
-        known = {"size": SHAPES, "use": USES, "content": CONTENTS, "device": DEVICES, "cache": CACHES, "precision": BITS}
+        known = {
+            "size": SHAPES,
+            "use": USES,
+            "content": CONTENTS,
+            "device": DEVICES,
+            "cache": CACHES,
+            "precision": BITS,
+        }
         for name, options in {**known, "recall": RECALLS}.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(options)}")
@@ -115,7 +122,7 @@ def evidence(layout: str, task: Task, parameters: float) -> tuple[str, str]:
             FACTS: row["facts"],
             VERBATIM: row["verbatim"],
         }[task.recall]
-        if task.recall != GIST and task.N > row.get("up_to", task.N):
+        if task.recall != GIST and row.get("up_to", task.N) < task.N:
             level, words = min(level, IN_PART, key=LEVELS.index), f"{words}; longer texts are not shown"
         if task.tracking and LEVELS.index(row["tracking"][0]) <= LEVELS.index(level):
             level, words = row["tracking"]

@@ -21,8 +21,8 @@ from .costs import carried, flops
 CACHE_BYTES, STATE_BYTES, TRAINING_BYTES, ACTIVATION_BYTES = 2, 4, 16, 2
 LATENT, ROTARY = 512, 64  # numbers that latent attention caches for a token, as in DeepSeek-V2
 CHUNK, HEAD, STATE = 64, 64, 128  # of SSD: tokens of a chunk, values and keys of a head
-# Per feature of the model, as in Mamba-2, whose heads hold 2 d_model features; a gated delta rule with heads of 128 keys
-# and 128 values, 2 d_model values in all, has as many.
+# Per feature of the model, as in Mamba-2, whose heads hold 2 d_model features; a gated delta rule with heads of 128
+# keys and 128 values, 2 d_model values in all, has as many.
 STATE_NUMBERS = 2 * carried("ssd", 1, STATE, HEAD) // HEAD
 STEP_FLOPS = 2 * flops("ssd", "step", 1, STATE, HEAD) / HEAD
 READ_FLOPS = 2 * flops("ssd", "chunkwise", 4096, STATE, HEAD, CHUNK) / (4096 * HEAD)
@@ -137,7 +137,7 @@ def network(shape: Shape, layers: Layers, cache: str = GROUPS) -> Network:
 
 
 def weight_bytes(net: Network, bits: int, batch: float) -> float:
-    """Bytes of the weights that one step of a batch reads: those of experts that none of its tokens uses stay unread."""
+    """Bytes of the weights that one step of a batch reads: experts that none of its tokens uses stay unread."""
     used = 1 - (1 - net.active / net.parameters) ** batch if net.active < net.parameters else 1.0
     return net.parameters * used * bits / 8
 

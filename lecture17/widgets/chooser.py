@@ -1,6 +1,6 @@
 """ArchitectureChooser: describe a task, and see which layouts of layers to try, and why. Introduced in 05e_choose.
 
-What a layout costs is counted by `lecture17.sizing` for whole models, and the short list is that of `lecture17.choosing`.
+What a layout costs is counted by `lecture17.sizing` for whole models; the short list is that of `lecture17.choosing`.
 """
 
 from collections.abc import Sequence
@@ -88,9 +88,8 @@ def describe(task: Task, cpu: Sequence[float] | None = None) -> str:
     choice = choose(task, None if cpu is None else tuple(cpu))  # type: ignore[arg-type]
     found, plural = choice.assessments, "s" if task.batch > 1 else ""
     what = f"{task.batch:,} {task.content.removesuffix('s')}{plural} of {task.N:,} tokens"
-    parts = [
-        f"{task.use.capitalize()}, {task.size} parameters, {what}, {task.memory:,} GB of {choice.devices} × {task.device}."
-    ]
+    where = f"{task.memory:,} GB of {choice.devices} × {task.device}"
+    parts = [f"{task.use.capitalize()}, {task.size} parameters, {what}, {where}."]
     for rank, name in enumerate(choice.listed, 1):
         a, row = found[name], LAYOUTS[name]
         per, memory = (f" {PER[task.use]}" if rank == 1 else ""), f"{amount(a.memory / GB)} GB"
@@ -98,7 +97,8 @@ def describe(task: Task, cpu: Sequence[float] | None = None) -> str:
         text = f"{rank}. {row['title']}: {duration(a.seconds)}{per}, {memory}{doubt}"
         if rank == 1:
             kernels = row["cpu" if task.device == CPU_NAME else "gpu"]
-            text += f"; {a.evidence}. Largest: {row['published']}. Open: {', '.join(row['models'][:2])}. Kernels: {kernels}"
+            models = ", ".join(row["models"][:2])
+            text += f"; {a.evidence}. Largest: {row['published']}. Open: {models}. Kernels: {kernels}"
         parts.append(f"{text}.")
     able = [name for name in found if found[name].level != NO]
     if not choice.listed:
@@ -147,14 +147,16 @@ def picture(task: Task, cpu: Sequence[float] | None = None) -> Picture:
     choice = choose(task, None if cpu is None else tuple(cpu))  # type: ignore[arg-type]
     made = Picture(headline(task, cpu), describe(task, cpu), (7.4, 3.7))
     left, right = made.subplots(1, 2, sharey=True)
-    titles = [f"{choice.listed.index(n) + 1} · {r['title']}" if n in choice.listed else r["title"] for n, r in LAYOUTS.items()]
+    ranks = {name: f"{rank} · " for rank, name in enumerate(choice.listed, 1)}
+    titles = [ranks.get(name, "") + row["title"] for name, row in LAYOUTS.items()]
     left.set_yticks(range(len(titles)), titles)
     left.set_ylim(len(titles) - 0.4, -0.6)
     _axis(left, "memory", (1e7, 1e14), {1e9: "1 GB", 1e11: "100 GB", 1e13: "10 TB"})
     _axis(right, f"time {PER[task.use]}", (1e-6, 1e9), {1e-3: "1 ms", 1: "1 s", 3600: "1 h"})
     left.axvline(task.memory * GB, color="black", linestyle="--", linewidth=1.2)
     for row, (name, a) in enumerate(choice.assessments.items()):
-        for ax, value, words in ((left, a.memory, f"{amount(a.memory / GB)} GB"), (right, a.seconds, duration(a.seconds))):
+        written = (left, a.memory, f"{amount(a.memory / GB)} GB"), (right, a.seconds, duration(a.seconds))
+        for ax, value, words in written:
             ax.plot([value], [row], markersize=7, linestyle="", **LOOKS[look_of(name, choice)])
             ax.annotate(words, (value, row), (7, 0), textcoords="offset points", va="center", fontsize=9)
     handles = [Line2D([], [], linestyle="", markersize=7, label=name, **look) for name, look in LOOKS.items()]

@@ -138,11 +138,11 @@ WHAT_TRAVELS = Exercise(
     hints=(
         (
             "I do not know where to begin",
-            "Run the recurrence over the segment with the state 0: that is U, or W. What happens to a state that came in?",
+            "Run the recurrence over the segment from the state 0: that is U, or W. What becomes of a state I?",
         ),
         (
             "U is right and A is not",
-            "One token of the delta rule does S → (I − β k kᵀ) S + β k vᵀ. Two tokens do T_2 (T_1 S): which one is left?",
+            "One token of the delta rule does S → (I − β k kᵀ) S + β k vᵀ. Two tokens do T_2 (T_1 S).",
         ),
         (
             "a has the wrong shape",

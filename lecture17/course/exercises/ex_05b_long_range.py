@@ -70,7 +70,7 @@ def linear_share(*inputs: int) -> tuple[int, float]:
 COPYING_BOUND = Exercise(
     id="05b_long_range-copying-bound",
     points=3,
-    unfilled="Count the bits of the states and of the text; return the longest text, and log2 of the share of longer ones.",
+    unfilled="Count the bits of the states and of the text; return the longest text, and log2 of the share.",
     draw=draw_model,
     returns=("longest", "log2_share"),
     verified="with texts that fit and texts that do not",
@@ -103,7 +103,7 @@ COPYING_BOUND = Exercise(
         ),
         Misconception(
             "the share is more than all texts",
-            "where every text can be copied the share is 1, and its logarithm 0: take the smaller of 0 and the difference",
+            "where every text can be copied the share is 1 and its logarithm 0: take the smaller of 0 and yours",
             positive_share,
             of=("log2_share",),
         ),

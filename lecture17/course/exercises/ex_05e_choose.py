@@ -150,7 +150,7 @@ def cheapest(
     state: int,
     *,
     score: Any = min,
-    moved: Any = lambda weights, batch, N, per_token, state, f, s: weights + batch * (f * N * per_token + 2 * s * state),
+    moved: Any = lambda weights, batch, N, cache, state, f, s: weights + batch * (f * N * cache + 2 * s * state),
 ) -> tuple[int, np.ndarray]:
     """Candidate by candidate; the keywords make the mistakes."""
     costs = [moved(weights, batch, N, per_token, state, int(f), layers - int(f)) for f in full]
@@ -208,32 +208,26 @@ CHEAPEST_HYBRID = Exercise(
         Misconception(
             "states are read but not written",
             "a state changes with every token: it is read and written, twice its bytes",
-            slipped(
-                moved=lambda weights, batch, N, per_token, state, f, s: weights + batch * (f * N * per_token + s * state)
-            ),
+            slipped(moved=lambda weights, batch, N, cache, state, f, s: weights + batch * (f * N * cache + s * state)),
         ),
         Misconception(
             "the weights are read for every sequence",
             "one step reads the weights once for the whole batch",
             slipped(
-                moved=lambda weights, batch, N, per_token, state, f, s: (
-                    batch * (weights + f * N * per_token + 2 * s * state)
-                )
+                moved=lambda weights, batch, N, cache, state, f, s: batch * (weights + f * N * cache + 2 * s * state)
             ),
         ),
         Misconception(
             "the batch is left out",
             "every sequence has caches and states of its own",
-            slipped(
-                moved=lambda weights, batch, N, per_token, state, f, s: weights + f * N * per_token + 2 * s * state
-            ),
+            slipped(moved=lambda weights, batch, N, cache, state, f, s: weights + f * N * cache + 2 * s * state),
         ),
         Misconception(
             "all layers carry a state",
             "a softmax layer has a cache in place of a state: layers − full of them carry one",
             slipped(
-                moved=lambda weights, batch, N, per_token, state, f, s: (
-                    weights + batch * (f * N * per_token + 2 * (f + s) * state)
+                moved=lambda weights, batch, N, cache, state, f, s: (
+                    weights + batch * (f * N * cache + 2 * (f + s) * state)
                 )
             ),
         ),
