@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 
 VERBATIM = RECALLS[2]
 
-# What was served or trained, with which layout, and the report: the layout must be on the short list, one of the set first.
+# What was served or trained, with which layout, and the report. The layout must be listed, and one of the set be first.
 CASES: dict[str, tuple[str, str, dict[str, Any], set[str]]] = {
     "Llama 3.1 8B answers short questions, 2407.21783": (
         "softmax",
