@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lecture17 import sizing
@@ -151,25 +150,21 @@ def picture(task: Task, cpu: Sequence[float] | None = None) -> Picture:
     titles = [ranks.get(name, "") + row["title"] for name, row in LAYOUTS.items()]
     left.set_yticks(range(len(titles)), titles)
     left.set_ylim(len(titles) - 0.4, -0.6)
-    _axis(left, "memory", (1e7, 1e14), {1e9: "1 GB", 1e11: "100 GB", 1e13: "10 TB"})
-    _axis(right, f"time {PER[task.use]}", (1e-6, 1e9), {1e-3: "1 ms", 1: "1 s", 3600: "1 h"})
+    left.set(xscale="log", xlabel="memory, bytes")
+    right.set(xscale="log", xlabel=f"time {PER[task.use]}, seconds")
     left.axvline(task.memory * GB, color="black", linestyle="--", linewidth=1.2)
     for row, (name, a) in enumerate(choice.assessments.items()):
         written = (left, a.memory, f"{amount(a.memory / GB)} GB"), (right, a.seconds, duration(a.seconds))
         for ax, value, words in written:
             ax.plot([value], [row], markersize=7, linestyle="", **LOOKS[look_of(name, choice)])
-            ax.annotate(words, (value, row), (7, 0), textcoords="offset points", va="center", fontsize=9)
+            ax.annotate(words, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    for ax in (left, right):
+        ax.minorticks_off()
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     handles = [Line2D([], [], linestyle="", markersize=7, label=name, **look) for name, look in LOOKS.items()]
     made.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2)
     return made
-
-
-def _axis(ax: Axes, name: str, limits: tuple[float, float], ticks: dict[float, str]) -> None:
-    ax.set(xscale="log", xlim=limits, xlabel=name)
-    ax.set_xticks(list(ticks), list(ticks.values()))
-    ax.minorticks_off()
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
 
 
 class ArchitectureChooser(Explorer):

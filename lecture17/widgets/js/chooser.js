@@ -221,22 +221,36 @@ function lookOf(name, { found, listed: names }) {
 
 const HINT = "Point at a layout, or tap it, to read what shows what it can do.";
 
+/** The domain of whole decades around these values, with at most four ticks. */
+function decades(values) {
+  const [low, high] = [Math.min(...values) * 0.8, Math.max(...values) * 1.25].map(Math.log10);
+  const [first, past] = [Math.floor(low), Math.max(Math.ceil(high), Math.floor(low) + 2)];
+  const ticks = Array.from({ length: past - first + 1 }, (_, k) => 10 ** (first + k));
+  const every = Math.ceil(ticks.length / 4);
+  return { x: [10 ** first, 10 ** past], xticks: ticks.filter((_, k) => k % every === 0) };
+}
+
+const bytes = (value) => {
+  const [unit, name] = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"]].find(([least]) => value >= least * 0.999) ?? [1e3, "kB"];
+  return `${grouped(value / unit)} ${name}`;
+};
+const time = (value) => {
+  const [unit, name] = [[1, "s"], [1e-3, "ms"]].find(([least]) => value >= least * 0.999) ?? [1e-6, "µs"];
+  return `${grouped(value / unit)} ${name}`;
+};
+
 export function panels(stage, act, given) {
   const names = Object.keys(given.layouts);
   const rows = { domain: [names.length - 0.4, -0.6], ticks: [], format: () => "" };
-  const side = { width: 300, height: 250, y: rows };
-  const shown = {
-    memory: new Panel(stage, {
-      ...side, width: 470, margin: [4, 70, 34, 178], title: "memory, and what there is",
-      x: { scale: "log", domain: [1e8, 1e14], ticks: [1e9, 1e11, 1e13], format: (b) => ({ 1e9: "1 GB", 1e11: "100 GB", 1e13: "10 TB" })[b] },
-    }),
-    seconds: new Panel(stage, {
-      ...side, margin: [4, 70, 34, 12],
-      x: { scale: "log", domain: [1e-6, 1e9], ticks: [1e-3, 1, 3600], format: (t) => ({ 0.001: "1 ms", 1: "1 s", 3600: "1 h" })[t] },
-    }),
-  };
+  const panel = (left, format) =>
+    new Panel(stage, {
+      width: left + 304, height: 250, margin: [4, 72, 34, left], y: rows,
+      x: { scale: "log", domain: [1, 10], ticks: [], format },
+    });
+  const shown = { memory: panel(200, bytes), seconds: panel(16, time) };
+  shown.memory.title.text("memory, and how much there is");
   const readout = stage.appendChild(element("output", { className: "readout" }));
-  legend(stage)(Object.values(LOOKS));
+  legend(stage)([...Object.values(LOOKS), ["memory there is", ATTENTION, "┆"]]);
   let now = null;
   let spot = null; // the layout that is pointed at
 
@@ -245,37 +259,39 @@ export function panels(stage, act, given) {
     const models = a && given.layouts[names[spot]].models.join(", ");
     readout.textContent = a ? `${given.layouts[names[spot]].title} (${a.level}): ${a.evidence}. Open models: ${models}.` : HINT;
   };
-  for (const panel of Object.values(shown)) {
-    const at = (x, y) => {
-      spot = x === null ? null : Math.max(0, Math.min(names.length - 1, Math.round(y)));
-      read();
-    };
-    panel.pointer({ hover: at });
+  for (const one of Object.values(shown)) {
+    one.pointer({
+      hover(x, y) {
+        spot = x === null ? null : Math.max(0, Math.min(names.length - 1, Math.round(y)));
+        read();
+      },
+    });
   }
 
   return function draw(p, r) {
     now = { p, r };
     shown.seconds.title.text(`time ${PER[p.use]}`);
-    const written = { memory: (a) => `${amount(a.memory / GB)} GB`, seconds: (a) => duration(a.seconds) };
-    for (const [quantity, panel] of Object.entries(shown)) {
-      const place = (name) => panel.x(Math.max(r.found[name][quantity], panel.x.domain()[0]));
-      const { left, width } = panel.area;
-      const row = (name) => panel.y(names.indexOf(name));
-      panel.draw("row", "path", names, { d: (n) => `M${left},${row(n)}h${width}`, stroke: "currentColor", opacity: 0.15 });
-      const mark = { x: place, y: row, "text-anchor": "middle", "dominant-baseline": "central", style: "font-size: 15px" };
-      panel
-        .draw("mark", "text", names, mark, (name) => LOOKS[lookOf(name, r)][2])
-        .style("fill", (name) => LOOKS[lookOf(name, r)][1]);
-      const number = { x: (n) => place(n) + 11, y: row, "dominant-baseline": "central" };
-      panel.draw("number", "text", names, number, (name) => written[quantity](r.found[name]));
+    const numbers = { memory: (a) => `${amount(a.memory / GB)} GB`, seconds: (a) => duration(a.seconds) };
+    for (const [quantity, one] of Object.entries(shown)) {
+      const limit = quantity === "memory" ? [p.memory * GB] : [];
+      one.domain(decades([...names.map((name) => r.found[name][quantity]), ...limit]));
+      const [bottom, top] = one.y.domain();
+      one.line("limit", limit.length ? [[...limit, bottom], [...limit, top]] : [], { color: ATTENTION, dash: "5 4" });
+      const { left, width } = one.area;
+      const row = (name) => one.y(names.indexOf(name));
+      one.draw("row", "path", names, { d: (n) => `M${left},${row(n)}h${width}`, stroke: "currentColor", opacity: 0.15 });
+      const middle = { y: row, "dominant-baseline": "central" };
+      const place = { ...middle, x: (name) => one.x(r.found[name][quantity]), "text-anchor": "middle", style: "font-size: 15px" };
+      const look = (name) => LOOKS[lookOf(name, r)];
+      one.draw("mark", "text", names, place, (name) => look(name)[2]).style("fill", (name) => look(name)[1]);
+      one.draw("number", "text", names, { ...middle, x: left + width + 8 }, (name) => numbers[quantity](r.found[name]));
     }
-    const label = { x: shown.memory.area.left - 8, y: (n) => shown.memory.y(names.indexOf(n)), "text-anchor": "end", "dominant-baseline": "central" };
+    const { left } = shown.memory.area;
+    const label = { x: left - 8, y: (n) => shown.memory.y(names.indexOf(n)), "text-anchor": "end", "dominant-baseline": "central" };
     const ranked = (name) => (r.listed.includes(name) ? `${r.listed.indexOf(name) + 1} · ` : "");
     shown.memory
       .draw("layout", "text", names, label, (name) => `${ranked(name)}${given.layouts[name].title}`)
       .style("font-weight", (name) => (name === r.listed[0] ? 700 : 400));
-    const [top, bottom] = shown.memory.y.domain();
-    shown.memory.line("limit", [[p.memory * GB, top], [p.memory * GB, bottom]], { color: ATTENTION, dash: "5 4" });
     read();
   };
 }
