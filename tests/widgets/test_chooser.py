@@ -29,8 +29,6 @@ def test_words_give_the_list_in_order_with_numbers_evidence_and_models(task: Tas
     found = choice.assessments
     assert f"{choice.devices} × {task.device}" in words
     ranked = re.findall(r"(\d)\. (\D[^.;]*?): ([\d.,]+ \S+)(?: a token| to read all| a step)?, ([\d.,]+) GB", words)
-        r"(\d)\. (\d?[^.:]+?(?: : [^.:]+?)?): ([\d.,]+ \S+)(?: a token| to read all| a step)?, ([\d.,]+) GB", words
-    )
     expected = [
         (str(rank), LAYOUTS[n]["title"], duration(found[n].seconds), amount(found[n].memory / GB))
         for rank, n in enumerate(choice.listed, 1)
