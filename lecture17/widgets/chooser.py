@@ -3,10 +3,12 @@
 What a layout costs is counted by `lecture17.sizing` for whole models; the short list is that of `lecture17.choosing`.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lecture17 import sizing
@@ -120,7 +122,7 @@ def describe(task: Task, cpu: Sequence[float] | None = None) -> str:
 
 def headline(task: Task, cpu: Sequence[float] | None = None) -> str:
     listed = choose(task, None if cpu is None else tuple(cpu)).listed  # type: ignore[arg-type]
-    return f"Try {', then '.join(LAYOUTS[n]['title'] for n in listed)}" if listed else "Nothing here fits and does that"
+    return f"First to try: {LAYOUTS[listed[0]]['title']}" if listed else "Nothing here fits and does that"
 
 
 LOOKS: dict[str, Any] = {
@@ -150,21 +152,29 @@ def picture(task: Task, cpu: Sequence[float] | None = None) -> Picture:
     titles = [ranks.get(name, "") + row["title"] for name, row in LAYOUTS.items()]
     left.set_yticks(range(len(titles)), titles)
     left.set_ylim(len(titles) - 0.4, -0.6)
-    left.set(xscale="log", xlabel="memory, bytes")
-    right.set(xscale="log", xlabel=f"time {PER[task.use]}, seconds")
+    memories, times = ([getattr(a, of) for a in choice.assessments.values()] for of in ("memory", "seconds"))
+    _axis(left, "memory", [*memories, task.memory * GB], lambda value: f"{value / GB:g} GB")
+    _axis(right, f"time {PER[task.use]}", times, lambda value: f"{value:g} s" if value >= 1 else f"{1e3 * value:g} ms")
     left.axvline(task.memory * GB, color="black", linestyle="--", linewidth=1.2)
     for row, (name, a) in enumerate(choice.assessments.items()):
         written = (left, a.memory, f"{amount(a.memory / GB)} GB"), (right, a.seconds, duration(a.seconds))
         for ax, value, words in written:
             ax.plot([value], [row], markersize=7, linestyle="", **LOOKS[look_of(name, choice)])
             ax.annotate(words, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-    for ax in (left, right):
-        ax.minorticks_off()
-        ax.tick_params(axis="y", length=0)
-        ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     handles = [Line2D([], [], linestyle="", markersize=7, label=name, **look) for name, look in LOOKS.items()]
     made.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2)
     return made
+
+
+def _axis(ax: Axes, name: str, values: Sequence[float], words: Callable[[float], str]) -> None:
+    """Whole decades around these values."""
+    first, past = math.floor(math.log10(min(values) * 0.8)), math.ceil(math.log10(max(values) * 1.25))
+    ticks = [10.0**k for k in range(first, past + 1, -(-(past - first + 1) // 4))]
+    ax.set(xscale="log", xlabel=name, xlim=(10.0**first, 10.0**past))
+    ax.set_xticks(ticks, [words(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
 
 
 class ArchitectureChooser(Explorer):

@@ -40,7 +40,7 @@ def test_words_give_the_list_in_order_with_numbers_evidence_and_models(task: Tas
         assert LAYOUTS[first]["published"] in words
         assert LAYOUTS[first]["models"][0] in words
         assert LAYOUTS[first]["cpu" if task.device == "CPU" else "gpu"] in words
-        assert headline(task).startswith(f"Try {LAYOUTS[first]['title']}")
+        assert headline(task) == f"First to try: {LAYOUTS[first]['title']}"
     else:
         assert "fits" in words or "Evidence is against every" in words
 

@@ -200,8 +200,7 @@ export function describe(p, r, given) {
 }
 
 export function headline(p, r, { layouts }) {
-  if (!r.listed.length) return "Nothing here fits and does that";
-  return `Try ${r.listed.map((name) => layouts[name].title).join(", then ")}`;
+  return r.listed.length ? `First to try: ${layouts[r.listed[0]].title}` : "Nothing here fits and does that";
 }
 
 export const code = (p) => written("ArchitectureChooser", p);
@@ -247,7 +246,7 @@ export function panels(stage, act, given) {
       width: left + 304, height: 250, margin: [4, 72, 34, left], y: rows,
       x: { scale: "log", domain: [1, 10], ticks: [], format },
     });
-  const shown = { memory: panel(200, bytes), seconds: panel(16, time) };
+  const shown = { memory: panel(214, bytes), seconds: panel(16, time) };
   shown.memory.title.text("memory, and how much there is");
   const readout = stage.appendChild(element("output", { className: "readout" }));
   legend(stage)([...Object.values(LOOKS), ["memory there is", ATTENTION, "┆"]]);
