@@ -19,7 +19,8 @@
 # **How it works.** Nobody serves a mixer; one serves a model. So this part counts whole models, projections and MLPs
 # included, and asks three questions in turn: does it fit, how long does it take, and what shows that it can do the
 # task? A chooser then puts the three together. Costs are formulas, in `lecture17/sizing.py`; evidence is a table, in
-# `lecture17/choosing.toml`, where every row names a paper or a cell of this course.
+# `lecture17/choosing.toml`, where every row names a paper or a part of this course. Letters are those of the
+# [notation table](03a_semiseparable.ipynb#notation).
 
 # %%
 import time
@@ -112,12 +113,13 @@ for N, batch in ((2048, 1), (2048, 8), (131_072, 4)):
         assert times["softmax"] > 2 * times["three"] > 2 * times["seven"]  # (2.2)
 
 # %% [markdown]
-# **Is that what people measure?** Kimi Linear (arXiv 2510.26692, Figure 7) reports how much faster its 3:1 hybrid is
-# than the same model with latent attention in every layer: decoding one sequence 1.8 times at 512K tokens and 2.2 times
-# at 1M; reading a prompt 2.3 and 2.9 times. Nemotron Nano 2 (arXiv 2508.14444) reports 6.3 times the throughput of
-# Qwen3-8B on a GPU of 22 GiB, 8K tokens in and 16K out. The count gives 2.2 and 2.7, 3.5 and 3.6, and 5.8
-# (`tests/test_sizing.py`): within a factor of 1.5, but for reading at 512K tokens. There the factor is 1.505: a GPU
-# runs attention nearer to its peak than it runs experts and chunks, and this the count does not know.
+# **Is that what people measure?** Kimi Linear (arXiv 2510.26692) reports how much faster its 3:1 hybrid is than the same
+# model with latent attention in every layer: decoding 1.8 times at 512K tokens and 2.2 times at 1M, reading a prompt
+# 2.3 and 2.9 times. Nemotron Nano 2 (arXiv 2508.14444) reports 6.3 times the throughput of Qwen3-8B on a GPU of 22 GiB,
+# 8K tokens in and 16K out. The count, for one sequence of Kimi Linear and for all that fit of the other, gives 2.2 and
+# 2.7, 3.5 and 3.6, and 5.8 (`tests/test_sizing.py`): within a factor of 1.5, but for reading at 512K tokens. There the
+# factor is 1.505. A GPU runs attention nearer to its peak than it runs experts and chunks, which the count does not
+# know.
 #
 # With large batches Kimi Linear reports 6.3 times at 1M tokens. Bytes alone allow 27/7 = 3.9, since 7 of its 27 layers
 # keep a cache. What is more comes from kernels and servers, which no formula here predicts.
@@ -225,6 +227,7 @@ for name, task in stories.items():
 first = {name: choosing.choose(task).listed[0] for name, task in stories.items()}
 assert list(first.values()) == ["softmax", "three", "three", "seven", "softmax"]
 assert choosing.choose(photographs).listed == ("softmax",)
+assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 154
 
 # %% [markdown]
 # - **Chat on a laptop.** The texts are short, so a step reads weights and little else: take a small Transformer in 4
@@ -239,8 +242,8 @@ assert choosing.choose(photographs).listed == ("softmax",)
 #   others are convolutions. Softmax in every layer would need 154 GB for one such sequence.
 # - **Photographs, classified.** 196 patches are a short text. Vision Transformers are softmax in every layer (DINOv3,
 #   arXiv 2508.10104), and a network without any scan beats the visual Mambas at classifying ImageNet (MambaOut, arXiv
-#   2405.07992). Four routes over an image (VMamba, arXiv 2401.10166) pay where images are large and the output is
-#   dense. Counting only the FLOPs of the mixing would pick Mamba-1, which nobody should.
+#   2405.07992; at detection it loses to them). Four routes over an image (VMamba, arXiv 2401.10166) may pay where
+#   images are large. Counting only the FLOPs of the mixing would pick Mamba-1; do not.
 #
 # **What the chooser does not know.** How *well* a model does what it can do; how mature the kernels are on your
 # machine, which for hybrids differs between servers; what a finished model costs that you only fine-tune; and whether

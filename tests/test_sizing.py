@@ -96,7 +96,7 @@ def test_the_model_of_kimi_linear_is_the_published_one() -> None:
 
 H100 = (3.35e12, 989e12)
 
-# How many times as fast as latent attention in every layer (2510.26692, Figure 7; one sequence).
+# How many times as fast as latent attention in every layer (2510.26692); counted for one sequence.
 KIMI_DECODES = {2**19: 1.8, 2**20: 2.2}
 KIMI_READS = {2**19: 2.3, 2**20: 2.9}
 
@@ -123,7 +123,7 @@ def _reading(N: int):  # type: ignore[no-untyped-def]
 
 
 def test_what_batches_gain_beyond_the_bytes_is_not_predicted() -> None:
-    """6.3 times at 1M tokens (2510.26692, Figure 1) is more than 27 caches against 7: the count allows 3.9 at most."""
+    """6.3 times at 1M tokens (2510.26692) is more than 27 caches against 7: the count allows 3.9 at most."""
     full, hybrid = (sizing.decoding_seconds(kimi(n), 2**20, 1000, *H100) for n in (27, 7))
     assert 3.5 < full / hybrid < 27 / 7
     assert 6.3 / (full / hybrid) > 1.5
