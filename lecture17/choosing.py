@@ -135,7 +135,8 @@ def _machine(task: Task, cpu: Sequence[float] | None) -> tuple[int, float, float
     """How many devices, and the rates of all together."""
     device = DEVICES[task.device]
     if device.memory is None:
-        return 1, *(cpu or (device.bandwidth, device.rate))
+        bandwidth, rate = cpu or (device.bandwidth, device.rate)
+        return 1, bandwidth, rate
     count = math.ceil(task.memory * GB / device.memory)
     return count, count * device.bandwidth, count * device.rate
 

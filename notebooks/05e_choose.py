@@ -113,9 +113,9 @@ for N, batch in ((2048, 1), (2048, 8), (131_072, 4)):
         assert times["softmax"] > 2 * times["three"] > 2 * times["seven"]  # (2.2)
 
 # %% [markdown]
-# **Is that what people measure?** Kimi Linear (arXiv 2510.26692) reports how much faster its 3:1 hybrid is than the same
-# model with latent attention in every layer: decoding 1.8 times at 512K tokens and 2.2 times at 1M, reading a prompt
-# 2.3 and 2.9 times. Nemotron Nano 2 (arXiv 2508.14444) reports 6.3 times the throughput of Qwen3-8B on a GPU of 22 GiB,
+# **Is that what people measure?** Kimi Linear (arXiv 2510.26692) reports how much faster its 3:1 hybrid is than the
+# same model with latent attention in every layer: decoding 1.8 times at 512K tokens and 2.2 times at 1M, reading 2.3
+# and 2.9 times. Nemotron Nano 2 (arXiv 2508.14444) reports 6.3 times the throughput of Qwen3-8B on a GPU of 22 GiB,
 # 8K tokens in and 16K out. The count, for one sequence of Kimi Linear and for all that fit of the other, gives 2.2 and
 # 2.7, 3.5 and 3.6, and 5.8 (`tests/test_sizing.py`): within a factor of 1.5, but for reading at 512K tokens. There the
 # factor is 1.505. A GPU runs attention nearer to its peak than it runs experts and chunks, which the count does not

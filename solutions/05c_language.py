@@ -41,8 +41,7 @@ def paired_interval(first, second, t):
     ### BEGIN SOLUTION
     differences = second - first
     mean, half = differences.mean(), t * differences.std(ddof=1) / np.sqrt(len(differences))
-    verdict = int(mean > half) - int(mean < -half)
-    return mean, mean - half, mean + half, verdict
+    return mean, mean - half, mean + half, int(np.sign(mean)) if abs(mean) > half else 0
     ### END SOLUTION
 
 

@@ -84,9 +84,13 @@ def _first_of(names: list[str]) -> str:
     return f"{names[0]}{more}"
 
 
+def _choice(task: Task, cpu: Sequence[float] | None) -> Choice:
+    return choose(task, None if cpu is None else tuple(cpu))
+
+
 def describe(task: Task, cpu: Sequence[float] | None = None) -> str:
     """The short list and its reasons, in words."""
-    choice = choose(task, None if cpu is None else tuple(cpu))  # type: ignore[arg-type]
+    choice = _choice(task, cpu)
     found, plural = choice.assessments, "s" if task.batch > 1 else ""
     what = f"{task.batch:,} {task.content.removesuffix('s')}{plural} of {task.N:,} tokens"
     where = f"{task.memory:,} GB of {choice.devices} × {task.device}"
@@ -121,7 +125,7 @@ def describe(task: Task, cpu: Sequence[float] | None = None) -> str:
 
 
 def headline(task: Task, cpu: Sequence[float] | None = None) -> str:
-    listed = choose(task, None if cpu is None else tuple(cpu)).listed  # type: ignore[arg-type]
+    listed = _choice(task, cpu).listed
     return f"First to try: {LAYOUTS[listed[0]]['title']}" if listed else "Nothing here fits and does that"
 
 
@@ -145,7 +149,7 @@ def look_of(name: str, choice: Choice) -> str:
 @styled
 def picture(task: Task, cpu: Sequence[float] | None = None) -> Picture:
     """Memory with its limit, and time, of every layout."""
-    choice = choose(task, None if cpu is None else tuple(cpu))  # type: ignore[arg-type]
+    choice = _choice(task, cpu)
     made = Picture(headline(task, cpu), describe(task, cpu), (7.4, 3.7))
     left, right = made.subplots(1, 2, sharey=True)
     ranks = {name: f"{rank} · " for rank, name in enumerate(choice.listed, 1)}

@@ -1,6 +1,7 @@
 """The chooser: its words and picture give the short list that `choosing` makes, its numbers and its reasons."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_training_has_one_precision_and_images_are_not_decoded() -> None:
 
 
 def test_measured_rates_take_the_place_of_a_laptops() -> None:
-    task = {"size": "1B", "device": "CPU", "N": 512, "batch": 1}
+    task: dict[str, Any] = {"size": "1B", "device": "CPU", "N": 512, "batch": 1}
     usual, measured = ArchitectureChooser(**task), ArchitectureChooser((1e9, 1e12), **task)
     assert measured.data == {"cpu": [1e9, 1e12]}
     assert measured.words != usual.words

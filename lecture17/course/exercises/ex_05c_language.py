@@ -14,7 +14,7 @@ def draw_losses(rng: np.random.Generator) -> Inputs:
     """Losses of two models on the same texts, which differ much more from text to text than the models do."""
     n = int(rng.integers(4, 30))
     texts = rng.normal(2.5, 0.6, n)
-    gap = rng.choice([0.0, 0.08])
+    gap = rng.choice([-0.08, 0.0, 0.08])
     return {
         "first": texts + rng.normal(scale=0.05, size=n),
         "second": texts + gap + rng.normal(scale=0.05, size=n),
