@@ -227,7 +227,7 @@ for name, task in stories.items():
 first = {name: choosing.choose(task).listed[0] for name, task in stories.items()}
 assert list(first.values()) == ["softmax", "three", "three", "seven", "softmax"]
 assert choosing.choose(photographs).listed == ("softmax",)
-assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 154
+assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 153
 
 # %% [markdown]
 # - **Chat on a laptop.** The texts are short, so a step reads weights and little else: take a small Transformer in 4
@@ -239,7 +239,7 @@ assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 154
 # - **A long book, quoted.** The same hybrid, with one full layer in four. In practice one also puts the book into an
 #   index and hands the model the passages it asks for: then the text is short, and softmax will do.
 # - **A million bases of DNA.** Evo 2 (Brixi et al., 2025) reads a million bases with 8 softmax layers among 50; the
-#   others are convolutions. Softmax in every layer would need 154 GB for one such sequence.
+#   others are convolutions. Softmax in every layer would need 153 GB for one such sequence.
 # - **Photographs, classified.** 196 patches are a short text. Vision Transformers are softmax in every layer (DINOv3,
 #   arXiv 2508.10104), and a network without any scan beats the visual Mambas at classifying ImageNet (MambaOut, arXiv
 #   2405.07992; at detection it loses to them). Four routes over an image (VMamba, arXiv 2401.10166) may pay where
