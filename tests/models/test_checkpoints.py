@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lecture17.checkpoints import load_mamba2, save_mamba2
+from lecture17.checkpoints import load, save_mamba2
 from lecture17.models import LanguageModel
 
 CONFIG: dict[str, Any] = {
@@ -61,7 +61,7 @@ def write(folder: Path, weights: dict[str, torch.Tensor], config: dict[str, Any]
 
 def test_a_folder_in_the_published_format_loads_every_weight(tmp_path: Path) -> None:
     weights = published_names()
-    model = load_mamba2(write(tmp_path, weights))
+    model = load(write(tmp_path, weights))
     assert isinstance(model, LanguageModel)
     assert model.vocab_size == 24  # 21 padded to a multiple of 8
     loaded = model.state_dict()
@@ -74,7 +74,7 @@ def test_a_folder_in_the_published_format_loads_every_weight(tmp_path: Path) -> 
 
 
 def test_half_precision_weights_load_in_float32(tmp_path: Path) -> None:
-    model = load_mamba2(write(tmp_path, {name: value.half() for name, value in published_names().items()}))
+    model = load(write(tmp_path, {name: value.half() for name, value in published_names().items()}))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model(torch.zeros(1, 3, dtype=torch.int64)).isfinite().all()
 
@@ -85,7 +85,7 @@ def test_safetensors_load_too_with_tied_weights_stored_once(tmp_path: Path) -> N
     del weights["lm_head.weight"]
     torch_format.save_file(weights, write(tmp_path, {}) / "model.safetensors")
     (tmp_path / "pytorch_model.bin").unlink()
-    model = load_mamba2(str(tmp_path))
+    model = load(str(tmp_path))
     assert torch.equal(model.lm_head.weight, weights["backbone.embedding.weight"])
 
 
@@ -93,7 +93,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     weights = published_names()
     del weights["backbone.layers.1.mixer.A_log"]
     with pytest.raises(RuntimeError, match=r"layers\.1\.mixer\.A_log"):
-        load_mamba2(write(tmp_path, weights))
+        load(write(tmp_path, weights))
 
 
 @pytest.mark.parametrize(
@@ -110,21 +110,21 @@ def test_models_that_are_no_plain_mamba2_stack_are_refused(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        load_mamba2(write(tmp_path, published_names(), {**CONFIG, **change}))
+        load(write(tmp_path, published_names(), {**CONFIG, **change}))
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no config\.json in"):
-        load_mamba2(tmp_path)
+        load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     with pytest.raises(FileNotFoundError, match=r"no weights in .*: expected model\.safetensors or pytorch_model\.bin"):
-        load_mamba2(tmp_path)
+        load(tmp_path)
 
 
 def test_without_the_hub_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r'"state-spaces/mamba2-130m" is not a folder.*pip install huggingface_hub'):
-        load_mamba2("state-spaces/mamba2-130m")
+        load("state-spaces/mamba2-130m")
 
 
 def test_without_a_network_the_error_says_what_was_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_without_a_network_the_error_says_what_was_tried(monkeypatch: pytest.Mon
     with pytest.raises(
         FileNotFoundError, match=r"could not be fetched from the hub \(ConnectionError: no route to host\)"
     ):
-        load_mamba2("state-spaces/mamba2-130m")
+        load("state-spaces/mamba2-130m")
 
 
 def test_a_name_is_fetched_from_the_hub_with_no_more_than_its_model(
@@ -151,7 +151,7 @@ def test_a_name_is_fetched_from_the_hub_with_no_more_than_its_model(
         return str(write(tmp_path, published_names()))
 
     monkeypatch.setattr(hub, "snapshot_download", download)
-    assert load_mamba2("state-spaces/mamba2-130m").vocab_size == 24
+    assert load("state-spaces/mamba2-130m").vocab_size == 24
     assert asked == {"state-spaces/mamba2-130m": ["config.json", "model.safetensors", "pytorch_model.bin"]}
 
 
@@ -161,7 +161,7 @@ def test_what_is_saved_is_read_back_and_is_in_the_published_names(tie: bool, tmp
     model = LanguageModel(vocab_size=21, d_model=16, pattern="MM", tie=tie, options=options)
     save_mamba2(model, tmp_path)
     tokens = torch.arange(21)[None]
-    assert torch.equal(load_mamba2(tmp_path)(tokens), model(tokens))
+    assert torch.equal(load(tmp_path)(tokens), model(tokens))
     names = torch.load(tmp_path / "pytorch_model.bin", weights_only=True).keys()
     assert names == published_names().keys()
 
@@ -171,7 +171,7 @@ def test_options_that_no_weight_shows_are_saved_too(tmp_path: Path) -> None:
     model = LanguageModel(21, 16, "MM", options={"M": {"d_state": 6, "head_dim": 8, **options}})
     save_mamba2(model, tmp_path)
     tokens = torch.arange(21)[None]
-    assert torch.equal(load_mamba2(tmp_path)(tokens), model(tokens))
+    assert torch.equal(load(tmp_path)(tokens), model(tokens))
 
 
 @pytest.mark.parametrize(("pattern", "mlp_ratio"), [("MA", 0), ("M", 2)])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lecture17.checkpoints import load_mamba2
+from lecture17.checkpoints import load
 from lecture17.layers import MLSTM, Mamba, Mamba2
 
 from ..layers.blocks import difference, trained
@@ -95,7 +95,7 @@ def test_a_checkpoint_on_disk_gives_the_logits_and_the_text_of_the_peer(tmp_path
     ssm_cfg = {"layer": "Mamba2", "d_state": 12, "headdim": 8, "ngroups": 2, "chunk_size": 16}
     sizes = {"d_model": 32, "n_layer": 3, "vocab_size": 24, "pad_vocab_size_multiple": 8}
     (tmp_path / "config.json").write_text(json.dumps({**sizes, "ssm_cfg": ssm_cfg}))
-    ours = load_mamba2(tmp_path)
+    ours = load(tmp_path)
     tokens = torch.randint(24, (2, TIME), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert difference(ours(tokens), peer(tokens).logits) < 1e-4
