@@ -1,6 +1,7 @@
 """Published checkpoints: a small one is written to disk in the authors' format and read back."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from lecture17.checkpoints import load, save_mamba2
+from lecture17.checkpoints import REFUSED, load, save_mamba2
 from lecture17.models import LanguageModel
 
 CONFIG: dict[str, Any] = {
@@ -92,23 +93,23 @@ def test_safetensors_load_too_with_tied_weights_stored_once(tmp_path: Path) -> N
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     weights = published_names()
     del weights["backbone.layers.1.mixer.A_log"]
-    with pytest.raises(RuntimeError, match=r"layers\.1\.mixer\.A_log"):
+    with pytest.raises(
+        ValueError, match=r"the weights lack backbone\.layers\.1\.mixer\.A_log, \(4,\): half a download"
+    ):
         load(write(tmp_path, weights))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ssm_cfg": {}}, "ssm_cfg.layer = 'Mamba1': expected 'Mamba2'"),
+        ({"ssm_cfg": {"layer": "Mamba3"}}, "ssm_cfg.layer = 'Mamba3': expected"),
         ({"ssm_cfg": {"layer": "Mamba2", "rmsnorm": False}}, "ssm_cfg.rmsnorm"),
         ({"attn_layer_idx": [1]}, r"attn_layer_idx = \[1\]"),
         ({"d_intermediate": 64}, "d_intermediate = 64"),
         ({"rms_norm": False}, "rms_norm = False"),
     ],
 )
-def test_models_that_are_no_plain_mamba2_stack_are_refused(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_models_that_are_no_plain_stack_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load(write(tmp_path, published_names(), {**CONFIG, **change}))
 
@@ -119,6 +120,75 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     with pytest.raises(FileNotFoundError, match=r"no weights in .*: expected model\.safetensors or pytorch_model\.bin"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("gpt2", "model_type = 'gpt2': expected one of mamba, mamba2"),
+        (None, "model_type = None: expected one of"),
+        *((kind, f"model_type = '{kind}': {reason}") for kind, reason in REFUSED.items()),
+    ],
+)
+def test_a_type_that_cannot_be_loaded_is_refused_with_its_reason(kind: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load(write(tmp_path, published_names(), {"model_type": kind}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"backbone.layers.2.norm.weight": torch.ones(16)},
+            r"also have backbone\.layers\.2\.norm\.weight: expected only",
+        ),
+        (
+            {"backbone.layers.0.mixer.D": torch.ones(5)},
+            r"backbone\.layers\.0\.mixer\.D has shape \(5,\): expected \(4,\)",
+        ),
+    ],
+)
+def test_weights_that_are_left_or_of_another_shape_are_named(
+    change: dict[str, torch.Tensor], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(write(tmp_path, published_names() | change))
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "model.safetensors", "config.json"])
+def test_half_a_file_is_named(file: str, tmp_path: Path) -> None:
+    write(tmp_path, published_names())
+    if file == "model.safetensors":
+        torch_format = pytest.importorskip("safetensors.torch", reason="safetensors comes with the extra `peers`")
+        weights = {name: weight.clone() for name, weight in published_names().items()}
+        torch_format.save_file(weights, tmp_path / file)
+    whole = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=rf"{re.escape(file)} .*: is half of it missing\?") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_shards_are_read_together_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    weights = published_names()
+    write(tmp_path, {})
+    (tmp_path / "pytorch_model.bin").unlink()
+    names = {name: f"pytorch_model-0000{1 + i % 2}-of-00002.bin" for i, name in enumerate(weights)}
+    for shard in set(names.values()):
+        torch.save({name: weights[name] for name, place in names.items() if place == shard}, tmp_path / shard)
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": names}))
+    model = load(tmp_path)
+    assert torch.equal(model.layers[1].mixer.A_log, weights["backbone.layers.1.mixer.A_log"])
+    (tmp_path / "pytorch_model-00002-of-00002.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks pytorch_model-00002-of-00002\.bin, one of the 2 files"):
+        load(tmp_path)
+
+
+def test_what_was_loaded_does_not_change_with_its_file(tmp_path: Path) -> None:
+    model = load(write(tmp_path, published_names()))
+    before = model.layers[0].mixer.D.clone()
+    (tmp_path / "pytorch_model.bin").write_bytes(bytes((tmp_path / "pytorch_model.bin").stat().st_size))
+    assert torch.equal(model.layers[0].mixer.D, before)
 
 
 def test_without_the_hub_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,15 +214,17 @@ def test_a_name_is_fetched_from_the_hub_with_no_more_than_its_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with the extra `peers`")
-    asked = {}
+    asked: list[tuple[str, list[str]]] = []
 
     def download(name: str, allow_patterns: list[str]) -> str:
-        asked[name] = allow_patterns
+        asked.append((name, allow_patterns))
         return str(write(tmp_path, published_names()))
 
     monkeypatch.setattr(hub, "snapshot_download", download)
     assert load("state-spaces/mamba2-130m").vocab_size == 24
-    assert asked == {"state-spaces/mamba2-130m": ["config.json", "model.safetensors", "pytorch_model.bin"]}
+    assert [name for name, _ in asked] == 2 * ["state-spaces/mamba2-130m"]
+    assert "model*.safetensors" in asked[0][1]  # only where there are none:
+    assert "pytorch_model*.bin" in asked[1][1]
 
 
 @pytest.mark.parametrize("tie", [True, False])

@@ -1,5 +1,6 @@
 """Whole models that Hugging Face's transformers writes to disk, loaded: same logits, same text, at once and cached."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def peer_of(name: str, **more: Any) -> Any:
     text = "Text" if prefix == "Qwen3_5" else ""
     torch.manual_seed(0)
     model = getattr(transformers, f"{prefix}ForCausalLM")(
-        getattr(transformers, f"{prefix}{text}Config")(**config, **more, pad_token_id=0, eos_token_id=None)
+        getattr(transformers, f"{prefix}{text}Config")(**{**config, **more}, pad_token_id=0, eos_token_id=None)
     )
     return trained(model.eval())
 
@@ -105,3 +106,67 @@ def test_a_model_on_disk_gives_the_logits_and_the_text_of_the_peer(name: str, tm
     compare(ours, peer)
     tied = MODELS[name][1].get("tie_word_embeddings", name == "mamba") and "falcon" not in name
     assert (ours.lm_head.weight is ours.embedding.weight) == tied
+
+
+def test_the_format_of_the_authors_gives_the_logits_of_the_peer_too(tmp_path: Path) -> None:
+    layer_and_sizes = {
+        "mamba": {"layer": "Mamba1", "d_state": 5},
+        "mamba2": {"layer": "Mamba2", "d_state": 12, "headdim": 8, "ngroups": 1, "chunk_size": 16},
+    }
+    for name, ssm_cfg in layer_and_sizes.items():
+        peer = peer_of(name, **({"layer_norm_epsilon": 1e-5} if name == "mamba" else {}))
+        weights = {n.replace("embeddings.", "embedding."): w for n, w in peer.state_dict().items()}
+        torch.save(weights, tmp_path / "pytorch_model.bin")
+        sizes = {"d_model": 32, "n_layer": 3, "vocab_size": 40, "tie_embeddings": name == "mamba"}
+        (tmp_path / "config.json").write_text(json.dumps({**sizes, "ssm_cfg": ssm_cfg}))
+        compare(load(tmp_path), peer)
+
+
+def test_the_text_model_of_one_that_reads_images_is_loaded_without_the_rest(tmp_path: Path) -> None:
+    peer = peer_of("qwen3_5_text")
+    peer.save_pretrained(tmp_path)
+    text = json.loads((tmp_path / "config.json").read_text())
+    config = {"model_type": "qwen3_5", "text_config": text, "vision_config": {"depth": 2}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = {n.replace("model.", "model.language_model."): w for n, w in peer.state_dict().items()}
+    torch.save(
+        {**weights, "model.visual.merger.weight": torch.ones(3), "mtp.norm.weight": torch.ones(3)},
+        tmp_path / "pytorch_model.bin",
+    )
+    (tmp_path / "model.safetensors").unlink()
+    compare(load(tmp_path), peer)
+
+
+def test_shards_that_the_peer_writes_are_read(tmp_path: Path) -> None:
+    peer = peer_of("bamba")
+    peer.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 2
+    compare(load(tmp_path), peer)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("qwen3_next", {"num_experts": 8}, "num_experts: expected a dense model"),
+        ("qwen3_5_text", {"attention_bias": True}, "attention_bias = True: expected False"),
+        (
+            "qwen3_5_text",
+            {"layer_types": ["sliding_attention"] * 4},
+            "expected 4 of linear_attention and",
+        ),
+        ("bamba", {"rope_parameters": {"rope_type": "yarn"}}, "rope_type = 'yarn': expected 'default'"),
+        ("bamba", {"hidden_act": "gelu"}, "hidden_act = 'gelu': expected 'silu'"),
+        ("falcon_h1", {"projectors_bias": True}, "projectors_bias = True: expected False"),
+        ("mamba", {"time_step_rank": 7}, "time_step_rank = 7: expected 2, hidden_size / 16"),
+        ("mamba2", {"num_heads": 4}, "num_heads = 4: expected 8"),
+        ("mamba2", {"hidden_size": None}, "no hidden_size: expected it"),
+    ],
+)
+def test_what_no_block_here_computes_is_refused(
+    name: str, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    peer_of(name).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path)
