@@ -38,6 +38,7 @@ class LanguageModel(nn.Module):
         logits = model(tokens)                                  (batch, time) -> (batch, time, vocab_size)
         logits = model(packed, seq_start=seq_start)             texts one after the other, each read by itself
         text = model.generate(prompt, n_tokens=100)             (batch, time) -> (batch, time + 100)
+        logits, caches = model.read(tokens, caches)             what follows the text that the caches have seen
 
     pattern     one letter per block, from the first to the last:
                 A Attention   M Mamba2   S Mamba (selective scan)   T Mamba3 (trapezoidal)   N Retention (RetNet)
@@ -124,15 +125,28 @@ class LanguageModel(nn.Module):
     ) -> tuple[Float[Tensor, "batch vocab_size"], list[Any]]:
         """Read one token; returns (logits of the token after it, caches)."""
         self._check_tokens(token=token)
+        self._check_caches(caches, token=token)
+        x, caches = self._stack(token[:, None], caches)
+        return self.lm_head(x[:, 0]), caches
+
+    @shapes_checked
+    def read(
+        self, tokens: Int[Tensor, "batch time"], caches: list[Any]
+    ) -> tuple[Float[Tensor, "batch time vocab_size"], list[Any]]:
+        """Read several tokens, which follow those in the caches; returns (logits after each of them, caches)."""
+        self._check_tokens(tokens=tokens)
+        self._check_caches(caches, tokens=tokens)
+        x, caches = self._stack(tokens, caches)
+        return self.lm_head(x), caches
+
+    def _check_caches(self, caches: list[Any], **tensor: Tensor) -> None:
         if len(caches) != len(self.layers):
             raise ValueError(
                 f"caches has {len(caches)} entries: expected one for each of the {len(self.layers)} blocks"
             )
         for i, block in enumerate(self.layers):
             check_layout(block.mixer, caches[i], f"caches[{i}]")
-        check_cache(caches, token=token)
-        x, caches = self._stack(token[:, None], caches)
-        return self.lm_head(x[:, 0]), caches
+        check_cache(caches, **tensor)
 
     @shapes_checked
     def generate(

@@ -17,7 +17,7 @@ from ._published import Config, State, Weights
 from .mamba import save_mamba2
 from .rwkv7 import UNUSED, rwkv7
 
-__all__ = ["REFUSED", "TYPES", "load", "save_mamba2"]
+__all__ = ["REFUSED", "SMALL", "TYPES", "load", "save_mamba2"]
 
 Reader = Callable[[Config, Weights], tuple[LanguageModel, State]]
 TYPES: dict[str, Reader] = {
@@ -37,6 +37,7 @@ REFUSED = {
     "qwen3_5_moe": "it has experts",
     "zamba2": "its attention layers share weights",
 }
+SMALL = Path(__file__).parent / "small"  # a Mamba-2 on bytes that comes with the course; 04e_published looks into it
 IGNORED = ("model.visual.", "mtp.", *UNUSED)  # what reads images; what guesses tokens ahead; what is never used
 
 

@@ -108,24 +108,36 @@ def _stack(
 
 
 def save_mamba2(model: LanguageModel, folder: str | Path) -> None:
-    """Write a stack of Mamba-2 blocks into a folder, in mamba_ssm's format: config.json and pytorch_model.bin.
+    """Write a stack of Mamba-2 blocks into a folder as transformers does: config.json and pytorch_model.bin.
 
-    Raises ValueError if a block is not a Mamba-2 block or has an MLP.
+    Raises ValueError if a block is not a Mamba-2 block, has an MLP, or norms before its gate.
     """
     mixers = [block.mixer for block in model.layers]
     if not all(isinstance(mixer, Mamba2) for mixer in mixers) or any(block.mlp is not None for block in model.layers):
         raise ValueError('model has other blocks: expected a plain stack of Mamba-2 blocks, a pattern of only "M"')
-    sizes = {theirs: getattr(mixers[0], ours) for theirs, (_, ours) in MAMBA2.items() if hasattr(mixers[0], ours)}
-    sizes["expand"] = mixers[0].d_inner // mixers[0].d_model
-    sizes["d_conv"] = mixers[0].conv1d.kernel_size[0]
+    first = mixers[0]
+    if first.norm_before_gate:
+        raise ValueError("model has norm_before_gate: expected the norm after the gate, the only one of this format")
+    tied = model.lm_head.weight is model.embedding.weight
+    options = {theirs: getattr(first, ours) for theirs, ours in MAMBA2.values() if theirs and hasattr(first, ours)}
+    if options["time_step_limit"] == (0.0, math.inf):  # the default, and JSON has no infinity
+        del options["time_step_limit"]
     config = {
-        "d_model": mixers[0].d_model,
-        "n_layer": len(mixers),
+        "model_type": "mamba2",
+        "architectures": ["Mamba2ForCausalLM"],
         "vocab_size": model.vocab_size,
-        "pad_vocab_size_multiple": 1,
-        "tie_embeddings": model.lm_head.weight is model.embedding.weight,
-        "ssm_cfg": {"layer": "Mamba2", **sizes},
+        "hidden_size": first.d_model,
+        "num_hidden_layers": len(mixers),
+        "num_heads": first.n_heads,
+        "expand": first.d_inner // first.d_model,
+        "conv_kernel": first.conv1d.kernel_size[0],
+        "layer_norm_epsilon": first.norm.eps,
+        "tie_word_embeddings": tied,
+        **options,
     }
-    weights = {n if n.startswith("lm_head") else f"backbone.{n}": w for n, w in model.state_dict().items()}
-    (Path(folder) / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    published = {n if n.startswith("lm_head") else f"backbone.{n}": w for n, w in model.state_dict().items()}
+    weights = {n.replace("embedding.", "embeddings."): w for n, w in published.items()}
+    if tied:
+        del weights["lm_head.weight"]
+    (Path(folder) / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     torch.save(weights, Path(folder) / "pytorch_model.bin")
