@@ -223,7 +223,7 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # - SSD's bytes do not depend on $N$; ring attention's grow with it.
 # - A wait without an end is a hang: every receive has a time-out, and an error that names the rank.
 #
-# **Where next:** zone 5 measures: time and memory in [05a](05a_cost.ipynb), then long range, language and images.
+# **Where next:** [04e](04e_published.ipynb) loads a published model and runs your code inside. Then zone 5 measures.
 
 # %% tags=["nbval-ignore-output"]
 progress("04d_many_machines")

@@ -10,7 +10,7 @@ from .mixer import Mixer
 class SwiGLU(nn.Module):
     """W_down (SiLU(W_gate x) ∘ W_up x), token by token: (…, d_model) -> (…, d_model).
 
-    Source: Shazeer, arXiv 2002.05202, equation 6.
+    Source: Shazeer, arXiv 2002.05202, Section 2.
     """
 
     def __init__(self, d_model: int, hidden: int):

@@ -143,8 +143,8 @@ def _(fla: Any) -> Pair:
     (q, k, v), g, lam = qkv(), decay(HEADS), torch.rand(BATCH, TIME, HEADS, 7)
     q, k = q[:, :, :1], k[:, :, :1]  # theirs shares them among the heads
     o = fla("log_linear_attn").naive_log_linear_attn(q, k, v, g, lam)
-    shared = (a.expand(-1, -1, HEADS, -1) for a in (q, k))
-    return (log_linear.chunkwise(*shared, v, g, lam)[0], None), (o, None)
+    q, k = (a.expand(-1, -1, HEADS, -1) for a in (q, k))
+    return (log_linear.chunkwise(q, k, v, g, lam)[0], None), (o, None)
 
 
 @same("mesa", "chunk_mesa_net")
