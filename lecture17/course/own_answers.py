@@ -24,7 +24,5 @@ def own_answer(exercise_id: str) -> Callable[..., Any]:
     exec(compile(code[0].source, f"<the imports of {exercise.stem}>", "exec"), names)
     before = set(names)
     exec(compile(answer, f"<your answer to {exercise.id}>", "exec"), names)
-    say(
-        f"`{exercise.id}`: " + ("your own answer." if passed else "the course's answer, since yours is not passed yet.")
-    )
+    say(f"{exercise.id}: {'your own answer' if passed else 'the answer of the course, until yours is passed'}")
     return next(names[name] for name in reversed(names) if name not in before)

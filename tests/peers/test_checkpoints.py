@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from lecture17.checkpoints import load
+from lecture17.checkpoints import load, save_mamba2
+from lecture17.models import LanguageModel
 
 from ..layers.blocks import difference, trained
 
@@ -120,6 +121,14 @@ def test_the_format_of_the_authors_gives_the_logits_of_the_peer_too(tmp_path: Pa
         sizes = {"d_model": 32, "n_layer": 3, "vocab_size": 40, "tie_embeddings": name == "mamba"}
         (tmp_path / "config.json").write_text(json.dumps({**sizes, "ssm_cfg": ssm_cfg}))
         compare(load(tmp_path), peer)
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_what_is_saved_here_is_read_by_the_peer(tie: bool, tmp_path: Path) -> None:
+    options = {"M": {"d_state": 6, "head_dim": 8, "n_groups": 2, "bias": True}}
+    ours = trained(LanguageModel(SIZES["vocab_size"], 32, "MM", tie=tie, options=options))
+    save_mamba2(ours, tmp_path)
+    compare(ours, transformers.Mamba2ForCausalLM.from_pretrained(tmp_path, eos_token_id=None).eval())
 
 
 def test_the_text_model_of_one_that_reads_images_is_loaded_without_the_rest(tmp_path: Path) -> None:
