@@ -23,7 +23,6 @@
 # after which half of what it stored is left.
 
 # %%
-import inspect
 import time
 
 import numpy as np
@@ -174,7 +173,7 @@ for letter, op, step in (("R", ops.rwkv7, rwkv7_mine), ("E", ops.delta_rule, del
 predict("04e_published-half-lives")
 
 # %%
-text = inspect.getsource(ops.ssd)
+text = bytes(data.standard_library().test.data[:2000]).decode(errors="replace")
 inside = own_code.recorded(ops.ssd, model, tokens_of(text)[:, :512])
 log_a = [given[1][0].double().numpy() for given in inside]  # (N, heads) for each layer
 memory = [np.log(2) / -layer.mean(0) for layer in log_a]

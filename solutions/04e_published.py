@@ -69,9 +69,10 @@ check("04e_published-half-life", memory_of_heads)
 def rows_in_pairs(W, heads, rope_dim):
     """The rows of W (heads · head_dim, d), with those that are rotated together side by side."""
     ### BEGIN SOLUTION
-    by_head = W.reshape(heads, -1, W.shape[1])
-    pairs = np.arange(rope_dim).reshape(2, -1).T.ravel()  # 0, r/2, 1, r/2 + 1, …
-    order = np.concatenate([pairs, np.arange(rope_dim, by_head.shape[1])])
+    head_dim = len(W) // heads
+    by_head = W.reshape(heads, head_dim, W.shape[1])
+    pairs = np.arange(rope_dim).reshape(2, rope_dim // 2).T.ravel()  # 0, r/2, 1, r/2 + 1, …
+    order = np.concatenate([pairs, np.arange(rope_dim, head_dim)])
     return by_head[:, order].reshape(W.shape)
     ### END SOLUTION
 
