@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..models import LanguageModel
 from . import hybrids, mamba
-from ._files import locate, read_config, read_tensors
+from ._files import locate, read_json, read_tensors
 from ._published import Config, State, Weights
 from .mamba import save_mamba2
 from .rwkv7 import UNUSED, rwkv7
@@ -54,7 +54,7 @@ def load(name_or_folder: str | Path) -> LanguageModel:
         weights = Weights(read_tensors(place))
         model, state = rwkv7(weights)
     else:
-        config = Config(read_config(place))
+        config = Config(read_json(place / "config.json"))
         reader = _reader(config)
         weights = Weights(read_tensors(place))
         model, state = reader(config, weights)

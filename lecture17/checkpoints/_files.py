@@ -29,17 +29,15 @@ def locate(name_or_folder: str | Path) -> Path:
     return path if path.exists() else _fetch(str(name_or_folder))
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a folder."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ValueError, in one line, if it cannot be read."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"), object_hook=_infinity)
+        entries = json.loads(path.read_text(encoding="utf-8"), object_hook=_infinity)
     except ValueError as error:
-        raise ValueError(
-            f"{folder / 'config.json'} cannot be read as JSON ({error}): is half of it missing?"
-        ) from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{folder / 'config.json'} is {config!r}: expected a JSON object")
-    return config
+        raise ValueError(f"{path} is no JSON ({error}): is half of it missing?") from error
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path} is {str(entries)[:40]}: expected a JSON object")
+    return entries
 
 
 def _infinity(entries: dict[str, Any]) -> Any:
@@ -56,7 +54,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return _read(path / name)
         index = path / f"{name}.index.json"
         if index.is_file():
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            shards = sorted(set(read_json(index).get("weight_map", {}).values()))
             missing = [shard for shard in shards if not (path / shard).is_file()]
             if missing:
                 raise FileNotFoundError(

@@ -169,6 +169,18 @@ def test_half_a_file_is_named(file: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "message"), [("[1, 2]", "expected a JSON object"), ("{", "is no JSON")])
+def test_a_configuration_that_is_none_is_named(text: str, message: str, tmp_path: Path) -> None:
+    (write(tmp_path, published_names()) / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"config\.json .*{message}"):
+        load(tmp_path)
+
+
+def test_another_file_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"config\.json is a file: expected a folder with config\.json and weights"):
+        load(write(tmp_path, published_names()) / "config.json")
+
+
 def test_shards_are_read_together_and_a_missing_one_is_named(tmp_path: Path) -> None:
     weights = published_names()
     write(tmp_path, {})
