@@ -223,8 +223,8 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # - SSD's bytes do not depend on $N$; ring attention's grow with it.
 # - A wait without an end is a hang: every receive has a time-out, and an error that names the rank.
 #
-# **Where next:** the [exercise](../exercises/04d_many_machines.ipynb) (4 points); then [04e](04e_published.ipynb) loads a
-# published model and runs your code inside. After that, zone 5 measures.
+# **Where next:** the [exercise](../exercises/04d_many_machines.ipynb) (4 points); then [04e](04e_published.ipynb) loads
+# a published model and runs your code inside. After that, zone 5 measures.
 
 # %% tags=["nbval-ignore-output"]
 progress("04d_many_machines")

@@ -305,7 +305,7 @@ assert (years.count("24"), len(years)) == (11, 32)
 # | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2 |
 # | 4 | [03c](03c_family.ipynb), [second part](03c_memory.ipynb) | the gates in log space, RWKV-7's step | 2½ |
 # | 5 | [03d](03d_expressivity.ipynb), [03e](03e_family_since.ipynb) | permutations by hand, KDA's step, Mesa | 3 |
-# | 6 | [04a](04a_torch.ipynb) to [04e](04e_published.ipynb) | batches, caches, a kernel, images, a published model | 4 |
+# | 6 | [04a](04a_torch.ipynb) to [04e](04e_published.ipynb) | caches, a kernel, images, a published model | 4 |
 # | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | a slope, an interval, a short list, this quiz | 3½ |
 #
 # ## 8 · Ten questions
