@@ -177,7 +177,7 @@ assert np.linalg.matrix_rank(P[12:, :12]) > r
 #
 # A *mixer* is a layer that mixes tokens. The explorer below shows a decay mask, the scores, and the matrix that a mixer
 # makes of them, cut into chunks of tokens. Its lower half gives the rank of each block, and the singular values of the
-# block in the black frame. The course introduces the mixers you do not know yet.
+# framed block. The course introduces the mixers you do not know yet.
 #
 # Answer the question, run the next cell, then move the controls and click on blocks.
 

@@ -277,7 +277,8 @@ assert left[0] < 0.1 < 0.9 < left[1:].min()
 # $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
 #   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
 #
-# Its state is two sums per channel, the numerator and the denominator, taken over the tokens before $t$. Computed as
+# Its state is two sums per channel, the numerator (row 0 in the picture) and the denominator (row 1), over the
+# tokens before $t$. Computed as
 # written, they overflow at $k = 800$, although adding one number to all $k$ changes no mean. The usable form keeps both
 # sums relative to a common exponent, so it carries **three numbers** per channel. Write it:
 # [exercise](../exercises/01_tour.ipynb) `01_tour-wkv`.
@@ -327,7 +328,7 @@ Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
 #
 # Every row of the matrix sums to 1, so the output stays between the smallest and the largest input.
 # Without decay it comes down only as fast as new tokens dilute it. And nothing can be looked up: some tokens are loud
-# (the bright columns), but none has an address.
+# (the strong columns), but none has an address.
 #
 # </details>
 #

@@ -160,16 +160,20 @@ assert (years.count("24"), len(years)) == (11, 32)
 #   M["y = M x, M causal"] --> P["parallel: build M"]
 #   M --> R["recurrent: carry a state"]
 #   M --> C["chunkwise: both"]
-#   R --> K["blocks of rank at most r: semiseparable"]
-#   K --> C
-#   P --> A["masked attention, M = L ∘ C Bᵀ"]
+#   P --> A["masked attention"]
 #   A <-->|duality| R
-#   A -.->|not with softmax| X["ranks grow with N: a cache"]
-#   R --> T["transition A_t"]
-#   T --> F["fades: RetNet, Mamba, GLA"]
-#   T --> D["replaces: delta rule, KDA, RWKV-7"]
-#   T --> E["flips, turns: parity, counting"]
-#   X --> H["hybrids"]
+#   R --> K["blocks of rank at most r"]
+#   K --> C
+# ```
+#
+# ```mermaid
+# flowchart LR
+#   accTitle: What follows for models
+#   accDescr: What the transition does to the state, and why softmax keeps a cache; the text below says it in words.
+#   T["transition of a state"] --> F["fades: Mamba, GLA"]
+#   T --> D["replaces: delta rule, KDA"]
+#   T --> E["turns: parity, counting"]
+#   X["softmax: ranks grow, a cache"] --> H["hybrids"]
 #   F --> H
 #   D --> H
 # ```
