@@ -70,7 +70,9 @@ def mamba2(config: Config, weights: Weights) -> tuple[LanguageModel, State]:
     return _hugging_face(config, weights, Mamba2, MAMBA2, tie=False)
 
 
-def _hugging_face(config: Config, weights: Weights, kind: Any, names: dict[str, tuple[str, str]], tie: bool) -> Any:
+def _hugging_face(
+    config: Config, weights: Weights, kind: Callable[..., Mixer], names: dict[str, tuple[str, str]], tie: bool
+) -> tuple[LanguageModel, State]:
     options = {ours: config[theirs] for theirs, ours in names.values() if config.get(theirs, None) is not None}
     tied = config.get("tie_word_embeddings", tie)
     eps = config.get("layer_norm_epsilon", 1e-5)
@@ -89,6 +91,8 @@ def _stack(
     embedding: str = "embedding",
     eps: float = 1e-5,
 ) -> tuple[LanguageModel, State]:
+    if "dt_limit" in options:
+        options["dt_limit"] = tuple(map(float, options["dt_limit"]))  # files have a list, in which infinity is a word
     with torch.device("meta"):
         layers = [Block(kind(d_model, **options), nn.RMSNorm(d_model, eps)) for _ in range(n_layers)]
         model = LanguageModel.of_blocks(vocab_size, d_model, layers, nn.RMSNorm(d_model, eps))
