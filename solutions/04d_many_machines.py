@@ -58,4 +58,4 @@ check("04d_many_machines-what-travels", what_travels)
 # ## Where next
 #
 # `progress()` in a new cell shows what you have passed. The lecture goes on with
-# [05a · Cost](../notebooks/05a_cost.ipynb): time and memory, measured.
+# [04e · A published model](../notebooks/04e_published.ipynb), which runs your own code.
