@@ -12,6 +12,10 @@ from lecture17.inputs import Argument
 from lecture17.mixers import MIXERS, Mixer
 from lecture17.reference import semiseparable
 
+PER_TOKEN = ("query", "key", "unit key", "value", "log decay", "strength", "share", "step", "angle", "log gate")
+# The kinds of arguments that a sequence has, and whether there is a value for every token.
+KNOWN = dict.fromkeys((*PER_TOKEN, "level weight", "weight"), True) | {"decay": False, "ridge": False}
+
 
 class Sequence:
     """N random tokens for mixers with d_state state entries per feature; `decay` is what they keep on average."""
@@ -86,8 +90,12 @@ class Sequence:
 
 
 def menu() -> dict[str, Mixer]:
-    """The mixers that have one matrix for all features, by title."""
-    return {row.title: row for row in MIXERS.values() if not row.per_channel}
+    """The mixers that have one matrix for all features, and only arguments that are known here, by title."""
+    return {
+        row.title: row
+        for row in MIXERS.values()
+        if not row.per_channel and all(KNOWN.get(a.kind) == a.per_token for a in row.arguments.values())
+    }
 
 
 def mask_name(mixer: Mixer, key: int, r: int) -> str:

@@ -49,7 +49,7 @@ def lint(copy: Path) -> None:
 
 def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solved(copy: Path) -> None:
     exercises_of = "lecture17/course/exercises/ex_00_quickstart.py"
-    assert f"In `{exercises_of}`, as the last of `EXERCISES`:" in EXERCISE
+    assert f"In `{exercises_of}`, as the last of `EXERCISES` (" in EXERCISE
     assert "In `solutions/00_quickstart.py`, before `# ## Where next` and its `# %% [markdown]`:" in EXERCISE
     cells, entry = blocks(EXERCISE, "python")
     insert(copy / "solutions" / "00_quickstart.py", cells, "# %% [markdown]\n# ## Where next")
@@ -84,15 +84,15 @@ def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solve
 
 
 def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path, request: pytest.FixtureRequest) -> None:
-    assert "In `lecture17/reference/halving.py` and in `lecture17/ops/halving.py`:" in MIXER
+    assert "In `lecture17/reference/weighted.py` and in `lecture17/ops/weighted.py`:" in MIXER
     assert "In `lecture17/mixers.py`, as the last of `_ROWS`:" in MIXER
     assert "In `notebooks/03c_family.py`, before `# ## Recap`:" in MIXER
     both, of_reference, of_ops, row, cell = blocks(MIXER, "python")
-    (copy / "lecture17/reference/halving.py").write_text(both + of_reference, encoding="utf-8")
-    (copy / "lecture17/ops/halving.py").write_text(both + of_ops, encoding="utf-8")
+    (copy / "lecture17/reference/weighted.py").write_text(both + of_reference, encoding="utf-8")
+    (copy / "lecture17/ops/weighted.py").write_text(both + of_ops, encoding="utf-8")
     insert(copy / "lecture17/mixers.py", row, ")\nMIXERS = ")
     insert(copy / "notebooks/03c_family.py", cell, "# ## Recap\n")
-    assert "In `lecture17/widgets/js/sequence.js`, as the first of\n`TOKENS`:" in MIXER
+    assert "In `lecture17/widgets/js/sequence.js`, as the first of `TOKENS`:" in MIXER
     (rule,) = blocks(MIXER, "js")
     insert(copy / "lecture17/widgets/js/sequence.js", rule, "  linear_attention: (s) =>")
     bundle(installed(request, copy / "lecture17/widgets/js"), copy / "lecture17/widgets/explorers.js")
@@ -104,5 +104,5 @@ def test_the_page_adds_a_mixer_that_everything_about_mixers_takes(copy: Path, re
     tested = run(copy, f"{command.strip()} -v -p no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     for kind in ("row_names_what_there_is", "all_forms_give_the_same", "every_form_is_the_reference"):
-        assert re.search(rf"{kind}.*halving.* PASSED", tested.stdout), tested.stdout
+        assert re.search(rf"{kind}.*weighted.* PASSED", tested.stdout), tested.stdout
     lint(copy)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lecture17.costs import count
-from lecture17.widgets.sequence import Sequence, menu
+from lecture17.widgets.sequence import Sequence, decay_axes, menu
 from lecture17.widgets.two_views import D, N, Params, TwoViews, compute, decays_only, describe, headline, settle
 
 from .twins import any_settings, in_browser
@@ -53,14 +53,15 @@ def test_operations_are_those_that_are_done(mixer: str, d_state: int) -> None:
     matrix, state = 0, 0
     for t in range(N):
         q, k, x = rng.normal(size=d_state), rng.normal(size=(t + 1, d_state)), rng.normal(size=(t + 1, D))
-        if mixer == "GLA":
+        axes = decay_axes(menu()[mixer])
+        if axes == "key":
             matrix += count(lambda q, k, decays, x: ((decays * k) @ q) @ x, q, k, np.ones_like(k), x).flops
-        elif mixer == "linear attention":
+        elif axes == "none":
             matrix += count(lambda q, k, x: (k @ q) @ x, q, k, x).flops
         else:
             matrix += count(lambda q, k, decays, x: (decays * (k @ q)) @ x, q, k, np.ones(t + 1), x).flops
         S = rng.normal(size=(d_state, D))
-        if mixer == "linear attention":
+        if axes == "none":
             state += count(lambda S, q, k, x: q @ (S + k[:, None] * x), S, q, k[t], x[t]).flops
         else:
             a = np.ones((d_state, 1))
