@@ -7,7 +7,6 @@ by scripts that lie beside them.
 import html
 import importlib.util
 import json
-import math
 import re
 import shutil
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +27,8 @@ from lecture17.widgets import SemiseparableExplorer, quiz  # noqa: E402
 from lecture17.widgets.explorer import BUNDLE_FILE  # noqa: E402
 from tests.npm import CannotFetch, fetch  # noqa: E402
 
-MERMAID = "mermaid@11.17.2"
+MERMAID, MINISEARCH = "mermaid@11.17.2", "minisearch@7.2.0"
+UNREAD = nodes.section, nodes.title, nodes.raw, nodes.comment  # by the search
 NEEDS_A_KERNEL = re.compile(r"\bRun this cell\b[^<]*(?=</p>)|\n\n[^\n]*\b[Rr]un this cell\b[^\n]*")
 
 project = "lecture17"
@@ -98,8 +99,7 @@ def landing(app: Sphinx, pagename: str, templatename: str, context: dict, doctre
     heads = {}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         title, _, rest = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).partition("\n")
-        minutes = re.search(r"(\d+) (minutes|seconds)", rest)
-        heads[path.stem] = title.lstrip("# "), math.ceil(int(minutes[1]) / (1 if minutes[2] == "minutes" else 60))
+        heads[path.stem] = title.lstrip("# "), int(re.search(r"(\d+) minutes", rest)[1])
     context["zones"] = [
         {
             "name": name,
@@ -167,9 +167,54 @@ def register_anchors(app: Sphinx, document: nodes.document) -> None:
             slugs[name] = (raw.line, name, name)
 
 
+def words(node: nodes.Node) -> str:
+    """What the search reads below this node: neither outputs nor the sections within; formulas are left out."""
+    if isinstance(node, nodes.Text):
+        return node.astext()
+    if isinstance(node, nodes.math | nodes.math_block):
+        return "…"
+    if isinstance(node, UNREAD) or "cell_output" in node.get("classes", ()):
+        return ""
+    return ("" if isinstance(node, nodes.TextElement) else " ").join(map(words, node.children))
+
+
+def note_sections(app: Sphinx, document: nodes.document) -> None:
+    """Keep the title, address and words of each section for the search."""
+    page = app.env.docname
+    sections = list(document.findall(nodes.section))
+    app.env.metadata[page]["sections"] = [
+        {
+            "page": sections[0][0].astext(),
+            "title": section[0].astext(),
+            "address": f"{page}.html#{section['ids'][0]}",
+            "text": " ".join(" ".join(map(words, section.children)).split()),
+        }
+        for section in sections
+    ]
+
+
+def unnoted(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:
+    """The pages that an older build has read without noting their sections."""
+    return [page for page in env.found_docs if page in env.all_docs and "sections" not in env.metadata[page]]
+
+
+def search(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> str | None:
+    """The template of the page that finds sections, where the library for it can be fetched; Sphinx finds pages."""
+    return "sections.html" if pagename == "search" and fetched(MINISEARCH) else None
+
+
+def fetched(package: str) -> Path | None:
+    """The folder of a package of the npm registry, None if it could not be fetched."""
+    try:
+        return fetch(package, ROOT / "build" / "npm")
+    except CannotFetch as reason:
+        print(f"The pages do without {package}: {reason}")
+        return None
+
+
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     if app.env.metadata.get(pagename, {}).get("mermaid"):
-        app.add_js_file("mermaid.min.js")
+        app.add_js_file("mermaid.js")
     if doctree is not None and any("data-explorer" in raw.astext() for raw in doctree.findall(nodes.raw)):
         app.add_js_file("explorers.js")
     app.add_js_file("site.js", priority=900)
@@ -184,16 +229,20 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
     (out / "_static" / "mathjax").mkdir(exist_ok=True)
     shutil.copy(Path(mathjax) / "static" / mathjax_path, out / "_static" / "mathjax")
     shutil.copy(BUNDLE_FILE, out / "_static")
-    try:
-        shutil.copy(fetch(MERMAID, ROOT / "build" / "npm") / "dist" / "mermaid.min.js", out / "_static")
-    except CannotFetch as reason:
-        print(f"Diagrams are shown as text: {reason}")
+    sections = [section for page in sorted(app.env.found_docs) for section in app.env.metadata[page]["sections"]]
+    (out / "_static" / "sections.js").write_text(f"const lecture17Sections = {json.dumps(sections)};", encoding="utf-8")
+    for package, file in {MERMAID: "dist/mermaid.min.js", MINISEARCH: "dist/umd/index.js"}.items():
+        if folder := fetched(package):
+            shutil.copy(folder / file, out / "_static" / f"{package.partition('@')[0]}.js")
 
 
 def setup(app: Sphinx) -> None:
     app.add_directive("mermaid", Mermaid)
+    app.connect("env-get-outdated", unnoted)
     app.connect("source-read", read_source)
     app.connect("doctree-read", register_anchors)
+    app.connect("doctree-read", note_sections)
     app.connect("html-page-context", landing)
+    app.connect("html-page-context", search)
     app.connect("html-page-context", add_scripts)
     app.connect("build-finished", copy_scripts)

@@ -62,6 +62,7 @@ BOTH = ("layers", "heads")
 
 LAYOUTS = (
     Layout("Jamba", "2403.19887", "Mamba-1", 32, range(4, 32, 8), (32, 8), peer="JambaConfig", shared=BOTH),
+    # One head of keys and values: `LocalAttentionBlock` in the release's code, google-deepmind/recurrentgemma on GitHub
     Layout(
         "RecurrentGemma 2B",
         "2404.07839",
@@ -73,6 +74,7 @@ LAYOUTS = (
         peer="RecurrentGemmaConfig",
         shared=("layers",),
     ),
+    # Layers, heads and window: `Samba_421M` in the release's code, microsoft/Samba on GitHub, lit_gpt/config.py
     Layout("Samba 421M", "2406.07522", "Mamba-1", 12, range(1, 12, 2), (12, 12), window=2048),
     Layout(
         "Zamba2 2.7B",

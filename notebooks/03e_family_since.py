@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03e · The family since: one loss, many learners
 #
-# *35 minutes · ★★★*
+# *40 minutes · ★★★*
 #
 # After this you can …
 # - derive linear attention, decays, delta rules, DeltaProduct, Mesa and softmax attention as learners of one loss,
@@ -31,7 +31,7 @@ from IPython.display import Markdown
 from lecture17 import costs, figures, hybrids, mixers, unification
 from lecture17.compare import assert_same
 from lecture17.course import predict, progress
-from lecture17.reference import delta_product, delta_rule, gla, kda, log_linear, mesa, mlstm, ssd
+from lecture17.reference import attention, delta_product, delta_rule, gla, kda, mesa, mlstm, ssd
 
 # %% [markdown]
 # ## 1 · One loss
@@ -112,8 +112,8 @@ assert_same(gated_delta_rule=gated, kda_with_one_rate=kda.matrix(Q, keys, V, sam
 # %% [markdown]
 # ## 2 · What KDA forgets
 #
-# Both decay, and both replace what a key recalls. What can one token of KDA do that a token of the gated delta rule
-# cannot? **Forget one topic and keep another.**
+# The gated delta rule and KDA both decay, and both replace what a key recalls. What can one token of KDA do that a
+# token of the gated delta rule cannot? **Forget one topic and keep another.**
 #
 # **(2.1)** Let $A$ and $B$ be two topics: subspaces of keys, each with at least two dimensions. A token of the gated
 # delta rule multiplies some unit key $x \in A$ and some unit key $y \in B$ by *the same* number $a_t$. *Proof.* Its
@@ -178,10 +178,14 @@ chunks = {name: costs.flops(name, "chunkwise", 4096, 64, 64) for name in ("kda",
 print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']:.2f}")
 
 # %% [markdown]
-# **Learned:** the gated delta rule forgets everything or one key; GLA forgets a topic, but adds up what it keeps; KDA
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The gated delta rule forgets everything or one key; GLA forgets a topic, but adds up what it keeps; KDA
 # forgets a topic and keeps the last value of every other key. It costs less than RWKV-7, because it removes with the
 # same vector with which it writes. In chunks it is the delta rule's triangular solve with GLA's matrices of scores: the
 # decays are folded into keys and queries, with the care of [03c](03c_family.ipynb).
+#
+# </details>
 #
 # ## 3 · Several steps: DeltaProduct
 #
@@ -192,9 +196,11 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 #
 # **(3.1)** More steps on the *same* pair bring nothing new: $n$ steps of size $\beta$ are one step of size
 # $1 - (1 - \beta)^n$. **(3.2)** Steps along *different* keys do: two reflections ($\beta = 2$) whose keys are $\phi$
-# apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows $S_3$,
-# where [03d](03d_expressivity.ipynb) needed two layers with one mirror each. The price is a read and a write of the
-# state for every step.
+# apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows the
+# permutations of three things, $S_3$. With one mirror per token it takes two layers ([03d](03d_expressivity.ipynb)).
+# **(3.3)** One layer of KDA turns nothing either: with $D = \mathrm{diag}(\alpha)^{1/2}$ its transition is similar to
+# $D (I - \beta k k^\top) D$, which is symmetric, so its eigenvalues are real. The price of more steps is a read and a
+# write of the state for each.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-delta-product`.
 
@@ -214,6 +220,8 @@ assert_same(start=S, after_three_tokens=after)  # (3.2) counts modulo 3
 assert np.abs(seen[:2] - S[0]).max() > 0.1
 A_t = unification.transitions("gated DeltaProduct, β < 2")
 assert np.abs(np.linalg.eigvals(A_t).imag).max() > 0.5  # complex: it turns
+A_t = unification.transitions("KDA")
+assert np.abs(np.linalg.eigvals(A_t).imag).max() < 1e-9  # (3.3)
 
 # %% [markdown]
 # ## 4 · Momentum, batches, and deeper memories: TTT and Titans
@@ -316,7 +324,7 @@ assert np.abs(gradient).max() < 1e-10  # (5.1): no state fits better
 # each query. The other mixers of this notebook learn a map from keys to values before it comes.
 
 # %%
-softmax = mixers.get("softmax").function("reference", "matrix")
+softmax = attention.softmax_matrix
 y = np.empty((N, d))
 for i in range(N):
     root = np.exp(keys[: i + 1] @ Q[i] / 2)[:, None]  # of the weights
@@ -377,11 +385,15 @@ assert errors["delta rule"][up_to_32] > errors["delta rule, eight passes"][up_to
 assert errors["softmax attention"].max() < 0.01
 
 # %% [markdown]
-# **Learned:** the better the learner, the more pairs fit into the same 32 × 8 numbers. Linear attention errs from the
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The better the learner, the more pairs fit into the same 32 × 8 numbers. Linear attention errs from the
 # second pair on, and the delta rule less. With more passes the delta rule moves towards the exact fit, which Mesa has
 # after one. **But 32 rows hold at most 32 random keys.** Beyond that no linear map fits, and no learner helps; softmax
 # attention goes on, because its memory grows. (Where pairs are rewritten or go stale, the exact fit of *all* of them is
 # the wrong goal. That is what decays are for.)
+#
+# </details>
 #
 # ## 7 · Many time scales: log-linear attention
 #
@@ -407,6 +419,7 @@ assert errors["softmax attention"].max() < 0.01
 predict("03e_family_since-buckets")
 
 # %%
+log_linear = mixers.get("log_linear").module("reference")
 T = 64
 i = np.arange(T)
 level = np.array([[(row ^ token).bit_length() for token in range(T)] for row in range(T)])  # (7.1)
@@ -448,7 +461,7 @@ share = {
 }
 levels = {f"level, as a share of {level.max()}": np.where(seen, level, 0) / level.max()}
 title = "A decay loses what is far; buckets keep it, the coarser the farther"
-figures.family_portrait(levels | share, title=title)
+figures.family_portrait(levels | share, what="share", title=title)
 
 # %%
 assert share["one decay / power law"][-1, 0] < 1e-6
@@ -466,10 +479,14 @@ assert rank_below(power) > level.max()
 print("rank below the diagonal, by buckets:", rank_below(by_buckets))
 
 # %% [markdown]
-# **Learned:** one decay fits the recent past and has lost the rest: at distance 63 it keeps less than a millionth of
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# One decay fits the recent past and has lost the rest: at distance 63 it keeps less than a millionth of
 # what the power law keeps. Buckets stay within a factor of six everywhere, for up to $\log_2 N$ times the state and of
 # the work. The block from the first half to the second has rank 1, because all of it passes through one bucket; at
 # other cuts the rank is up to 5.
+#
+# </details>
 #
 # ## 8 · Gates that open without limit: mLSTM
 #
@@ -506,7 +523,96 @@ larger = [mlstm.recurrent(Q, keys, V, log_i + shift, log_a)[0] for shift in (800
 assert_same(gates_of_e800=larger[0], gates_of_e900=larger[1])  # the mean does not mind the scale
 
 # %% [markdown]
-# ## 9 · What each buys, and what it costs
+# ## 9 · The softmax side: windows, FoX, PaTH
+#
+# Decays and Householder products are no privilege of linear states. What a recurrence does to its state can be done to
+# the *scores* $s_{ij}$ of softmax attention.
+#
+# **A window** is the simplest way to forget: token $i$ sees the last $w$ tokens, $j > i - w$, and the cache stops
+# growing. **(9.1)** What is older than that has no influence in this layer. Two layers reach twice as far,
+# $2 (w - 1)$ tokens back.
+
+# %%
+w = 8
+windowed = attention.softmax(Q, keys, V, window=w)
+assert_same(last_token=windowed[-1], of_the_window=(softmax(Q[-w:], keys[-w:]) @ V[-w:])[-1])
+P = attention.softmax_matrix(Q, keys, window=w)
+rows, columns = np.nonzero(P @ P)  # two layers
+assert (rows - columns).max() == 2 * (w - 1)  # (9.1)
+
+# %% [markdown]
+# **FoX**, the forgetting Transformer (Lin et al., arXiv 2503.02130), adds the logs of a decay to the scores:
+#
+# $$s_{ij} = q_i \cdot k_j + \log a_{j+1} + \dots + \log a_i .$$
+#
+# **(9.2)** So the weights before they are normalized are $L \circ e^{Q K^\top}$, with the mask $L$ of Mamba-2. A token
+# with $a_t = 0$ ends everything before it. But where Mamba-2's output fades as its state does, these weights still sum
+# to 1: what counts is how much a pair has decayed compared with the others.
+
+# %%
+L = ssd.matrix(np.zeros((N, 1)), log_a, np.ones((N, 1)), np.ones((N, 1)))
+kernel = L * np.exp(Q @ keys.T)
+fox = attention.softmax_matrix(Q, keys, log_a=log_a)
+assert_same(decays_under_softmax=kernel / kernel.sum(axis=1, keepdims=True), fox=fox)  # (9.2)
+ended = still.copy()
+ended[24] = -np.inf
+after = attention.softmax_matrix(Q, keys, log_a=ended)[24:]
+assert not after[:, :24].any()
+assert_same(sums=after.sum(axis=1), one=np.ones(24))
+
+# %% [markdown]
+# **PaTH** (Yang et al., arXiv 2505.16381) puts the transitions of the delta rule between query and key:
+#
+# $$s_{ij} = q_i^\top H_i H_{i-1} \cdots H_{j+1}\, k_j , \qquad H_t = I - \beta_t\, w_t w_t^\top .$$
+#
+# **(9.3)** With $w_t = k_t$ the number $s_{ij} \beta_j$ is the entry of the delta rule's own matrix. So a later token
+# with the same key and $\beta = 1$ sets the *score* of a pair to 0. That is the score of any unrelated pair, whose
+# weight is $e^0$: less than that of the newest pair, but not nothing. **(9.4)** With $\beta = 2$ a score can flip its
+# sign: one layer follows a parity, which softmax alone learned so badly in [03d](03d_expressivity.ipynb).
+#
+# The picture has the tokens, labels and questions of section 2; queries have length 6. One attention has a window of 8
+# tokens. FoX's gate is closed at token 12. PaTH has $w_t = k_t$ and $\beta_t = 1$.
+
+# %%
+scores = attention.path_scores(Q, keys, keys, beta)
+assert_same(delta_rule=delta_rule.matrix(Q, keys, V, beta), times_beta=scores * beta)  # (9.3)
+bits, one = rng.integers(2, size=N), np.ones((N, 1))
+flips = attention.path_scores(one, one, one, 2.0 * bits)[:, 0]  # of the pair of token 0
+assert_same(parity=(-1.0) ** (bits.cumsum() - bits[0]), score=flips)  # (9.4)
+
+# %%
+predict("03e_family_since-softmax")
+
+# %%
+asking = 6 * ask
+weights = {
+    "softmax": attention.softmax_matrix(asking, one_hot),
+    "window": attention.softmax_matrix(asking, one_hot, window=8),
+    "FoX": attention.softmax_matrix(asking, one_hot, log_a=at_12),
+    "PaTH": attention.path(asking, one_hot, np.eye(24), one_hot, whole),
+}
+title = "Softmax attention that forgets: weights under a window, a gate and a delta rule"
+figures.family_portrait(weights, what="weight", title=title)
+
+# %%
+assert not weights["FoX"][over].any()
+last_write = portrait["DeltaNet"] != 0
+read = last_write.any(axis=1)  # where the label has been written at all
+share = {name: (M * last_write).sum(axis=1)[read] for name, M in weights.items()}
+assert share["PaTH"].min() > 0.9
+assert share["softmax"].min() < 0.3
+
+# %% [markdown]
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Decays and Householder products stand beside softmax as well. FoX forgets like Mamba-2 and PaTH reads the
+# last value of a key like the delta rule, almost: what is replaced keeps the weight of an unrelated pair. (The pale
+# rows ask for a label that no token seen has: softmax must read something, and reads all alike.) What they do not
+# change is the cost: all pairs are kept. Only the window bounds the cache, and what leaves it is gone.
+#
+# </details>
+#
+# ## 10 · What each buys, and what it costs
 #
 # The words are this notebook's. The numbers come from the catalogue, for one head with keys and values of 64 numbers
 # after 1,024 tokens: how many numbers it carries, the FLOPs of one token, how much of something stored is left when one
@@ -527,8 +633,6 @@ log-linear attention | more of v | a S, each bucket | one step | the remote past
 mLSTM | more of v, weighted | f S | one step | outweighs what was stored
 softmax attention | all v near q | nothing | at the query | any token
 """  # name, what it fits, what it stays near, how far it goes, what that buys
-
-# %%
 head = "learner", "fits", "stays near", "how far", "buys", "state", "FLOPs", "a flip keeps", "order"
 lines = [f"| {' | '.join(head)} |", "|" + " --- |" * 5 + " ---: |" * 2 + " --- |" * 2]
 for row in words.strip().splitlines():
@@ -546,13 +650,15 @@ Markdown("\n".join(lines))
 #
 # <a id="hybrids"></a>
 #
-# ## 10 · Hybrids of today
+# ## 11 · Hybrids of today
 #
 # RWKV-7 and xLSTM are published without attention. Most other models that use these learners keep some layers of
 # softmax attention. Which layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that
 # mix tokens, counted from 0. *Grows* is what the caches grow by with each token, as a share of a model with attention
-# in every layer and a key and a value for every query. The last column says what the default configuration in Hugging
-# Face's transformers shares with the release: a default is often a placeholder, so read a model's own `config.json`.
+# in every layer and a key and a value for every query. (RG-LRU is a gated recurrence with one number of state per
+# channel; lightning attention is linear attention with a fixed decay per head.) The last column says what the default
+# configuration in Hugging Face's transformers shares with the release: a default is often a placeholder, so read a
+# model's own `config.json`.
 
 # %%
 head = "model", "other layers", "attention", "which", "window", "heads q / kv", "grows", "source"
@@ -599,7 +705,8 @@ assert sum(x.growth < 0.07 for x in hybrids.LAYOUTS) == 11
 # - One loss, three questions: what does a state fit, what does it stay near, how far does it go?
 # - Gated delta rule and KDA are SGD with weight decay: one rate for all keys, or one for each. Only KDA ends one topic
 #   and keeps another.
-# - DeltaProduct takes several steps, Mesa the exact minimum, and softmax attention fits anew at every query.
+# - DeltaProduct takes several steps, Mesa the exact minimum, and softmax attention fits anew at every query; decays and
+#   Householder products stand beside it too (FoX, PaTH).
 # - Log-linear attention keeps $\log N$ states for as many time scales; mLSTM weighs without limit and stays in range.
 # - Most hybrids keep softmax in one layer of four to eleven, and their caches grow a few percent as fast.
 #

@@ -181,10 +181,14 @@ print(f"kept, in units of the arguments: {blocked:.1f} in blocks, {einsums:.1f} 
 assert einsums > 2 * blocked
 
 # %% [markdown]
-# **Learned:** `ssd.chunkwise` keeps its arguments and the state before each chunk, and recomputes the rest in the
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# `ssd.chunkwise` keeps its arguments and the state before each chunk, and recomputes the rest in the
 # backward pass. Now the time, for the forward pass only. It is measured as the cell runs, on a machine that may be
 # busy, so the cell asserts only that the two results agree. ([Measured performance](../docs/performance.md) has longer
 # sequences.)
+#
+# </details>
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
@@ -365,9 +369,13 @@ assert held["MMMM"][0] == 137 * 4 * 2 * 64
 assert 3 * kept_after("M", 1024) == kept_after("A", 411)
 
 # %% [markdown]
-# **Learned:** a Mamba-2 block of this size (`d_state` 128) keeps as many numbers as attention does for 137 tokens, and
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# A Mamba-2 block of this size (`d_state` 128) keeps as many numbers as attention does for 137 tokens, and
 # never more. The attention block in a hybrid grows like any other: from 412 tokens on it holds more than the three
 # Mamba-2 blocks together.
+#
+# </details>
 #
 # ## 8 · Loading a published model
 #

@@ -184,9 +184,13 @@ flat = np.concatenate(memory)
 assert flat.max() > 100 * flat.min()
 
 # %% [markdown]
-# **Learned:** nobody set these rates one by one. They began between 1 and 16 per unit of step size, and training spread
-# the half-lives over two orders of magnitude: some heads hold one token, like one more convolution, others a few lines
-# of code. A single number such as "the memory of Mamba-2" hides that.
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Nobody set these rates one by one. They began between 1 and 16 per unit of step size, and training spread the
+# half-lives over two orders of magnitude: some heads hold one token, like one more convolution, others a few lines of
+# code. A single number such as "the memory of Mamba-2" hides that.
+#
+# </details>
 #
 # ## 4 · The matrix of a real head
 #
@@ -215,8 +219,12 @@ print(f"the block has rank {'at most d_state' if rank <= B.shape[1] else 'above 
 print(f"rank {rank}; 99% of its energy is in {most} of its {len(s)} singular values")
 
 # %% [markdown]
-# **Learned:** the bound of part 03a holds for trained weights as for random ones. What training adds is structure: most
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The bound of part 03a holds for trained weights as for random ones. What training adds is structure: most
 # of the energy of the block is in a few directions. The state has room for more than this head uses on this text.
+#
+# </details>
 #
 # ## 5 · Carry the state, cut it, set it to zero
 #
@@ -262,11 +270,15 @@ assert later["states zero"] > later["all carried"]
 assert max(late) - min(late) < 0.05
 
 # %% [markdown]
-# **Learned:** the window is worth more than a bit per byte, but only for three bytes: this model spells with its
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The window is worth more than a bit per byte, but only for three bytes: this model spells with its
 # convolutions. The states are worth less at once and for longer; after some thirty bytes the text itself has filled
 # them again. That is a small model of bytes, whose typical half-life is a few tokens (section 3). In one that has to
 # recall a name from a page before, nothing refills the state. Whoever serves such a model must pass on *both* parts of
 # the cache, and never from one user's text to the next.
+#
+# </details>
 #
 # The state can also be kept. It is 56 kilobytes here, whatever the length of the prompt, so a program can read a
 # long prompt once, save its caches, and go on from them many times.

@@ -64,9 +64,9 @@ check("03e_family_since-kda-step", kda_step)
 #
 # $$S \leftarrow a\, (I - \beta\, k k^\top)\, S + \beta\, k v^\top, \qquad y = S^\top q .$$
 #
-# `Q` is $(N, d_k)$, `K` is $(N, n_h, d_k)$, `V` is $(N, n_h, d_v)$, `beta` is $(N, n_h)$ and `a` is $(N,)$, from 0 to
-# 1. Return `Q`, `K`, `V`, `beta` and `a` of the longer sequence: $N\, n_h$ rows each, in the order in which the steps
-# are taken. Where a row is not read, let its query be zeros. Stuck? Type
+# `Q` is $(N, d_k)$, `K` is $(N, n_h, d_k)$, `V` is $(N, n_h, d_v)$, `beta` is $(N, n_h)$, and `a` is $(N,)$ with
+# $0 \le a_t \le 1$. Return `Q`, `K`, `V`, `beta` and `a` of the longer sequence: $N\, n_h$ rows each, in the order in
+# which the steps are taken. Where a row is not read, let its query be zeros. Stuck? Type
 # `hint("03e_family_since-delta-product")` in a new cell.
 
 

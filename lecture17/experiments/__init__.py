@@ -7,7 +7,7 @@ print(run([training], seeds=[0, 1, 2], lengths=[40, 64, 256]).table())
 """
 
 from ..layers import Attention
-from .networks import Convolved, DeltaRule, LinearAttention, Network, Rotation, ScalarDecay, Softmax, network
+from .networks import KDA, Convolved, DeltaRule, LinearAttention, Network, Rotation, ScalarDecay, Softmax, network
 from .runs import Results, Training, run
 from .settings import FULL, provenance
 from .tasks import Copying, ListOps, ModCounter, Permutations, Recall
@@ -15,6 +15,7 @@ from .training import Schedule
 
 __all__ = [
     "FULL",
+    "KDA",
     "Attention",
     "Convolved",
     "Copying",

@@ -1,12 +1,14 @@
 """Small networks whose mixers differ in one thing only: the transition of their state. Introduced in 03d_expressivity.
 
-Each mixer is trained in its parallel form, a matrix over all pairs of tokens. Nothing decays unless its line says so,
-and there is no convolution, which would let a layer see more than one token at once, except where `Convolved` adds one.
+Each mixer but KDA is trained in its parallel form, a matrix over all pairs of tokens. Nothing decays unless its line
+says so, and there is no convolution, which would let a layer see more than one token at once, except where `Convolved`
+adds one.
 
     LinearAttention    S_t = S_{t-1} + k_t v_tᵀ
     ScalarDecay        S_t = a_t S_{t-1} + k_t v_tᵀ,    a_t in (0, 1) or (-1, 1)
     Rotation           S_t = R(θ_t) S_{t-1} + k_t v_tᵀ,    every pair of the state's rows rotated by its own angle
-    DeltaRule          S_t = (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    once or several times a token
+    DeltaRule          S_t = (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ,    once or several times a token (DeltaProduct)
+    KDA                S_t = (I - β_t k_t k_tᵀ) diag(α_t) S_{t-1} + β_t k_t v_tᵀ,    α_t in (0, 1) for every key
     all                y_t = W_o RMSNorm(q_t S_t),    per head, from x: (batch, time, d_model) to the same shape
     Convolved(d_model, ScalarDecay, width=2, …)    its own convolution on each of the queries, keys and values
 
@@ -27,6 +29,7 @@ from torch import Tensor, nn
 
 from ..layers import block_of
 from ..layers.mixer import rotate
+from ..ops import kda
 from ..ops.validation import shapes_checked
 from .tasks import Task
 
@@ -144,6 +147,22 @@ class DeltaRule(_Heads):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
         return delta_rule(q, F.normalize(k, dim=-1), v, self.beta_max * torch.sigmoid(gate[..., 0]))
+
+
+class KDA(_Heads):
+    """Kimi Delta Attention: a step of `DeltaRule`, after every key has decayed by its own α_t = σ(w·x_t + b).
+
+    The eigenvalues are real: they are those of diag(α)^½ (I - β k kᵀ) diag(α)^½, and none is negative for beta_max = 1.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, d_state: int, beta_max: float):
+        super().__init__(d_model, n_heads, d_state, gates=1 + d_state)
+        self.beta_max = beta_max
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        q, k, v, gate = (x.transpose(1, 2) for x in (q, F.normalize(k, dim=-1), v, gate))  # (b, t, h, …)
+        log_alpha, beta = F.logsigmoid(gate[..., 1:]), self.beta_max * torch.sigmoid(gate[..., 0])
+        return kda.chunkwise(q, k, v, log_alpha, beta)[0].transpose(1, 2)
 
 
 class CausalConv(nn.Conv1d):

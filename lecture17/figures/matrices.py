@@ -158,10 +158,10 @@ def rank_map(ranks: Mapping[str, np.ndarray], *, title: str) -> Picture:
 
 
 @styled
-def family_portrait(kernels: Mapping[str, np.ndarray], *, title: str) -> Picture:
-    """The matrices (N, N) of several mixers on the same tokens, all on one scale of signed values."""
+def family_portrait(kernels: Mapping[str, np.ndarray], *, what: str = "entry of M", title: str) -> Picture:
+    """The matrices (N, N) of several mixers on the same tokens, all on one scale, on which 0 is white."""
     largest = max(np.abs(M).max() for M in kernels.values())
-    columns = 4
+    columns = min(4, len(kernels))
     told = each(
         kernels, lambda M: f"{(np.abs(M) > 0.01).sum()} entries above 0.01, from {M.min():z.2f} to {M.max():z.2f}"
     )
@@ -174,5 +174,7 @@ def family_portrait(kernels: Mapping[str, np.ndarray], *, title: str) -> Picture
     for ax, (name, M) in zip(axes, kernels.items(), strict=True):
         image = ax.imshow(np.where(np.tri(len(M)) > 0, M, np.nan), cmap=SIGNED, vmin=-largest, vmax=largest)
         ax.set(title=name, xlabel="written at j", ylabel="read at i")
-    picture.colorbar(image, ax=axes, shrink=0.6, label="entry of M")
+    bar = picture.colorbar(image, ax=axes, shrink=0.6, label=what)
+    if min(M.min() for M in kernels.values()) >= 0:
+        bar.ax.set_ylim(0, largest)
     return picture

@@ -33,7 +33,7 @@ class Control:
 
     A "range" goes from `low` to `high`, in whole numbers if `step` is one; the slider of one with `doubles` stops at
     powers of two, and the numbers between can be typed. "play" is a range that can move on its own; a "choice" is one
-    of `options`; a "check" is False or True.
+    of `options`; a "check" is False or True. Those with `more` are folded at first.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Control:
     high: float = 0
     step: float = 1
     doubles: bool = False
+    more: bool = False
 
     def checked(self, value: Any) -> Any:
         """The value as a Python number, text or bool. Raises ValueError naming the setting."""

@@ -43,7 +43,7 @@ CONTROLS = (
     Control("kind", "memory", "choice", tuple(USED_BY)),
     Control("size", "size |λ|", low=0, high=1, step=0.005),
     Control("period", "count modulo", low=2, high=12),
-    Control("seed", "seed of the bits", low=0, high=999),
+    Control("seed", "seed of the bits", low=0, high=999, more=True),
 )
 
 

@@ -13,9 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lecture17 import widgets
+from lecture17.figures.states import SIGNALS, Play
+from lecture17.reference import retention
 
 from .explorer import Explorer, Live
+from .slider import Slider
 
 # Browsers hand over input at the start of a frame: so does this. A message that is posted then arrives after the paint.
 MOVE = """
@@ -72,10 +77,20 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def play(gamma: float) -> Play:
+    """RetNet at work on random inputs, for a slider as in 01_tour."""
+    Q, K, V = np.random.RandomState(0).standard_normal((3, 24, len(SIGNALS)))
+    states = np.stack([retention.recurrent(Q[:t], K[:t], V[:t], gamma)[1] for t in range(1, len(V) + 1)])
+    M = retention.matrix(Q, K, V, gamma)
+    return Play(M, states, V, M @ V, f"RetNet with γ = {gamma:g}")
+
+
 def redraws(moves: int = 200) -> Iterator[Redraw]:
-    """The slowest range of every explorer, and of the semiseparable one at N = 64 and at N = 128."""
+    """A slider, the slowest range of every explorer, and of the semiseparable one at N = 64 and at N = 128."""
     settings: dict[str, list[dict[str, Any]]] = {"SemiseparableExplorer": [{"N": 64}, {"N": 128}]}
     with chromium() as browser:
+        slider = Slider(play, "decay γ", 0.3, 1.0, value=0.9)
+        yield redraw(browser, slider, slider.control.label, moves)
         for name in widgets.__all__:
             if issubclass(explorer := getattr(widgets, name), Explorer):
                 for setting in settings.get(name, [{}]):
@@ -94,6 +109,7 @@ def redraw(browser: Any, explorer: Live, label: str, moves: int) -> Redraw:
         page.goto(file.as_uri())
         page.wait_for_selector(".lecture17-explorer .words:not(:empty)")
         first = time.perf_counter() - begin
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
         page.evaluate(MOVE, [label, 20])  # the browser compiles what runs often
         took = page.evaluate(MOVE, [label, moves])
         page.close()

@@ -44,14 +44,14 @@ class Params:
 CONTROLS = (
     Control("mixer", "mixer", "choice", tuple(menu())),
     Control("compare", "compare with", "choice", (NOTHING, *menu())),
-    Control("N", "tokens N", low=2, high=128),
+    Control("N", "tokens N", low=2, high=128, more=True),
     Control("d_state", "state size r", low=1, high=16),
     Control("decay", "mean decay", low=0, high=1, step=0.005),
     Control("chunk_size", "chunk size", low=1, high=128),
-    Control("row", "block row", low=0, high=MOST_CHUNKS - 1),
-    Control("column", "block column", low=0, high=MOST_CHUNKS - 1),
+    Control("row", "block row", low=0, high=MOST_CHUNKS - 1, more=True),
+    Control("column", "block column", low=0, high=MOST_CHUNKS - 1, more=True),
     Control("key", "mask of key", low=0, high=15),
-    Control("seed", "seed", low=0, high=999),
+    Control("seed", "seed", low=0, high=999, more=True),
 )
 
 
@@ -200,14 +200,15 @@ def picture(params: Params) -> Picture:
     r, mixer = compute(params), menu()[params.mixer]
     made = Picture(headline(params), describe(params), (7.4, 5.6))
     rows = made.add_gridspec(2, 1, height_ratios=(1, 0.85), hspace=0.08)
-    above, below = rows[0].subgridspec(1, 3), rows[1].subgridspec(1, 2, width_ratios=(1, 2))
+    below = rows[1].subgridspec(1, 2, width_ratios=(1, 2))
     named = {
         mask_name(mixer, params.key, params.d_state): r.mask,
         f"scores {mixer.scores}": r.scores,
         mixer.formula: r.M,
     }
     if r.other is not None:
-        named = {f"scores {mixer.scores}": r.scores, mixer.formula: r.M, params.compare: r.other}
+        named[params.compare] = r.other
+    above = rows[0].subgridspec(1, len(named))
     extent = (0, params.N, params.N, 0)
     for i, (name, X) in enumerate(named.items()):
         ax = made.add_subplot(above[i])

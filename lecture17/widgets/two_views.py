@@ -42,7 +42,7 @@ CONTROLS = (
     Control("mixer", "mixer", "choice", tuple(decays_only())),
     Control("d_state", "state size r", low=1, high=16),
     Control("decay", "mean decay", low=0, high=1, step=0.005),
-    Control("seed", "seed", low=0, high=999),
+    Control("seed", "seed", low=0, high=999, more=True),
 )
 
 

@@ -174,6 +174,8 @@ class ExplorerOnPage:
         self.words = view.locator(".words")
 
     def control(self, label: str) -> Locator:
+        """Its folded settings are opened first."""
+        self.view.evaluate("(view) => view.querySelectorAll('details').forEach((fold) => (fold.open = true))")
         return self.view.get_by_label(label, exact=True)
 
     def shows(self, words: str) -> None:

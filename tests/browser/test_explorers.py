@@ -3,16 +3,23 @@
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lecture17 import widgets
+from lecture17.widgets.chunks import Cost
 from lecture17.widgets.explorer import Control, Explorer
+from lecture17.widgets.memory import USED_BY
+from lecture17.widgets.scan import ROUTES
+from lecture17.widgets.two_views import decays_only
 
 from .lab import PATIENCE, ExplorerOnPage
 
@@ -94,7 +101,7 @@ def test_each_control_works_by_keyboard_and_reset_takes_it_back(opened: Opened, 
 def test_a_number_can_be_typed_and_is_refused_with_the_range(opened: Opened, explorer: type[Explorer]) -> None:
     shown = opened(explorer)
     control = next(c for c in explorer.controls if c.kind in ("range", "play"))
-    field = shown.view.get_by_label(f"{control.label}, typed")
+    field = shown.control(f"{control.label}, typed")
     field.fill(str(control.high + 1))
     field.press("Enter")
     expect(shown.view.locator(".complaint:visible")).to_have_text(re.compile(r"from [\d.]+ to [\d.]+, please$"))
@@ -106,15 +113,43 @@ def test_a_number_can_be_typed_and_is_refused_with_the_range(opened: Opened, exp
     shown.shows(words_of(explorer, **{control.name: value}))
 
 
+def at_powers_of_two(costs: dict[str, Cost]) -> Any:
+    flops = costs["FLOPs per token"]
+    return flops.chunkwise[np.log2(flops.sizes) % 1 == 0]
+
+
+# What the cell that is copied computes, and what the explorer's twin in Python says that it is; one setting for each
+# way in which such a cell is written.
+COPIED: dict[str, tuple[list[dict[str, Any]], str, Callable[[Any], Any]]] = {
+    "ChunkExplorer": ([{"N": 256}], "flops", at_powers_of_two),
+    "MemoryExplorer": ([{"kind": kind, "seed": 3} for kind in USED_BY], "kernels", lambda r: r.kernels),
+    "ScanExplorer": ([{"route": route, "step": 9} for route in ROUTES], "context", lambda r: r.context),
+    "SemiseparableExplorer": (
+        [{"mixer": "DeltaProduct"}, {"mixer": "Mamba-3", "compare": "softmax attention", "decay": 0.7}],
+        "M",
+        lambda r: r.M if r.other is None else r.other,
+    ),
+    "TwoViews": ([{"mixer": mixer} for mixer in decays_only()], "y", lambda r: r.y_state[widgets.TwoViews.start.t]),
+}
+
+
 @each_explorer
-def test_what_is_copied_makes_the_same_explorer(opened: Opened, explorer: type[Explorer]) -> None:
-    control = next(c for c in explorer.controls if c.kind == "range")
-    shown = opened(explorer, **{control.name: control.checked(control.low + control.step)})
-    shown.view.get_by_role("button", name="Copy as code").click()
-    names: dict[str, Any] = {}
-    *imports, call = shown.view.locator(".listing").inner_text().strip().splitlines()
-    exec("\n".join(imports), names)
-    assert eval(call, names).words == shown.words.inner_text()
+def test_what_is_copied_computes_the_same_and_shows_the_same_explorer(
+    opened: Opened, explorer: type[Explorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    settings, name, truth = COPIED[explorer.__name__]
+    for setting in settings:
+        shown = opened(explorer, **setting)
+        shown.view.get_by_role("button", name="Copy as code").click()
+        *lines, call = shown.view.locator(".listing").inner_text().strip().splitlines()
+        names: dict[str, Any] = {}
+        exec("\n".join(lines), names)
+        params = eval(call, names).params
+        expected = truth(sys.modules[explorer.__module__].compute(params))
+        np.testing.assert_allclose(names[name], expected, rtol=0, atol=1e-10)
+        assert explorer.describe(params) == shown.words.inner_text()
+    plt.close("all")
 
 
 @each_explorer

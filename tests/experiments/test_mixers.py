@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lecture17.experiments.networks import DeltaRule, Rotation, ScalarDecay, delta_rule, rotation, scalar_decay
+from lecture17.experiments.networks import KDA, DeltaRule, Rotation, ScalarDecay, delta_rule, rotation, scalar_decay
 from lecture17.reference import delta_rule as reference_delta
+from lecture17.reference import kda as reference_kda
 from lecture17.reference import mamba3 as reference_mamba3
 from lecture17.reference import ssd as reference_ssd
 
@@ -95,6 +96,18 @@ def test_the_delta_rule_reads_after_the_last_step_of_a_token(steps: int) -> None
         np.testing.assert_allclose(y, expected[steps - 1 :: steps], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("beta_max", [1.0, 2.0])
+def test_kda_decays_every_key_by_its_own_gate_and_takes_one_step_of_up_to_beta_max(beta_max: float) -> None:
+    (q, k, v), gate = inputs(), 2 * normal(TIME, 1 + D_STATE, seed=6)
+    mixer = KDA(8, n_heads=HEADS, d_state=D_STATE, beta_max=beta_max)
+    rates, unit = torch.sigmoid(gate), keys(1)[1]
+    for at, y in each_head(mixer.mix(q, k, v, gate)):
+        log_alpha, beta = rates[at][:, 1:].log().numpy(), beta_max * rates[at][:, 0].numpy()
+        Q, K, V = (z[at].numpy() for z in (q, unit, v))
+        expected, _ = reference_kda.recurrent(Q, K, V, log_alpha, beta)
+        np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+
+
 def test_steps_that_cannot_be_shared_out_are_named() -> None:
     q, k, v = keys(1)
     with pytest.raises(ValueError, match="12 steps for the 13 tokens"):
@@ -107,6 +120,7 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
     "rotation": lambda: Rotation(8, n_heads=2, d_state=4),
     "one step": lambda: DeltaRule(8, n_heads=2, d_state=4, beta_max=1),
     "two steps": lambda: DeltaRule(8, n_heads=2, d_state=4, beta_max=2, steps=2),
+    "KDA": lambda: KDA(8, n_heads=2, d_state=4, beta_max=2),
 }
 each_mixer = pytest.mark.parametrize("name", SMALL)
 

@@ -71,7 +71,18 @@ export function headline(p, r) {
   return `Fewest FLOPs with chunks of ${r.flops.best}, fewest numbers held with chunks of ${r.held.best}`;
 }
 
-export const code = (p) => written("ChunkExplorer", p);
+export const code = (p) =>
+  written("ChunkExplorer", p, ["costs import work"], [
+    `N, r, d = ${p.N}, ${p.d_state}, ${p.d_head}`,
+    "sizes = 2 ** np.arange(N.bit_length())  # of chunks",
+    'flops = [work("ssd", "chunkwise", N, r, d, int(c)).total / N for c in sizes]  # per token',
+    'plt.loglog(sizes, flops, "o-", label="chunkwise")',
+    'plt.axhline(work("ssd", "recurrent", N, r, d).total / N, label="recurrent")',
+    'plt.xlabel("chunk size")',
+    'plt.ylabel("FLOPs per token")',
+    "plt.legend()",
+    "plt.show()",
+  ]);
 
 const HINT = "Point at another to read its numbers. Drag the dotted line to choose it; arrow keys go by one, or double and halve.";
 

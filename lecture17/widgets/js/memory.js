@@ -95,7 +95,32 @@ export function headline(p, r) {
   return `${capitalized(p.kind)}: memory ${kept}, and ${able}`;
 }
 
-export const code = (p) => written("MemoryExplorer", p);
+/** In Python: the weights of the tokens k = 0, 1, … ago, one row for each channel. */
+const KERNELS = {
+  [ONE]: ({ size }) => [`kernels = [${size} ** np.arange(${T})]`],
+  [CHANNELS]: ({ size }) => [
+    `sizes = ${size} ** 0.5 ** np.arange(4)  # each channel half as fast`,
+    `kernels = sizes[:, None] ** np.arange(${T})`,
+  ],
+  [GATES]: ({ size, seed }) => [
+    `ones = np.cumsum(np.random.RandomState(${seed}).random_sample(${T}) < 0.5)`,
+    `kernels = [${size} ** (ones[-1] - ones[::-1])]  # only ones fade a token`,
+  ],
+  [NEGATIVE]: ({ size }) => [`kernels = [(-${size}) ** np.arange(${T})]`],
+  [COMPLEX]: ({ size, period }) => [
+    `eigenvalue = ${size} * np.exp(2j * np.pi / ${period})`,
+    `kernels = [(eigenvalue ** np.arange(${T})).real]`,
+  ],
+};
+
+export const code = (p) =>
+  written("MemoryExplorer", p, [], [
+    ...KERNELS[p.kind](p),
+    'plt.plot(np.transpose(kernels), ".-")',
+    'plt.xlabel("k tokens ago")',
+    'plt.ylabel("weight")',
+    "plt.show()",
+  ]);
 
 /** The settings for an eigenvalue at this angle from 0 to π: the nearest one that there is; `real` is a positive kind. */
 function turned(angle, real) {

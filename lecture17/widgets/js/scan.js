@@ -102,7 +102,18 @@ export function describe(p, r) {
 
 export const headline = (p, r) => `${capitalized(p.route)}: neighbors are read ${fixed(r.mean, 1)} steps apart on average`;
 
-export const code = (p) => written("ScanExplorer", p);
+export const code = (p) => {
+  const size = `${p.side}, ${p.side}`;
+  const curve = { Hilbert: `hilbert(${size})`, "Z-order": `z_order(${size})` }[p.route];
+  return written("ScanExplorer", p, ["reference import scan2d"], [
+    `order = scan2d.${curve ?? `routes(${size})[${Object.keys(ROUTES).indexOf(p.route)}]`}  # the pixel that is read at each step`,
+    `age = ${p.step} - np.argsort(order).reshape(${size})  # steps since each pixel was read`,
+    `context = np.where(age >= 0, ${p.decay} ** np.maximum(age, 0.0), 0)  # its weight in the state`,
+    "plt.imshow(context, vmin=0, vmax=1)",
+    'plt.colorbar(label="weight")',
+    "plt.show()",
+  ]);
+};
 
 /** An image of n × n pixels, for something to look at. */
 const ring = last((n) => {

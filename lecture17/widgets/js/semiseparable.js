@@ -141,7 +141,22 @@ export function headline(p, r, { mixers }) {
   return `Softmax attention: blocks below the diagonal have rank up to ${Math.max(...below(r.ranks))}`;
 }
 
-export const code = (p) => written("SemiseparableExplorer", p);
+export function code(p, { mixers }) {
+  const [rows, columns] = [p.row, p.column].map((k) => `${k * p.chunk_size}:${Math.min(p.N, (k + 1) * p.chunk_size)}`);
+  const shown = [p.mixer, p.compare].filter((title) => title !== NOTHING);
+  return written("SemiseparableExplorer", p, ["mixers import MIXERS", "widgets.sequence import Sequence"], [
+    `sequence = Sequence(${p.N}, d_state=${p.d_state}, decay=${p.decay}, seed=${p.seed})  # queries, keys, values, gates`,
+    `for name in ${JSON.stringify(shown.map((title) => mixers[title].name))}:`,
+    "    M = sequence.matrix(MIXERS[name])  # by lecture17.reference",
+    `    block = M[${rows}, ${columns}]`,
+    "    rank = np.linalg.matrix_rank(block, tol=len(M) * np.finfo(float).eps * np.linalg.norm(M, 2))",
+    "    limit = np.quantile(abs(M[np.tril_indices(len(M))]), 0.99)",
+    "    plt.figure()",
+    '    plt.title(f"{name}: the chosen block has rank {rank}")',
+    '    plt.imshow(M, cmap="PuOr", vmin=-limit, vmax=limit)',
+    "    plt.show()",
+  ]);
+}
 
 const MATRICES = ["mask", "scores", "M", "other", "difference"];
 
@@ -183,7 +198,8 @@ export function panels(stage, { set }, { mixers }) {
       });
     }
     if (!spot) {
-      readout.textContent = "Point at an entry to read it. Click a block to choose it, drag a border to change the chunks, drag the dashed line of the mask to change the decay.";
+      const decay = now.mixer.decay === "none" ? "" : ", drag the dashed line of the mask to change the decay";
+      readout.textContent = `Point at an entry to read it. Click a block to choose it, drag a border to change the chunks${decay}.`;
       return;
     }
     const [i, j] = spot;
@@ -264,7 +280,7 @@ export function panels(stage, { set }, { mixers }) {
     const steps = mixer.grows
       ? [["no finite state", ATTENTION]]
       : [["inside a chunk", DIAGONAL], ["to the next chunk", NEXT_TO_DIAGONAL], ["to later chunks", OFF_DIAGONAL]];
-    const compared = r.other ? [[p.mixer, STATE], [p.compare, ATTENTION]] : [];
+    const compared = r.other ? [[p.mixer, STATE, "—"], [p.compare, ATTENTION, "—"]] : [];
     explain([...steps, ...compared]);
     read();
   };

@@ -79,7 +79,20 @@ export function headline({ mixer, t }) {
   return `${mixer}, token ${t}: ${t ? `${t + 1} weighted inputs` : "one weighted input"} and one state give the same output`;
 }
 
-export const code = (p) => written("TwoViews", p);
+export const code = (p, { mixers }) => {
+  const { name } = mixers[p.mixer];
+  return written("TwoViews", p, ["mixers import MIXERS", `reference import ${name}`, "widgets.sequence import Sequence"], [
+    `sequence = Sequence(${N}, d_state=${p.d_state}, decay=${p.decay}, seed=${p.seed}, d=${D})`,
+    `arguments = sequence.arguments(MIXERS["${name}"])`,
+    "state = None",
+    `for t in range(${p.t + 1}):`,
+    `    y, state = ${name}.step(*(a[t] if np.ndim(a) else a for a in arguments), state=state)`,
+    `M = ${name}.matrix(*arguments)`,
+    `print(M[${p.t}] @ sequence.V, y)  # row ${p.t} of the matrix times the inputs, and a read of the state`,
+    'plt.imshow(M, cmap="PuOr", vmin=-abs(M).max(), vmax=abs(M).max())',
+    "plt.show()",
+  ]);
+};
 
 const UPDATE = { "S before": "Before", "− faded": "Faded at", "+ written": "Written at", "= S after": "After" };
 const HINT =

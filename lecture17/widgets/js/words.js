@@ -21,10 +21,12 @@ export const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
 
 const python = (value) => ({ string: () => JSON.stringify(value), boolean: () => (value ? "True" : "False") })[typeof value]?.() ?? String(value);
 
-/** A cell that shows this very explorer. */
-export function code(name, params) {
+/** A cell that makes what is shown by these lines, which need these imports, and then shows this very explorer. */
+export function code(name, params, imports, lines) {
   const settings = Object.entries(params).map(([key, value]) => `${key}=${python(value)}`);
-  return `from lecture17 import widgets\n\nwidgets.${name}(${settings.join(", ")})\n`;
+  const libraries = ["import matplotlib.pyplot as plt", "import numpy as np"];
+  const own = ["from lecture17 import widgets", ...imports.map((line) => `from lecture17.${line}`)];
+  return [...libraries, "", ...own, "", ...lines, `widgets.${name}(${settings.join(", ")})`, ""].join("\n");
 }
 
 /** A function of a few settings that remembers its last value. */
