@@ -167,6 +167,18 @@ def test_a_causal_kernel_reads_half_the_pairs_and_training_costs_three_passes() 
     assert sizing.training_bytes(net, 2048, 4) > 16 * net.parameters
 
 
+def test_where_memory_is_quick_the_multiplications_decide() -> None:
+    net, N, batch = network(SHAPES["1B"], Layers(4, state=12)), 4096, 8
+    attends = 4 * 4 * 32 * 64 * N  # layers, two products of two FLOPs, heads, numbers of a head, tokens
+    states = 12 * 2 * 2048 * 128 * 5  # layers, and five FLOPs for each number of a state
+    seconds = sizing.decoding_seconds(net, N, batch, 1e18, 1e12)
+    assert seconds == pytest.approx(batch * (2 * net.active + attends + states) / 1e12)
+    assert sizing.reading_seconds(net, N, batch, 1e18, 1e12) == pytest.approx(
+        batch * sizing.reading_flops(net, N) / 1e12
+    )
+    assert sizing.reading_seconds(net, 1, 1, 1e9, 1e18) == pytest.approx(2 * net.parameters / 1e9)
+
+
 def test_a_kind_of_cache_that_there_is_not_is_named() -> None:
     with pytest.raises(ValueError, match="cache is 'none': expected one of every head, groups of heads, latent"):
         network(SHAPES["1B"], Layers(16), "none")
