@@ -300,10 +300,10 @@ def verify_reflections(inputs: Inputs, outputs: dict[str, Any]) -> str | None:
     for step in range(2):
         if beta[step] < 0 or beta[step] > 2:
             return f"beta[{step}] is {beta[step]:.6g}: a step of the delta rule has β from 0 to 2"
-        if min(beta[step], 2 - beta[step]) > 1e-9:
-            return f"beta[{step}] is {beta[step]:.6g}, which shrinks the part along the key: a reflection has β = 2"
         if abs(np.linalg.norm(K[step]) - 1) > 1e-9:
             return f"K[{step}] has length {np.linalg.norm(K[step]):.6g}: expected a key of length 1 (any, where β is 0)"
+        if min(beta[step], 2 - beta[step]) > 1e-9:
+            return f"beta[{step}] is {beta[step]:.6g}, which shrinks the part along the key: a reflection has β = 2"
     first, second = (np.eye(3) - b * np.outer(k, k) for k, b in zip(K, beta, strict=True))
     wrong = np.abs(T - P).max(axis=0) > 1e-9
     if np.abs(T - P.T).max() < 1e-9 < np.abs(T - P).max():

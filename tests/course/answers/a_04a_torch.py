@@ -18,17 +18,6 @@ def _segsum(a):
 
 
 @right(SSD)
-def token_recurrence(x, log_a, B, C):
-    heads = x.shape[2] // B.shape[2]
-    B, C = B.repeat_interleave(heads, 2), C.repeat_interleave(heads, 2)
-    S, ys = 0, []
-    for x_t, a, b, c in zip(*(z.unbind(1) for z in (x, log_a.exp(), B, C)), strict=True):
-        S = a[..., None, None] * S + b[..., None] * x_t[..., None, :]
-        ys.append((c[..., None] * S).sum(-2))
-    return torch.stack(ys, 1)
-
-
-@right(SSD)
 def groups_as_an_axis(x, log_a, B, C):
     G = B.shape[2]
     x = x.unflatten(2, (G, -1))
