@@ -69,8 +69,9 @@ def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
     if result is None:
         return Returned(fault="the answer returned None: is a `return` missing?")
     n = len(exercise.returns)
-    if n > 1 and not (isinstance(result, tuple) and len(result) == n):
-        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+    if n > 1 and not (isinstance(result, (tuple, list)) and len(result) == n):
+        kind = type(result).__name__
+        got = f"a {kind} of {len(result)}" if isinstance(result, (tuple, list)) else kind
         return Returned(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
     return Returned(outputs=dict(zip(exercise.returns, result if n > 1 else (result,), strict=True)))
 
@@ -97,11 +98,13 @@ def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure |
 def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right: np.ndarray) -> Failure | None:
     """How one output differs from the right one: its type, its shape, its numbers, in this order."""
     if not isinstance(value, (np.ndarray, float, int, np.number)):
-        return Failure(f"{name} is a {type(value).__name__}: expected a NumPy array of shape {right.shape}")
+        form = f"a NumPy array of shape {right.shape}" if right.shape else "a number"
+        return Failure(f"{name} is a {type(value).__name__}: expected {form}")
     value = np.asarray(value)
     if value.shape != right.shape:
         return Failure(f"{name} has shape {value.shape}: expected {right.shape}", value=value, right=right)
-    if right.dtype.kind != value.dtype.kind or value.dtype.itemsize < right.dtype.itemsize:
+    integers = right.dtype.kind == "i" and value.dtype.kind in "iu"
+    if not integers and (right.dtype.kind != value.dtype.kind or value.dtype.itemsize < right.dtype.itemsize):
         return Failure(f"{name} has type {value.dtype}: expected {right.dtype}", value=value, right=right)
     if not np.isfinite(value).all():
         what, wrong = f"{name} has entries that are not finite", ~np.isfinite(value)

@@ -139,14 +139,14 @@ def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misc
 
     One of the seeds must be a case that the answer fails: then so does the misconception.
     """
-    candidates = list(exercise.misconceptions)
+    candidates = [(m, wrong) for m in exercise.misconceptions for wrong in (m.wrong, *m.also)]
     for s in seeds:
         inputs = exercise.draw(np.random.default_rng(s))
         returned = call(exercise, answer, inputs)
-        candidates = [m for m in candidates if _same(exercise, returned, call(exercise, m.wrong, inputs), m.of)]
+        candidates = [(m, f) for m, f in candidates if _same(exercise, returned, call(exercise, f, inputs), m.of)]
         if not candidates:
             return None
-    return candidates[0]
+    return candidates[0][0]
 
 
 def _explain(
@@ -159,7 +159,7 @@ def _explain(
     if mistake is not None:
         why = f"this is what you get when {mistake.name}: {mistake.advice}"
     else:
-        why = _guess(failure) or "none of the usual mistakes gives exactly this answer"
+        why = _guess(failure, inputs) or "none of the usual mistakes gives exactly this answer"
     lines = [
         f"tried: {describe(inputs)}",
         *([f"where: {failure.where}"] if failure.where else []),
@@ -170,11 +170,11 @@ def _explain(
     return _record(exercise, status, failure.what, mistake.name if mistake else "", failure.where, lines)
 
 
-def _guess(failure: Failure) -> str | None:
-    """What can be said about a wrong array that matches no misconception."""
+def _guess(failure: Failure, inputs: Inputs) -> str | None:
+    """What can be said about a wrong array, or an exception, that matches no misconception."""
     value, right = failure.value, failure.right
     if value is None or right is None:
-        return None
+        return _guess_of_error(failure.what, inputs)
     if right.ndim == 2 and value.shape == right.shape[::-1] and close(value.T, right):
         return "this is the right answer, transposed"
     if value.shape != right.shape:
@@ -183,9 +183,27 @@ def _guess(failure: Failure) -> str | None:
         return "every entry is zero"
     if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
         return f"this was computed in {value.dtype}; keep the precision of the inputs, {right.dtype}"
-    ratio = float((value * right).sum() / (right * right).sum()) if right.any() else 0.0
+    if right.dtype.kind != value.dtype.kind:
+        return f"the numbers are right, as {value.dtype}" if close(value, right) else None
+    ratio = float((value * right).sum() / (right * right).sum()) if right.size > 1 and right.any() else np.nan
     if np.isfinite(ratio) and abs(ratio - 1) > 0.01 and close(value, ratio * right):
         return f"this is the right answer times {ratio:.6g}"
+    return None
+
+
+def _guess_of_error(what: str, inputs: Inputs) -> str | None:
+    """The usual cause of an exception that NumPy raises."""
+    if "cannot reshape array" in what and "chunk_size" in inputs:
+        return "N need not be a multiple of chunk_size: slice the tokens, the last chunk may be shorter"
+    if "Singular matrix" in what:
+        return "nothing keeps the matrix of this linear system from being singular: is a term of its diagonal missing?"
+    shapes = sorted(re.findall(r"\([\d,]+\)", what), key=len)
+    if "could not be broadcast" in what and len(shapes) == 2:
+        short, long = ([int(n) for n in shape.strip("(,)").split(",")] for shape in shapes)
+        if len(short) == 1 and len(long) == 2 and short[0] == long[0] != long[1]:
+            return (
+                "NumPy lines up last axes: what has one number for each row of a matrix needs a second one, v[:, None]"
+            )
     return None
 
 
@@ -215,13 +233,14 @@ def describe(inputs: Inputs) -> str:
 
 
 def _same(exercise: Exercise, a: Returned, b: Returned, names: tuple[str, ...]) -> bool:
-    if a.error is not None and b.error is not None:
+    if a.error is not None or b.error is not None:
         return type(a.error) is type(b.error) and _without_numbers(a.error) == _without_numbers(b.error)
-    if a.fault is not None or a.outputs.keys() != b.outputs.keys():
-        return a.error is b.error and a.fault == b.fault
+    if a.fault is not None or b.fault is not None:
+        return a.fault == b.fault
     return all(close(a.outputs[n], b.outputs[n], max(exercise.tol, 1e-8)) for n in names or a.outputs)
 
 
-def _without_numbers(error: BaseException) -> str:
+def _without_numbers(error: BaseException | None) -> str:
     """The same mistake says the same, but for sizes."""
-    return re.sub(r"[\d.]+", "#", first_line(error))
+    text = re.sub(r"[\d.]+", "#", first_line(error)) if error else ""
+    return str(sorted(text.split())) if "could not be broadcast" in text else text  # whichever operand came first

@@ -21,12 +21,16 @@ from .build import exercise_from
 from .checking import PASSED, UNFILLED
 from .memory import free
 from .notebooks import NotANotebook, grade_id, is_answer, read, write
-from .paths import SOLUTIONS, home, private, write_atomically
+from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS, home, private, write_atomically
 
 PYTHONS = ((3, 11), (3, 13))  # the first and last versions that the course is tested with
 MEMORY = 2.0  # GiB free, for the notebooks of zone 5
 SOLVED = "00_quickstart-matrix"  # the exercise that is solved end to end
 INSTALL = "run `make lab` or `pip install -c constraints.txt -e .` again"
+AGAIN = "fix what failed above, then run the doctor again"
+UNEXPLAINED = (
+    "nothing above explains it: tell whoever teaches you, or where the course comes from, with all these lines"
+)
 FRONT_ENDS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 
 
@@ -35,17 +39,19 @@ class Ailment(Exception):
 
 
 def examine(say: Callable[[str], None]) -> bool:
-    """Run every examination and say `[ OK ]`, or `[FAIL]` with the fix; True if all is well."""
-    well = True
+    """Run every examination and say `[ OK ]`, or `[FAIL]` with the fix, then what to do first; True if all is well."""
+    first = ""
     for name, examination in EXAMINATIONS.items():
         try:
             say(f"[ OK ] {name}: {examination()}")
         except Exception as error:  # the other examinations still run
-            unknown = f"{type(error).__name__}: {error}", "fix what failed above, then run the doctor again"
+            unknown = f"{type(error).__name__}: {error}", AGAIN
             what, fix = error.args if isinstance(error, Ailment) else unknown
+            fix = fix if first or fix != AGAIN else UNEXPLAINED
             say(f"[FAIL] {name}: {what}\n       fix: {fix}")
-            well = False
-    return well
+            first = first or fix
+    say(f"Do this first: {first}" if first else "All is well.")
+    return not first
 
 
 def python() -> str:
@@ -147,6 +153,20 @@ def folder() -> str:
     return str(home())
 
 
+def names() -> str:
+    """No file beside the notebooks has the name of a module that Python or the course imports."""
+    modules = {*sys.stdlib_module_names, *importlib.metadata.packages_distributions(), "lecture17"}
+    for folder in (EXERCISES, NOTEBOOKS, SOLUTIONS):
+        for path in sorted((home() / folder).glob("*")):
+            is_module = path.suffix == ".py" or (path / "__init__.py").exists()
+            if is_module and path.stem in modules:
+                raise Ailment(
+                    f"{path} is imported in place of Python's or a package's own {path.stem}",
+                    f"give {path.name} another name, and restart the kernels that run",
+                )
+    return "none of your files hides a module"
+
+
 def exercise() -> str:
     """One exercise fails while it is empty, passes when it is solved, and is graded."""
     stem = SOLVED.split("-")[0]
@@ -169,7 +189,7 @@ def exercise() -> str:
     if verdicts != [UNFILLED, PASSED]:
         raise Ailment(
             f"{SOLVED} was graded {verdicts[0]!r} when empty and {verdicts[1]!r} when solved: {grades[1]['reason']}",
-            "fix what failed above, then run the doctor again",
+            AGAIN,
         )
     return f"{SOLVED} fails when empty and passes when solved {note}".rstrip()
 
@@ -191,5 +211,6 @@ EXAMINATIONS: dict[str, Callable[[], str]] = {
     "kernel": kernel,
     "widgets": widgets,
     "memory": memory,
+    "names": names,
     "exercise": exercise,
 }

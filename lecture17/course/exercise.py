@@ -19,13 +19,15 @@ class Misconception:
     """A mistake that learners make, as code: an answer that computes exactly what `wrong` computes has made it.
 
     `name` completes the sentence "this is what you get when …"; `advice` says in one sentence what to do instead.
-    `of` names the outputs that are compared, where the others may be anything; all of them if empty.
+    `of` names the outputs that are compared, where the others may be anything; all of them if empty. `also` holds other
+    ways in which the same mistake is written, where they give other numbers.
     """
 
     name: str
     advice: str
     wrong: Function
     of: tuple[str, ...] = ()
+    also: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, from_dict
 
-from .notebooks import NotANotebook, grade_id, is_answer, is_check, made, read, write
+from .notebooks import NotANotebook, grade_id, is_answer, is_check, made, note, read, write
 
 
 def backup(path: Path, root: Path) -> Path:
@@ -24,7 +24,7 @@ def backup(path: Path, root: Path) -> Path:
 
 def is_filled(cell: NotebookNode) -> bool:
     """Whether an answer cell holds something other than the stub it was built with."""
-    return cell.source.strip() != cell.metadata.get("lecture17", {}).get("stub", "").strip()
+    return cell.source.strip() != str(note(cell, "lecture17").get("stub", "")).strip()
 
 
 def install(new: NotebookNode, path: Path, root: Path) -> bool:
@@ -99,7 +99,7 @@ def reset(exercise_id: str, path: Path, root: Path) -> Path:
     Raises KeyError if the notebook has no answer cell with that id.
     """
     nb = read(path)
-    cells = [c for c in nb.cells if is_answer(c) and grade_id(c) == exercise_id]
+    cells = [c for c in nb.cells if is_answer(c) and grade_id(c) == exercise_id and note(c, "lecture17").get("stub")]
     if not cells:
         raise KeyError(
             f"{path.name} has no answer cell for {exercise_id}: `python -m lecture17 build --no-run` puts it back"
@@ -124,7 +124,7 @@ def _is_own(cell: NotebookNode) -> bool:
 
 def _is_edited(cell: NotebookNode) -> bool:
     """A cell of the course's text that the learner has changed."""
-    return "made" in cell.metadata.get("lecture17", {}) and made(cell.source) != cell.metadata["lecture17"]["made"]
+    return made(cell.source) != note(cell, "lecture17").get("made", made(cell.source))
 
 
 def _as_own(cell: NotebookNode) -> NotebookNode:

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode, v4
@@ -43,7 +44,7 @@ def parse(text: str) -> NotebookNode:
             nb = nbformat.reads(text, as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
-    except (KeyError, AttributeError, TypeError) as error:
+    except (KeyError, AttributeError, TypeError, AssertionError, nbformat.ValidationError) as error:
         raise NotANotebook("JSON, but without a notebook's cells and metadata") from error
     try:
         nbformat.validate(nb, relax_add_props=True)
@@ -57,19 +58,26 @@ def write(nb: NotebookNode, path: Path) -> None:
     write_atomically(path, nbformat.writes(nb) + "\n")
 
 
+def note(cell: NotebookNode, key: str) -> dict[str, Any]:
+    """What the cell's metadata say under a key, where other programs may have left anything."""
+    found = cell.metadata.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def grade_id(cell: NotebookNode) -> str | None:
     """The cell's nbgrader id, None if it has none."""
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
+    found = note(cell, "nbgrader").get("grade_id")
+    return found if isinstance(found, str) else None
 
 
 def is_answer(cell: NotebookNode) -> bool:
     """Whether the cell is one that the learner fills in."""
-    return bool(cell.metadata.get("nbgrader", {}).get("solution"))
+    return bool(note(cell, "nbgrader").get("solution"))
 
 
 def is_check(cell: NotebookNode) -> bool:
     """Whether the cell is one that checks an answer and carries its points."""
-    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+    return bool(note(cell, "nbgrader").get("grade"))
 
 
 def is_question(cell: NotebookNode) -> bool:

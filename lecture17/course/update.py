@@ -14,7 +14,7 @@ from nbformat import NotebookNode, from_dict
 
 from .clone import CannotUpdate, Clone
 from .learner import carry_over, has_work, is_filled
-from .notebooks import NotANotebook, grade_id, is_answer, is_check, parse
+from .notebooks import NotANotebook, grade_id, is_answer, is_check, note, parse
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS
 
 UPDATING, UPDATED = "refs/lecture17/updating", "refs/lecture17/updated"
@@ -149,7 +149,7 @@ def _tasks(notebooks: Notebooks) -> dict[str, str]:
     texts: dict[str, str] = {}
     for cell in (c for nb in notebooks.values() for c in nb.cells if is_answer(c) or is_check(c)):
         exercise = str(grade_id(cell)).removesuffix("-check")
-        texts[exercise] = texts.get(exercise, "") + cell.metadata["lecture17"].get("stub", cell.source)
+        texts[exercise] = texts.get(exercise, "") + str(note(cell, "lecture17").get("stub", cell.source))
     return texts
 
 

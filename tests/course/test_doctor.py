@@ -25,6 +25,7 @@ def test_the_doctor_finds_this_installation_well(clone: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.output.count("[ OK ]") == len(doctor.EXAMINATIONS)
     assert "[FAIL]" not in result.output
+    assert result.output.endswith("All is well.\n")
 
 
 def another_python(clone: Path, patch: Patch) -> None:
@@ -127,8 +128,18 @@ def no_kernel_starts(clone: Path, patch: Patch) -> None:
     patch.setenv("PYTHONPATH", f"{clone / 'path'}{os.pathsep}{ROOT}")
 
 
+def hidden(name: str) -> Callable[[Path, Patch], None]:
+    """The learner has a file of this name among the exercises."""
+
+    def provoke(clone: Path, patch: Patch) -> None:
+        (clone / "exercises" / name).parent.mkdir(exist_ok=True)
+        (clone / "exercises" / name).write_text("x = 1")
+
+    return provoke
+
+
 DENIED, FULL = PermissionError(13, "Permission denied"), OSError(28, "No space left on device")
-AGAIN = "fix what failed above, then run the doctor again"
+ALONE = "nothing above explains it"
 AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # examination, provoked, what, fix
     "another Python": ("Python", another_python, "this is Python 3.", "install Python 3.8 to 3.9"),
     "no clone": ("folder", no_course, "is not a clone of the course", "set LECTURE17_HOME"),
@@ -159,10 +170,12 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
     "front end disabled": ("widgets", disabled(MANAGER), f"{MANAGER} is disabled", f"labextension enable {MANAGER}"),
     "plugin disabled": ("widgets", disabled("anywidget:plugin"), "anywidget:plugin is", "enable anywidget:plugin"),
     "little memory": ("memory", little_memory, "GiB are free", "close other programs"),
+    "a file named like a module of Python's": ("names", hidden("random.py"), "own random", "give random.py another"),
+    "a folder named like a package": ("names", hidden("numpy/__init__.py"), "own numpy", "give numpy another name"),
     "a damaged solution": ("exercise", damaged, "cannot be used: not JSON", "git checkout -- solutions"),
     "a lost solution": ("exercise", lost, "No such file", "git checkout -- solutions"),
-    "a check that passes everything": ("exercise", a_check_that_passes_everything, "'passed' when empty", AGAIN),
-    "no kernel that starts": ("exercise", no_kernel_starts, "graded 'not graded'", AGAIN),
+    "a check that passes everything": ("exercise", a_check_that_passes_everything, "'passed' when empty", ALONE),
+    "no kernel that starts": ("exercise", no_kernel_starts, "graded 'not graded'", ALONE),
 }
 
 
@@ -176,11 +189,12 @@ def test_the_doctor_names_what_is_wrong_and_the_fix(ailment: str, clone: Path, m
     well = doctor.examine(lines.append)
     monkeypatch.undo()
     assert not well
-    (said,) = lines
+    said, last = lines
     assert said.startswith(f"[FAIL] {name}: ")
     found, named = said.split("\n       fix: ")
     assert what in found
     assert fix in named
+    assert last == f"Do this first: {named}"
 
 
 def test_every_examination_is_provoked() -> None:
@@ -191,6 +205,12 @@ def test_an_examination_that_breaks_does_not_end_the_others(monkeypatch: Patch) 
     lines: list[str] = []
     monkeypatch.setattr(doctor, "EXAMINATIONS", {"broken": lambda: str(1 // 0), "memory": doctor.memory})
     assert not doctor.examine(lines.append)
-    assert [line[:6] for line in lines] == ["[FAIL]", "[ OK ]"]
+    assert [line[:6] for line in lines] == ["[FAIL]", "[ OK ]", "Do thi"]
     assert "ZeroDivisionError" in lines[0]
-    assert "run the doctor again" in lines[0]
+
+
+def test_what_failed_above_is_named_only_where_something_did(monkeypatch: Patch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(doctor, "EXAMINATIONS", {"one": lambda: str(1 // 0), "two": lambda: str(1 // 0)})
+    doctor.examine(lines.append)
+    assert [("above explains" in line, "failed above" in line) for line in lines[:2]] == [(True, False), (False, True)]

@@ -148,13 +148,14 @@ def test_an_empty_answer_fails_with_the_exercises_own_message(exercise: Exercise
 )
 def test_a_misconception_is_rejected_with_its_own_diagnosis(exercise: Exercise, number: int) -> None:
     mistake = exercise.misconceptions[number]
-    with pytest.raises(CheckFailed) as failure:
-        check(exercise.id, mistake.wrong)
-    message = str(failure.value)
-    assert f"this is what you get when {mistake.name}: {mistake.advice}" in " ".join(message.split())
-    assert len(message.splitlines()) <= 12
-    assert max(map(len, message.splitlines())) <= WIDTH
-    assert "tried: " in message
+    for wrong in (mistake.wrong, *mistake.also):
+        with pytest.raises(CheckFailed) as failure:
+            check(exercise.id, wrong)
+        message = str(failure.value)
+        assert f"this is what you get when {mistake.name}: {mistake.advice}" in " ".join(message.split())
+        assert len(message.splitlines()) <= 12
+        assert max(map(len, message.splitlines())) <= WIDTH
+        assert "tried: " in message
 
 
 @each

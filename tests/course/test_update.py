@@ -1,10 +1,14 @@
 """`update` on real git repositories: a course, a learner's clone of it, and a newer course."""
 
+import contextlib
 import itertools
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -335,6 +339,46 @@ def test_killed_while_git_works_the_next_update_takes_it_back_and_goes_on(course
     assert "An update was interrupted. It has been undone" in said
     assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
     assert answer_in(mine / "exercises/00_a.ipynb", "00_a-new").endswith("# 2")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows knows neither fork nor SIGKILL")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_killed_at_any_of_50_moments_nothing_is_lost(course: Path, mine: Path, tmp_path: Path) -> None:
+    """It and the git that it runs are killed at once; then it is undone, or done again, and nothing is half done."""
+    (mine / "exercises/02_c.ipynb").write_text("in the way")
+    before = everything(mine)
+    newer(course)
+    whole = tmp_path / "whole"
+    shutil.copytree(mine, whole)
+    begin = time.monotonic()
+    update(whole)
+    seconds, after = time.monotonic() - begin, everything(whole)
+    moments = random.Random(17)
+    killed = 0
+    for moment in range(50):
+        here = tmp_path / "here"
+        shutil.copytree(mine, here)
+        child = os.fork()
+        if not child:
+            os.setpgid(0, 0)
+            update(here)
+            os._exit(0)
+        with contextlib.suppress(PermissionError):  # it has done so itself
+            os.setpgid(child, child)
+        time.sleep(moments.uniform(0, seconds))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        killed += os.waitpid(child, 0)[1] == signal.SIGKILL
+        if git(here, "for-each-ref", UPDATING):
+            undo(here)
+            assert everything(here) == before
+        else:
+            assert everything(here) in (before, after)
+        if moment % 5 == 0:
+            update(here)
+            assert everything(here) == after
+        shutil.rmtree(here)
+    assert killed > 20
 
 
 def test_an_answer_written_after_an_update_was_killed_stays(course: Path, mine: Path) -> None:

@@ -14,6 +14,8 @@ def parallel(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int, **slips: boo
         D = gamma * D
     if slips.get("masked_by_product"):
         D = np.tri(len(V)) * gamma ** (t[:, None] - t).astype(float)
+    if slips.get("divided"):
+        D = np.tril(gamma ** t[:, None].astype(float) / gamma**t)
     scores = D * (Q @ K.T)
     return (scores / scores.sum(1, keepdims=True) if slips.get("normalized") else scores) @ V
 
@@ -34,6 +36,9 @@ def chunkwise(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int, **slips: bo
     for start in range(0, len(V), chunk_size):
         c = slice(start, start + chunk_size)
         q, k, v = Q[c], K[c], V[c]
+        if slips.get("lost_in_ragged") and len(v) < chunk_size:
+            y[c] = 0.0
+            break
         n = np.arange(len(v))
         inside = np.tril(gamma ** np.abs(n[:, None] - n)) * (q @ k.T)
         if slips.get("half_normalized"):

@@ -57,7 +57,8 @@ def run_decoding(answer: Function, inputs: Inputs) -> tuple[np.ndarray, ...]:
 
 def _step(answer: Function, *args: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     result = answer(*args)
-    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], tuple) and len(result[1]) == 2):
+    pairs = (tuple, list)
+    if not (isinstance(result, pairs) and len(result) == 2 and isinstance(result[1], pairs) and len(result[1]) == 2):
         raise WrongForm("expected a tuple (y_t, (window, state))")
     y_t, (window, state) = result
     for name, part in {"y_t": y_t, "window": window, "state": state}.items():
@@ -130,6 +131,10 @@ def _attend(x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, slip: str = "") -> T
     if slip == "no decay":
         sums = torch.zeros_like(sums)
     L = sums.exp().tril() if slip == "masked after exp" else torch.where(low, sums, -torch.inf).exp()
+    if slip == "no mask":
+        L = torch.ones_like(L)
+    if slip == "decay detached":
+        L = L.detach()
     return (L * (C @ B.mT)) @ x
 
 
@@ -139,20 +144,31 @@ def decoded(
     """One token, with one slip."""
     window, S = cache
     tokens = torch.cat([window, u_t[:, None]], 1)
+    if slip == "newest first":
+        tokens = tokens.roll(1, 1)
     taps = weight.flip(0) if slip == "flipped" else weight
     x_t = (tokens[:, :-1] * taps[:-1]).sum(1) if slip == "without the token" else (tokens * taps).sum(1)
-    kept = log_a_t.exp()[..., None, None]
+    if slip == "not convolved":
+        x_t = u_t
+    kept = (log_a_t if slip == "no exp" else log_a_t.exp())[..., None, None]
     if slip == "no decay":
         kept = torch.ones_like(kept)
     written = B_t[..., :, None] * x_t[..., None, :]
     after = kept * (S + written) if slip == "decay after" else kept * S + written
     if slip == "in place":
         after = S.copy_(after)
-    y_t = (C_t[..., None, :] @ (kept * S if slip == "read first" else after))[..., 0, :]
+    read = {"read first": kept * S, "read old": S}.get(slip, after)
+    y_t = (C_t[..., None, :] @ read)[..., 0, :]
     if slip == "old state":
         after = S
     if slip == "window does not move on":
         return y_t, (tokens[:, :-1], after)
     if slip == "convolved":
         return y_t, (torch.cat([window[:, 1:], x_t[:, None]], 1), after)
+    if slip == "grows":
+        return y_t, (tokens, after)
+    if slip == "newest first":
+        return y_t, (tokens[:, :-1], after)
+    if slip == "window in place":
+        return y_t, (window.copy_(tokens[:, 1:]), after)
     return y_t, (tokens[:, 1:], after)

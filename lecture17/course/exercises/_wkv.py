@@ -50,6 +50,23 @@ def old_sums_keep_their_scale(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np
     return y
 
 
+def by_running_maximum(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray, slip: str) -> np.ndarray:
+    """The right way, with one slip."""
+    p, q, o = np.zeros_like(u), np.zeros_like(u), np.full_like(u, 0.0 if slip == "starts at 0" else -np.inf)
+    y = np.empty_like(v)
+    for t in range(len(v)):
+        m = np.maximum(o, u + k[t])
+        old, now = np.exp(o - m), np.exp(u + k[t] - m)
+        y[t] = old * p + now * v[t]
+        if slip != "not divided":
+            y[t] /= old * q + now
+        if slip != "one maximum":
+            m = np.maximum(w + o, k[t])
+        old, now = np.exp(w + o - m), np.exp(k[t] - m)
+        p, q, o = old * p + now * v[t], old * q + now, np.maximum(w + o, k[t])
+    return y
+
+
 WKV = Exercise(
     id="01_tour-wkv",
     points=4,
@@ -88,6 +105,21 @@ WKV = Exercise(
             "the past decays before it is read",
             "the token just before the current one has not faded yet: read first, then multiply by e^w",
             lambda w, u, k, v: weighted_means(w, u - np.maximum(w, -1e6), k, v),
+        ),
+        Misconception(
+            "reading and updating share one maximum",
+            "the sums are divided by e^m for the m that becomes o: take max(w + o, k_t) anew before the update",
+            lambda *inputs: by_running_maximum(*inputs, slip="one maximum"),
+        ),
+        Misconception(
+            "nothing is divided",
+            "y is a mean: the sum with the values over the sum without them",
+            lambda *inputs: by_running_maximum(*inputs, slip="not divided"),
+        ),
+        Misconception(
+            "the exponent starts at 0",
+            "o = 0 claims that the empty sums hold e^0: start from -inf, or small keys underflow",
+            lambda *inputs: by_running_maximum(*inputs, slip="starts at 0"),
         ),
     ),
     hints=(

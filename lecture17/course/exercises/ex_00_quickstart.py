@@ -63,6 +63,28 @@ EXERCISES = (
                 "an elementwise product pairs u_i with v_i only; a matrix product pairs every u_i with every v_j",
                 lambda U, V: np.diag((U * V).sum(1)),
             ),
+            Misconception(
+                "what is above the diagonal is -inf",
+                "that is for exponents, which become exp(-inf) = 0; in A itself the future is 0",
+                lambda U, V: np.where(np.tri(len(U)), U @ V.T, -np.inf),
+            ),
+            Misconception(
+                "U and V are multiplied without a transpose",
+                "both are (N, r), one vector in each row: U @ V.T pairs every row with every row",
+                lambda U, V: np.tril(U @ V),
+                also=(lambda U, V: U @ V,),
+            ),
+            Misconception(
+                "columns are multiplied instead of rows",
+                "u_i and v_j are rows: U @ V.T is (N, N), U.T @ V is (r, r)",
+                lambda U, V: np.tril(U.T @ V),
+                also=(lambda U, V: U.T @ V,),
+            ),
+            Misconception(
+                "the mask lets every token see the next one",
+                "i ≥ j ends at the diagonal: np.tril(…) with k = 0, not 1",
+                lambda U, V: np.tril(U @ V.T, 1),
+            ),
         ),
         hints=(
             ("I do not know where to start", "All the products u_i·v_j together are one matrix product of U and V."),

@@ -6,8 +6,9 @@ import numpy as np
 
 from lecture17.reference import gla, retention, ssd
 
-from ..exercise import Exercise, Inputs, Misconception
+from ..exercise import Exercise, Function, Inputs, Misconception, WrongForm
 from . import _retention as slips
+from ._form import refuse_token_loops
 from ._wkv import WKV
 
 
@@ -45,6 +46,8 @@ def mamba2(x: Any, dt: Any, A: float, B: Any, C: Any, state: Any, **slips: bool)
         decay = 1 + dt * A
     if slips.get("same_for_all"):
         decay = np.full_like(dt, np.exp(A))
+    if slips.get("exact"):
+        dt = (decay - 1) / A
     y = np.empty_like(x)
     for t in range(len(x)):
         new = np.outer(B[t], x[t] if slips.get("unscaled") else dt[t] * x[t])
@@ -123,6 +126,11 @@ MAMBA2_MICRO = Exercise(
             "`*=` or `+=` overwrites the given state",
             "start with S = state.copy(), or make a new array at each token: S = decay * S + new",
             mamba2_in_place,
+        ),
+        Misconception(
+            "the input is discretized exactly",
+            "(exp(dt·A) - 1)/A is what a constant input would add; the formula here writes dt·B xᵀ",
+            mamba2_with("exact"),
         ),
     ),
     hints=(
@@ -233,6 +241,21 @@ GLA_GATE = Exercise(
             "token t sees itself: compute y[t] = Q[t] @ S after updating S",
             gla_by(reads_first=True),
         ),
+        Misconception(
+            "the gate is divided by 16",
+            "the exponent 1/16 is a root: σ(z) ** (1/16), not σ(z) / 16",
+            gla_by(gates=lambda z: np.exp(16 * log_gates(z)) / 16),
+        ),
+        Misconception(
+            "the sigmoid is missing",
+            "exp(z/16) grows without bound: first σ(z) = 1/(1 + exp(-z)), then the root",
+            gla_by(gates=lambda z: np.exp(z / 16)),
+        ),
+        Misconception(
+            "the sigmoid has the wrong sign",
+            "σ(z) = 1/(1 + exp(-z)): a large z leaves the gate open",
+            gla_by(gates=lambda z: gates_of_z(-z)),
+        ),
     ),
     hints=(
         (
@@ -278,6 +301,19 @@ def three_times_the_same(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) 
     return (retention.recurrent(Q, K, V, gamma)[0],) * 3
 
 
+def refuse_copies(answer: Function) -> None:
+    """Raise WrongForm if two forms agree to the last bit, or the chunks do not matter."""
+    Q, K, V = np.random.default_rng(0).normal(size=(3, 37, 4))
+    outputs = answer(Q, K, V, 0.9, 5)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        if np.array_equal(outputs[i], outputs[j]):
+            names = list(FORMS)
+            raise WrongForm(
+                f"{names[i]} and {names[j]} are the same to the last bit: compute each of the three in its own way"
+            )
+    refuse_token_loops(draw_retention)(lambda *inputs: answer(*inputs)[2])
+
+
 def full_chunks(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) -> tuple[np.ndarray, ...]:
     V.reshape(-1, chunk_size, V.shape[1])  # fails where N is not a multiple
     return three_times_the_same(Q, K, V, gamma, chunk_size)
@@ -291,6 +327,7 @@ RETENTION_THREE_WAYS = Exercise(
     returns=("parallel", "recurrent", "chunkwise"),
     verified="ragged lengths, chunks longer than the sequence, γ = 0 and γ = 1 included",
     expected=three_times_the_same,
+    at_last=refuse_copies,
     misconceptions=(
         Misconception(
             "the rows of the parallel form are divided by their sums",
@@ -374,6 +411,18 @@ RETENTION_THREE_WAYS = Exercise(
             "every chunk is assumed to be full",
             "the last chunk may be shorter: slice, and take c and the powers of γ from the length of the slice",
             full_chunks,
+        ),
+        Misconception(
+            "γ^i is divided by γ^j",
+            "at γ = 0 that is 0/0: take γ to the power i - j, for i ≥ j only",
+            retention_with("parallel", "divided"),
+            of=("parallel",),
+        ),
+        Misconception(
+            "a last chunk that is not full is dropped",
+            "N need not be a multiple of chunk_size: let the last slice be shorter",
+            retention_with("chunkwise", "lost_in_ragged"),
+            of=("chunkwise",),
         ),
     ),
     hints=(

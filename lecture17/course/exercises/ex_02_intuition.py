@@ -1,11 +1,12 @@
 """Exercises of 02_intuition."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 
 from ...costs import Meter, metered
-from ..exercise import Exercise, Inputs, Misconception
+from ..exercise import Exercise, Function, Inputs, Misconception, WrongForm
 
 # --- unroll-ssm ---------------------------------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ UNROLL_SSM = Exercise(
             unrolled(lambda A, B, C, k: C @ A**k @ B),
         ),
         Misconception(
-            "B and C are swapped",
+            "B and C are swapped, or A is transposed",
             "C reads and stands on the left, B writes and stands on the right: C @ power @ B",
             unrolled(lambda A, B, C, k: B @ np.linalg.matrix_power(A, k) @ C),
         ),
@@ -83,6 +84,18 @@ UNROLL_SSM = Exercise(
                 answers_to_impulses(A, B, C, N) + np.tril(answers_to_impulses(A, B, C, N), -1).T  # |i - j|
             ),
         ),
+        Misconception(
+            "the diagonal is left out",
+            "y_t reads h_t, which contains x_t: M[i, i] is C·B",
+            unrolled(lambda A, B, C, k: C @ np.linalg.matrix_power(A, k) @ B if k else 0.0),
+        ),
+        Misconception(
+            "the power of A is that of the row",
+            "token j writes at j: only the i - j steps after it count",
+            lambda A, B, C, N: np.array(
+                [[C @ np.linalg.matrix_power(A, i) @ B * (i >= j) for j in range(N)] for i in range(N)]
+            ),
+        ),
     ),
     hints=(
         (
@@ -101,14 +114,34 @@ UNROLL_SSM = Exercise(
 
 
 def draw_both_triangles(rng: np.random.Generator) -> Inputs:
-    """Generators of both triangles, of different ranks, as arrays that allow work of the order N·r."""
-    N, r, r_up = int(rng.integers(200, 320)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    """Generators of both triangles, of different ranks; where there are many, work of the order N·r is allowed."""
+    r, r_up = (int(n) for n in rng.integers(1, 4, size=2))
+    N = int(rng.choice([rng.integers(4, 40), rng.integers(700, 900)], p=[0.75, 0.25]))
     meter = Meter(
-        40 * N * max(r, r_up),
+        max(200 * N, 200_000) * (r + r_up),
         "the work grows with N², not with N·r: an N × N matrix, or a sum over all tokens for each token",
     )
     shapes = {"U": (N, r), "V": (N, r), "U_up": (N, r_up), "V_up": (N, r_up), "x": (N,)}
     return {name: metered(rng.normal(size=shape), meter) for name, shape in shapes.items()}
+
+
+def refuse_the_matrix(answer: Function) -> None:
+    """Raise WrongForm if an answer holds N² numbers, also in arrays that are not counted."""
+    N = 1000
+    U, V, U_up, V_up = np.random.default_rng(0).normal(size=(4, N, 2))
+    tracemalloc.start()
+    try:
+        answer(U, V, U_up, V_up, V[:, 0].copy())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    if peak > 4 * N**2:
+        raise WrongForm(f"y is right, but {peak / 1e6:.0f} MB are held for {N} tokens: do not build the matrix")
+
+
+def upper_not_turned_back(*inputs: np.ndarray) -> np.ndarray:
+    U, V, U_up, V_up, x = map(np.asarray, inputs)
+    return np.tril(U @ V.T) @ x + (U_up * np.cumsum((V_up * x[:, None])[::-1], axis=0)).sum(1)
 
 
 def dense(*inputs: np.ndarray, last: int = 0, first: int = 1) -> np.ndarray:
@@ -125,6 +158,7 @@ FAST_MATVEC = Exercise(
     returns=("y",),
     verified="with work of the order N·r, and different ranks in the two triangles",
     expected=dense,
+    at_last=refuse_the_matrix,
     misconceptions=(
         Misconception(
             "the matrix is built, or every token goes through all the others",
@@ -160,11 +194,17 @@ FAST_MATVEC = Exercise(
             "the sums run over all tokens",
             "U @ (V.T @ x) has no triangle in it: the sum that token i reads ends at i, so build it up token by token",
             lambda U, V, U_up, V_up, x: np.asarray(U @ (V.T @ x) + U_up @ (V_up.T @ x)),
+            also=(lambda U, V, U_up, V_up, x: dense(U, V, 0 * U_up, V_up, x) + np.asarray(U_up @ (V_up.T @ x)),),
         ),
         Misconception(
             "U and V are swapped",
             "u reads at row i, and v writes at column j: what you add up is v_j x_j",
             lambda U, V, U_up, V_up, x: dense(V, U, V_up, U_up, x),
+        ),
+        Misconception(
+            "the backward sums are not turned back",
+            "[::-1] before cumsum runs from the end; what comes out is still in that order: reverse it again",
+            upper_not_turned_back,
         ),
     ),
     hints=(

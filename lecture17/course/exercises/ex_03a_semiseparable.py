@@ -18,18 +18,22 @@ def count(block: np.ndarray, M: np.ndarray) -> int:
 
 
 def draw_semiseparable(rng: np.random.Generator) -> Inputs:
-    """An SSS matrix with sometimes a zero decay or something added to its diagonal; no singular value near 1e-8."""
+    """An SSS matrix whose generators go down to far below 1e-8, with sometimes a zero decay or a larger diagonal.
+
+    The whole is sometimes very large or small; no singular value is within two percent of the threshold.
+    """
     while True:
-        N, r = int(rng.integers(8, 25)), int(rng.integers(2, 4))
+        N, r = int(rng.integers(8, 25)), int(rng.integers(3, 7))
         log_a = np.log(rng.uniform(0.6, 1.0, size=N))
         if rng.random() < 0.4:
             log_a[rng.integers(2, N - 1)] = -np.inf
-        M = semiseparable.from_sss(log_a, *rng.normal(size=(2, N, r)))
+        sizes = 10.0 ** np.append(0, rng.uniform(-11, 0, size=r - 1))
+        M = semiseparable.from_sss(log_a, sizes * rng.normal(size=(N, r)), rng.normal(size=(N, r)))
         if rng.random() < 0.6:
             M += np.diag(rng.uniform(1.0, 2.0, size=N))
-        sizes = [np.linalg.svd(M[s:, : s + 1], compute_uv=False) / np.linalg.norm(M, 2) for s in range(N)]
-        if not any(((size > 1e-11) & (size < 1e-5)).any() for size in sizes):
-            return {"M": M}
+        values = np.concatenate([np.linalg.svd(M[s:, : s + 1], compute_uv=False) for s in range(N)])
+        if (np.abs(values / (THRESHOLD * np.linalg.norm(M, 2)) - 1) > 0.02).all():
+            return {"M": M * rng.choice([1e-4, 1.0, 1.0, 1e4])}
 
 
 def ranks_of(cut: Any) -> Any:
@@ -37,15 +41,24 @@ def ranks_of(cut: Any) -> Any:
     return lambda M: np.array([count(cut(M, s), M) for s in range(len(M))])
 
 
-def ranks_by_elimination(M: np.ndarray) -> np.ndarray:
-    """The ranks by Gaussian elimination with complete pivoting, without singular values."""
-    ranks = []
+def ranks_above(threshold: Any) -> Any:
+    """The answer that counts the singular values of each block above threshold(block, M)."""
+
+    def ranks(M: np.ndarray) -> np.ndarray:
+        blocks = [M[s:, : s + 1] for s in range(len(M))]
+        return np.array([np.linalg.matrix_rank(block, tol=threshold(block, M)) for block in blocks])
+
+    return ranks
+
+
+def ranks_by_eigenvalues(M: np.ndarray) -> np.ndarray:
+    """The ranks from the eigenvalues ±σ of the symmetric matrix [[0, block], [blockᵀ, 0]]."""
+    limit, ranks = THRESHOLD * np.linalg.svd(M, compute_uv=False)[0], []
     for s in range(len(M)):
-        rest, rank = M[s:, : s + 1].copy(), 0
-        while rest.size and np.abs(rest).max() > 1e-9 * np.abs(M).max():
-            i, j = np.unravel_index(np.abs(rest).argmax(), rest.shape)
-            rest, rank = rest - np.outer(rest[:, j], rest[i] / rest[i, j]), rank + 1
-        ranks.append(rank)
+        block = M[s:, : s + 1]
+        n, m = block.shape
+        both = np.block([[np.zeros((n, n)), block], [block.T, np.zeros((m, m))]])
+        ranks.append(int((np.linalg.eigvalsh(both) > limit).sum()))
     return np.array(ranks)
 
 
@@ -55,8 +68,8 @@ BLOCK_RANK = Exercise(
     unfilled="Return an array with the numerical rank of the block M[s:, :s+1] for each s from 0 to N - 1.",
     draw=draw_semiseparable,
     returns=("ranks",),
-    verified="zero decays and additions to the diagonal included",
-    expected=ranks_by_elimination,
+    verified="zero decays and singular values on both sides of the threshold included",
+    expected=ranks_by_eigenvalues,
     misconceptions=(
         Misconception(
             "the ranks of single rows are taken",
@@ -92,6 +105,26 @@ BLOCK_RANK = Exercise(
             "the largest rank alone is returned",
             "return an array with the rank of each block; its maximum is the r of the definition",
             lambda M: int(ranks_of(lambda M, s: M[s:, : s + 1])(M).max()),
+        ),
+        Misconception(
+            "the threshold is relative to each block",
+            "the largest singular value of the whole M sets it, the same for all blocks: 1e-8 * np.linalg.norm(M, 2)",
+            ranks_above(lambda block, M: THRESHOLD * np.linalg.norm(block, 2)),
+        ),
+        Misconception(
+            "the threshold is 1e-8 whatever the size of M",
+            "multiply it by the largest singular value of M: a rank does not change when M is scaled",
+            ranks_above(lambda block, M: THRESHOLD),
+        ),
+        Misconception(
+            "the threshold is that of NumPy",
+            "np.linalg.matrix_rank counts all that is not rounding: give it tol=1e-8 * np.linalg.norm(M, 2)",
+            ranks_above(lambda block, M: None),
+        ),
+        Misconception(
+            "the norm of M is that of its entries",
+            "np.linalg.norm(M) is the root of the sum of squares; the largest singular value is np.linalg.norm(M, 2)",
+            ranks_above(lambda block, M: THRESHOLD * np.linalg.norm(M)),
         ),
     ),
     hints=(
@@ -216,6 +249,16 @@ SEGSUM = Exercise(
             "rows are readers i, columns writers j, and -inf stands above the diagonal",
             lambda log_a: sums_of_segments(log_a).T,
         ),
+        Misconception(
+            "the exponentials are returned",
+            "return the sums themselves, the logs of the mask: the exponential comes later",
+            lambda log_a: np.exp(sums_of_segments(log_a)),
+        ),
+        Misconception(
+            "-inf stands on the diagonal too",
+            "the empty sum of entry i, i is 0: a token sees itself undecayed",
+            lambda log_a: np.where(np.tri(len(log_a), k=-1), sums_of_segments(log_a), -np.inf),
+        ),
     ),
     hints=(
         (
@@ -239,14 +282,17 @@ LIMIT = float(np.log(np.finfo(np.float64).max))  # 1/f overflows where log f fal
 
 
 def draw_strong_decays(rng: np.random.Generator) -> Inputs:
-    """Decays strong enough to overflow in most cases, one of them zero in some; no factor close to the limit."""
+    """Decays strong enough to overflow mostly, one of them zero in some; often a factor just misses the limit."""
     while True:
         N, r = int(rng.integers(150, 400)), int(rng.integers(1, 4))
         log_a = rng.uniform(-rng.uniform(2, 9), 0, size=N)
         if rng.random() < 0.4:
             log_a[rng.integers(1, N)] = -np.inf
+        first = first_overflow(log_a)
+        if 1 < first < N and rng.random() < 0.7:
+            log_a[first] = -LIMIT + rng.uniform(0.03, 0.3) * rng.choice([-1, 1]) - log_a[1:first].sum()
         sums = np.cumsum(log_a) - log_a[0]
-        if np.abs(sums[np.isfinite(sums)] + LIMIT).min() > 0.1:
+        if np.nanmin(np.abs(sums + LIMIT)) > 0.02 and (log_a <= 0).all():
             return {"log_a": log_a, "B": rng.normal(size=(N, r)), "C": rng.normal(size=(N, r)), "x": rng.normal(size=N)}
 
 
@@ -314,7 +360,9 @@ GENERATORS_OVERFLOW = Exercise(
             "first is the token at which f itself becomes zero",
             "1/f_j overflows some tokens before f_j vanishes: the smallest number is much closer to 0 than 1/largest",
             with_first(
-                lambda log_a: first_overflow(log_a, limit=-float(np.log(np.finfo(np.float64).smallest_subnormal)))
+                lambda log_a: first_overflow(
+                    log_a, limit=-float(np.log(np.finfo(np.float64).smallest_subnormal) - np.log(2))
+                )
             ),
             of=("first",),
         ),
@@ -329,6 +377,7 @@ GENERATORS_OVERFLOW = Exercise(
             "return the index of the first factor that overflows, which is one more",
             with_first(lambda log_a: first_overflow(log_a) - 1),
             of=("first",),
+            also=(with_first(lambda log_a: first_overflow(log_a) - (first_overflow(log_a) < len(log_a))),),
         ),
         Misconception(
             "y is still computed with the generators",
@@ -345,6 +394,13 @@ GENERATORS_OVERFLOW = Exercise(
                 )
             ),
             of=("y",),
+            also=(
+                with_y(
+                    lambda log_a, B, C, x: np.nan_to_num(
+                        by_generators(log_a, B, C, x, generators(log_a), B / generators(log_a))
+                    )
+                ),
+            ),
         ),
         Misconception(
             "f is kept from falling below the smallest normal number",
@@ -363,6 +419,29 @@ GENERATORS_OVERFLOW = Exercise(
             "this is tril(C Bᵀ) x: multiply the state by exp(log_a[t]) at each token",
             with_y(lambda log_a, B, C, x: semiseparable.from_generators(C, B) @ x),
             of=("y",),
+        ),
+        Misconception(
+            "first is 0 where nothing overflows",
+            "np.argmax of all False is 0: test with .any() first, and return N",
+            with_first(lambda log_a: first_overflow(log_a) % len(log_a)),
+            of=("first",),
+        ),
+        Misconception(
+            "the mask is made of differences of one cumulative sum",
+            "after a decay of 0 they are -inf - (-inf) = NaN: carry a state, or sum each segment by itself",
+            with_y(lambda log_a, B, C, x: (np.exp(sums_by_differences(log_a)) * (C @ B.T)) @ x),
+            of=("y",),
+        ),
+        Misconception(
+            "the limit is rounded",
+            "compare with np.log(np.finfo(np.float64).max) itself, 709.78…: some factors fall just short of it",
+            with_first(lambda log_a: first_overflow(log_a, limit=709.5)),
+            of=("first",),
+            also=(
+                with_first(lambda log_a: first_overflow(log_a, limit=700.0)),
+                with_first(lambda log_a: first_overflow(log_a, limit=709.0)),
+                with_first(lambda log_a: first_overflow(log_a, limit=710.0)),
+            ),
         ),
     ),
     hints=(

@@ -8,6 +8,7 @@ from lecture17.reference import attention, linear_attention, ssd
 from lecture17.reference.semiseparable import from_sss, segsum
 
 from ..exercise import Exercise, Inputs, Misconception
+from ._form import refuse_token_loops
 
 # --- exp-counterexample -------------------------------------------------------------------------------------------
 
@@ -72,6 +73,24 @@ EXP_COUNTEREXAMPLE = Exercise(
             counterexample_with(lambda q1: q1 / (q1 + 1)),
             of=("k1",),
         ),
+        Misconception(
+            "k1 has the wrong sign",
+            "from q1·k1 - k1 = q1 follows k1 = q1/(q1 - 1)",
+            counterexample_with(lambda q1: q1 / (1 - q1)),
+            of=("k1",),
+        ),
+        Misconception(
+            "k1 solves q1·k1 = -(q1 + k1)",
+            "the exponents must be equal, not opposite: q1·k1 = q1 + k1",
+            counterexample_with(lambda q1: -q1 / (q1 + 1)),
+            of=("k1",),
+        ),
+        Misconception(
+            "k1 is 2",
+            "2·2 = 2 + 2 holds for q1 = 2 only: k1 must depend on q1",
+            counterexample_with(lambda q1: 2.0),
+            of=("k1",),
+        ),
     ),
     hints=(
         (
@@ -118,6 +137,18 @@ def read_before_write(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> tuple[np.n
         return scores @ V / scores.sum(1, keepdims=True), S, z
 
 
+def with_y(y: Any) -> Any:
+    return lambda Q, K, V: (y(Q, K, V), *normalized(Q, K, V)[1:])
+
+
+def divided_over_and_over(Q: np.ndarray, K: np.ndarray, V: np.ndarray) -> np.ndarray:
+    S, z, y = np.zeros((K.shape[1], V.shape[1])), np.cumsum(K, axis=0), np.empty_like(V)
+    for t in range(len(V)):
+        S = (S + np.outer(K[t], V[t])) / (Q[t] @ z[t])
+        y[t] = Q[t] @ S
+    return y
+
+
 RUNNING_NORMALISER = Exercise(
     id="03b_duality-running-normaliser",
     points=3,
@@ -146,11 +177,42 @@ RUNNING_NORMALISER = Exercise(
             "token t reads before it has written",
             "update S and z with k_t and v_t first, then read",
             read_before_write,
+            also=(lambda *inputs: tuple(map(np.nan_to_num, read_before_write(*inputs))),),
         ),
         Misconception(
             "the state is transposed",
             "S is keys × values, (d_k, d_v): np.outer(k_t, v_t), and y_t = q_t @ S",
             lambda Q, K, V: (normalized(Q, K, V)[0], normalized(Q, K, V)[1].T, normalized(Q, K, V)[2]),
+        ),
+        Misconception(
+            "every token is divided by how many there are so far",
+            "the weights q_t·k_j are not all 1: divide by their sum, q_t·z_t",
+            with_y(lambda Q, K, V: np.tril(Q @ K.T) @ V / np.arange(1, len(V) + 1)[:, None]),
+            of=("y",),
+        ),
+        Misconception(
+            "the query is missing in the normalizer",
+            "z is a vector, and what divides is the number q_t·z_t",
+            with_y(lambda Q, K, V: np.tril(Q @ K.T) @ V / np.cumsum(K.sum(1))[:, None]),
+            of=("y",),
+        ),
+        Misconception(
+            "the normalizer sums the values",
+            "z is the sum of the keys: row t of tril(Q Kᵀ) sums to q_t·(k_0 + … + k_t)",
+            with_y(lambda Q, K, V: np.tril(Q @ K.T) @ V / np.cumsum(V, axis=0)),
+            of=("y",),
+        ),
+        Misconception(
+            "the state itself is divided",
+            "S stays a plain sum; divide what is read from it, q_t S_t",
+            with_y(divided_over_and_over),
+            of=("y",),
+        ),
+        Misconception(
+            "every token sees the whole sequence",
+            "token t reads what was written up to t: walk through the tokens, or keep the lower triangle",
+            with_y(lambda Q, K, V: (Q @ K.T) @ V / (Q @ K.T).sum(1, keepdims=True)),
+            of=("y",),
         ),
     ),
     hints=(
@@ -233,6 +295,26 @@ SSD_PARALLEL = Exercise(
             "the product L ∘ C Bᵀ is entry by entry: `*`, not `@`",
             lambda x, log_a, B, C: np.exp(segsum(log_a)) @ (C @ B.T) @ x,
         ),
+        Misconception(
+            "the mask is not exponentiated",
+            "segsum gives log L, with -inf above the diagonal: take np.exp of it",
+            lambda x, log_a, B, C: (segsum(log_a) * (C @ B.T)) @ x,
+        ),
+        Misconception(
+            "the scores are in the exponent",
+            "only the decays are logs: exp(segsum) times C Bᵀ, not exp of their sum",
+            lambda x, log_a, B, C: np.exp(segsum(log_a) + C @ B.T) @ x,
+        ),
+        Misconception(
+            "the rows are divided by their sums",
+            "that belongs to softmax: an SSM normalizes nothing",
+            lambda x, log_a, B, C: from_sss(log_a, B, C) / from_sss(log_a, B, C).sum(1, keepdims=True) @ x,
+        ),
+        Misconception(
+            "the scores are divided by the root of d_state",
+            "that scale belongs to attention; the formula here has none",
+            lambda x, log_a, B, C: from_sss(log_a, B, C) @ x / np.sqrt(B.shape[1]),
+        ),
     ),
     hints=(
         (
@@ -264,13 +346,17 @@ def chunked(x: Any, log_a: Any, B: Any, C: Any, chunk_size: int, **slips: bool) 
             to_end = np.ones_like(to_end)
         if slips.get("decay_from_start"):
             to_end = np.exp(np.cumsum(log_a[c]))
+        if slips.get("subtracted"):
+            to_end = np.exp(log_a[c].sum() - np.cumsum(log_a[c]))
+        if slips.get("one_short"):
+            from_start = np.exp(segsum(log_a[c])[:, 0])
         if slips.get("lost_in_ragged") and len(x[c]) < chunk_size:
             break
         y[c] = from_sss(log_a[c], B[c], C[c]) @ x[c]
         incoming = np.zeros_like(S) if slips.get("not_carried") else S
-        y[c] += from_start[:, None] * (C[c] @ incoming)
         kept = 1.0 if slips.get("undecayed_state") else np.exp(log_a[c].sum())
         S = (0 if slips.get("overwritten") else kept * S) + (to_end[:, None] * B[c]).T @ x[c]
+        y[c] += from_start[:, None] * (C[c] @ (S if slips.get("reads_after") else incoming))
     return y, S.T if slips.get("transposed") else S
 
 
@@ -297,6 +383,7 @@ SSD_CHUNKWISE = Exercise(
     verified="ragged lengths, chunks longer than the sequence and decays of 0 included",
     expected=lambda x, log_a, B, C, chunk_size: ssd.recurrent(x, log_a, B, C),
     where=chunk_of,
+    at_last=refuse_token_loops(draw_chunks),
     misconceptions=(
         Misconception(
             "the state is not carried into the next chunk",
@@ -343,6 +430,21 @@ SSD_CHUNKWISE = Exercise(
             "N need not be a multiple of chunk_size: slice x[start : start + chunk_size] instead of reshaping",
             in_whole_chunks,
         ),
+        Misconception(
+            "the first token of a chunk reads the incoming state undecayed",
+            "S is the state before the chunk, so the decay of the first token acts on it: np.exp(np.cumsum(log_a))",
+            slip("one_short"),
+        ),
+        Misconception(
+            "tokens read the state after the chunk",
+            "step 4 reads the state *before* the chunk: add its output before you update S",
+            slip("reads_after"),
+        ),
+        Misconception(
+            "the decay to the chunk's end is a difference of cumulative sums",
+            "after a decay of 0 it is -inf - (-inf) = NaN: the last row of segsum sums each segment by itself",
+            slip("subtracted"),
+        ),
     ),
     hints=(
         (
@@ -366,19 +468,29 @@ THRESHOLD = 1e-8  # singular values below this part of the largest count as zero
 
 
 def draw_split(rng: np.random.Generator) -> Inputs:
-    """Queries, keys and a split: no singular value lies near the threshold of the first or second, and some below."""
+    """Queries, keys and a split: some singular values lie below the threshold, and none within two percent of it."""
+    d_k = int(rng.integers(1, 4))
     while True:
-        N, d_k = int(rng.integers(24, 61)), int(rng.integers(1, 3))
-        Q, K, split = rng.normal(size=(N, d_k)), rng.normal(size=(N, d_k)), int(rng.integers(10, N - 10))
+        N = int(rng.integers(40, 70))
+        Q, K, split = *rng.normal(size=(2, N, d_k)) / d_k**1.5, int(rng.integers(18, N - 18))
         s = np.linalg.svd(attention.softmax_matrix(Q, K)[split:, :split], compute_uv=False)
-        near = (s > THRESHOLD * s[1] / 2) & (s < THRESHOLD * s[0] * 2)
-        if s[-1] < THRESHOLD * s[0] and not near.any():
+        if s[-1] < THRESHOLD * s[0] and (np.abs(s / (THRESHOLD * s[0]) - 1) > 0.02).all():
             return {"Q": Q, "K": K, "split": split}
 
 
 def count(block: np.ndarray) -> int:
     s = np.linalg.svd(block, compute_uv=False)
     return int((s > THRESHOLD * s.max(initial=0.0)).sum())
+
+
+def rank_above(tol: Any) -> Any:
+    """The answer that counts the singular values of the block above tol(P)."""
+
+    def rank(Q: np.ndarray, K: np.ndarray, split: int) -> int:
+        P = attention.softmax_matrix(Q, K)
+        return int(np.linalg.matrix_rank(P[split:, :split], tol=tol(P)))
+
+    return rank
 
 
 SOFTMAX_RANK = Exercise(
@@ -409,6 +521,21 @@ SOFTMAX_RANK = Exercise(
             "the block's smaller side is returned",
             "that is the largest rank the block could have; count the singular values above the threshold",
             lambda Q, K, split: min(split, len(Q) - split),
+        ),
+        Misconception(
+            "the threshold is relative to the whole matrix",
+            "here it is 1e-8 times the largest singular value of the block",
+            rank_above(lambda P: THRESHOLD * np.linalg.norm(P, 2)),
+        ),
+        Misconception(
+            "the threshold is 1e-8 itself",
+            "multiply it by the largest singular value of the block",
+            rank_above(lambda P: THRESHOLD),
+        ),
+        Misconception(
+            "the threshold is that of NumPy",
+            "np.linalg.matrix_rank counts all that is not rounding: give it the threshold of the text",
+            rank_above(lambda P: None),
         ),
     ),
     hints=(
@@ -472,6 +599,26 @@ RANDOM_FEATURES = Exercise(
             "|x|² is not halved",
             "the average of exp(w·s) over normal w is exp(|s|²/2): the half stays",
             lambda X, W: np.exp(X @ W.T - (X**2).sum(1, keepdims=True)) / np.sqrt(len(W)),
+        ),
+        Misconception(
+            "the root is that of the wrong size",
+            "m is the number of directions, the rows of W",
+            lambda X, W: features(X, W) * np.sqrt(len(W) / X.shape[1]),
+        ),
+        Misconception(
+            "the norm is that of all rows together",
+            "each row has its own |x|²: sum along axis 1, and keep it as a column",
+            lambda X, W: np.exp(X @ W.T - (X**2).sum() / 2) / np.sqrt(len(W)),
+        ),
+        Misconception(
+            "the norm is that of the directions",
+            "the exponent holds |x|²/2, one number for each row of X",
+            lambda X, W: np.exp(X @ W.T - (W**2).sum(1) / 2) / np.sqrt(len(W)),
+        ),
+        Misconception(
+            "|x|²/2 is added",
+            "it is subtracted: it takes away what the average of exp(w·x) has too much",
+            lambda X, W: np.exp(X @ W.T + (X**2).sum(1, keepdims=True) / 2) / np.sqrt(len(W)),
         ),
     ),
     hints=(

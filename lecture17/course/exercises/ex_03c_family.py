@@ -8,6 +8,7 @@ from lecture17.reference import gla, retention, rwkv7
 from lecture17.reference.semiseparable import segsum
 
 from ..exercise import Exercise, Inputs, Misconception
+from ._form import refuse_token_loops
 
 
 def chunk_of(inputs: Inputs, index: tuple[int, ...]) -> str:
@@ -56,8 +57,13 @@ def retained(Q: Any, K: Any, V: Any, gamma: Any, chunk_size: int, state: Any, **
         scores = np.tril(g ** np.abs(t[:, None] - t)) * (q @ k.mT)
         from_start = g ** (t if slips.get("one_short") else t + 1)[:, None]
         to_end = g ** (t if slips.get("decay_from_start") else full - 1 - t)[:, None]
+        if slips.get("no_mask"):
+            scores = q @ k.mT
+        if slips.get("one_long"):
+            to_end = to_end * g
         incoming = state if slips.get("not_carried") else S
         y[:, start : start + length] = scores @ v + from_start * (q @ incoming)
+        full = chunk_size if slips.get("full_state") else full
         S = (1.0 if slips.get("undecayed_state") else g**full) * S + (to_end * k).mT @ v
     return y, S
 
@@ -75,6 +81,7 @@ RETENTION_CHUNKWISE = Exercise(
     verified="each head with its own γ, 0 and 1 included, ragged lengths, from a state that is not zero",
     expected=each_head,
     where=chunk_of,
+    at_last=refuse_token_loops(draw_heads),
     misconceptions=(
         Misconception(
             "all heads decay like the first",
@@ -90,6 +97,7 @@ RETENTION_CHUNKWISE = Exercise(
             "a short last chunk decays as if it were full",
             "the state decays by γ to the number of tokens that the chunk really has, and so do its writes",
             retained_with("full_decay"),
+            also=(retained_with("full_state"),),
         ),
         Misconception(
             "the state is passed on without the decay of the chunk",
@@ -115,6 +123,16 @@ RETENTION_CHUNKWISE = Exercise(
             "a last chunk that is not full is dropped",
             "N need not be a multiple of chunk_size: let the last slice be shorter",
             retained_with("lost_in_ragged"),
+        ),
+        Misconception(
+            "tokens are added to the state with one γ too many",
+            "the last token of a chunk writes undecayed: γ^(c-1-t), not γ^(c-t)",
+            retained_with("one_long"),
+        ),
+        Misconception(
+            "the scores inside a chunk have no mask",
+            "inside a chunk too, token t sees j ≤ t only, with γ^(t-j)",
+            retained_with("no_mask"),
         ),
     ),
     hints=(
@@ -170,17 +188,27 @@ def gated(Q: Any, K: Any, V: Any, log_alpha: Any, chunk_size: int, **slips: bool
         scores = np.einsum("ic,cij,jc->ij", q, L, k)
         if slips.get("divided"):
             scores = np.tril((q * from_start) @ (k / from_start).T)
+        if slips.get("divides_writes"):
+            to_end = from_start[-1] / from_start
+        if slips.get("subtracted"):
+            sums = np.cumsum(logs, axis=0)
+            gaps = sums[:, None] - sums
+            gaps = np.minimum(gaps, 0) if slips.get("clamped") else gaps
+            scores, to_end = np.tril(np.einsum("ic,jc,ijc->ij", q, k, np.exp(gaps))), np.exp(sums[-1] - sums)
         if slips.get("decay_from_start"):
             to_end = from_start
+        if slips.get("one_short"):
+            from_start = L[:, :, 0].T
         incoming = np.zeros_like(S) if slips.get("not_carried") else S
         y[c] = scores @ v + (q if slips.get("undecayed_read") else q * from_start) @ incoming
         kept = 1.0 if slips.get("undecayed_state") else from_start[-1][:, None]
+        kept = 0.0 if slips.get("overwritten") else kept
         S = kept * S + (k if slips.get("undecayed_write") else k * to_end).T @ v
     return y, S
 
 
-def gated_with(name: str) -> Any:
-    return lambda *args: gated(*args, **{name: True})
+def gated_with(*names: str) -> Any:
+    return lambda *args: gated(*args, **dict.fromkeys(names, True))
 
 
 GLA_CHUNKWISE = Exercise(
@@ -192,11 +220,17 @@ GLA_CHUNKWISE = Exercise(
     verified="gates of 1e-30 and exactly 0 included, ragged lengths, chunks longer than the sequence",
     expected=lambda Q, K, V, log_alpha, chunk_size: gla.recurrent(Q, K, V, log_alpha),
     where=chunk_of,
+    at_last=refuse_token_loops(draw_gla),
     misconceptions=(
         Misconception(
             "cumulative gates are divided by one another, or their logs subtracted",
             "a gate of 0 makes that 0/0 or inf - inf: sum the logs of each segment by itself, as segsum does",
             gated_with("divided"),
+            also=(
+                gated_with("divided", "divides_writes"),
+                gated_with("subtracted"),
+                gated_with("subtracted", "clamped"),
+            ),
         ),
         Misconception(
             "the gate scales the input instead of the state",
@@ -217,6 +251,7 @@ GLA_CHUNKWISE = Exercise(
             "the state is not carried into the next chunk",
             "add (q ∘ decay from the chunk's start) @ S, with the S that the chunk before passed on",
             gated_with("not_carried"),
+            also=(gated_with("not_carried", "overwritten"),),
         ),
         Misconception(
             "the incoming state is read undecayed",
@@ -237,6 +272,11 @@ GLA_CHUNKWISE = Exercise(
             "tokens are added to the state with the decay from the chunk's start",
             "they need the decay from token j to the chunk's *end*: the last row of each mask",
             gated_with("decay_from_start"),
+        ),
+        Misconception(
+            "the first gate of a chunk does not act on the incoming state",
+            "S is the state before the chunk: all its gates act on it, the first one too: exp(cumsum(log_alpha))",
+            gated_with("one_short"),
         ),
     ),
     hints=(
@@ -286,6 +326,8 @@ def descended(K: Any, V: Any, beta: Any, **slips: bool) -> tuple[np.ndarray, np.
         else:
             gradient = -np.outer(k, error)
         step = (-1 if slips.get("uphill") else 2 if slips.get("no_half") else 1) * beta[t]
+        if slips.get("whole_step"):
+            step = 1.0
         S = S - step * gradient
         losses[t] = ((v - k @ S if slips.get("loss_after") else error) ** 2).sum() / 2
     return losses * (2 if slips.get("no_half") else 1), S
@@ -318,6 +360,10 @@ DELTA_ONLINE_SGD = Exercise(
             "the factor ½ of the loss is left out",
             "ℓ = |v - Sᵀk|²/2; without the ½ both the loss and the step are twice as large",
             descended_with("no_half"),
+            also=(
+                lambda *args: (2 * descended(*args)[0], descended(*args)[1]),
+                lambda *args: (descended(*args, no_half=True)[0] / 2, descended(*args, no_half=True)[1]),
+            ),
         ),
         Misconception(
             "the loss is taken after the step",
@@ -328,6 +374,23 @@ DELTA_ONLINE_SGD = Exercise(
             "the whole state decays by 1 - β",
             "only the part along k is replaced: (I - β k kᵀ) S, not (1 - β) S",
             descended_with("forgets_all"),
+        ),
+        Misconception(
+            "every step has the size 1",
+            "the step is β_t times the gradient: multiply by beta[t]",
+            descended_with("whole_step"),
+        ),
+        Misconception(
+            "the loss is a mean over the entries",
+            "|v - Sᵀk|² is the sum of squares: np.sum, not np.mean",
+            lambda *args: (descended(*args)[0] / args[1].shape[1], descended(*args)[1]),
+            of=("losses",),
+        ),
+        Misconception(
+            "the length of the error is not squared",
+            "ℓ = |v - Sᵀk|²/2: np.linalg.norm gives |v - Sᵀk|",
+            lambda *args: (np.sqrt(descended(*args)[0] / 2), descended(*args)[1]),
+            of=("losses",),
         ),
     ),
     hints=(
@@ -369,13 +432,17 @@ def stepped(r: Any, d: Any, a: Any, k: Any, v: Any, k_k: Any, k_a: Any, S: Any, 
     """One token of RWKV-7, with the slips that are asked for."""
     sigma = 1 / (1 + np.exp(-d))
     w = sigma if slips.get("sigmoid_decay") else np.exp(-(1.0 if slips.get("no_root_e") else np.exp(-0.5)) * sigma)
-    kappa = k * k_k
+    if slips.get("rwkv6_decay"):
+        w = np.exp(-np.exp(d))
+    if slips.get("half"):
+        w = np.exp(-0.5 * sigma)
+    kappa = k if slips.get("raw_lookup") else k * k_k
     if not slips.get("not_unit"):
         kappa = kappa / np.linalg.norm(kappa)
     written = k if slips.get("raw_key") else k * (1 + (a - 1) * k_a)
     decayed = w[:, None] * S
     found = (kappa * a if slips.get("rate_reads") else kappa) @ (decayed if slips.get("removes_late") else S)
-    removed = np.outer(kappa if slips.get("rate_reads") else a * kappa, found)
+    removed = np.outer(kappa if slips.get("rate_reads") or slips.get("no_rate") else a * kappa, found)
     new = decayed - (0 if slips.get("no_removal") else removed) + np.outer(written, v)
     return r @ (S if slips.get("reads_first") else new), new.T if slips.get("transposed") else new
 
@@ -437,6 +504,26 @@ RWKV7_STEP = Exercise(
             "the state is transposed",
             "S is keys × values, (d_k, d_v); papers of RWKV write it values × keys",
             stepped_with("transposed"),
+        ),
+        Misconception(
+            "the decay is that of RWKV-6",
+            "exp(-exp(d)) can close a gate in one token; RWKV-7 has w = exp(-e^(-1/2) σ(d))",
+            stepped_with("rwkv6_decay"),
+        ),
+        Misconception(
+            "e^(-1/2) is taken to be 1/2",
+            "it is about 0.607: np.exp(-0.5)",
+            stepped_with("half"),
+        ),
+        Misconception(
+            "what is looked up is the key itself",
+            "κ̂ is k∘k_k, scaled to length 1",
+            stepped_with("raw_lookup"),
+        ),
+        Misconception(
+            "the rates a do not act on the removal",
+            "a∘κ̂ removes: a = 0 leaves the state as it is, a = 1 replaces",
+            stepped_with("no_rate"),
         ),
     ),
     hints=(

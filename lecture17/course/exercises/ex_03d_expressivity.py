@@ -51,11 +51,13 @@ PARITY_BY_HAND = Exercise(
             "a one multiplies by 0",
             "0 forgets everything, including whether the count was odd; a one must flip the sign: a(1) = -1",
             parity_with(lambda bits: 1.0 - bits),
+            of=("h",),
         ),
         Misconception(
             "zeros flip the sign and ones do not",
             "parity counts the ones: a(1) = -1 and a(0) = 1",
             parity_with(lambda bits: np.where(bits == 0, -1.0, 1.0)),
+            of=("h",),
         ),
         Misconception(
             "the state is read before the token has acted",
@@ -76,6 +78,25 @@ PARITY_BY_HAND = Exercise(
             "the state is 0 or 1",
             "that state works too, but here h starts at 1 and is only multiplied, by a(bit) = 1 or -1",
             lambda bits: (parities(bits)[1].astype(float), parities(bits)[1]),
+        ),
+        Misconception(
+            "a one makes the state smaller",
+            "a decay between 0 and 1 can only fade, and never comes back to 1: a one must flip the sign, a(1) = -1",
+            parity_with(lambda bits: np.where(bits == 1, 0.5, 1.0)),
+            of=("h",),
+            also=(parity_with(lambda bits: np.where(bits == 1, 0.9, 1.0)),),
+        ),
+        Misconception(
+            "1 - h is not halved",
+            "1 - h is 0 or 2; the parity is 0 or 1: (1 - h)/2",
+            lambda bits: (parities(bits)[0], 2 * parities(bits)[1]),
+            of=("parity",),
+        ),
+        Misconception(
+            "the sign is returned as the parity",
+            "1 and -1 say even and odd; the parity says it as 0 and 1: (1 - h)/2",
+            lambda bits: (parities(bits)[0], parities(bits)[0].astype(int)),
+            of=("parity",),
         ),
     ),
     hints=(
@@ -107,8 +128,23 @@ def counter(increments: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return states_at(counts, k), counts
 
 
+def unreduced(increments: np.ndarray, k: int) -> np.ndarray:
+    """States from an angle that grows."""
+    angle = 2 * np.pi * np.cumsum(increments) / k
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def steps_of_turn(h: np.ndarray, k: int) -> np.ndarray:
+    return np.arctan2(h[:, 1], h[:, 0]) * k / (2 * np.pi)
+
+
+def read_with(read: Any, states: Any = unreduced) -> Any:
+    """The right states, read by read(h, k)."""
+    return lambda increments, k: (states(increments, k), read(states(increments, k), k))
+
+
 def read_by_angle(h: np.ndarray, k: int) -> np.ndarray:
-    return np.rint(np.arctan2(h[:, 1], h[:, 0]) * k / (2 * np.pi)).astype(int)
+    return np.rint(steps_of_turn(h, k)).astype(int)
 
 
 def without_modulo(increments: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -142,11 +178,13 @@ MOD_COUNTER = Exercise(
             "arctan2 returns angles between -π and π, so half of the counts come out negative: take them modulo k",
             without_modulo,
             of=("count",),
+            also=(read_with(read_by_angle),),
         ),
         Misconception(
             "the state turns the other way",
             "the rotation matrix is [[cos, -sin], [sin, cos]]; its transpose turns clockwise",
             turned(lambda increments, k: -2 * np.pi * increments / k),
+            of=("h",),
         ),
         Misconception(
             "every token turns by one step",
@@ -157,11 +195,49 @@ MOD_COUNTER = Exercise(
             "a full turn is taken to be π",
             "k steps must make a full turn: each is 2π/k, not π/k",
             turned(lambda increments, k: np.pi * increments / k),
+            of=("h",),
         ),
         Misconception(
             "the state is read before the token has turned it",
             "turn first, then store: count t includes increment t",
             lambda increments, k: counter(np.append(0, increments[:-1]), k),
+        ),
+        Misconception(
+            "the count is cut off instead of rounded",
+            "2.9999 is 3: use np.rint before you turn it into an integer",
+            read_with(lambda h, k: np.floor(steps_of_turn(h, k) % k).astype(int)),
+            of=("count",),
+            also=(
+                read_with(
+                    lambda h, k: np.floor(np.arctan2(h[:, 1], h[:, 0]) % (2 * np.pi) * k / (2 * np.pi)).astype(int)
+                ),
+                read_with(lambda h, k: steps_of_turn(h, k).astype(int) % k),
+                read_with(lambda h, k: np.floor(steps_of_turn(h, k)).astype(int) % k),
+            ),
+        ),
+        Misconception(
+            "x and y have changed places in arctan2",
+            "np.arctan2(y, x) takes the sine first: np.arctan2(h[:, 1], h[:, 0])",
+            read_with(lambda h, k: np.rint(steps_of_turn(h[:, ::-1], k)).astype(int) % k),
+            of=("count",),
+        ),
+        Misconception(
+            "the angle is in degrees",
+            "np.cos and np.sin take radians: a full turn is 2π",
+            lambda increments, k: (turned(lambda x, k: 360 * x / k)(increments, k)[0], counter(increments, k)[1]),
+            of=("h",),
+        ),
+        Misconception(
+            "every token turns the first state",
+            "turn the state that the token before has left: angles add up",
+            lambda increments, k: (states_at(increments, k), increments),
+            of=("h",),
+        ),
+        Misconception(
+            "the state is (sin, cos)",
+            "(1, 0) is the start: the first number is the cosine",
+            lambda increments, k: (states_at(counter(increments, k)[1], k)[:, ::-1], counter(increments, k)[1]),
+            of=("h",),
         ),
     ),
     hints=(
@@ -226,8 +302,14 @@ def verify_reflections(inputs: Inputs, outputs: dict[str, Any]) -> str | None:
             return f"beta[{step}] is {beta[step]:.6g}: a step of the delta rule has β from 0 to 2"
         if abs(np.linalg.norm(K[step]) - 1) > 1e-9:
             return f"K[{step}] has length {np.linalg.norm(K[step]):.6g}: expected a key of length 1 (any, where β is 0)"
+        if min(beta[step], 2 - beta[step]) > 1e-9:
+            return f"beta[{step}] is {beta[step]:.6g}, which shrinks the part along the key: a reflection has β = 2"
     first, second = (np.eye(3) - b * np.outer(k, k) for k, b in zip(K, beta, strict=True))
     wrong = np.abs(T - P).max(axis=0) > 1e-9
+    if np.abs(T - P.T).max() < 1e-9 < np.abs(T - P).max():
+        return f"for p = {p.tolist()} T undoes p: thing j goes to place p[j], and the first step stands on the right"
+    if np.abs(np.abs(T) - P).max() < 1e-9 < np.abs(T - P).max():
+        return f"for p = {p.tolist()} T has a -1, which a key along e_i + e_j makes: take the difference, e_i - e_j"
     if wrong.any():
         j = int(np.argmax(wrong))
         return (

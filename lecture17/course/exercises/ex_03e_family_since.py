@@ -33,6 +33,10 @@ def stepped(q: Any, k: Any, v: Any, log_alpha: Any, beta: Any, S: Any, **slips: 
     alpha = np.exp(log_alpha)
     if slips.get("one_gate"):
         alpha = np.full_like(alpha, alpha.mean())
+    if slips.get("one_log"):
+        alpha = np.full_like(alpha, np.exp(log_alpha.mean()))
+    if slips.get("no_exp"):
+        alpha = log_alpha
     kept = alpha[:, None] * S
     recalled = k @ (S if slips.get("removes_undecayed") else kept)
     if slips.get("decays_last"):
@@ -44,7 +48,7 @@ def stepped(q: Any, k: Any, v: Any, log_alpha: Any, beta: Any, S: Any, **slips: 
     new = kept + write
     if slips.get("decays_last"):
         new = alpha[:, None] * new
-    return q @ (S if slips.get("reads_early") else new), new
+    return q @ (S if slips.get("reads_early") else kept if slips.get("reads_kept") else new), new
 
 
 def stepped_with(name: str) -> Any:
@@ -84,11 +88,18 @@ KDA_STEP = Exercise(
             "all rows of the state decay alike",
             "that is the gated delta rule; in KDA row c has its own α_c: np.exp(log_alpha)[:, None] * S",
             stepped_with("one_gate"),
+            also=(stepped_with("one_log"),),
         ),
         Misconception(
             "the output is read before the token is written",
             "read last: y = q @ S with the new state",
             stepped_with("reads_early"),
+            also=(stepped_with("reads_kept"),),
+        ),
+        Misconception(
+            "the log is used as the decay",
+            "α_c is np.exp(log_alpha[c]), a number from 0 to 1",
+            stepped_with("no_exp"),
         ),
     ),
     hints=(
@@ -193,6 +204,8 @@ DELTA_PRODUCT = Exercise(
             "every step has the query",
             "only the last step of a token is read; the queries of the others are zeros",
             lengthened_with("reads_all"),
+            also=(lambda Q, K, *rest: (np.tile(Q, (K.shape[1], 1)), *lengthened(Q, K, *rest)[1:]),),
+            of=("Q",),
         ),
         Misconception(
             "the steps of a token are taken in the reverse order",
@@ -251,6 +264,12 @@ def regressed(Q: Any, K: Any, V: Any, log_a: Any, beta: Any, lam: Any, **slips: 
         if slips.get("squared"):
             weights = weights**2
         ridge = lam * np.exp(since[t]) if slips.get("ridge_decays") else lam
+        if slips.get("beta_squared"):
+            weights = weights * beta[seen]
+        if slips.get("no_beta"):
+            weights = np.exp(since[t] - since[seen])
+        if slips.get("ridge_squared"):
+            ridge = lam**2
         if slips.get("no_ridge"):
             ridge = 1e-9 * lam
         if slips.get("one_ridge"):
@@ -259,8 +278,24 @@ def regressed(Q: Any, K: Any, V: Any, log_a: Any, beta: Any, lam: Any, **slips: 
             ridge = (t + 1) * lam
         H = K[seen].T @ (weights[:, None] * K[seen]) + np.diag(ridge)
         G = K[seen].T @ ((1.0 if slips.get("unweighted_values") else weights[:, None]) * V[seen])
+        decays = np.exp(since[t] - since[seen])[:, None]
+        if slips.get("beta_in_H"):
+            G = K[seen].T @ (decays * V[seen])
+        if slips.get("beta_in_G"):
+            H = K[seen].T @ (decays * K[seen]) + np.diag(ridge)
         y[t] = Q[t] @ np.linalg.solve(H, G)
     return y
+
+
+def read_one_late(Q: Any, K: Any, V: Any, log_a: Any, beta: Any, lam: Any) -> np.ndarray:
+    """Token t reads what the tokens before it have left."""
+    before = regressed(np.roll(Q, -1, axis=0), K, V, log_a, beta, lam)
+    return np.append(np.zeros_like(V[:1]), before[:-1], axis=0)
+
+
+def fitted_once(Q: Any, K: Any, V: Any, log_a: Any, beta: Any, lam: Any) -> np.ndarray:
+    """All tokens read the fit of the last one."""
+    return np.array([regressed(np.broadcast_to(q, Q.shape), K, V, log_a, beta, lam)[-1] for q in Q])
 
 
 def regressed_with(name: str) -> Any:
@@ -310,16 +345,39 @@ MESA_RIDGE = Exercise(
             "the weights are squared",
             "each squared error has the weight ω: β once, in both sums",
             regressed_with("squared"),
+            also=(regressed_with("beta_squared"),),
         ),
         Misconception(
             "the values are summed without their weights",
             "both sums have the same weights: Σ ω k kᵀ and Σ ω k vᵀ",
             regressed_with("unweighted_values"),
+            also=(regressed_with("beta_in_H"),),
         ),
         Misconception(
             "every token sees the whole sequence",
             "token t fits the pairs up to its own: j ≤ t",
             regressed_with("sees_the_future"),
+            also=(fitted_once,),
+        ),
+        Misconception(
+            "λ is squared",
+            "the penalty is λ_c |W_c|²: W is squared, λ is not",
+            regressed_with("ridge_squared"),
+        ),
+        Misconception(
+            "the keys are summed without their weights β",
+            "both sums have the same weights: Σ ω k kᵀ and Σ ω k vᵀ",
+            regressed_with("beta_in_G"),
+        ),
+        Misconception(
+            "the weights β are left out",
+            "pair j has the weight β_j a_{j+1} … a_t, in both sums",
+            regressed_with("no_beta"),
+        ),
+        Misconception(
+            "a token reads before its own pair is added",
+            "j ≤ t includes t: add token t to both sums, then solve",
+            read_one_late,
         ),
     ),
     hints=(
@@ -351,6 +409,15 @@ def aligned_to_the_reader(i: int, j: int) -> int:
             level = bit + 1
         end -= 2**bit
     return level
+
+
+def levels_of_next(i: int, j: int) -> int:
+    """Buckets of the bits of i + 1, which hold token i as well."""
+    end = i + 1
+    while end > j:
+        size = end & -end
+        end -= size
+    return size.bit_length()
 
 
 FENWICK_LEVELS = Exercise(
@@ -391,6 +458,16 @@ FENWICK_LEVELS = Exercise(
             "tokens are counted from 1",
             "count them from 0: token 1 reads token 0 at level 1, token 2 reads tokens 0 and 1 at level 2",
             levels_by(lambda i, j: ((i + 1) ^ (j + 1)).bit_length()),
+        ),
+        Misconception(
+            "zeros stand above the diagonal",
+            "level 0 is the token itself; the future has -1",
+            lambda N: np.array([[(i ^ j).bit_length() if j <= i else 0 for j in range(N)] for i in range(N)]),
+        ),
+        Misconception(
+            "the bits are those of i + 1",
+            "the buckets end just before i - (i mod size): use the bits of i itself",
+            levels_by(levels_of_next),
         ),
     ),
     hints=(

@@ -127,6 +127,16 @@ BATCHED_SSD = Exercise(
             "no gradient flows through what leaves torch or is detached",
             batched_slip("detached"),
         ),
+        Misconception(
+            "there is no mask",
+            "L is 0 above the diagonal, and holds the decays below: multiply the scores by it",
+            batched_slip("no mask"),
+        ),
+        Misconception(
+            "the decays are cut off from the gradient",
+            "build L with torch from log_a itself, with no .detach(), .numpy() or torch.tensor()",
+            batched_slip("decay detached"),
+        ),
     ),
     hints=(
         (
@@ -236,6 +246,7 @@ DECODE_CACHE = Exercise(
             "the cache is changed in place",
             "whoever kept the old cache to decode again from there would find it changed: make new tensors",
             decoding_slip("in place"),
+            also=(decoding_slip("window in place"),),
         ),
         Misconception(
             "the state does not decay",
@@ -251,6 +262,27 @@ DECODE_CACHE = Exercise(
             "the state is read before the token is written",
             "a token sees itself: first S = a S + B_t x_tᵀ, then y_t = C_t S",
             decoding_slip("read first"),
+            also=(decoding_slip("read old"),),
+        ),
+        Misconception(
+            "the window grows",
+            "it holds the last width - 1 tokens: drop the oldest, tokens[:, 1:]",
+            decoding_slip("grows"),
+        ),
+        Misconception(
+            "nothing is convolved",
+            "x_t is the sum of the width newest tokens, each times its row of weight",
+            decoding_slip("not convolved"),
+        ),
+        Misconception(
+            "the log is used as the decay",
+            "the old state is multiplied by log_a_t.exp()",
+            decoding_slip("no exp"),
+        ),
+        Misconception(
+            "the newest token stands first in the window",
+            "oldest first: join the window and then u_t",
+            decoding_slip("newest first"),
         ),
     ),
     hints=(

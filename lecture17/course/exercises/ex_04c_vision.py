@@ -40,6 +40,18 @@ def by_columns(img: np.ndarray) -> np.ndarray:
     return flat(img.swapaxes(0, 1))
 
 
+def reshaped(img: np.ndarray) -> np.ndarray:
+    """The axes named anew by a reshape, and then exchanged."""
+    H, W, d = img.shape
+    return flat(img.reshape(W, H, d).swapaxes(0, 1))
+
+
+def snake(img: np.ndarray) -> np.ndarray:
+    turned = img.copy()
+    turned[1::2] = turned[1::2, ::-1]
+    return flat(turned)
+
+
 def orders(H: int, W: int) -> np.ndarray:
     return np.array([[i * W + j for i, j in route] for route in pixels_of_routes(H, W)])
 
@@ -96,6 +108,7 @@ CROSS_SCAN = Exercise(
             "reshape never changes the order of the numbers; exchange the two axes first: swapaxes(0, 1)",
             scan_with(flat, flat, lambda img: flat(img)[::-1], lambda img: flat(img)[::-1]),
             of=SEQUENCES,
+            also=(scan_with(flat, reshaped, lambda img: flat(img)[::-1], lambda img: reshaped(img)[::-1]),),
         ),
         Misconception(
             "img.T is taken for the transposed image",
@@ -112,6 +125,18 @@ CROSS_SCAN = Exercise(
             "the routes are in another order",
             "expected 0 row by row, 1 column by column, 2 the reverse of 0, 3 the reverse of 1",
             scan_with(flat, lambda img: flat(img)[::-1], by_columns, lambda img: by_columns(img)[::-1]),
+            of=SEQUENCES,
+        ),
+        Misconception(
+            "the features are reversed instead of the steps",
+            "axis 1 of `sequences` is the route: s[:, ::-1] for several, s[::-1] for one; the last axis stays",
+            scan_with(flat, by_columns, lambda img: flat(img)[:, ::-1], lambda img: by_columns(img)[:, ::-1]),
+            of=SEQUENCES,
+        ),
+        Misconception(
+            "every second row is read backwards",
+            "each row begins on the left, also after one that ended on the right",
+            scan_with(snake, by_columns, lambda img: snake(img)[::-1], lambda img: by_columns(img)[::-1]),
             of=SEQUENCES,
         ),
         Misconception(

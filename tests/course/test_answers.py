@@ -1,0 +1,47 @@
+"""What the checks say of answers that were written without a look at the misconceptions they know."""
+
+import pkgutil
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from lecture17.course.checking import PASSED, WRONG, judge
+
+from . import answers
+from .test_exercises import ALL, NEEDS, marks
+
+UNKNOWN = "none of the usual mistakes"
+for found in pkgutil.iter_modules(answers.__path__):
+    if not any(found.name.startswith(f"a_{stem}") for stem in NEEDS):
+        import_module(f"{answers.__name__}.{found.name}")
+WRONGS = [a for a in answers.ANSWERS if a.cause is not None]
+
+
+def named(answer: answers.Answer) -> Any:
+    return pytest.param(answer, id=f"{answer.exercise}-{answer.function.__name__}")
+
+
+@pytest.mark.parametrize("answer", [named(a) for a in answers.ANSWERS if a.cause is None])
+def test_a_right_answer_passes(answer: answers.Answer) -> None:
+    record = judge(answer.exercise, answer.function)
+    assert record.status == PASSED, str(record)
+
+
+@pytest.mark.parametrize("answer", [named(a) for a in WRONGS])
+def test_a_wrong_answer_is_refused_for_its_own_reason(answer: answers.Answer) -> None:
+    record = judge(answer.exercise, answer.function)
+    text = " ".join(str(record).split())
+    assert record.status == WRONG, text
+    if answer.cause:
+        assert answer.cause in text
+    else:
+        assert UNKNOWN in text  # and no cause that is not its own
+
+
+def test_the_causes_of_most_are_known() -> None:
+    known = [a for a in WRONGS if a.cause]
+    assert len(WRONGS) >= 200
+    assert len(known) >= 0.9 * len(WRONGS)
+    covered = {a.exercise for a in answers.ANSWERS}
+    assert covered == {e.id for e in ALL if e.stem not in NEEDS and not marks(e)}
