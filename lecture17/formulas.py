@@ -15,7 +15,7 @@ and what a mixer does on top, said at its row. Source of the forms: Dao and Gu, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,20 @@ def chunkwise(s: Size) -> Work:
 def inverse(s: Size) -> float:
     """FLOPs of inverting unit-triangular matrices of size c: blocks of 16 are solved, then doubled by two products."""
     return s.N * (2 * s.c**2 + min(s.c, 16) ** 2) / 3
+
+
+def normalized(formula: Formula) -> Formula:
+    """The formula with the normalizer as one value more. Gates scale the values, and y is divided."""
+    return lambda s: formula(replace(s, d_v=s.d_v + 1)) + Work(0, s.N * (2 * s.d_v + 1))
+
+
+RECURRENCE: dict[str, Formula] = {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise}
+DELTA_RULE: dict[str, Formula] = {
+    # what is stored under k is read and replaced: a second read, in the scores a triangular solve
+    "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
+    "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
+    "chunkwise": lambda s: Work(
+        s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
+        s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
+    ),
+}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .formulas import Formula, Work, chunkwise, inverse, parallel, recurrent
+from .formulas import DELTA_RULE, RECURRENCE, Work, chunkwise, inverse, normalized, parallel, recurrent
 from .inputs import STEPS, Argument
 from .rows import CHUNK, FORMS, HEADS, D, Member, Mixer
 
@@ -41,21 +41,6 @@ def _later(name: str, n_arguments: int = 3) -> Callable[..., Any]:
     return lambda *args: resolve_name(name)(*args[:n_arguments])
 
 
-def _normalized(formula: Formula) -> Formula:
-    """The formula with the normalizer as one value more. Gates scale the values, and y is divided."""
-    return lambda s: formula(replace(s, d_v=s.d_v + 1)) + Work(0, s.N * (2 * s.d_v + 1))
-
-
-_RECURRENCE: dict[str, Formula] = {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise}
-_DELTA_RULE: dict[str, Formula] = {
-    # what is stored under k is read and replaced: a second read, in the scores a triangular solve
-    "parallel": lambda s: parallel(s) + Work(s.N**2 * (3 * s.d_k + s.d_v), 2 * s.N**2),
-    "recurrent": lambda s: recurrent(s) + Work(2 * s.N * s.state, 2 * s.N * s.d_v),
-    "chunkwise": lambda s: Work(
-        s.N * s.c * (6 * s.d_k + 4 * s.d_v) + 6 * s.N * s.state + inverse(s),
-        s.N * (2 * s.c + s.state / s.c + 5 * s.d_k + s.d_v),
-    ),
-}
 _UNIT_KEY = Argument("unit key", "N d_k")
 _QKV = {"Q": Argument("query", "N d_k"), "K": Argument("key", "N d_k"), "V": Argument("value", "N d_v")}
 _BC = {"B": Argument("key", "N d_k", shared=True), "C": Argument("query", "N d_k", shared=True)}
@@ -99,7 +84,7 @@ _ROWS = (
         "RetNet",
         "03c_family",
         _QKV | {"gamma": Argument("decay", "")},
-        _RECURRENCE,
+        RECURRENCE,
         {"N": "lecture17.layers:Retention"},
         formula="M = L ∘ Q Kᵀ",
         members={"RetNet": Member(lambda step, t, q: step(q, t.key, t.zero, 31 / 32, t.eye))},
@@ -109,7 +94,7 @@ _ROWS = (
         "Mamba-2",
         "03b_duality",
         {"x": Argument("value", "N d_v"), "log_a": Argument("log decay", "N")} | _BC,
-        _RECURRENCE,
+        RECURRENCE,
         {"M": "lecture17.layers:Mamba2"},
         formula="M = L ∘ C Bᵀ",
         scores="C Bᵀ",
@@ -141,7 +126,7 @@ _ROWS = (
         "gated delta rule",
         "03c_memory",
         _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
-        _DELTA_RULE,
+        DELTA_RULE,
         {"D": "lecture17.layers:DeltaNet", "E": "lecture17.layers:GatedDeltaNet"},
         formula="M = (L ∘ Q Kᵀ) T",
         members={
@@ -245,7 +230,7 @@ _ROWS = (
         "KDA",
         "03e_family_since",
         _QKV | {"K": _UNIT_KEY, "log_alpha": Argument("log decay", "N d_k"), "beta": Argument("strength", "N")},
-        _DELTA_RULE
+        DELTA_RULE
         | {  # GLA's scores, of keys with keys as well as of queries, and the delta rule's solve
             "parallel": lambda s: Work(
                 s.N**2 * (3 * s.d_k + 3 * s.d_v), s.N * s.d_k * (1.5 * math.log2(s.N) + 4) + s.N * s.d_v
@@ -269,7 +254,7 @@ _ROWS = (
             "log_a": Argument("log decay", "N"),
         },
         {  # the delta rule on n = 2 steps a token; the recurrent form decays and reads once a token, chunks read once
-            "parallel": lambda s: _DELTA_RULE["parallel"](replace(s, N=STEPS * s.N)),
+            "parallel": lambda s: DELTA_RULE["parallel"](replace(s, N=STEPS * s.N)),
             "recurrent": lambda s: Work(
                 s.N * (2 + 2 * STEPS) * s.state, s.N * ((1 + 2 * STEPS) * s.state + 2 * STEPS * s.d_v)
             ),
@@ -302,7 +287,7 @@ _ROWS = (
         "mLSTM",
         "03e_family_since",
         _QKV | {"log_i": Argument("log gate", "N"), "log_f": Argument("log decay", "N")},
-        {form: _normalized(formula) for form, formula in _RECURRENCE.items()},
+        {form: normalized(formula) for form, formula in RECURRENCE.items()},
         {"X": "lecture17.layers:MLSTM"},
         carried=lambda N, d_k, d_v: d_k * (d_v + 1) + 1,
         formula="M = L ∘ Q Kᵀ, normalized",

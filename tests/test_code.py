@@ -38,6 +38,13 @@ def imported(path: Path) -> Iterator[tuple[str, ...]]:
             yield from (tuple(alias.name.split(".")) for alias in node.names)
 
 
+def test_a_module_is_at_most_350_lines() -> None:
+    modules = [path for path in (ROOT / "lecture17").rglob("*.py") if path.parent.name != "exercises"]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
+    assert len(lengths) > 100
+    assert {path: length for path, length in lengths.items() if length > 350} == {}
+
+
 def test_a_private_name_is_used_in_its_own_folder_and_its_tests() -> None:
     """`lecture17/ops/_chunks.py` serves lecture17/ops/ and what lies below it, and tests/ops/."""
     strangers = []
