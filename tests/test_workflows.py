@@ -38,7 +38,7 @@ def lint(request: pytest.FixtureRequest, *files: Path) -> list[str]:
 
 
 def test_workflows_are_valid(request: pytest.FixtureRequest) -> None:
-    assert [path.stem for path in WORKFLOWS] == ["grade", "newest", "site", "test"]
+    assert [path.stem for path in WORKFLOWS] == ["grade", "newest", "site", "systems", "test"]
     assert lint(request, *WORKFLOWS) == []
 
 

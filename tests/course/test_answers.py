@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from lecture17.course.checking import PASSED, WRONG, judge
+from tests.conftest import ROOT
 
 from . import answers
-from .test_exercises import ALL, NEEDS, marks
+from .test_exercises import ALL, NEEDS
 
 UNKNOWN = "none of the usual mistakes"
 for found in pkgutil.iter_modules(answers.__path__):
-    if not any(found.name.startswith(f"a_{stem}") for stem in NEEDS):
-        import_module(f"{answers.__name__}.{found.name}")
+    import_module(f"{answers.__name__}.{found.name}")
 WRONGS = [a for a in answers.ANSWERS if a.cause is not None]
 
 
@@ -43,5 +43,7 @@ def test_the_causes_of_most_are_known() -> None:
     known = [a for a in WRONGS if a.cause]
     assert len(WRONGS) >= 200
     assert len(known) >= 0.9 * len(WRONGS)
-    covered = {a.exercise for a in answers.ANSWERS}
-    assert covered == {e.id for e in ALL if e.stem not in NEEDS and not marks(e)}
+    assert {a.exercise for a in answers.ANSWERS} == {e.id for e in ALL if e.stem not in NEEDS}  # kernels take minutes
+    page = " ".join((ROOT / "docs" / "grading.md").read_text(encoding="utf-8").split())
+    right = len(answers.ANSWERS) - len(WRONGS)
+    assert f"{right} right ones pass, and {len(WRONGS)} wrong ones are refused, {len(known)} of them" in page

@@ -68,7 +68,7 @@ def of_nbclassic(nb: Json, rng: random.Random) -> None:
 
 
 def strange_metadata(nb: Json, rng: random.Random) -> None:
-    odd = rng.choice(
+    odd: Any = rng.choice(
         [None, [], "text", 7, {}, {"grade_id": None}, {"grade_id": 7}, {"grade_id": "x", "solution": "yes"}]
     )
     some(nb, rng).setdefault("metadata", {})[rng.choice(["nbgrader", "lecture17", "tags", "kernelspec"])] = odd

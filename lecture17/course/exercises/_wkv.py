@@ -50,7 +50,7 @@ def old_sums_keep_their_scale(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np
     return y
 
 
-def by_running_maximum(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray, slip: str) -> np.ndarray:
+def by_running_maximum(w: np.ndarray, u: np.ndarray, k: np.ndarray, v: np.ndarray, *, slip: str) -> np.ndarray:
     """The right way, with one slip."""
     p, q, o = np.zeros_like(u), np.zeros_like(u), np.full_like(u, 0.0 if slip == "starts at 0" else -np.inf)
     y = np.empty_like(v)

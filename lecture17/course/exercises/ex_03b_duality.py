@@ -472,7 +472,8 @@ def draw_split(rng: np.random.Generator) -> Inputs:
     d_k = int(rng.integers(1, 4))
     while True:
         N = int(rng.integers(40, 70))
-        Q, K, split = *rng.normal(size=(2, N, d_k)) / d_k**1.5, int(rng.integers(18, N - 18))
+        Q, K = rng.normal(size=(2, N, d_k)) / d_k**1.5
+        split = int(rng.integers(18, N - 18))
         s = np.linalg.svd(attention.softmax_matrix(Q, K)[split:, :split], compute_uv=False)
         if s[-1] < THRESHOLD * s[0] and (np.abs(s / (THRESHOLD * s[0]) - 1) > 0.02).all():
             return {"Q": Q, "K": K, "split": split}
