@@ -47,11 +47,12 @@ site: $(ALL)
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site $(ARGS)
 
 $(LEARNER) $(ALL): $(BIN)/python pyproject.toml constraints.txt
-	@echo "Installing into .venv. This happens once and takes a few minutes."
+	@echo "Installing into .venv, which takes about 2 GB of disk. This happens once and takes a few minutes."
 	@$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".$(if $(filter $(ALL),$@),[$(EXTRAS)])" \
 		|| { echo "The installation failed; the reason is above. It needs the network: connect, then run the same command again."; exit 1; }
 	@touch $(LEARNER) $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c '' || { echo "PYTHON=$(PYTHON) cannot be run. Name another: make lab PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -m venv --clear .venv || { echo "On Debian and Ubuntu, run this first: apt install python3-venv"; exit 1; }

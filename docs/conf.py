@@ -7,7 +7,6 @@ by scripts that lie beside them.
 import html
 import importlib.util
 import json
-import math
 import re
 import shutil
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[1]
@@ -99,8 +99,7 @@ def landing(app: Sphinx, pagename: str, templatename: str, context: dict, doctre
     heads = {}
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         title, _, rest = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).partition("\n")
-        minutes = re.search(r"(\d+) (minutes|seconds)", rest)
-        heads[path.stem] = title.lstrip("# "), math.ceil(int(minutes[1]) / (1 if minutes[2] == "minutes" else 60))
+        heads[path.stem] = title.lstrip("# "), int(re.search(r"(\d+) minutes", rest)[1])
     context["zones"] = [
         {
             "name": name,
@@ -194,6 +193,11 @@ def note_sections(app: Sphinx, document: nodes.document) -> None:
     ]
 
 
+def unnoted(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:
+    """The pages that an older build has read without noting their sections."""
+    return [page for page in env.found_docs if page in env.all_docs and "sections" not in env.metadata[page]]
+
+
 def search(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> str | None:
     """The template of the page that finds sections, where the library for it can be fetched; Sphinx finds pages."""
     return "sections.html" if pagename == "search" and fetched(MINISEARCH) else None
@@ -234,6 +238,7 @@ def copy_scripts(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_directive("mermaid", Mermaid)
+    app.connect("env-get-outdated", unnoted)
     app.connect("source-read", read_source)
     app.connect("doctree-read", register_anchors)
     app.connect("doctree-read", note_sections)

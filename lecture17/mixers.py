@@ -1,4 +1,4 @@
-"""The catalogue of mixers, a row for each: what the benchmark, costs, chooser, explorers, models and tests know of it.
+"""The catalogue of mixers, a row for each: what the benchmark, costs, explorers, models and tests know of it.
 
 `MIXERS["ssd"]` is a `Mixer`. Adding a mixer takes its own files and a row here. Nothing is loaded with the catalogue:
 functions and layers are known by name and found when asked for. FLOPs follow the convention of `formulas`.
@@ -16,7 +16,7 @@ from .formulas import Formula, Work, chunkwise, inverse, parallel, recurrent
 from .inputs import STEPS, Argument
 from .rows import CHUNK, FORMS, HEADS, D, Member, Mixer
 
-__all__ = ["CHUNK", "FORMS", "HEADS", "MIXERS", "RECALLS", "D", "Member", "Mixer", "get", "recurrences", "with_kernels"]
+__all__ = ["CHUNK", "FORMS", "HEADS", "MIXERS", "D", "Member", "Mixer", "get", "recurrences", "with_kernels"]
 
 
 def get(name: str) -> Mixer:
@@ -61,8 +61,6 @@ _QKV = {"Q": Argument("query", "N d_k"), "K": Argument("key", "N d_k"), "V": Arg
 _BC = {"B": Argument("key", "N d_k", shared=True), "C": Argument("query", "N d_k", shared=True)}
 _TURNED_BC = {"B": Argument("key", "N 2*pairs", shared=True), "C": Argument("query", "N 2*pairs", shared=True)}
 
-THE_GIST, LAST_VALUE, ANY_TOKEN = RECALLS = ("the gist", "last value of a key", "any token")
-
 
 _ROWS = (
     Mixer(
@@ -76,7 +74,6 @@ _ROWS = (
         },
         {"A": "lecture17.layers:Attention"},
         carried=lambda N, d_k, d_v: N * (d_k + d_v),
-        recalls=ANY_TOKEN,
         formula="M = softmax(Q Kᵀ)",
         members={"softmax attention": None},
         functions={
@@ -114,7 +111,6 @@ _ROWS = (
         {"x": Argument("value", "N d_v"), "log_a": Argument("log decay", "N")} | _BC,
         _RECURRENCE,
         {"M": "lecture17.layers:Mamba2"},
-        recalls=THE_GIST,
         formula="M = L ∘ C Bᵀ",
         scores="C Bᵀ",
         members={"Mamba-2": Member(lambda step, t, q: step(t.zero, t.log_a, t.key, q, t.eye))},
@@ -134,7 +130,6 @@ _ROWS = (
             ),
         },
         {"G": "lecture17.layers:GLA"},
-        recalls=THE_GIST,
         formula="M = sum of L ∘ q kᵀ",
         members={"GLA": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_alpha, t.eye))},
         longest=32,
@@ -148,7 +143,6 @@ _ROWS = (
         _QKV | {"K": _UNIT_KEY, "beta": Argument("strength", "N"), "log_a": Argument("log decay", "N")},
         _DELTA_RULE,
         {"D": "lecture17.layers:DeltaNet", "E": "lecture17.layers:GatedDeltaNet"},
-        recalls=LAST_VALUE,
         formula="M = (L ∘ Q Kᵀ) T",
         members={
             "DeltaNet, β < 1": Member(lambda step, t, q: step(q, t.key, t.zero, t.rate, None, t.eye), D**2),
@@ -178,7 +172,6 @@ _ROWS = (
             ),
         },
         {"R": "lecture17.layers:RWKV7"},
-        recalls=LAST_VALUE,
         formula="M = writes − removals",
         scores="R Kᵀ",
         members={"RWKV-7": Member(lambda step, t, q: step(q, t.log_w, t.key, t.zero, t.key, t.gate + t.zero, t.eye))},
@@ -204,7 +197,6 @@ _ROWS = (
         },
         {"T": "lecture17.layers:Mamba3"},
         carried=lambda N, d_k, d_v: d_k * d_v + d_k // 2 + d_k + d_v,
-        recalls=THE_GIST,
         formula="M = two terms L ∘ C Bᵀ",
         scores="rotated C Bᵀ",
         members={"Mamba-3": Member(lambda step, t, q: step(t.zero, 1.0, 1.0, t.log_a, t.angles, t.key, q, t.turned))},
@@ -226,7 +218,6 @@ _ROWS = (
             "chunkwise": lambda s: Work(2 * s.N * s.state, s.N * (7 * s.state + s.d_v)),
         },
         {"S": "lecture17.layers:Mamba"},
-        recalls=THE_GIST,
         members={"Mamba-1": Member(lambda step, t, q: step(t.zero, t.gates, -16 * t.eye - 1, t.key, q, t.eye))},
         d_k=16,
         masks=lambda s: s.state,
@@ -261,7 +252,6 @@ _ROWS = (
             ),
         },
         {"K": "lecture17.layers:KDA"},
-        recalls=LAST_VALUE,
         formula="M = (sum of L ∘ q kᵀ) T",
         members={"KDA": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_alpha, t.rate, t.eye))},
         longest=32,
@@ -291,7 +281,6 @@ _ROWS = (
             ),
         },
         {"P": "lecture17.layers:DeltaProduct"},
-        recalls=LAST_VALUE,
         formula="M = (L ∘ Q Kᵀ) T, last steps",
         members={
             "gated DeltaProduct, β < 2": Member(
@@ -316,7 +305,6 @@ _ROWS = (
         {form: _normalized(formula) for form, formula in _RECURRENCE.items()},
         {"X": "lecture17.layers:MLSTM"},
         carried=lambda N, d_k, d_v: d_k * (d_v + 1) + 1,
-        recalls=THE_GIST,
         formula="M = L ∘ Q Kᵀ, normalized",
         members={
             "mLSTM": Member(
@@ -342,7 +330,6 @@ _ROWS = (
         },
         {"L": "lecture17.layers:LogLinearMamba2"},
         carried=lambda N, d_k, d_v: N.bit_length() * d_k * d_v,
-        recalls=THE_GIST,
         formula="M = Λ ∘ L ∘ Q Kᵀ",
         members={
             "log-linear attention": Member(
@@ -367,7 +354,6 @@ _ROWS = (
             ),
         },
         carried=lambda N, d_k, d_v: d_k * (d_k + d_v),
-        recalls=THE_GIST,
         formula="M = (L ∘ Q* Kᵀ) diag(β)",
         members={
             "Mesa": Member(lambda step, t, q: step(q, t.key, t.zero, t.log_a, 0.0, t.zero + 1, (0 * t.eye, t.eye)))

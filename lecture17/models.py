@@ -3,7 +3,7 @@
 LanguageModel(vocab_size=256, d_model=128, pattern="MMAM")      three Mamba-2 blocks and one attention: a hybrid
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pkgutil import resolve_name
 from typing import Any
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from . import mixers as catalog
-from .layers import RWKV7, SS2D, Mixer, Vim
+from .layers import RWKV7, SS2D, Block, Mixer, Vim, block_of
 from .layers.mixer import check_cache, check_layout
 from .layers.options import options_checked
 from .ops.packing import Starts, by_pieces
@@ -31,30 +31,6 @@ def blocks() -> dict[str, type[Mixer]]:
     return {letter: resolve_name(name) for letter, name in sorted(pair for row in rows for pair in row.layers.items())}
 
 
-class Block(nn.Module):
-    """One layer of a stack: x + mixer(norm(x)), and with mlp_ratio > 0 then x + mlp(norm(x)).
-
-    The norms are on the branches (pre-norm), so the sum itself runs unchanged from the first layer to the last.
-    """
-
-    def __init__(self, mixer: nn.Module, d_model: int, mlp_ratio: float):
-        super().__init__()
-        self.norm = nn.RMSNorm(d_model, eps=1e-5)
-        self.mixer: Any = mixer
-        self.mlp = _mlp(d_model, round(mlp_ratio * d_model)) if mlp_ratio else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._then_mlp(x + self.mixer(self.norm(x)))
-
-    def mix(self, x: Tensor, cache: Any, *v_first: Tensor | None) -> tuple[Tensor, Any]:
-        """The block on the tokens that follow those the cache has seen; `v_first` is only for RWKV-7."""
-        y, cache = self.mixer.mix(self.norm(x), cache, *v_first)
-        return self._then_mlp(x + y), cache
-
-    def _then_mlp(self, x: Tensor) -> Tensor:
-        return x if self.mlp is None else x + self.mlp(x)
-
-
 class LanguageModel(nn.Module):
     """Tokens in, logits of the next token out: embedding, stack of blocks, norm, linear map.
 
@@ -62,6 +38,7 @@ class LanguageModel(nn.Module):
         logits = model(tokens)                                  (batch, time) -> (batch, time, vocab_size)
         logits = model(packed, seq_start=seq_start)             texts one after the other, each read by itself
         text = model.generate(prompt, n_tokens=100)             (batch, time) -> (batch, time + 100)
+        logits, caches = model.read(tokens, caches)             what follows the text that the caches have seen
 
     pattern     one letter per block, from the first to the last:
                 A Attention   M Mamba2   S Mamba (selective scan)   T Mamba3 (trapezoidal)   N Retention (RetNet)
@@ -91,21 +68,35 @@ class LanguageModel(nn.Module):
         mixers: Mapping[str, type[Mixer]] | None = None,
     ):
         super().__init__()
-        self.vocab_size = vocab_size
         mixers = blocks() if mixers is None else mixers
         _check_pattern(pattern, mixers, options)
-        self.embedding = nn.Embedding(vocab_size, d_model)
-        self.layers: Any = nn.ModuleList()
-        for i, letter in enumerate(pattern):
-            built_with = dict((options or {}).get(letter, {}))
-            if mixers[letter] is RWKV7:
-                built_with |= {"layer": pattern[:i].count("R"), "n_layers": pattern.count("R")}
-            self.layers.append(Block(mixers[letter](d_model, **built_with), d_model, mlp_ratio))
-        self.norm_f = nn.RMSNorm(d_model, eps=1e-5)
-        self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
+
+        def layers() -> Iterator[Block]:
+            for i, letter in enumerate(pattern):
+                built_with = dict((options or {}).get(letter, {}))
+                if mixers[letter] is RWKV7:
+                    built_with |= {"layer": pattern[:i].count("R"), "n_layers": pattern.count("R")}
+                yield block_of(mixers[letter](d_model, **built_with), d_model, mlp_ratio)
+
+        self._stack_up(vocab_size, d_model, layers(), nn.RMSNorm(d_model, eps=1e-5))
         self._init_weights()
         if tie:
             self.lm_head.weight = self.embedding.weight
+
+    @classmethod
+    def of_blocks(cls, vocab_size: int, d_model: int, layers: Iterable[Block], norm_f: nn.Module) -> "LanguageModel":
+        """A model of these blocks and this last norm, whatever they are; its output map is not tied."""
+        model = cls.__new__(cls)
+        nn.Module.__init__(model)
+        model._stack_up(vocab_size, d_model, layers, norm_f)
+        return model
+
+    def _stack_up(self, vocab_size: int, d_model: int, layers: Iterable[Block], norm_f: nn.Module) -> None:
+        self.vocab_size = vocab_size
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.layers: Any = nn.ModuleList(layers)
+        self.norm_f = norm_f
+        self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
 
     @torch.no_grad()
     def _init_weights(self) -> None:
@@ -134,15 +125,28 @@ class LanguageModel(nn.Module):
     ) -> tuple[Float[Tensor, "batch vocab_size"], list[Any]]:
         """Read one token; returns (logits of the token after it, caches)."""
         self._check_tokens(token=token)
+        self._check_caches(caches, token=token)
+        x, caches = self._stack(token[:, None], caches)
+        return self.lm_head(x[:, 0]), caches
+
+    @shapes_checked
+    def read(
+        self, tokens: Int[Tensor, "batch time"], caches: list[Any]
+    ) -> tuple[Float[Tensor, "batch time vocab_size"], list[Any]]:
+        """Read several tokens, which follow those in the caches; returns (logits after each of them, caches)."""
+        self._check_tokens(tokens=tokens)
+        self._check_caches(caches, tokens=tokens)
+        x, caches = self._stack(tokens, caches)
+        return self.lm_head(x), caches
+
+    def _check_caches(self, caches: list[Any], **tensor: Tensor) -> None:
         if len(caches) != len(self.layers):
             raise ValueError(
                 f"caches has {len(caches)} entries: expected one for each of the {len(self.layers)} blocks"
             )
         for i, block in enumerate(self.layers):
             check_layout(block.mixer, caches[i], f"caches[{i}]")
-        check_cache(caches, token=token)
-        x, caches = self._stack(token[:, None], caches)
-        return self.lm_head(x[:, 0]), caches
+        check_cache(caches, **tensor)
 
     @shapes_checked
     def generate(
@@ -274,7 +278,7 @@ class ImageClassifier(nn.Module):
         self.patches = nn.Conv2d(channels, d_model, patch_size, stride=patch_size)
         self.position = nn.Parameter(torch.randn(*2 * [image_size // patch_size], d_model) * 0.02)
         mixers = [IMAGE_BLOCKS[letter](d_model, **(options or {}).get(letter, {})) for letter in pattern]
-        self.layers = nn.Sequential(*(Block(mixer, d_model, mlp_ratio) for mixer in mixers))
+        self.layers = nn.Sequential(*(block_of(mixer, d_model, mlp_ratio) for mixer in mixers))
         self.norm_f = nn.RMSNorm(d_model, eps=1e-5)
         self.head = nn.Linear(d_model, n_classes)
 
@@ -310,12 +314,6 @@ def _draw(probabilities: Tensor, generator: torch.Generator | None, top_k: int |
         before = likely.cumsum(-1) - likely  # the share of those that are likelier, none for the first
         likely = likely * (before < top_p * likely.sum(-1, keepdim=True))
     return tokens.gather(-1, torch.multinomial(likely, 1, generator=generator))[:, 0]
-
-
-def _mlp(d_model: int, hidden: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.RMSNorm(d_model, eps=1e-5), nn.Linear(d_model, hidden), nn.GELU(), nn.Linear(hidden, d_model)
-    )
 
 
 def _check_pattern(pattern: str, known: Mapping[str, type[nn.Module]], options: Options | None) -> None:

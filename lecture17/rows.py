@@ -33,7 +33,6 @@ class Mixer:
     flops       a formula for each of its forms; `step` is `recurrent` of one token unless it has its own
     layers      the letters of its blocks in a `LanguageModel`, and the names of their classes
     carried     numbers carried from token to token when decoding, by N, d_k and d_v
-    recalls     the most that can be asked of its memory, one of `RECALLS`
     formula     of its matrix, in terms of the mask L and the scores; empty if it has a matrix for each channel
     scores      how its paper writes them
     members     what it is called in the table that unifies the family
@@ -50,7 +49,6 @@ class Mixer:
     flops: Mapping[str, Formula]
     layers: Mapping[str, str] = field(default_factory=dict)
     carried: Callable[[int, int, int], int] = lambda N, d_k, d_v: d_k * d_v
-    recalls: str | None = None
     formula: str = ""
     scores: str = "Q Kᵀ"
     members: Mapping[str, Member | None] = field(default_factory=dict)

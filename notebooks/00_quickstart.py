@@ -80,8 +80,12 @@ for t in range(N):
 assert_same(attention=y_attention, state=np.array(y_state))
 
 # %% [markdown]
-# **The same numbers.** Unroll the recurrence to see why: $y_t = u_t^\top \sum_{j \le t} v_j x_j^\top
+# <details><summary><b>Learned</b> (open it when you have guessed)</summary>
+#
+# They are the same numbers. Unroll the recurrence to see why: $y_t = u_t^\top \sum_{j \le t} v_j x_j^\top
 # = \sum_{j \le t} (u_t^\top v_j)\, x_j^\top$, which is row $t$ of $A$ times $x$.
+#
+# </details>
 
 # %%
 figures.matrix_state_output(
@@ -89,7 +93,7 @@ figures.matrix_state_output(
     np.array(states),
     y_attention,
     np.array(y_state),
-    title="N² entries in the matrix, r·d = 6 numbers in the state, and the same output",
+    title="The matrix has N² entries, the state r·d = 6 numbers; on the right, their outputs",
 )
 
 # %% [markdown]
@@ -173,7 +177,7 @@ assert np.linalg.matrix_rank(P[12:, :12]) > r
 #
 # A *mixer* is a layer that mixes tokens. The explorer below shows a decay mask, the scores, and the matrix that a mixer
 # makes of them, cut into chunks of tokens. Its lower half gives the rank of each block, and the singular values of the
-# block in the black frame. The course introduces the mixers you do not know yet.
+# framed block. The course introduces the mixers you do not know yet.
 #
 # Answer the question, run the next cell, then move the controls and click on blocks.
 
@@ -184,9 +188,13 @@ predict("00_quickstart-explorer")
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** whatever the mixer and its decay, at most $r$ numbers per feature pass from chunk to chunk. Only softmax
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Whatever the mixer and its decay, at most $r$ numbers per feature pass from chunk to chunk. Only softmax
 # attention needs more. You can see that where a chunk has more than $r$ tokens; a block of $c$ tokens has rank at most
 # $c$ anyway.
+#
+# </details>
 #
 # ## Recap
 #

@@ -129,9 +129,13 @@ def play_retnet(gamma: float):
 Slider(play_retnet, "decay γ", 0.3, 1.0, value=0.9)
 
 # %% [markdown]
-# **Learned:** the matrix fades with the distance from the diagonal and with nothing else, whatever the tokens say. The
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The matrix fades with the distance from the diagonal and with nothing else, whatever the tokens say. The
 # state *adds up* what it is given, so the output climbs far above the input, and at $\gamma = 1$ it never comes down.
 # (The lecture divides each row by its sum, which is a different map: [correction 11](01_tour.ipynb#correction-11).)
+#
+# </details>
 #
 # ## 2 · Mamba-2: the token decides
 #
@@ -184,9 +188,13 @@ def play_mamba2(a: float):
 Slider(play_mamba2, "decay a of a step of Δ = 1", 0.3, 1.0, value=0.9)
 
 # %% [markdown]
-# **Learned:** one token can cut the matrix. From row 16 on, almost nothing is left of what came before, while tokens on
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# One token can cut the matrix. From row 16 on, almost nothing is left of what came before, while tokens on
 # the same side of the cut see each other as if nothing had happened. RetNet's mask depends on $i - j$ alone, so it
 # cannot cut anywhere. (The lecture's code for Mamba-2 has no decay: [correction 8](01_tour.ipynb#correction-8).)
+#
+# </details>
 
 # %%
 gentle = np.where(token == 16, 1.0, delta)  # the same, except that token 16 turns no page
@@ -245,9 +253,13 @@ def play_gla(alpha: float):
 Slider(play_gla, "gate α of the first key", 0.3, 1.0, value=0.6)
 
 # %% [markdown]
-# **Learned:** one curve drops at once while two persist, so short and long memory live side by side in one head. The
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# One curve drops at once while two persist, so short and long memory live side by side in one head. The
 # price: $d_k$ masks no longer fit into one. (The lecture puts the gate on the input: [correction
 # 12](01_tour.ipynb#correction-12).)
+#
+# </details>
 
 # %%
 _, states = gla_loop(Q, K, x, np.log(np.tile([0.5, 0.98, 0.98], (N, 1))))
@@ -265,7 +277,8 @@ assert left[0] < 0.1 < 0.9 < left[1:].min()
 # $$y_t = \frac{\sum_{j<t} e^{(t-1-j) w + k_j}\, v_j + e^{u + k_t} v_t}
 #   {\sum_{j<t} e^{(t-1-j) w + k_j} + e^{u + k_t}} .$$
 #
-# Its state is two sums per channel, the numerator and the denominator, taken over the tokens before $t$. Computed as
+# Its state is two sums per channel, the numerator (row 0 in the picture) and the denominator (row 1), over the
+# tokens before $t$. Computed as
 # written, they overflow at $k = 800$, although adding one number to all $k$ changes no mean. The usable form keeps both
 # sums relative to a common exponent, so it carries **three numbers** per channel. Write it:
 # [exercise](../exercises/01_tour.ipynb) `01_tour-wkv`.
@@ -311,9 +324,13 @@ def play_wkv(decay: float):
 Slider(play_wkv, "decay e^w", 0.3, 1.0, value=0.9)
 
 # %% [markdown]
-# **Learned:** every row of the matrix sums to 1, so the output stays between the smallest and the largest input.
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Every row of the matrix sums to 1, so the output stays between the smallest and the largest input.
 # Without decay it comes down only as fast as new tokens dilute it. And nothing can be looked up: some tokens are loud
-# (the bright columns), but none has an address.
+# (the strong columns), but none has an address.
+#
+# </details>
 #
 # The green curves are the two sums *after* each token. The output is not quite their quotient: it reads the sums from
 # *before* the token and gives the token itself the weight $e^{u + k_t}$. Only at $u = -w$ do the two agree.
@@ -384,10 +401,14 @@ def play_rwkv7(decay: float):
 Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)
 
 # %% [markdown]
-# **Learned:** the output follows the input instead of piling it up, and silence *erases*: zeros written at a known
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The output follows the input instead of piling it up, and silence *erases*: zeros written at a known
 # address replace what was there. Where addresses overlap without being equal, as here, that takes negative entries
 # (purple), which no decay can make out of positive keys and queries. Where all tokens write and read at one address, at
 # $a = w = 1$, each value simply replaces the one before it, and the matrix is the identity.
+#
+# </details>
 
 # %%
 kept, _ = retnet_loop(Q, K, x, gamma=1.0)  # nothing fades, in either

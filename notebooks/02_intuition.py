@@ -146,8 +146,12 @@ figures.sparse_and_dense(sparse, L, title=title)
 assert np.count_nonzero(L) == 15 * 16 / 2 + 9 * 10 / 2  # two triangles
 
 # %% [markdown]
-# **Learned:** 46 numbers became 165. (Without the zero decay it would be 300; the zero cuts the inverse in two.) Both
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# 46 numbers became 165. (Without the zero decay it would be 300; the zero cuts the inverse in two.) Both
 # matrices carry the same information. Which one you hold decides whether you pay $N$ steps in a row or $N^2$ at once.
+#
+# </details>
 #
 # [Exercise](../exercises/02_intuition.ipynb) `02_intuition-fast-matvec`: multiply in $N r$ steps, in both directions
 # of time.
@@ -199,8 +203,12 @@ predict("02_intuition-two-views")
 widgets.TwoViews()
 
 # %% [markdown]
-# **Learned:** the outputs agree at every token. From token 7 on the matrix view has done more operations, and from
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The outputs agree at every token. From token 7 on the matrix view has done more operations, and from
 # token 1 on it holds more numbers.
+#
+# </details>
 
 # %%
 tokens = np.arange(1, N + 1)  # so far
@@ -294,10 +302,14 @@ for tokens in (16, 1024):
     assert counted["the tree", tokens] == (2 * log2 - 1, 2 * tokens - 2 - log2)
 
 # %% [markdown]
-# **Learned:** doubling needs $\log_2 N$ rounds and fewer than $N \log_2 N$ combinations; the tree needs almost twice as
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Doubling needs $\log_2 N$ rounds and fewer than $N \log_2 N$ combinations; the tree needs almost twice as
 # many rounds, but fewer than $2N$ combinations. So a recurrence, too, can be computed in parallel, without any
 # $N \times N$ matrix. This is how Mamba-1 is trained: its kernel scans the pairs of (4.1), for each channel and each
 # state entry (Gu and Dao, arXiv 2312.00752, Section 3.3).
+#
+# </details>
 #
 # **Why did matrix products win all the same?** For two reasons.
 #
@@ -484,8 +496,12 @@ title = "S4D repeats along its diagonals; the others depend on the tokens"
 figures.family_portrait(kernels, title=title)
 
 # %% [markdown]
-# **Learned:** three of the four pass 4 numbers per feature from past to future however long the text, and cannot keep
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Three of the four pass 4 numbers per feature from past to future however long the text, and cannot keep
 # everything. Attention keeps everything, and pays with a memory that grows.
+#
+# </details>
 #
 # The explorer cuts the matrix of a mixer into chunks and gives the rank of each block.
 
@@ -496,8 +512,12 @@ predict("02_intuition-removing")
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** nothing extra has to pass. Whatever a mixer does to its state, the blocks below the diagonal have rank at
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Nothing extra has to pass. Whatever a mixer does to its state, the blocks below the diagonal have rank at
 # most $r$, the number of state entries per feature.
+#
+# </details>
 #
 # **Hybrids** take both: many SSM layers, which carry the gist at a fixed cost, and a few attention layers, which can
 # look up any token exactly. Jamba, for one, has one attention layer in eight (Lieber et al., arXiv 2403.19887). The two

@@ -219,8 +219,12 @@ title = "The rank of the block with upper right corner (i, j)"
 figures.rank_map(ranks, title=title)
 
 # %% [markdown]
-# **Learned:** as long as the corner lies on or below the diagonal, the rank is at most $r$, the number of state
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# As long as the corner lies on or below the diagonal, the rank is at most $r$, the number of state
 # entries. Beyond the diagonal it grows. For an arbitrary triangular matrix there is no such bound.
+#
+# </details>
 #
 # **Claim 3b. Every $r$-semiseparable matrix has an SSS form with a state of at most $r$ numbers.** Together with
 # Claim 3a: the block rank is the size of the smallest SSS form.
@@ -353,8 +357,12 @@ predict("03a_semiseparable-delta-blocks")
 widgets.SemiseparableExplorer(mixer="gated delta rule", d_state=2)
 
 # %% [markdown]
-# **Learned:** below the diagonal Claim 3a holds for every transition. A block that crosses the diagonal is not part of
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Below the diagonal Claim 3a holds for every transition. A block that crosses the diagonal is not part of
 # any $M_{[s:,\,:s+1]}$, and its rank can be as large as the chunk.
+#
+# </details>
 #
 # ## 4 · Generators are the special case
 #
@@ -544,11 +552,15 @@ log10_u = np.arange(N_long) * np.log10(0.5)
 figures.generator_range(log10_u, -log10_u, h, np.float32, title=title)
 
 # %% [markdown]
-# **Learned:** $v_{128}$ is infinite, and so is every sum that contains it. (NaN appears where infinities of both signs
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# $v_{128}$ is infinite, and so is every sum that contains it. (NaN appears where infinities of both signs
 # meet, or where one is multiplied by $u = 0$.) **A generator holds the product of *all* decays since token 0, and if
 # they stay below some bound less than 1, this leaves the range of every floating-point type sooner or later. The SSS
 # form multiplies only the decays between $j$ and $i$.** Each is at most 1, and the product underflows only where the
 # true entry is too small to matter.
+#
+# </details>
 #
 # Float64 only moves the cliff, to token 1024. After a decay of exactly zero there is no $v_j$ at all, in any precision.
 # The package refuses infinite generators and says where they are; `from_sss` and `matvec` cope with zero decays.
@@ -648,9 +660,13 @@ figures.error_growth(
 )
 
 # %% [markdown]
-# **Learned:** at 4096 tokens, differences lose three to four digits. After a decay written as $-10^9$ they lose all of
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# At 4096 tokens, differences lose three to four digits. After a decay written as $-10^9$ they lose all of
 # them (float32 cannot tell $10^9$ from $10^9 + 10$, so nothing seems to decay any more), and after a true zero
 # $\infty - \infty$ gives NaN. Segment sums, also in float32, stay accurate to a few roundings.
+#
+# </details>
 #
 # [Exercise](../exercises/03a_semiseparable.ipynb) `03a_semiseparable-segsum`: write it, safe for $-\infty$.
 #

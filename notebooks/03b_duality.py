@@ -220,8 +220,12 @@ title = "The mask, the scores, and their entrywise product"
 figures.mask_times_gram(L, C @ B.T, title=title)
 
 # %% [markdown]
-# **Learned:** $L$ knows when, $C B^\top$ knows what, and $M$ is their entrywise product. The zero decay at token 20
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# $L$ knows when, $C B^\top$ knows what, and $M$ is their entrywise product. The zero decay at token 20
 # empties the block in which tokens from 20 on would read tokens before 20, and nothing else.
+#
+# </details>
 #
 # ## 4 · The theorem, in both directions
 #
@@ -328,11 +332,15 @@ assert_same(masked_attention=(L_zero * (C @ B.T)) @ X, ssm=by_ssm)  # (4.5)
 widgets.SemiseparableExplorer()
 
 # %% [markdown]
-# **Learned:** every mixer except softmax keeps to $r$ numbers for each feature, even those that one mask does not
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Every mixer except softmax keeps to $r$ numbers for each feature, even those that one mask does not
 # describe. A rank falls below $r$ for one of three reasons: decays have faded the block into rounding, a chunk has
 # fewer than $r$ tokens, or *removals* have emptied the state. The delta rule with $\beta = 1$ removes everything that a
 # key recalls, so one direction of the old state does not survive the token: with $r = 2$ and no decay, its blocks
 # between chunks have rank 1.
+#
+# </details>
 #
 # ## 5 · The converse: a bounded state forces low ranks
 #
@@ -520,9 +528,13 @@ title = "The rank of the block from the first half to the second"
 figures.block_ranks(lengths, softmax_ranks, power_ranks, ssd_ranks, title=title)
 
 # %% [markdown]
-# **Learned:** for softmax attention the rank is as large as the block, for SSD it is `d_state`. The power-law mask lies
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# For softmax attention the rank is as large as the block, for SSD it is `d_state`. The power-law mask lies
 # in between: it needs a few more numbers each time $N$ doubles. (These are ε-ranks, with ε at rounding. The exact rank
 # of the power law is full, because its blocks are Cauchy matrices.)
+#
+# </details>
 #
 # <a id="mask-before-exp"></a>
 #
@@ -602,9 +614,13 @@ title = "Error of the normalized weights against the number of random features"
 figures.random_feature_error(n_features, errors, title=title)
 
 # %% [markdown]
-# **Learned:** the rate is $m^{-1/2}$ (proved for each score, measured here for the normalized weights). But long
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The rate is $m^{-1/2}$ (proved for each score, measured here for the normalized weights). But long
 # queries and keys need exponentially many features before the error is small: the sharper the attention, the more
 # features it takes to imitate it.
+#
+# </details>
 #
 # ## 7 · The chunkwise algorithm: cut the matrix into blocks
 #
@@ -652,8 +668,12 @@ title = "The blocks of M, and the steps that they come from"
 figures.chunk_grid(4, title=title)
 
 # %% [markdown]
-# **Learned:** only the diagonal blocks are built, at a cost that grows as $c^2$. All others factor through the state,
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Only the diagonal blocks are built, at a cost that grows as $c^2$. All others factor through the state,
 # and share their factors along rows (read) and columns (write).
+#
+# </details>
 #
 # **The algorithm is (7.1) and (7.2) read as code, one line per step.** Steps 1, 2 and 4 are matrix multiplications,
 # for all chunks at once. Step 3 is the recurrence, over $N/c$ chunks instead of $N$ tokens.
@@ -748,11 +768,15 @@ title = "What a token costs, against the size of the chunk"
 figures.chunk_cost(sizes, per_token, title=title)
 
 # %% [markdown]
-# **Learned:** by FLOPs alone the best chunk is about six tokens. At 64 tokens there are fewer than twice as many FLOPs.
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# By FLOPs alone the best chunk is about six tokens. At 64 tokens there are fewer than twice as many FLOPs.
 # That buys matrix multiplications in place of a chain of $N$ steps, and the least memory that the chunkwise form can
 # have. (The recurrence needs the least of all: $rd$ numbers in total. The curve at $c = 1$ is not the recurrence; it is
 # the chunkwise form with chunks of one token, which keeps all their states.) The gain on a real machine cannot be
 # counted, only measured: see part [05a](05a_cost.ipynb).
+#
+# </details>
 #
 # ## 8 · Geometry: one space of functions, two coordinate systems
 #
@@ -794,7 +818,11 @@ title = "The state and the output, in two bases"
 figures.state_in_two_bases(S, S_mixed, y, y_mixed, title=title)
 
 # %% [markdown]
-# **Learned:** no state entry means anything by itself. What has a meaning is $M$, and both views compute it.
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# No state entry means anything by itself. What has a meaning is $M$, and both views compute it.
+#
+# </details>
 #
 # <a id="correction-17"></a>
 #

@@ -38,8 +38,9 @@ from lecture17.reference import gla, retention, selective_scan, ssd
 # ## 1 · The line
 #
 # $$\begin{aligned}
-# S_t &= A_t\, S_{t-1} + k_t v_t^\top, & y_t &= q_t^\top S_t \\
-# \Longleftrightarrow \quad y &= M V, & M_{ij} &= q_i^\top A_i A_{i-1} \cdots A_{j+1}\, k_j \quad (i \ge j).
+# S_t &= A_t\, S_{t-1} + k_t v_t^\top, \qquad y_t = q_t^\top S_t \\
+# \Longleftrightarrow \quad y &= M V, \\
+# M_{ij} &= q_i^\top A_i A_{i-1} \cdots A_{j+1}\, k_j \quad (i \ge j).
 # \end{aligned}$$
 #
 # The proof is that of part [03b](03b_duality.ipynb): unroll the recurrence. It used nothing except that $A_t$

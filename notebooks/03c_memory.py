@@ -180,10 +180,14 @@ assert errors["linear attention"].min() > 0.9
 assert errors["RetNet, γ = 0.97"][-1] < errors["delta rule, β = 1"][-1]  # 64 keys
 
 # %% [markdown]
-# **Learned:** a sum cannot forget a single item; it is wrong from the first rewrite on. The delta rule is limited by
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# A sum cannot forget a single item; it is wrong from the first rewrite on. The delta rule is limited by
 # room: its error grows as the keys fill their 32 dimensions, because keys that are not orthogonal disturb each other.
 # Beyond 32 keys none of the three recalls, and RetNet, whose old writes fade, is then less wrong than the delta rule,
 # whose old writes do not. (Gated DeltaNet has both.)
+#
+# </details>
 #
 # **(6.6) The WY form: chunks without a token loop.** Let $d_t = \beta_t (v_t - S_{t-1}^\top k_t)$ be what token $t$
 # really adds. With $S_0$ the state before the chunk, and the tokens of the chunk counted from 1 here, $S_t = S_0 +
@@ -491,8 +495,12 @@ _, written = np.nonzero(portrait["GLA"] != portrait["linear attention"])
 assert set(labels[written]) == {0}  # what GLA's gate has cut
 
 # %% [markdown]
-# **Learned:** decays fade or cut by *age*; the delta rule keeps the last write under each label, by *content*;
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Decays fade or cut by *age*; the delta rule keeps the last write under each label, by *content*;
 # Mamba-3's sign is the parity of the 3s in between.
+#
+# </details>
 #
 # **What can one token do?** The eigenvalues of $A_t$ say: in $(0, 1)$ it fades, at 0 it erases, below 0 it flips, off
 # the real line it turns. They are drawn below for random tokens, over the range that each parametrization allows. The
@@ -541,9 +549,13 @@ assert below_0 - off_the_line == {"DeltaNet, β < 2", "RWKV-7"}
 assert np.allclose(np.linalg.eigvalsh(transitions["DeltaNet, β < 1"])[:, 1:], 1)
 
 # %% [markdown]
-# **Learned:** all pure decays fill $(0, 1)$. DeltaNet has the eigenvalue 1 as well, across its key. Only Mamba-3 and
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# All pure decays fill $(0, 1)$. DeltaNet has the eigenvalue 1 as well, across its key. Only Mamba-3 and
 # RetNet leave the real line, RetNet by fixed angles, whatever the token says. Of the others, only DeltaNet with $\beta$
 # up to 2 and RWKV-7 (down to $-0.455$) go below zero.
+#
+# </details>
 #
 # ## 10 · The family on one screen, and what it costs
 #

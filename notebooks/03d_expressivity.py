@@ -56,8 +56,12 @@ states = {"A = 0.8": 0.8**t, "A = −1": (-1.0) ** t, "A turns by 120°": turn}
 figures.orbits(states, title="The states that one token, repeated, leads to")
 
 # %% [markdown]
-# **Learned:** what comes back can be counted; what settles forgets where it was. (Mamba-2 and GLA only decay. Published
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# What comes back can be counted; what settles forgets where it was. (Mamba-2 and GLA only decay. Published
 # RetNet has $\gamma e^{i \theta}$ and does turn, but by the same angle at every token: it counts positions, not ones.)
+#
+# </details>
 #
 # **Claim 1 (proved here). Let $A$ have $r$ real eigenvalues, none negative, and a basis of eigenvectors. Then any
 # linear readout $w \cdot h_t + c$ changes its sign at most $r$ times, however long it runs.** So a threshold on it
@@ -241,9 +245,13 @@ def swap(i: int, j: int) -> np.ndarray:
 figures.mirrors(corners, [swap(0, 1), swap(0, 2)], title="Two mirrors, one after the other")
 
 # %% [markdown]
-# **Learned:** two reflections in lines at an angle $\varphi$ turn by $2 \varphi$. **So two steps of the delta rule make
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Two reflections in lines at an angle $\varphi$ turn by $2 \varphi$. **So two steps of the delta rule make
 # every rotation of a plane, and with it all six permutations of three things.** One step makes only the four that are
 # not turns: nothing, or a swap. A state of two numbers per corner then follows any sequence.
+#
+# </details>
 #
 # Build it with $3 \times 3$ matrices: [exercise](../exercises/03d_expressivity.ipynb)
 # `03d_expressivity-permutation-householder`.
@@ -537,11 +545,15 @@ title = "Accuracy at each place; training ended at length 40"
 figures.accuracy_by_place(by_place, 40, {"chance": 0.5}, softmax=["causal softmax"], title=title)
 
 # %% [markdown]
-# **Learned:** what the transition cannot do is not learned. What it can do is learned here by every seed at the
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# What the transition cannot do is not learned. What it can do is learned here by every seed at the
 # training lengths; how far it holds beyond them depends on *how* it is done: a scalar sign holds, a phase does not.
 # (Where the rotation's last eight places look good at 256, its error has merely passed three quarters of a turn.) The
 # delta rule's reflection could be as exact as the sign (section 2); as learned, it holds at 64, and at 256 the seeds
 # differ. KDA learns to reflect too, but what its keys hold decays: it holds at 64, and is lost at 256.
+#
+# </details>
 #
 # <a id="correction-14"></a>
 #
@@ -624,10 +636,14 @@ if full:
     assert 1 / 3 < two[256].mean() < two[64].mean()
 
 # %% [markdown]
-# **Learned:** one reflection per token reaches a third, which is what odd or even alone gives; decays for each key do
-# not help. With a second one, as in DeltaProduct, the network follows the permutations at the training lengths and at
-# 64; at 256 accuracy has dropped at the last places, by an amount that depends on the seed. That one step fails in the
-# long run is *proved* for one layer (Claim 3 and (4.2)); that it falls to a third so soon is *observed*.
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# One reflection per token reaches a third, which is what odd or even alone gives; decays for each key do not help. With
+# a second one, as in DeltaProduct, the network follows the permutations at the training lengths and at 64; at 256
+# accuracy has dropped at the last places, by an amount that depends on the seed. That one step fails in the long run is
+# *proved* for one layer (Claim 3 and (4.2)); that it falls to a third so soon is *observed*.
+#
+# </details>
 #
 # ## 8 · Copying: how large a state must be
 #

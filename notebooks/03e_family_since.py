@@ -178,10 +178,14 @@ chunks = {name: costs.flops(name, "chunkwise", 4096, 64, 64) for name in ("kda",
 print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']:.2f}")
 
 # %% [markdown]
-# **Learned:** the gated delta rule forgets everything or one key; GLA forgets a topic, but adds up what it keeps; KDA
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The gated delta rule forgets everything or one key; GLA forgets a topic, but adds up what it keeps; KDA
 # forgets a topic and keeps the last value of every other key. It costs less than RWKV-7, because it removes with the
 # same vector with which it writes. In chunks it is the delta rule's triangular solve with GLA's matrices of scores: the
 # decays are folded into keys and queries, with the care of [03c](03c_family.ipynb).
+#
+# </details>
 #
 # ## 3 · Several steps: DeltaProduct
 #
@@ -381,11 +385,15 @@ assert errors["delta rule"][up_to_32] > errors["delta rule, eight passes"][up_to
 assert errors["softmax attention"].max() < 0.01
 
 # %% [markdown]
-# **Learned:** the better the learner, the more pairs fit into the same 32 × 8 numbers. Linear attention errs from the
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The better the learner, the more pairs fit into the same 32 × 8 numbers. Linear attention errs from the
 # second pair on, and the delta rule less. With more passes the delta rule moves towards the exact fit, which Mesa has
 # after one. **But 32 rows hold at most 32 random keys.** Beyond that no linear map fits, and no learner helps; softmax
 # attention goes on, because its memory grows. (Where pairs are rewritten or go stale, the exact fit of *all* of them is
 # the wrong goal. That is what decays are for.)
+#
+# </details>
 #
 # ## 7 · Many time scales: log-linear attention
 #
@@ -471,10 +479,14 @@ assert rank_below(power) > level.max()
 print("rank below the diagonal, by buckets:", rank_below(by_buckets))
 
 # %% [markdown]
-# **Learned:** one decay fits the recent past and has lost the rest: at distance 63 it keeps less than a millionth of
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# One decay fits the recent past and has lost the rest: at distance 63 it keeps less than a millionth of
 # what the power law keeps. Buckets stay within a factor of six everywhere, for up to $\log_2 N$ times the state and of
 # the work. The block from the first half to the second has rank 1, because all of it passes through one bucket; at
 # other cuts the rank is up to 5.
+#
+# </details>
 #
 # ## 8 · Gates that open without limit: mLSTM
 #
@@ -591,10 +603,14 @@ assert share["PaTH"].min() > 0.9
 assert share["softmax"].min() < 0.3
 
 # %% [markdown]
-# **Learned:** decays and Householder products stand beside softmax as well. FoX forgets like Mamba-2 and PaTH reads the
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Decays and Householder products stand beside softmax as well. FoX forgets like Mamba-2 and PaTH reads the
 # last value of a key like the delta rule, almost: what is replaced keeps the weight of an unrelated pair. (The pale
 # rows ask for a label that no token seen has: softmax must read something, and reads all alike.) What they do not
 # change is the cost: all pairs are kept. Only the window bounds the cache, and what leaves it is gone.
+#
+# </details>
 #
 # ## 10 · What each buys, and what it costs
 #

@@ -414,10 +414,14 @@ lines = made["chunk_scan", 80, torch.bfloat16][1].splitlines()
 print("one of them:", next(line for line in lines if "mma.sync" in line).split()[0])
 
 # %% [markdown]
-# **Learned:** float32 costs six times the tensor-core instructions, and more registers; tensor cores are made for
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Float32 costs six times the tensor-core instructions, and more registers; tensor cores are made for
 # 16-bit factors. It is six times because each of the three products of `tf32x3` takes twice the instructions of one in
 # bfloat16: a TF32 instruction sums over 8 numbers, a bfloat16 instruction over 16. The name above says what the
 # instruction does: it multiplies 16 × 16 numbers by 16 × 8, both in bfloat16, and sums in float32.
+#
+# </details>
 #
 # ## 10 · The package's kernels
 #

@@ -59,8 +59,12 @@ title = "Four routes over 4 × 6 pixels"
 figures.reading_orders(steps, title=title)
 
 # %% [markdown]
-# **Learned:** the reversed route is the whole sequence backwards, last pixel first. So a route and its reverse together
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The reversed route is the whole sequence backwards, last pixel first. So a route and its reverse together
 # leave nothing out: every other pixel comes earlier on one of the two.
+#
+# </details>
 #
 # <a id="correction-13"></a>
 #
@@ -210,10 +214,14 @@ for size in np.ndindex(24, 24):
         assert diagonal.sum() <= (max(size) % 2 == 1 and min(size) % 2 == 0)
 
 # %% [markdown]
-# **Learned:** both curves finish one part of the image before they go on to the next. Z-order jumps there; Hilbert's
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Both curves finish one part of the image before they go on to the next. Z-order jumps there; Hilbert's
 # curve walks. (It keeps one diagonal step where the longer side is odd and the other even. It leads from one end of the
 # longer side to the other, and on a chessboard of that size these two corners have the same color; but the color
 # changes at every step to a neighbor, and the number of steps is odd.)
+#
+# </details>
 #
 # ## 4 · How far apart neighbors are read
 #
@@ -274,12 +282,16 @@ growth = np.polyfit(np.log(np.arange(1, K + 1)), np.log(radii["Hilbert"]), 1)[0]
 assert 0.45 < growth < 0.65  # about like the square root
 
 # %% [markdown]
-# **Learned:** along Hilbert's curve, pixels *near in the sequence* are near in the image: the last $k$ pixels fill a
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Along Hilbert's curve, pixels *near in the sequence* are near in the image: the last $k$ pixels fill a
 # patch about $\sqrt k$ wide. Along rows they are not. Pixels *near in the image* are mostly near in Hilbert's sequence
 # too. But a few pairs are read hundreds of steps apart (853 at most, of 1,024), so its mean distance is the largest of
 # all. For a fading state it is not this mean that counts, but the mean of $a^{\text{distance}}$, and there Hilbert is
 # ahead of rows. Cross-scan needs no curve: any two neighbors are one step apart on one of its routes. The price is four
 # scans.
+#
+# </details>
 #
 # **Predict.** In the explorer, follow Hilbert's curve with *step*, and stop where the path has just come back to the
 # border between two halves of the image. Which of the pixel's neighbors has the state forgotten? What does a decay of 1
@@ -397,10 +409,14 @@ for p, q in np.ndindex(i + 1, j + 1):
 assert_same(ssm2d=fields["2-D SSM"], paths_counted=binomials)
 
 # %% [markdown]
-# **Learned:** four routes treat the four directions alike, but they see along the row and the column and hardly
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Four routes treat the four directions alike, but they see along the row and the column and hardly
 # anywhere else: a cross. Pixels off the cross come through well only in a second layer. Hilbert sees a patch with hard
 # borders. The 2-D SSM sees a quadrant, at equal numbers of moves best along its diagonal, where most paths lead; it
 # takes four of them to see everything.
+#
+# </details>
 #
 # ## 7 · Vim's block
 #

@@ -150,10 +150,14 @@ title = "Bytes that cross one border, against the tokens"
 figures.growth(lengths, sent, "bytes across one border", title=title)
 
 # %% [markdown]
-# **Learned:** a state of 64 × 64 is as large as the keys and values of 32 tokens. So with half of the tokens on each
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# A state of 64 × 64 is as large as the keys and values of 32 tokens. So with half of the tokens on each
 # side, the two are equal at 64 tokens; at a million, ring attention sends sixteen thousand times more. (It can hide
 # much of that traffic behind its arithmetic, which is quadratic. And it looks things up exactly, which a state does
 # not.)
+#
+# </details>
 #
 # ## 4 · When a process dies
 #
@@ -206,10 +210,14 @@ print(f"rows of each batch: {one['rows each']} in one process, {two['rows each']
 print("after 12 steps the replicas' weights differ by less than 1e-06")
 
 # %% [markdown]
-# **Learned:** the losses are equal up to rounding, but not bit for bit: sums in a different order round differently,
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The losses are equal up to rounding, but not bit for bit: sums in a different order round differently,
 # and training lets such differences grow slowly. The replicas stay together because they start from the same weights
 # and each applies the same averaged gradient. Without the average, each would follow its own share of the batches, and
 # they would drift apart.
+#
+# </details>
 #
 # **What was not tried here.** Two processes on one machine talk through Gloo, over the loopback interface. On GPUs the
 # same code uses NCCL (`init_process_group("nccl")`), with one GPU for each process. That was not run, and no speed is
@@ -223,7 +231,8 @@ print("after 12 steps the replicas' weights differ by less than 1e-06")
 # - SSD's bytes do not depend on $N$; ring attention's grow with it.
 # - A wait without an end is a hang: every receive has a time-out, and an error that names the rank.
 #
-# **Where next:** zone 5 measures: time and memory in [05a](05a_cost.ipynb), then long range, language and images.
+# **Where next:** the [exercise](../exercises/04d_many_machines.ipynb) (4 points); then [04e](04e_published.ipynb) loads
+# a published model and runs your code inside. After that, zone 5 measures.
 
 # %% tags=["nbval-ignore-output"]
 progress("04d_many_machines")

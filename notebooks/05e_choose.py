@@ -7,283 +7,261 @@
 # ---
 
 # %% [markdown]
-# # 05e · Choose: which mixer for which task
+# # 05e · Choose: which layout for which task
 #
-# *15 minutes · ★☆☆*
+# *20 minutes · ★☆☆*
 #
 # After this you can …
-# - rule out mixers that need too much memory for a task, or recall too little,
-# - say when FLOPs mislead, and decide by times measured on your own machine instead,
-# - give a recommendation with its reasons, and say what the reasons leave out.
+# - size a whole model: its weights, its caches and states, and how long a token takes,
+# - look up what shows that a layout of layers recalls or tracks what a task needs,
+# - give a short list with reasons, and say what the reasons leave out.
 #
-# **How it works.** A few rules make the choice. Each rule is followed by a cell that fails if the rule is false. The
-# last step combines them in a chooser, which uses the times measured on your machine. The letters are in the
+# **How it works.** Nobody serves a mixer; one serves a model. So this part counts whole models, projections and MLPs
+# included, and asks three questions in turn: does it fit, how long does it take, and what shows that it can do the
+# task? A chooser then puts the three together. Costs are formulas, in `lecture17/sizing.py`; evidence is a table, in
+# `lecture17/choosing.toml`, where every row names a paper or a part of this course. Letters are those of the
 # [notation table](03a_semiseparable.ipynb#notation).
 
 # %%
+import time
+
 import numpy as np
 import torch
 
-from lecture17 import bench, costs, experiments, mixers, widgets
+from lecture17 import choosing, sizing, widgets
 from lecture17.course import predict, progress
-from lecture17.reference import attention, delta_rule, gla, retention, scan2d, ssd
-from lecture17.widgets import chooser
+from lecture17.reference import delta_rule, ssd
 
 # %% [markdown]
-# ## 1 · Rule: is there enough memory?
+# ## 1 · Does it fit?
 #
-# In decoding, each head carries a state of $r d$ numbers or, for softmax, every key and value so far, $N (r + d)$
-# numbers. (With grouped queries, several heads share one cache, which divides its size by their number.) **(1.1)** With
-# $r = d$ the cache is larger than the state as soon as $N > r / 2$: with heads of 64, after 32 tokens. **(1.2)** A
-# hybrid with one attention layer in eight (Jamba, arXiv 2403.19887) divides the cache by eight and no more: it still
-# grows.
+# A server holds the weights once, and for every sequence the caches of its softmax layers and the states of the others.
+# With $P$ parameters, $b$ sequences of $N$ tokens, and $h_{kv}$ heads of keys and values of $d_h$ numbers each, 16 bits
+# a number for weights and caches and 32 for states:
 #
-# In training, by the chooser's count, softmax needs the least: a fused kernel keeps one number per token for the
-# backward pass, while a chunkwise kernel that keeps the state before each chunk, as the package does on a CPU, holds
-# $r d / c$ numbers per token, that is, 64 with chunks of 64. (The Triton kernels of part [04b](04b_triton.ipynb) keep
-# no states and recompute them, which the chooser does not count.)
+# $$\text{bytes} = 2P \;+\; b\,\bigl(2 \cdot 2 h_{kv} d_h\, N \cdot \text{softmax layers} \;+\;
+#   4 \cdot 256\, d \cdot \text{state layers}\bigr)$$
+#
+# The state of a Mamba-2 layer has $2d \cdot 128 = 256\, d$ numbers, and so has that of a gated delta rule with heads of
+# 128. An 8B model has 32 layers, $d = 4096$, and 8 heads of keys and values of 128 (Llama 3.1, arXiv 2407.21783).
 
 # %%
-r = d = 64  # numbers in a key, in a value
-state = costs.carried("ssd", 1, r, d)
-larger = [costs.carried("softmax", N, r, d) > state for N in range(65)]
-assert larger.index(True) == r // 2 + 1  # (1.1)
+shape = sizing.SHAPES["8B"]
 
-for N in (1024, 65536, 1_048_576):
-    carried = {
-        name: chooser.size(chooser.compute(chooser.Params(N=N)).costs[name].memory)
-        for name in ("softmax", "hybrid", "ssd", "wkv4")
-    }
-    print(f"8 heads, N = {N:9,}:", ", ".join(map(": ".join, carried.items())))
 
-cache = costs.carried("softmax", 65536, r, d)
-hybrid = chooser.compute(chooser.Params(N=65536)).costs["hybrid"].memory
-assert hybrid == 4 * 8 * (cache / 8 + state * 7 / 8)  # (1.2), 8 heads, 4 bytes a number
+def model(layout: str, cache: str = "groups of heads") -> sizing.Network:
+    return sizing.network(shape, choosing.layers_of(layout, shape.layers), cache)
+
+
+full = model("softmax")
+weights, cache = 2 * full.parameters, sizing.sequence_bytes(full, 1)
+print(f"weights {weights / 1e9:.1f} GB; the caches grow by {cache / 1e3:.0f} kB with every token,")
+print(f"and outgrow the weights after {weights / cache:,.0f} tokens of all sequences together")
+assert round(weights / cache, -3) == 123_000  # (1.1)
+
+state = sizing.STATE_BYTES * sizing.STATE_NUMBERS * shape.d_model
+assert state == 1024 * cache / shape.layers  # (1.2)
+for N in (4096, 131_072, 1_048_576):
+    sizes = {name: sizing.sequence_bytes(model(name), N) / 1e9 for name in choosing.LAYOUTS}
+    print(f"{N:9,} tokens:", ", ".join(f"{name} {size:.2f} GB" for name, size in sizes.items()))
 
 # %% [markdown]
-# ## 2 · Rule: does it recall what is asked for?
-#
-# **The gist.** What is kept must depend on the token; Mamba calls this *selective* (arXiv 2312.00752). **(2.1)**
-# RetNet's mask depends only on age, and linear attention forgets nothing; a gate of 0 drops the past *because of a
-# token*.
-#
-# **The last value of a key.** **(2.2)** Write two values under one key. A mixer that only adds reads their sum. A decay
-# shifts the balance to the later value, but part of the first remains; only a decay of 0 removes it, together with
-# everything else that it acts on. Softmax without positions cannot tell which value came later, and reads their mean;
-# with positions it can learn to prefer the later one. The delta rule with $\beta = 1$ and a key of length 1 reads the
-# second value, whatever came before.
-#
-# **Any token, exactly.** **(2.3)** To repeat any text of $N$ tokens takes $N \log_2 |\mathcal A|$ bits (arXiv
-# 2402.01032; proved in part [03d](03d_expressivity.ipynb)). A state of $s$ numbers in float32 has $32\, s$ bits. This
-# is an upper bound: more is impossible. Training reaches less (in the small networks of part
-# [03d](03d_expressivity.ipynb) at most about one bit per number).
+# **(1.1)** Weights matter as long as all sequences together have fewer than about 123,000 tokens; beyond, the caches
+# do. **(1.2)** A state weighs as much as the cache of a softmax layer at 1,024 tokens: below that, states cost memory
+# instead of saving it. **(1.3)** One full layer in four divides the growth by four, and one in eight by eight (Jamba,
+# arXiv 2403.19887), and no more: it still grows. Sharing keys and values among queries (arXiv 2305.13245), or caching
+# a latent vector from which they are computed (arXiv 2405.04434), divides it as well:
 
 # %%
-one = np.ones((8, 1))
-by_age = retention.matrix(one, one, one, 0.9)
-assert np.allclose(by_age[1:, 1:], by_age[:-1, :-1])  # the same along every diagonal
-log_a = np.zeros(8)
-log_a[4] = -np.inf  # token 4 closes the gate
-for M in (ssd.matrix(one, log_a, one, one), gla.matrix(one, one, one, log_a[:, None])):
-    assert (M[4:, :4] == 0).all()
-    assert (M[:4, :4] == np.tri(4)).all()  # (2.1)
+for name in sizing.CACHES:
+    per_token = sizing.CACHE_BYTES * model("softmax", name).cache
+    print(f"softmax in every layer, {name}: {per_token / 1e3:.0f} kB a token")
+by_four, by_eight = model("three").cache, model("seven").cache
+assert (4 * by_four, 8 * by_eight) == (full.cache, full.cache)  # (1.3)
+latent = sizing.Shape("", 7168, 61, 128, 128, 1, 1, 128)  # DeepSeek-V3
+deepseek = sizing.network(latent, sizing.Layers(61), "latent")
+assert sizing.CACHE_BYTES * deepseek.cache == 70_272  # as reported in arXiv 2505.09343
+
+# %% [markdown]
+# ## 2 · How long does a token take?
+#
+# To decode one token for each sequence, a machine reads all weights and all caches, and reads and writes all states;
+# it multiplies with what it has read. So the step takes at least
+#
+# $$\max\left(\frac{\text{bytes moved}}{\text{bandwidth}},\; \frac{\text{FLOPs}}{\text{rate}}\right),$$
+#
+# and for small batches the bytes decide. (Reading a prompt and training are the other way around: there FLOPs
+# decide.) **(2.1)** For short texts every layout takes about as long as any other, because all of them read the same
+# weights. **(2.2)** For long texts the cache decides.
+
+# %%
+H100 = choosing.DEVICES["H100"]
+
+
+def step(name: str, N: int, batch: int) -> float:
+    """Milliseconds to decode a token for each sequence."""
+    net = model(name)
+    return 1e3 * sizing.decoding_seconds(net, N, batch, H100.bandwidth, H100.rate)
+
+
+for N, batch in ((2048, 1), (2048, 8), (131_072, 4)):
+    times = {name: step(name, N, batch) for name in choosing.LAYOUTS}
+    print(f"{batch:2} × {N:7,}:", ", ".join(f"{name} {ms:.1f} ms" for name, ms in times.items()))
+    if N == 2048:
+        assert max(times.values()) < 1.35 * min(times.values())  # (2.1)
+    else:
+        assert times["softmax"] > 2 * times["three"] > 2 * times["seven"]  # (2.2)
+
+# %% [markdown]
+# **Is that what people measure?** Kimi Linear (arXiv 2510.26692) reports how much faster its 3:1 hybrid is than the
+# same model with latent attention in every layer: decoding 1.8 times at 512K tokens and 2.2 times at 1M, reading 2.3
+# and 2.9 times. Nemotron Nano 2 (arXiv 2508.14444) reports 6.3 times the throughput of Qwen3-8B on a GPU of 22 GiB,
+# 8K tokens in and 16K out. The count, for one sequence of Kimi Linear and for all that fit of the other, gives 2.2 and
+# 2.7, 3.5 and 3.6, and 5.8 (`tests/test_sizing.py`): within a factor of 1.5, but for reading at 512K tokens. There the
+# factor is 1.505. A GPU runs attention nearer to its peak than it runs experts and chunks, which the count does not
+# know.
+#
+# With large batches Kimi Linear reports 6.3 times at 1M tokens. Bytes alone allow 27/7 = 3.9, since 7 of its 27 layers
+# keep a cache. What is more comes from kernels and servers, which no formula here predicts.
+
+# %%
+kimi = sizing.Shape("Kimi Linear", 2304, 27, 32, 128, 9 * 1024, 163_840, 32, 257 * 1024)
+pair = [sizing.network(kimi, sizing.Layers(n, state=27 - n), "latent") for n in (27, 7)]
+for N, measured in ((2**19, 1.8), (2**20, 2.2)):
+    both = [sizing.decoding_seconds(net, N, 1, H100.bandwidth, H100.rate) for net in pair]
+    print(f"{N:9,} tokens: counted {both[0] / both[1]:.1f}, measured {measured}")
+    assert 1 / 1.5 < both[0] / both[1] / measured < 1.5
+
+# %% [markdown]
+# ## 3 · What shows that it can do the task?
+#
+# FLOPs do not say what a model recalls, and opinions do not either. **Facts by key:** write two values under one key. A
+# mixer that only adds reads their sum; a decay shifts the balance to the later value, but part of the first remains;
+# the delta rule with $\beta = 1$ and a key of length 1 replaces it. How many facts a state of a given size recalls
+# once it is *trained* is measured in [05b](05b_long_range.ipynb). **Word for word:** to repeat any text, a memory must
+# grow with it (arXiv 2402.01032; [03d](03d_expressivity.ipynb)), as a cache does.
+#
+# **Tracking a state** (parity, a board, whose turn it is) is the other way around: one pass of softmax attention, or of
+# a mixer whose eigenvalues are never negative, does not do it at all lengths, and the delta rule with $\beta$ up to 2
+# does ([03d](03d_expressivity.ipynb)). Writing down the intermediate states, as in a chain of thought, lets softmax do
+# it too, at the price of the tokens.
 
 # %%
 key, values = np.array([[0.6, 0.8]] * 2), np.array([[1.0], [5.0]])
-added, _ = ssd.recurrent(values, np.zeros(2), key, key)
-replaced, _ = delta_rule.recurrent(key, key, values, np.ones(2))
-read = added[1, 0], replaced[1, 0]
-print("values 1 and 5 under one key: adding reads {:g}, the delta rule {:g}".format(*read))
-assert np.allclose((added[1], replaced[1]), ([6], [5]))  # (2.2)
 faded, _ = ssd.recurrent(values, np.log([0.9, 0.9]), key, key)
-by_softmax = attention.softmax_matrix(key, key) @ values
-print(f"with a decay of 0.9 adding reads {faded[1, 0]:g}, ", end="")
-print(f"softmax without positions {by_softmax[1, 0]:g}")
-assert np.allclose((faded[1], by_softmax[1]), ([5.9], [3]))
+replaced, _ = delta_rule.recurrent(key, key, values, np.ones(2))
+print(f"values 1 and 5 under one key, decay 0.9: SSD reads {faded[1, 0]:.1f},", end=" ")
+print(f"the delta rule {replaced[1, 0]:.1f}")
+assert np.allclose((faded[1], replaced[1]), ([5.9], [5]))
 
-numbers = 8 * costs.carried("delta_rule", 1, r, d)  # of a layer of 8 heads
-bits_a_token = np.log2(32_768)  # a vocabulary of this size
-longest, learned = (int(bits * numbers / bits_a_token) for bits in (32, 1))
-print(f"a state of {numbers:,} numbers can copy at most {longest:,} tokens,")
-print(f"at one bit per number {learned:,}")
-assert longest == 69_905  # (2.3)
+print(f"\n{'':28}{'facts by key':14}{'word for word':15}{'tracking':10}largest published")
+for row in choosing.LAYOUTS.values():
+    levels = [row[need][0] for need in ("facts", "verbatim", "tracking")]
+    print(f"{row['title']:28}{levels[0]:14}{levels[1]:15}{levels[2]:10}{row['published']}")
 
 # %% [markdown]
-# ## 3 · Rule: what does it cost?
+# *Shown* means that somebody has shown it with a model of that layout, *in part* that it is shown for some sizes or
+# lengths, *no* that there is a proof or a measurement against it. What shows it is in `choosing.LAYOUTS`, for example:
+
+# %%
+for need in ("facts", "verbatim", "tracking"):
+    level, words = choosing.LAYOUTS["three"][need]
+    print(f"{choosing.LAYOUTS['three']['title']}, {need}: {level}, {words}")
+
+# %% [markdown]
+# ## 4 · The chooser
 #
-# These are the FLOPs of the mixing itself, for all heads of a layer; the projections come on top. A masked square is
-# counted in full, as in part [03b](03b_duality.ipynb). **(3.1)** By FLOPs, softmax is cheaper than SSD in training up
-# to 128 tokens; beyond that it is more expensive, by a factor that grows in proportion to $N$. **(3.2)** By FLOPs
-# Mamba-1, with its 16 state entries per channel, beats every other mixer with a gate. But its FLOPs are not matrix
-# products ([correction 7](02_intuition.ipynb#correction-7)), so by seconds the order can be different. So measure.
-
-# %%
-lengths = np.arange(64, 2049)
-softmax = np.array([chooser.layer_flops("softmax", "training", N) for N in lengths])
-chunkwise = np.array([chooser.layer_flops("ssd", "training", N) for N in lengths])
-crossover = lengths[np.argmax(softmax > chunkwise)]
-print(f"by FLOPs, softmax costs more than SSD from {crossover} tokens on")
-assert crossover == 129  # (3.1)
-assert np.allclose(np.diff(softmax / chunkwise)[1000:] * 128, 1, atol=0.05)  # one more each 128
-
-gated = chooser.able("the gist")
-trained = chooser.compute(chooser.Params(N=4096, phase="training")).costs
-at_4096 = {mixer: cost.flops for mixer, cost in trained.items()}
-assert min(gated, key=at_4096.get) == "selective_scan"  # (3.2)
-
-# %% [markdown]
-# The next cells time each mixer in the form in which it is trained (for softmax, PyTorch's own attention; RWKV-4 has no
-# chunkwise form and is timed token by token), and one decoding step. Forward pass, one layer with 8 heads of 64,
-# float32, batch 1.
-
-# %%
-measure, full = experiments.measure, experiments.settings.FULL
-trained_at = (512, 2048, 8192) if full else (512, 2048)
-stepped_at, budget = ((16, 4096, 16384), 0.1) if full else ((16, 4096), 0.02)
-
-
-def softmax_step(N: int) -> float:
-    """Seconds of one query against a cache of N keys and values."""
-    keys, values = torch.randn(2, 1, 8, N, 64)
-    query = torch.randn(1, 8, 1, 64)
-    attend = torch.nn.functional.scaled_dot_product_attention
-    return measure.median_seconds(lambda: attend(query, keys, values), budget)
-
-
-def forward(mixer: str, N: int) -> float:
-    """Seconds of a forward pass over N tokens, as the mixer is trained."""
-    call = measure.function(mixer, mixers.MIXERS[mixer].trained_form)
-    arguments = measure.inputs(mixer, N)
-    with torch.no_grad():
-        return measure.median_seconds(lambda: call(*arguments), budget)
-
+# It leaves out what does not fit and what evidence is against. The first of its list is the layout with the most behind
+# it among those that take at most 1.5 times as long as the fastest one that is *shown* to do the task; the others are
+# faster but less proven, or more proven but slower.
+#
+# Rates are the makers' peak rates. For "CPU" you can give it those of your own machine:
 
 # %% tags=["nbval-ignore-output"]
-rows = []
-for mixer in mixers.MIXERS:
-    for N in trained_at:
-        if mixer != "wkv4" or N <= 2048:
-            rows.append(bench.Row(mixer, mixers.MIXERS[mixer].trained_form, N, forward(mixer, N)))
-    for N in stepped_at:
-        seconds = softmax_step(N) if mixer == "softmax" else measure.step_seconds(mixer, N, budget)
-        rows.append(bench.Row(mixer, "step", N, seconds))
+def seconds(work) -> float:
+    """The best of five runs."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
-print(f"{'milliseconds':17}" + "".join(f"{f'N = {N:,}':>11}" for N in trained_at), end="")
-print("".join(f"{f'step, {N:,}':>13}" for N in stepped_at))
-for mixer in mixers.MIXERS:
-    times = {(row.form == "step", row.N): 1e3 * row.seconds for row in rows if row.mixer == mixer}
-    cells = [f"{times[False, N]:11.3g}" if (False, N) in times else " " * 11 for N in trained_at]
-    cells += [f"{times[True, N]:13.3g}" for N in stepped_at]
-    print(f"{mixers.MIXERS[mixer].title:17}", *cells, sep="")
-run = "full run" if full else "QUICK run, for tests (for the full one set full = True)"
-print(f"{run}, {np.datetime64('today')}", bench.machine(), sep="\n")
+
+here, square = torch.ones(2**25), torch.ones(1024, 1024)
+bandwidth = 2 * 4 * here.numel() / seconds(here.clone)  # read and written
+rate = 2 * 1024**3 / seconds(lambda: square @ square)
+print(f"this machine: {bandwidth / 1e9:.0f} GB and {rate / 1e9:.0f} GFLOP a second, float32")
 
 # %%
-def time_of(mixer: str, phase: str, N: int) -> float:
-    return chooser.seconds(mixer, phase, N, rows)
-
-
-longest = trained_at[-1]
-if full:  # on a busy machine these can be the other way around in a quick run
-    assert time_of("selective_scan", "training", longest) > time_of("ssd", "training", longest)
-    assert time_of("softmax", "training", longest) > time_of("ssd", "training", longest)
-    assert time_of("softmax", "decoding", 16384) > 10 * time_of("softmax", "decoding", 16)
-
-# %% [markdown]
-# **Learned:** FLOPs are only a count; the clock decides. Mamba-1 has the fewest FLOPs of all mixers with a gate, and
-# yet it is not the fastest here. A fused kernel for it would be a different program, and a different measurement.
-#
-# ## 4 · Rule: does the data have one dimension or two?
-#
-# A causal mixer reads an image in some order, and the pixel one row up is a whole row of tokens back. **(4.1)** By
-# rows, the pixel above is $W$ tokens away, by columns only one; four routes (rows, columns, both reversed; VMamba,
-# arXiv 2401.10166) place each of its four neighbors directly before the pixel once, at four times the cost. Softmax
-# needs no route: it looks at all pairs, in both directions. By the count above this costs the same as the causal form,
-# because a masked square is counted in full; in time it can cost up to twice as much, because causal kernels skip what
-# is masked.
-
-# %%
-H = W = 32
-above, here = 3 * W + 5, 4 * W + 5  # a pixel, and the one below it, counted by rows
-distances = [
-    abs(int(np.argwhere(route == above)[0, 0] - np.argwhere(route == here)[0, 0]))
-    for route in scan2d.routes(H, W)
-]
-print("the pixel above, in tokens, on the four routes:", distances)
-assert distances == [W, 1, W, 1]  # (4.1)
-print(f"what a decay of 0.9 leaves of it: {0.9**W:.3f} by rows, {0.9:.1f} by columns")
-
-line, image = (
-    chooser.compute(chooser.Params(phase="training", shape=s)).costs for s in ("1-D", "2-D")
-)
-assert image["ssd"].flops == 4 * line["ssd"].flops
-assert image["softmax"].flops == line["softmax"].flops
-
-# %% [markdown]
-# ## 5 · The chooser
-#
-# The chooser applies the rules one after another: leave out what recalls too little, leave out what does not fit, and
-# take the fastest of the rest by the times measured above. (Between two measured lengths it follows a straight line on
-# a log-log plot; beyond the last one it scales with the FLOPs, so a far extrapolation is a guess.) The sentences under
-# the picture give each reason with its numbers.
-#
-# It starts with decoding at 16,384 tokens, with 10 MB per layer, where the last value of a key must be recalled. Then
-# ask for "any token": what is left, and why? Then move the length to its maximum.
-
-# %%
-predict("05e_choose-ten-megabytes")
+predict("05e_choose-long-documents")
 
 # %% tags=["nbval-ignore-output"]
-widgets.ArchitectureChooser(rows)
+widgets.ArchitectureChooser(rates=(bandwidth, rate))
 
 # %% [markdown]
-# Now five tasks, by FLOPs alone, so that the table is the same on every machine.
+# It starts with an 8B model that answers questions about 4 documents of 131,072 tokens on one GPU. Point at a layout to
+# read what is known about it. Shorten the documents to 2,048 tokens: what is first now, and why? Then ask for a state
+# to be tracked.
+#
+# ## 5 · Five stories
+#
+# Five tasks, and what one would really do.
 
 # %%
-predict("05e_choose-five-tasks")
+predict("05e_choose-five-stories")
 
 # %%
-tasks = {
-    "short texts, trained": chooser.Params(64, "100 MB", "training", "any token", "1-D"),
-    "chat on a phone": chooser.Params(8192, "1 MB", "decoding", "last value of a key", "1-D"),
-    "DNA, a million bases": chooser.Params(2**20, "1 GB", "decoding", "the gist", "1-D"),
-    "a long book, quoted": chooser.Params(2**17, "100 MB", "decoding", "any token", "1-D"),
-    "photographs, trained": chooser.Params(256, "100 MB", "training", "the gist", "2-D"),
-}
-chosen = {}
-for name, params in tasks.items():
-    choice = chooser.compute(params)
-    chosen[name] = choice.best if choice.costs[choice.best].fits else None
-    print(f"{name:21} {chooser.names().get(chosen[name], 'nothing fits')}")
+Task = choosing.Task
+chat = Task("3B", N=4096, batch=1, memory=8, device="CPU", precision="4 bits")
+documents = Task("8B", N=131_072, batch=4, memory=80)
+quotes = Task("8B", N=131_072, batch=4, memory=80, recall="any passage word for word")
+dna = Task("8B", N=2**20, batch=1, memory=80, recall=choosing.FACTS)
+photographs = Task("0.1B", "training", "images", N=196, batch=1024, memory=80, recall=choosing.GIST)
+stories = {"chat on a laptop": chat, "questions on long documents": documents}
+stories |= {"a long book, quoted": quotes, "a million bases of DNA": dna}
+stories["photographs, classified"] = photographs
 
-# %%
-assert chosen == {
-    "short texts, trained": "softmax",
-    "chat on a phone": "delta_rule",
-    "DNA, a million bases": "selective_scan",
-    "a long book, quoted": "hybrid",
-    "photographs, trained": "selective_scan",
-}
+for name, task in stories.items():
+    print(f"{name:28}", "; ".join(choosing.short_list(task)))
+first = {name: choosing.choose(task).listed[0] for name, task in stories.items()}
+assert list(first.values()) == ["softmax", "three", "three", "seven", "softmax"]
+assert choosing.choose(photographs).listed == ("softmax",)
+assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 153
 
 # %% [markdown]
-# Two of the answers are Mamba-1, because of the FLOP count that (3.2) warns about. With the times measured on your
-# machine, the chooser above may answer differently.
+# - **Chat on a laptop.** The texts are short, so a step reads weights and little else: take a small Transformer in 4
+#   bits, such as Llama 3.2 3B or Gemma 3 (arXiv 2503.19786). What helps there is smaller weights, not another mixer;
+#   LFM2 goes as far as short convolutions in ten of its sixteen layers (arXiv 2511.23404).
+# - **Questions on long documents.** A hybrid: 3:1 with a delta rule, as in Qwen3-Next and Olmo Hybrid (arXiv
+#   2604.03444), or 7:1 with Mamba-2, as in Nemotron-H (arXiv 2504.03624). Take the one that your server runs well. With
+#   softmax in every layer four documents do not fit.
+# - **A long book, quoted.** The same hybrid, with one full layer in four. In practice one also puts the book into an
+#   index and hands the model the passages it asks for: then the text is short, and softmax will do.
+# - **A million bases of DNA.** Evo 2 (Brixi et al., 2025) reads a million bases with 8 softmax layers among 50; the
+#   others are convolutions. Softmax in every layer would need 153 GB for one such sequence.
+# - **Photographs, classified.** 196 patches are a short text. Vision Transformers are softmax in every layer (DINOv3,
+#   arXiv 2508.10104), and a network without any scan beats the visual Mambas at classifying ImageNet (MambaOut, arXiv
+#   2405.07992; at detection it loses to them). Four routes over an image (VMamba, arXiv 2401.10166) may pay where
+#   images are large. Counting only the FLOPs of the mixing would pick Mamba-1; do not.
 #
-# **What the rules do not say.** They do not say how *well* a mixer will do a task that it is able to do. Two mixers
-# that pass all rules can differ in what they learn in the time you have, and no count of FLOPs tells you. Nor does the
-# chooser know what must be *tracked* (parity, order: part [03d](03d_expressivity.ipynb)), or how a GPU or a fused
-# kernel would change the ratios. Take its answer as a short list, train two models from the list at a small size, at
-# equal steps *and* at equal time with several seeds, and let that decide.
-#
+# **What the chooser does not know.** How *well* a model does what it can do; how mature the kernels are on your
+# machine, which for hybrids differs between servers; what a finished model costs that you only fine-tune; and whether
+# the task can be changed, by an index, a tool or a chain of thought. Take its answer as a short list. Train two of them
+# small, on equal steps *and* equal time, with several seeds, and compare them text by text
+# ([05c](05c_language.ipynb)).
+
+# %% [markdown]
 # ## Recap
 #
-# - Memory first: with heads of 64, a cache outgrows a state after 32 tokens; in training, attention can keep less.
-# - Recall second: gates select, removal replaces, and only a memory that grows can copy everything.
-# - Cost last, in seconds on the machine that will do the work; FLOPs rank matrix products and loops wrongly.
-# - An image takes four routes, or all pairs.
-# - Long texts with exact recall: a hybrid. Its caches still grow, and no engineering removes that bound.
+# - Whole models first: for short texts all layouts read the same weights, and softmax is the safe choice.
+# - Caches outgrow the weights at about 123,000 tokens of all sequences together (8B, grouped queries, 16 bits).
+# - Recall and tracking are evidence, with a source: never FLOPs, never taste.
+# - For long texts the answer is often a 3:1 or a 7:1 hybrid. Its caches still grow.
+# - A short list is a start: the last word belongs to a comparison on your own data.
 #
-# **Where next:** part [06](06_review.ipynb), the review: the whole course on one page, a quiz, and what to read.
+# **Where next:** the [exercises](../exercises/05e_choose.ipynb) (9 points), then part [06](06_review.ipynb), the
+# review: the whole course on one page, a quiz, and what to read.
 
 # %% tags=["nbval-ignore-output"]
 progress("05e_choose")

@@ -160,16 +160,20 @@ assert (years.count("24"), len(years)) == (11, 32)
 #   M["y = M x, M causal"] --> P["parallel: build M"]
 #   M --> R["recurrent: carry a state"]
 #   M --> C["chunkwise: both"]
-#   R --> K["blocks of rank at most r: semiseparable"]
-#   K --> C
-#   P --> A["masked attention, M = L ∘ C Bᵀ"]
+#   P --> A["masked attention"]
 #   A <-->|duality| R
-#   A -.->|not with softmax| X["ranks grow with N: a cache"]
-#   R --> T["transition A_t"]
-#   T --> F["fades: RetNet, Mamba, GLA"]
-#   T --> D["replaces: delta rule, KDA, RWKV-7"]
-#   T --> E["flips, turns: parity, counting"]
-#   X --> H["hybrids"]
+#   R --> K["blocks of rank at most r"]
+#   K --> C
+# ```
+#
+# ```mermaid
+# flowchart LR
+#   accTitle: What follows for models
+#   accDescr: What the transition does to the state, and why softmax keeps a cache; the text below says it in words.
+#   T["transition of a state"] --> F["fades: Mamba, GLA"]
+#   T --> D["replaces: delta rule, KDA"]
+#   T --> E["turns: parity, counting"]
+#   X["softmax: ranks grow, a cache"] --> H["hybrids"]
 #   F --> H
 #   D --> H
 # ```
@@ -305,8 +309,8 @@ assert (years.count("24"), len(years)) == (11, 32)
 # | 3 | [03b](03b_duality.ipynb) | the theorem on paper, `ssd-chunkwise` in code | 2 |
 # | 4 | [03c](03c_family.ipynb), [second part](03c_memory.ipynb) | the gates in log space, RWKV-7's step | 2½ |
 # | 5 | [03d](03d_expressivity.ipynb), [03e](03e_family_since.ipynb) | permutations by hand, KDA's step, Mesa | 3 |
-# | 6 | [04a](04a_torch.ipynb) to [04d](04d_many_machines.ipynb) | batches, caches, a kernel, images | 3 |
-# | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | measure, choose, this quiz | 2½ |
+# | 6 | [04a](04a_torch.ipynb) to [04e](04e_published.ipynb) | caches, a kernel, images, a published model | 4 |
+# | 7 | [05a](05a_cost.ipynb) to [05e](05e_choose.ipynb), 06 | a slope, an interval, a short list, this quiz | 3½ |
 #
 # ## 8 · Ten questions
 #

@@ -15,7 +15,7 @@ from lecture17.formulas import chunkwise, parallel, recurrent
 from lecture17.inputs import Argument
 from lecture17.mixers import MIXERS, Member, Mixer
 from lecture17.models import LanguageModel, blocks
-from lecture17.widgets import chooser, semiseparable, sequence, two_views
+from lecture17.widgets import semiseparable, sequence, two_views
 from tests import strategies
 from tests.conftest import ROOT
 from tests.ops import inputs, test_agreement
@@ -63,7 +63,6 @@ ROW = Mixer(
     {"Q": Argument("query", "N d_k"), "K": Argument("key", "N d_k"), "V": Argument("value", "N d_v")},
     {"parallel": parallel, "recurrent": recurrent, "chunkwise": chunkwise},
     {"H": "toy:Halving"},
-    recalls=mixers.THE_GIST,
     formula="M = L ∘ Q Kᵀ",
     members={"halving": Member(lambda step, t, q: step(q, t.key, t.zero, t.eye))},
     modules="toy:{house}",
@@ -76,7 +75,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(tmp_path)
     rows = dict(MIXERS)
     MIXERS["toy"] = ROW
-    caches = chooser.compute, semiseparable.compute, two_views._compute
+    caches = semiseparable.compute, two_views._compute
     for cache in caches:
         cache.cache_clear()
     yield
@@ -99,13 +98,9 @@ def test_it_is_measured() -> None:
 
 
 @pytest.mark.usefixtures("toy")
-def test_it_has_costs_and_can_be_chosen() -> None:
+def test_it_has_costs() -> None:
     assert costs.flops("toy", "chunkwise", 1024, 64, 64) == costs.flops("ssd", "chunkwise", 1024, 64, 64)
     assert costs.carried("toy", 1024, 64, 64) == 64 * 64
-    assert chooser.names()["toy"] == "halving"
-    choice = chooser.compute(chooser.Params(recall="the gist"))
-    assert choice.costs["toy"].recalls
-    assert f"of {len(chooser.names())} fit" in chooser.describe(chooser.Params())
 
 
 @pytest.mark.usefixtures("toy")

@@ -129,6 +129,16 @@ def test_every_picture_has_words_and_is_asked_about_before(path: Path) -> None:
 
 
 @each
+def test_what_a_prediction_teaches_is_folded(path: Path) -> None:
+    guessing = False
+    for cell in read(path).cells:
+        guessing |= cell.source.startswith("predict(")
+        if guessing and "<summary><b>Learned</b>" in cell.source:
+            guessing = False
+        assert not (guessing and "**Learned:**" in cell.source), f"it tells the answer: {cell.source[:80]}"
+
+
+@each
 def test_headings_are_in_order_columns_are_named_and_links_say_where_they_lead(path: Path) -> None:
     text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
     text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)

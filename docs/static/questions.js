@@ -80,7 +80,9 @@
     (asked.questions ? quiz : prediction)(host, asked);
   }
   for (const cell of document.querySelectorAll("[data-predictions]")) {
-    const done = JSON.parse(cell.dataset.predictions).map(kept).filter(({ revealed }) => revealed);
-    cell.textContent = done.length ? `${done.filter(({ right }) => right).length} right of ${done.length} guessed` : "";
+    const asked = JSON.parse(cell.dataset.predictions);
+    const done = asked.map(kept).filter(({ revealed }) => revealed);
+    const right = done.filter(({ right }) => right).length;
+    cell.textContent = done.length ? `${right} right of ${done.length} guessed` : asked.length ? `${asked.length} to make` : "";
   }
 })();

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..layers import block_of
 from ..layers.parts import ShortConv
-from ..models import Block
 from .networks import MLP_RATIO, ScalarDecay, seeded
 from .tasks import Batch, Seed
 from .training import OnStep, Schedule, train, train_all
@@ -85,7 +85,7 @@ class DigitNetwork(nn.Module):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(orders.shape[1], d_model)) if positions else None
         self.patches = nn.Conv2d(1, d_model, PATCH, stride=PATCH)
-        self.block = Block(RoutesMixer(d_model, orders), d_model, MLP_RATIO)
+        self.block = block_of(RoutesMixer(d_model, orders), d_model, MLP_RATIO)
         self.norm = nn.RMSNorm(d_model)
         self.head = nn.Linear(d_model, Digits().n_classes)
 

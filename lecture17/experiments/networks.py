@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..layers import block_of
 from ..layers.mixer import rotate
-from ..models import Block
 from ..ops import kda
 from ..ops.validation import shapes_checked
 from .tasks import Task
@@ -228,7 +228,7 @@ class Network(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(n_tokens, d_model)
         self.position = nn.Parameter(torch.randn(positions, d_model)) if positions else None
-        self.blocks = nn.Sequential(*(Block(mixer(d_model), d_model, mlp_ratio) for _ in range(layers)))
+        self.blocks = nn.Sequential(*(block_of(mixer(d_model), d_model, mlp_ratio) for _ in range(layers)))
         self.norm = nn.RMSNorm(d_model)
         self.head = nn.Linear(d_model, n_classes)
 

@@ -12,6 +12,7 @@ from .matrices import (
     state_in_two_bases,
 )
 from .precision import error_growth, generator_range, random_feature_error, recall_error
+from .published import after_a_cut, half_lives
 from .scan import scan_rounds
 from .states import Play, eigenvalues, mirrors, orbits, plateau_and_spike
 from .timeline import timeline
@@ -21,6 +22,7 @@ __all__ = [
     "Play",
     "above_levels",
     "accuracy_by_place",
+    "after_a_cut",
     "against_control",
     "block_ranks",
     "chunk_cost",
@@ -33,6 +35,7 @@ __all__ = [
     "family_portrait",
     "generator_range",
     "growth",
+    "half_lives",
     "image_rows",
     "learning_curves",
     "locality",

@@ -9,20 +9,15 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
-
-Moving = TypeVar("Moving", bound=Artist)
 
 MAGNITUDES = "viridis"
 SIGNED = "PuOr_r"  # orange above zero, purple below, white at zero
@@ -109,51 +104,6 @@ class Picture(Figure):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         image = image_html(self.png(), round(self.get_figwidth() * CSS_DPI), self.description)
         return {"text/html": image, "text/plain": self.description}
-
-
-class LivePicture(Picture):
-    """A picture that follows a slider: only its `moving` artists may change between one `png()` and the next.
-
-    Laying out and drawing all text of a figure takes a few tenths of a second, drawing a few images and lines a few
-    hundredths. The first `png()` does the former; from then on the layout is fixed and `moving` alone is drawn, in
-    its order, over what does not change.
-    """
-
-    def __init__(self, title: str, description: str, size: tuple[float, float]) -> None:
-        super().__init__(title, description, size)
-        self.set_dpi(RENDERED_DPI)
-        self.agg = FigureCanvasAgg(self)
-        self.moving: list[Artist] = []
-
-    def moves(self, artists: Iterable[Moving]) -> list[Moving]:
-        """Register artists that may change; they are drawn over those registered before."""
-        named = list(artists)
-        self.moving += named
-        return named
-
-    @styled
-    def png(self) -> bytes:
-        if not hasattr(self, "_background"):
-            self._background = self._draw_background()
-        self.agg.restore_region(self._background)
-        for artist in self.moving:
-            artist.draw(self.agg.get_renderer())
-        file = io.BytesIO()
-        # Fastest compression: the file goes no farther than from the kernel to the browser.
-        imsave(file, np.asarray(self.agg.buffer_rgba()), format="png", pil_kwargs={"compress_level": 1})
-        return file.getvalue()
-
-    def _draw_background(self) -> object:
-        """Lay everything out, then draw all that does not move."""
-        self.agg.draw()
-        self.set_layout_engine("none")
-        shown = [artist for artist in self.moving if artist.get_visible()]
-        for artist in shown:
-            artist.set_visible(False)
-        self.agg.draw()
-        for artist in shown:
-            artist.set_visible(True)
-        return self.agg.copy_from_bbox(self.bbox)
 
 
 def lines_over_sizes(ax: Axes, sizes: Sequence[int], lines: Mapping[str, Any], colors: Iterable[str]) -> None:

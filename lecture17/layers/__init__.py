@@ -2,11 +2,14 @@
 
 A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache)`, with x: (batch, time, d_model). The
 two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
+A `Block` puts one into a stack, with a norm and an MLP.
 """
 
 from .attention import Attention
+from .block import Block, block_of
 from .delta_net import DeltaNet, GatedDeltaNet
 from .delta_product import DeltaProduct
+from .feed_forward import ChannelMix, SwiGLU
 from .gla import GLA
 from .kda import KDA
 from .log_linear import LogLinearMamba2
@@ -17,6 +20,7 @@ from .mixer import Mixer
 from .mlstm import MLSTM
 from .retention import Retention
 from .rwkv7 import RWKV7
+from .side_by_side import SideBySide
 from .vision import SS2D, Vim
 
 __all__ = [
@@ -26,6 +30,8 @@ __all__ = [
     "RWKV7",
     "SS2D",
     "Attention",
+    "Block",
+    "ChannelMix",
     "DeltaNet",
     "DeltaProduct",
     "GatedDeltaNet",
@@ -35,5 +41,8 @@ __all__ = [
     "Mamba3",
     "Mixer",
     "Retention",
+    "SideBySide",
+    "SwiGLU",
     "Vim",
+    "block_of",
 ]

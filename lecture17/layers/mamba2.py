@@ -21,10 +21,11 @@ class Mamba2(Mixer):
         y = SSD(Δ x, log_a, B, C) + D x
         out = W_out RMSNorm(y ∘ SiLU(z)),      with norm_before_gate W_out (RMSNorm(y) ∘ SiLU(z))
 
-    u, out: (batch, time, d_model); inside, d_inner = expand · d_model = heads · head_dim, and head h shares the B and
-    C of group h // (heads // n_groups). dt_limit keeps Δ between two numbers, for a single token too (the published
-    code has no limit there); bias is for both projections. Parameters have the names and shapes of `Mamba2Mixer` in
-    Hugging Face's transformers, whose weights load unchanged.
+    u, out: (batch, time, d_model); inside, d_inner = heads · head_dim, which is expand · d_model unless n_heads is
+    given, and head h shares the B and C of group h // (heads // n_groups). dt_limit keeps Δ between two numbers, for a
+    single token too (the published code has no limit there); bias is for both projections; norm=False leaves out the
+    RMSNorm, as in Falcon-H1. Parameters have the names and shapes of `Mamba2Mixer` in Hugging Face's transformers,
+    whose weights load unchanged.
     Source: Dao and Gu, arXiv 2405.21060, Section 7.1; options as in mamba_ssm 2.3.
     """
 
@@ -41,14 +42,15 @@ class Mamba2(Mixer):
         norm_before_gate: bool = False,
         bias: bool = False,
         conv_bias: bool = True,
+        n_heads: int | None = None,
+        norm: bool = True,
     ):
         super().__init__(d_model)
-        self.d_inner = expand * d_model
-        self.n_heads = count_heads(head_dim, **{"expand · d_model": self.d_inner})
+        self.n_heads = count_heads(head_dim, n_heads, **{"expand · d_model": expand * d_model})
+        self.d_inner = self.n_heads * head_dim
         if n_groups < 1 or self.n_heads % n_groups:
             raise ValueError(
-                f"n_groups is {n_groups} for {self.n_heads} heads (expand · d_model / head_dim): "
-                "expected the heads to be a multiple of n_groups"
+                f"n_groups is {n_groups} for {self.n_heads} heads: expected the heads to be a multiple of n_groups"
             )
         if not 0 <= dt_limit[0] <= dt_limit[1]:
             raise ValueError(f"dt_limit is {dt_limit}: expected two step sizes, the smaller first, at least 0")
@@ -60,7 +62,7 @@ class Mamba2(Mixer):
         self.dt_bias = init_step_bias(self.n_heads)
         self.A_log = init_log_rate(self.n_heads)
         self.D = nn.Parameter(torch.ones(self.n_heads))
-        self.norm = GatedRMSNorm(self.d_inner, n_groups, norm_before_gate=norm_before_gate)
+        self.norm = GatedRMSNorm(self.d_inner, n_groups, norm_before_gate=norm_before_gate) if norm else None
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=bias)
 
     def init_cache(self, batch: int) -> ConvCache:
@@ -80,7 +82,8 @@ class Mamba2(Mixer):
         y, state = self.scan(u, written, log_a, B, C, cache.state)
         y = y + self.D[:, None] * x  # (b, t, h, p)
 
-        y = self.norm(y.flatten(-2), z)  # (b, t, d_inner)
+        y = y.flatten(-2)  # (b, t, d_inner)
+        y = self.norm(y, z) if self.norm is not None else y * F.silu(z)
         return self.out_proj(y), ConvCache(window, state)
 
     def scan(self, u: Tensor, x: Tensor, log_a: Tensor, B: Tensor, C: Tensor, state: Any) -> tuple[Tensor, Any]:

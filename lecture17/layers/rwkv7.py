@@ -1,6 +1,7 @@
 """RWKV-7's time mixing. Introduced in 03c_memory and 04a_torch."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from ..ops.packing import Starts, by_pieces
 from ..ops.validation import shapes_checked
 from .mixer import Mixer, Sequence, Token, check_cache, check_features, check_layout, count_heads, over_time
 from .parts import HeadNorm
+
+FACTORS = {"w": 2.5, "a": 2.5, "v": 1.7, "g": 5}  # ranks of the low-rank maps, in units of √d_model
 
 
 class Cache(NamedTuple):
@@ -40,10 +43,11 @@ class RWKV7(Mixer):
 
     layer and n_layers count the RWKV-7 layers of the stack. They also set the initial values: deeper layers shift less
     and forget more slowly. W_o starts at zero: in a residual stack the untrained block is the identity.
-    x, out: (batch, time, d_model) with d_model = heads · head_dim. Names, shapes and initial values of the parameters
-    and the ranks of the low-rank maps are those of the module in the published code (RWKV-LM, RWKV-v7/train_temp) since
-    May 2025. Its trainer then draws W_r, W_k and W_v anew, orthogonal with gains 1, 0.1 and 1, and starts the norm's
-    weight at ((layer + 1) / n_layers)^0.7, layers counted from 0.
+    x, out: (batch, time, d_model) with d_model = heads · head_dim. `ranks` are those of the low-rank maps "w", "a", "v"
+    and "g", by default about 2.5, 2.5, 1.7 and 5 times √d_model. They, the names, shapes and initial values of the
+    parameters are those of the module in the published code (RWKV-LM, RWKV-v7/train_temp) since May 2025. Its trainer
+    then draws W_r, W_k and W_v anew, orthogonal with gains 1, 0.1 and 1, and starts the norm's weight at
+    ((layer + 1) / n_layers)^0.7, layers counted from 0.
     Source: Peng et al., arXiv 2503.14456, Section 4.
     """
 
@@ -54,7 +58,14 @@ class RWKV7(Mixer):
     x_a: nn.Parameter
     x_g: nn.Parameter
 
-    def __init__(self, d_model: int, head_dim: int = 64, layer: int = 0, n_layers: int = 1):
+    def __init__(
+        self,
+        d_model: int,
+        head_dim: int = 64,
+        layer: int = 0,
+        n_layers: int = 1,
+        ranks: Mapping[str, int] | None = None,
+    ):
         super().__init__(d_model)
         if not 0 <= layer < n_layers:
             raise ValueError(f"layer is {layer} with n_layers {n_layers}: expected 0 ≤ layer < n_layers")
@@ -71,13 +82,14 @@ class RWKV7(Mixer):
             self.register_parameter(name, nn.Parameter((1 - channel ** (power * left)).view(1, 1, d)))
         decay = 6 * (torch.arange(d) / max(d - 1, 1)) ** (1 + depth**0.3) - 6
         self.w0 = nn.Parameter((decay + 0.5 + 2.5 * zigzag).view(1, 1, d))
-        self.w1, self.w2 = _low_rank(d, 2.5)
+        ranks = {name: _rank(d, factor) for name, factor in FACTORS.items()} | dict(ranks or {})
+        self.w1, self.w2 = _low_rank(d, ranks["w"])
         self.a0 = nn.Parameter((-0.19 + 0.3 * zigzag + 0.4 * along).view(1, 1, d))
-        self.a1, self.a2 = _low_rank(d, 2.5)
+        self.a1, self.a2 = _low_rank(d, ranks["a"])
         if layer > 0:
             self.v0 = nn.Parameter((0.73 - 0.4 * along).view(1, 1, d))
-            self.v1, self.v2 = _low_rank(d, 1.7)
-        self.g1, self.g2 = _low_rank(d, 5)
+            self.v1, self.v2 = _low_rank(d, ranks["v"])
+        self.g1, self.g2 = _low_rank(d, ranks["g"])
         self.k_k = nn.Parameter((0.71 - 0.1 * along).view(1, 1, d))
         self.k_a = nn.Parameter(torch.full((1, 1, d), 1.02))
         self.r_k = nn.Parameter(torch.full((self.n_heads, head_dim), -0.04))
@@ -142,9 +154,13 @@ class RWKV7(Mixer):
         return z.unflatten(-1, (self.n_heads, self.head_dim))  # (b, t, h, p)
 
 
-def _low_rank(d: int, factor: float) -> tuple[nn.Parameter, nn.Parameter]:
-    """Matrices (d, rank) and (rank, d), the rank about factor · √d in steps of 32; their product starts at zero."""
-    rank = 32 * max(1, round(factor * d**0.5 / 32))
+def _rank(d: int, factor: float) -> int:
+    """About factor · √d, in steps of 32."""
+    return 32 * max(1, round(factor * d**0.5 / 32))
+
+
+def _low_rank(d: int, rank: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """Matrices (d, rank) and (rank, d); their product starts at zero."""
     second = torch.empty(rank, d)
     nn.init.orthogonal_(second, gain=0.1 * max(1, (rank / d) ** 0.5))
     return nn.Parameter(torch.zeros(d, rank)), nn.Parameter(second)

@@ -38,8 +38,11 @@ function makeGroup(name, group, ask) {
 function render({ model, el }) {
   // Names of choices are their form's own: other forms on the page may use them too.
   const root = element("form", { className: "lecture17-form lecture17-live", onsubmit: (event) => event.preventDefault() });
-  // Keys are for the choices here: JupyterLab would take the arrows for its commands on cells.
-  root.addEventListener("keydown", (event) => event.stopPropagation());
+  // Plain keys are for the choices: JupyterLab would take the arrows for its commands on cells. Ctrl+S goes on to it.
+  root.addEventListener("keydown", (event) => {
+    const { ctrlKey, metaKey, altKey, shiftKey, key } = event;
+    if (!(ctrlKey || metaKey || altKey || (shiftKey && key === "Enter"))) event.stopPropagation();
+  });
   const mark = (marked) => {
     model.set("marked", marked);
     model.save_changes();

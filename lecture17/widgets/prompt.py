@@ -13,6 +13,9 @@ _EVERY = 0.05  # seconds between two updates of a growing text
 _LINES = 12  # of the text in a still
 
 
+UNCUT = {"description_width": "initial"}  # labels are not cut
+
+
 class PromptBox(Shown, ipywidgets.VBox):
     """`write(name, prompt, temperature)` yields a text in pieces; in JupyterLab a box asks for all three.
 
@@ -30,9 +33,11 @@ class PromptBox(Shown, ipywidgets.VBox):
         temperature: float = 0.7,
     ) -> None:
         self.write, self.written = write, prompt
-        self.prompt = ipywidgets.Text(prompt, description="Prompt")
-        self.name = ipywidgets.Dropdown(options=list(names), description="Model")
-        self.heat = ipywidgets.FloatSlider(temperature, min=0, max=1.5, step=0.1, description="Temperature")
+        self.prompt = ipywidgets.Text(prompt, description="Prompt", style=UNCUT)
+        self.name = ipywidgets.Dropdown(options=list(names), description="Model", style=UNCUT)
+        self.heat = ipywidgets.FloatSlider(
+            temperature, min=0, max=1.5, step=0.1, description="Temperature", style=UNCUT
+        )
         self.button = ipywidgets.Button(description="Write", tooltip="Write after the prompt")
         self.text = ipywidgets.HTML()
         super().__init__([self.prompt, self.name, self.heat, self.button, self.text])

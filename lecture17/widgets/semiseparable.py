@@ -200,14 +200,15 @@ def picture(params: Params) -> Picture:
     r, mixer = compute(params), menu()[params.mixer]
     made = Picture(headline(params), describe(params), (7.4, 5.6))
     rows = made.add_gridspec(2, 1, height_ratios=(1, 0.85), hspace=0.08)
-    above, below = rows[0].subgridspec(1, 3), rows[1].subgridspec(1, 2, width_ratios=(1, 2))
+    below = rows[1].subgridspec(1, 2, width_ratios=(1, 2))
     named = {
         mask_name(mixer, params.key, params.d_state): r.mask,
         f"scores {mixer.scores}": r.scores,
         mixer.formula: r.M,
     }
     if r.other is not None:
-        named = {f"scores {mixer.scores}": r.scores, mixer.formula: r.M, params.compare: r.other}
+        named[params.compare] = r.other
+    above = rows[0].subgridspec(1, len(named))
     extent = (0, params.N, params.N, 0)
     for i, (name, X) in enumerate(named.items()):
         ax = made.add_subplot(above[i])

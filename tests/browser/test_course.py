@@ -36,7 +36,7 @@ def test_a_stored_notebook_shows_pictures_and_when_run_its_explorers(lab: Lab, c
     assert lab.errors().count() == 0
 
     lab.run_all()
-    views = lab.page.locator(":is(.lecture17-explorer, .lecture17-drawn):visible")
+    views = lab.page.locator(".lecture17-explorer:visible")
     expect(views).to_have_count(n_explorers, timeout=3 * PATIENCE)  # a notebook may measure something first
     for view in views.all():
         view.scroll_into_view_if_needed()  # what is out of sight is not drawn

@@ -104,6 +104,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "04c_vision-cross-scan": {
         "line 7: without the call of np.stack([rows, columns, rows[::-1], columns[::-1]])": LIKE,
     },
+    "05a_cost-slope": {"as a list": LIKE},
+    "05b_long_range-copying-bound": {
+        "first arguments swapped": "layers and heads are only multiplied",
+        "line 5: arguments swapped in min(0.0, kept - N * token)": EITHER,
+    },
+    "05c_language-paired-interval": {"line 6: another comparison in abs(mean) > half": "never equal"},
+    "05e_choose-kv-cache": {"line 4: arguments swapped in np.minimum(windows, N)": EITHER, "as a list": LIKE},
+    "05e_choose-cheapest-hybrid": {
+        "line 6: without the call of int(np.argmin(np.where(able, moved, np.inf)))": LIKE,
+    },
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from lecture17 import choosing
 from lecture17.course import predictions
 from lecture17.reference import (
     attention,
@@ -21,8 +22,8 @@ from lecture17.reference import (
     ssd,
     wkv4,
 )
-from lecture17.widgets import chooser, two_views
 from lecture17.widgets import semiseparable as blocks
+from lecture17.widgets import two_views
 
 N, rng = 32, np.random.default_rng(17)
 SIGNALS = np.stack([(np.arange(N) >= 4) & (np.arange(N) < 12), np.arange(N) == 20], axis=1).astype(float)
@@ -414,19 +415,21 @@ def _() -> list[object]:
     return [one, pick("05b_long_range-perplexity", word, 20, 200_000, part=1)]
 
 
-@answers("05e_choose-ten-megabytes")
+@answers("05e_choose-long-documents")
 def _() -> list[object]:
-    choice = chooser.compute(chooser.Params(16384, "10 MB", "decoding", "last value of a key", "1-D"))
-    assert [mixer for mixer, cost in choice.costs.items() if not cost.fits] == ["softmax"]
-    return ["Only softmax attention"]
+    found = choosing.choose(choosing.Task()).assessments
+    assert [name for name, a in found.items() if not a.fits] == ["softmax"]
+    return ["All but softmax in every layer"]
 
 
-@answers("05e_choose-five-tasks")
+@answers("05e_choose-five-stories")
 def _() -> list[object]:
-    tasks = (8192, "1 MB", "last value of a key"), (2**17, "100 MB", "any token")
-    chosen = [chooser.compute(chooser.Params(n, size, "decoding", recall, "1-D")) for n, size, recall in tasks]
-    assert all(c.costs[c.best].fits for c in chosen)
-    return [{"delta_rule": "gated delta rule"}.get(c.best, c.best) for c in chosen]
+    tasks = (
+        choosing.Task("3B", N=4096, batch=1, memory=8, device="CPU", precision="4 bits"),
+        choosing.Task(recall="any passage word for word"),
+        choosing.Task("0.1B", "training", "images", N=196, batch=1024),
+    )
+    return [choosing.short_list(task)[0] for task in tasks]
 
 
 @pytest.mark.parametrize("question_id", ANSWERS)

@@ -103,7 +103,8 @@ def test_kda_decays_every_key_by_its_own_gate_and_takes_one_step_of_up_to_beta_m
     rates, unit = torch.sigmoid(gate), keys(1)[1]
     for at, y in each_head(mixer.mix(q, k, v, gate)):
         log_alpha, beta = rates[at][:, 1:].log().numpy(), beta_max * rates[at][:, 0].numpy()
-        expected, _ = reference_kda.recurrent(q[at].numpy(), unit[at].numpy(), v[at].numpy(), log_alpha, beta)
+        Q, K, V = (z[at].numpy() for z in (q, unit, v))
+        expected, _ = reference_kda.recurrent(Q, K, V, log_alpha, beta)
         np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
 
 

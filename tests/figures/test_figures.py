@@ -142,6 +142,15 @@ def plateau_and_spike(seed: int) -> Picture:
     return figures.plateau_and_spike(figures.Play(ssd.matrix(**s), S, s["x"], y, TITLE))
 
 
+def half_lives(seed: int) -> Picture:
+    return figures.half_lives([(seed + 1) * np.array([0.7, 3.0, 120.0]), np.array([2.0, 5.0])], title=TITLE)
+
+
+def after_a_cut(seed: int) -> Picture:
+    bits = 2 + (seed + 2) / np.arange(1, 65)
+    return figures.after_a_cut({"carried": bits, "states zero": bits + 1, "windows zero": 2 * bits}, title=TITLE)
+
+
 def recall_error(seed: int) -> Picture:
     n_keys = [1, 4, 16, 64]
     tops = {"a sum": 2, "fading": 1, "delta rule": 1, "exact": 0.8, "softmax": 0}
@@ -267,6 +276,8 @@ MADE: list[Callable[[int], Picture]] = [
     timeline,
     scan_rounds,
     plateau_and_spike,
+    half_lives,
+    after_a_cut,
     recall_error,
     family_portrait,
     eigenvalues,

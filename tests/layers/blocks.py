@@ -26,6 +26,7 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "Mamba2 options": lambda: layers.Mamba2(
         D_MODEL, 6, 8, dt_limit=(0.02, 0.5), norm_before_gate=True, bias=True, conv_bias=False
     ),
+    "Mamba2 without norm": lambda: layers.Mamba2(D_MODEL, 6, 8, n_heads=5, norm=False),
     "Mamba3": lambda: layers.Mamba3(D_MODEL, d_state=6, head_dim=8, chunk_size=16),
     "Retention": lambda: layers.Retention(D_MODEL, head_dim=8),
     "GLA": lambda: layers.GLA(D_MODEL, head_dim=8),
@@ -34,6 +35,9 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "GatedDeltaNet": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=8),
     "GatedDeltaNet grouped": lambda: layers.GatedDeltaNet(D_MODEL, head_dim=6, n_heads=2, n_v_heads=4, expand_v=1.5),
     "RWKV7": lambda: layers.RWKV7(D_MODEL, head_dim=8),
+    "RWKV7 ranks": lambda: layers.RWKV7(D_MODEL, head_dim=8, ranks={"w": 5, "a": 3, "g": 7}),
+    "ChannelMix": lambda: layers.ChannelMix(D_MODEL, 40),
+    "SideBySide": lambda: layers.SideBySide(layers.Attention(D_MODEL, 8, window=5), layers.Mamba2(D_MODEL, 6, 8)),
     "KDA": lambda: layers.KDA(D_MODEL, head_dim=8),
     "DeltaProduct": lambda: layers.DeltaProduct(D_MODEL, head_dim=8),
     "DeltaProduct of 3 steps": lambda: layers.DeltaProduct(D_MODEL, head_dim=8, beta_max=1.0, n_h=3),

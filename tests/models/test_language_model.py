@@ -35,6 +35,9 @@ def test_step_by_step_logits_are_those_of_the_whole_text(pattern: str) -> None:
         for t in range(13):
             step, caches = net.step(tokens[:, t], caches)
             steps.append(step)
+        first, caches = net.read(tokens[:, :7], net.init_cache(2))
+        rest, _ = net.read(tokens[:, 7:], caches)
+    assert difference(torch.cat([first, rest], 1), logits) < 1e-5
     assert logits.shape == (2, 13, VOCAB)
     assert difference(torch.stack(steps, 1), logits) < 1e-5
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lecture17 import widgets
+from lecture17.choosing import choose
 from lecture17.widgets.chunks import compute as chunks
 from lecture17.widgets.explorer import Explorer
 from lecture17.widgets.memory import compute as memory
@@ -93,3 +94,20 @@ def test_the_scan_explorer_computes_what_python_computes() -> None:
         for name in ("order", "position", "distances", "shares", "context", "pixel", "neighbors"):
             assert_close(f"{name} of {params}", browser[name], getattr(python, name))
         assert_close("mean", browser["mean"], python.distances.mean())
+
+
+@pytest.mark.parametrize("rates", [None, (2e10, 3e11)])
+def test_the_chooser_computes_what_python_computes(rates: tuple[float, float] | None) -> None:
+    explorer = widgets.ArchitectureChooser
+    asked = [explorer.settle(task) for task in any_settings(explorer, 200, seed=1)]
+    shown = in_browser(explorer, asked, None if rates is None else {"cpu": rates})
+    for task, in_js in zip(asked, shown, strict=True):
+        python, browser = choose(task, rates), in_js["result"]
+        assert tuple(browser["listed"]) == python.listed
+        assert browser["devices"] == python.devices
+        assert list(browser["found"]) == list(python.assessments)
+        for name, a in python.assessments.items():
+            found = browser["found"][name]
+            for number in ("weights", "memory", "sequences", "seconds"):
+                assert_close(f"{number} of {name}, {task}", found[number], getattr(a, number))
+            assert (found["fits"], found["level"], found["evidence"]) == (a.fits, a.level, a.evidence)

@@ -39,6 +39,7 @@ function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
   const bounds = { low, high };
   const slider = element("input", { id, type: "range", step: doubles ? 1 : step });
   const field = element("input", { type: "number", step: "any", className: "field" });
+  if (high >= 1e6) field.style.width = "6.4em"; // as many digits
   field.setAttribute("aria-label", `${label}, typed`);
   const complaint = element("span", { className: "complaint", role: "alert" });
   slider.oninput = () => ask(clamp(number(Number(slider.value)), bounds.low, bounds.high));

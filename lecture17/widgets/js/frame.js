@@ -15,6 +15,12 @@ function paperOf(root) {
   return 0.3 * r + 0.59 * g + 0.11 * b > 140 ? "dark" : "light";
 }
 
+/** Plain keys are for the controls: JupyterLab would take arrows and letters for commands on cells. Not Ctrl+S. */
+function keepPlainKeys(event) {
+  const { ctrlKey, metaKey, altKey, shiftKey, key } = event;
+  if (!(ctrlKey || metaKey || altKey || (shiftKey && key === "Enter"))) event.stopPropagation();
+}
+
 export class Frame {
   /** `spec` is { name, controls, state, data, button }; `link` is { change(state), rest(), press() }. */
   constructor(host, explorer, spec, link = {}) {
@@ -22,8 +28,7 @@ export class Frame {
     this.start = { ...spec.state };
     this.state = { ...spec.state };
     this.root = element("div", { className: "lecture17-explorer lecture17-live" });
-    // Keys are for the controls here: JupyterLab would take the arrows, and worse, for its commands on cells.
-    this.root.addEventListener("keydown", (event) => event.stopPropagation());
+    this.root.addEventListener("keydown", keepPlainKeys);
     this.controls = spec.controls.map((control) => makeControl(control, (value) => this.set({ [control.name]: value }), this.root));
     this.headline = element("p", { className: "headline" });
     this.stage = element("div", { className: "panels" });

@@ -1,6 +1,7 @@
 // One bundle for every place where the course is read: a widget of a running kernel, or a page without one.
 import { Frame } from "./frame.js";
 import { element } from "./element.js";
+import * as chooser from "./chooser.js";
 import * as chunks from "./chunks.js";
 import * as memory from "./memory.js";
 import * as scan from "./scan.js";
@@ -10,6 +11,7 @@ import * as twoViews from "./two_views.js";
 import style from "./style.css";
 
 const EXPLORERS = {
+  ArchitectureChooser: chooser,
   ChunkExplorer: chunks,
   MemoryExplorer: memory,
   ScanExplorer: scan,

@@ -198,7 +198,8 @@ export function panels(stage, { set }, { mixers }) {
       });
     }
     if (!spot) {
-      readout.textContent = "Point at an entry to read it. Click a block to choose it, drag a border to change the chunks, drag the dashed line of the mask to change the decay.";
+      const decay = now.mixer.decay === "none" ? "" : ", drag the dashed line of the mask to change the decay";
+      readout.textContent = `Point at an entry to read it. Click a block to choose it, drag a border to change the chunks${decay}.`;
       return;
     }
     const [i, j] = spot;
@@ -279,7 +280,7 @@ export function panels(stage, { set }, { mixers }) {
     const steps = mixer.grows
       ? [["no finite state", ATTENTION]]
       : [["inside a chunk", DIAGONAL], ["to the next chunk", NEXT_TO_DIAGONAL], ["to later chunks", OFF_DIAGONAL]];
-    const compared = r.other ? [[p.mixer, STATE], [p.compare, ATTENTION]] : [];
+    const compared = r.other ? [[p.mixer, STATE, "—"], [p.compare, ATTENTION, "—"]] : [];
     explain([...steps, ...compared]);
     read();
   };

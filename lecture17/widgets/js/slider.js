@@ -81,7 +81,7 @@ export function panels(stage, act, data) {
     y: { label: "read at token i", domain: [N, 0], ticks: [0, N] },
   });
   const signals = stage.appendChild(element("div", { className: "group" }));
-  const small = { width: 244, height: 172, x: { domain: [0, N - 1], ticks: 4 } };
+  const small = { width: 204, height: 156, x: { domain: [0, N - 1], ticks: 4 } };
   const lines = data.signals.map((name, c) => ({
     name,
     state: new Panel(signals, {

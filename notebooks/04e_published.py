@@ -1,0 +1,321 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04e · A published model, by your own code
+#
+# *25 minutes · ★★☆*
+#
+# After this you can …
+# - load a published model into the blocks of this course, and say what its files hold,
+# - put your own function in the place of its mixer, and see the same text,
+# - read off what a trained model remembers: how long each head, in how many numbers, and what it loses without them.
+#
+# **How to read.** Everything here runs offline, on a small Mamba-2 that comes with the course. It has the format of the
+# published ones, so with a network you can run the same cells on one of those. Predict before you look.
+#
+# **Letters.** As in the [table](03a_semiseparable.ipynb#notation). The *half-life* of a head is the number of tokens
+# after which half of what it stored is left.
+
+# %%
+import time
+
+import numpy as np
+import torch
+
+from lecture17 import checkpoints, compare, figures, models, ops
+from lecture17.course import own_answer, predict, progress
+from lecture17.experiments import data, own_code
+
+# %% [markdown]
+# ## 1 · What is in the files
+#
+# A published model is a folder. `config.json` names the model type and its sizes; the weights are tensors with names.
+# `checkpoints.load` reads the type, builds blocks of the right sizes, and gives each tensor its place. A tensor that is
+# missing, left over or of another shape is an error, because a model with one wrong weight still writes *some* text.
+
+# %%
+folder = checkpoints.SMALL
+print((folder / "config.json").read_text()[:330], "…")
+model = checkpoints.load(folder)
+size = sum(p.numel() for p in model.parameters())
+kinds = [type(block.mixer).__name__ for block in model.layers]
+print(f"{size:,} weights in {len(kinds)} blocks: {', '.join(kinds)}")
+
+# %% [markdown]
+# This model reads and writes bytes, and has learned from the source files of Python's standard library.
+#
+# **With a network** you may load a larger one in its place. The package `huggingface_hub` fetches it once; `tokenizers`
+# translates between text and numbers, which are no longer bytes.
+#
+# | `name` | what it is | download | float32 in memory |
+# | --- | --- | --- | --- |
+# | `"state-spaces/mamba2-130m"` | Mamba-2, 24 blocks | about 0.5 GB | 0.5 GB |
+# | `"Qwen/Qwen3.5-0.8B"` | three gated delta nets to one attention | about 1.8 GB | 3 GB |
+# | a `.pth` of `"BlinkDL/rwkv-7-world"` | RWKV-7 0.1B, 12 layers | about 0.4 GB | 0.8 GB |
+#
+# At 100 megabits per second, a gigabyte takes a minute and a half. For RWKV-7, `name` is the repository, a slash and
+# the file. You will see numbers instead of text, because `tokenizers` does not read its vocabulary. Sections 3 to 5
+# need a Mamba-2.
+
+# %% tags=["nbval-ignore-output"]
+name, vocabulary = None, "EleutherAI/gpt-neox-20b"  # mamba2-130m has the vocabulary of GPT-NeoX
+encode = lambda text: list(text.encode())  # noqa: E731
+decode = lambda ids: bytes(ids).decode(errors="replace")  # noqa: E731
+try:
+    if name is not None:
+        from tokenizers import Tokenizer
+
+        model, tokenizer = checkpoints.load(name), Tokenizer.from_pretrained(vocabulary)
+        encode, decode = lambda text: tokenizer.encode(text).ids, tokenizer.decode
+except (ImportError, OSError) as error:
+    print(f"not loaded, so the small one stays: {str(error)[:200]}")
+
+
+def tokens_of(text: str) -> torch.Tensor:
+    return torch.tensor([encode(text)])
+
+
+# %% [markdown]
+# ## 2 · Your code inside
+#
+# A block calls one function for its mixing: `ops.ssd.chunkwise` for a whole text, `ops.ssd.step` for a token. All the
+# rest are projections, a convolution, a gate and a norm. Your answer to `03b_duality-ssd-chunkwise` computes the same
+# function for one head, from a state of zeros. Outputs are linear in the state, so a state $S$ that was there before
+# adds $e^{\log a_1 + \dots + \log a_t}\, C_t S$ to output $t$.
+#
+# `own_answer` takes the function from your exercise once its check has passed, and the course's until then. Inside
+# `swapped`, every head of every block runs it.
+
+# %% tags=["nbval-ignore-output"]
+ssd_chunkwise = own_answer("03b_duality-ssd-chunkwise")
+
+
+# %%
+def mine(x, log_a, B, C, S):
+    y, written = ssd_chunkwise(x, log_a, B, C, 16)
+    decays = np.exp(np.cumsum(log_a))[:, None]
+    return y + decays * (C @ S), decays[-1] * S + written
+
+
+prompt = tokens_of("class Reader:\n    def ")
+published = model.generate(prompt, 60, temperature=0)
+with own_code.swapped(ops.ssd, mine):
+    by_you = model.generate(prompt, 60, temperature=0)
+compare.assert_same(text_of_the_model=published, text_by_your_code=by_you)
+
+# %% tags=["nbval-ignore-output"]
+print(decode(by_you[0].tolist()))
+
+# %% [markdown]
+# **The same text, to the last token.** The prompt went through your chunks, and each new token through a chunk of one.
+#
+# The other two families of published models work in the same way. Their small models here are random, so they write
+# nonsense. But your code must write the *same* nonsense. RWKV-7's step prepares its own inputs from `k`; the block has
+# prepared them already, so the call below undoes that. KDA's step with equal decays in all keys is the gated delta
+# rule of Qwen3.5.
+
+# %% tags=["nbval-ignore-output"]
+rwkv7_step = own_answer("03c_family-rwkv7-step")
+kda_step = own_answer("03e_family_since-kda-step")
+
+
+# %%
+def by_steps(step):
+    def scan(*arguments):
+        *sequences, S = arguments
+        y = []
+        for token in zip(*sequences, strict=True):
+            y_t, S = step(*token, S)
+            y.append(y_t)
+        return np.array(y), S
+
+    return scan
+
+
+def rwkv7_mine(r, log_w, k, v, kappa, a, S):
+    share = -log_w * np.exp(0.5)  # σ(d)
+    return rwkv7_step(r, np.log(share / (1 - share)), a, k, v, kappa / k, 0 * k, S)
+
+
+def delta_mine(q, k, v, beta, log_a, S):
+    return kda_step(q, k, v, np.full(len(k), log_a), beta, S)
+
+
+# %%
+torch.manual_seed(17)
+for letter, op, step in (("R", ops.rwkv7, rwkv7_mine), ("E", ops.delta_rule, delta_mine)):
+    random = models.LanguageModel(256, 32, 3 * letter, options={letter: {"head_dim": 8}})
+    for parameter in random.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    theirs = random.generate(prompt % 256, 20, temperature=0)
+    with own_code.swapped(op, by_steps(step)):
+        compare.assert_same(model=theirs, yours=random.generate(prompt % 256, 20, temperature=0))
+
+# %% [markdown]
+# ## 3 · How long does a head remember?
+#
+# A head of Mamba-2 multiplies its state by $a_t = e^{\log a_t}$ at each token, and $\log a_t$ depends on the token.
+# Over a text, what was stored shrinks by $e^{\sum_t \log a_t}$. So the mean of $\log a_t$ gives the half-life:
+#
+# $$n_{1/2} = \frac{\log 2}{-\,\mathrm{mean}_t \log a_t} .$$
+#
+# `recorded` reads a text and keeps what each block gives to its mixer.
+#
+# **Predict** before you look.
+
+# %%
+predict("04e_published-half-lives")
+
+# %%
+text = bytes(data.standard_library().test.data[:2000]).decode(errors="replace")
+inside = own_code.recorded(ops.ssd, model, tokens_of(text)[:, :512])
+log_a = [given[1][0].double().numpy() for given in inside]  # (N, heads) for each layer
+memory = [np.log(2) / -layer.mean(0) for layer in log_a]
+figures.half_lives(memory, title="Heads of one layer forget at very different rates")
+
+# %%
+flat = np.concatenate(memory)
+assert flat.max() > 100 * flat.min()
+
+# %% [markdown]
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Nobody set these rates one by one. Training spread them over several orders of magnitude: some heads hold
+# a few tokens, like one more convolution, others a whole page. A single number such as "the memory of Mamba-2" hides
+# that.
+#
+# </details>
+#
+# ## 4 · The matrix of a real head
+#
+# With $\log a$, $B$ and $C$ at hand, a head of the trained model is a matrix like those of part 03a: $M = L \circ C
+# B^\top$. Everything that tokens from 64 on know about those before passes through the block `M[64:, :64]`.
+#
+# **Predict** its rank for a state of `d_state` = 32, before you look at the picture.
+
+# %%
+predict("04e_published-rank")
+
+# %%
+layer, head = 1, int(np.argmax(memory[1]))
+_, _, B, C = (a[0, :128].double().numpy() for a in inside[layer])
+until, B, C = log_a[layer][:128, head].cumsum(), B[:, 0], C[:, 0]
+L = np.tril(np.exp(np.minimum(until[:, None] - until, 0)))
+figures.mask_times_gram(L, C @ B.T, title="A trained head: a smooth mask, structured scores")
+
+# %%
+s = np.linalg.svd((L * (C @ B.T))[64:, :64], compute_uv=False)
+rank, most = int((s > 1e-9 * s[0]).sum()), int((np.cumsum(s**2) < 0.99 * (s**2).sum()).sum()) + 1
+assert rank <= B.shape[1]
+print(f"the block has rank {'at most d_state' if rank <= B.shape[1] else 'above d_state'}")
+
+# %% tags=["nbval-ignore-output"]
+print(f"rank {rank}; 99% of its energy is in {most} of its {len(s)} singular values")
+
+# %% [markdown]
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The bound of part 03a holds for trained weights as for random ones. What training adds is structure: most
+# of the energy of the block is in a few directions. The state has room for more than this head uses on this text.
+#
+# </details>
+#
+# ## 5 · Carry the state, cut it, set it to zero
+#
+# After a prompt of $n$ tokens, a model of this kind keeps a state for each head and the last three inputs of each
+# convolution (its *window*), however long the prompt was. What are they worth? Read 128 bytes, then go on with the next
+# 128 in four ways: with everything, with the states set to zero, with the windows set to zero, and with neither, as if
+# the text began here.
+#
+# **Predict** before you look.
+
+# %%
+predict("04e_published-cut")
+
+# %%
+@torch.no_grad()
+def bits_after(texts, cut, change):
+    _, caches = model.read(texts[:, :cut], model.init_cache(len(texts)))
+    logits, _ = model.read(texts[:, cut:-1], [change(cache) for cache in caches])
+    nats = torch.nn.functional.cross_entropy(logits.mT, texts[:, cut + 1 :], reduction="none")
+    return nats.mean(0).numpy() / np.log(2)
+
+
+ways = {
+    "all carried": lambda cache: cache,
+    "states zero": lambda cache: cache._replace(state=0 * cache.state),
+    "windows zero": lambda cache: cache._replace(window=0 * cache.window),
+    "both zero": lambda cache: cache._replace(state=0 * cache.state, window=0 * cache.window),
+}
+
+# %%
+unseen = data.standard_library().test.data
+starts = np.linspace(0, len(unseen) - 300, 64).astype(int)
+texts = torch.tensor(np.array([unseen[start : start + 257] for start in starts]), dtype=torch.int64)
+losses = {way: bits_after(texts, 128, change) for way, change in ways.items()}
+figures.after_a_cut(losses, title="The window counts at once, the states count for longer")
+
+# %%
+early = {way: bits[:3].mean() for way, bits in losses.items()}
+later = {way: bits[3:32].mean() for way, bits in losses.items()}
+late = [bits[64:].mean() for bits in losses.values()]
+assert early["windows zero"] > early["states zero"] + 0.5 > early["all carried"] + 0.5
+assert later["states zero"] > later["all carried"]
+assert max(late) - min(late) < 0.05
+
+# %% [markdown]
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The window is worth more than a bit per byte, but only for three bytes: this model spells with its
+# convolutions. The states are worth less at once and for longer; after some thirty bytes the text itself has filled
+# them again. That is a small model of bytes, whose typical half-life is a few tokens (section 3). In one that has to
+# recall a name from a page before, nothing refills the state. Whoever serves such a model must pass on *both* parts of
+# the cache, and never from one user's text to the next.
+#
+# </details>
+#
+# The state can also be kept. It is a few kilobytes here, whatever the length of the prompt, so a program can read a
+# long prompt once, save its caches, and go on from them many times.
+
+# %%
+_, caches = model.read(prompt, model.init_cache(1))
+kept = sum(part.numel() for cache in caches for part in cache)
+print(f"{kept:,} numbers after {prompt.shape[1]} tokens, and after a million")
+
+# %% [markdown]
+# ## 6 · Streaming
+#
+# `model.stream` yields each token as soon as it is drawn. Each costs the same, since nothing but the state is read.
+
+# %% tags=["nbval-ignore-output"]
+generator, began, n = torch.Generator().manual_seed(17), time.perf_counter(), 120
+for token in model.stream(prompt, n, temperature=0.6, generator=generator):
+    print(decode(token.tolist()), end="")
+print(f"\n\n{n / (time.perf_counter() - began):.0f} tokens a second")
+
+# %% [markdown]
+# **Try it:** load a larger model in section 1 and run the notebook again; how far apart are its half-lives? Then break
+# your own function on purpose, for example by forgetting to carry the state, and see after how many tokens the text
+# differs. Which call in other libraries does the same as each mixer here is on the page
+# [production](../docs/production.md).
+#
+# ## Recap
+#
+# - A published model is a configuration and named tensors. With the right blocks, loading is renaming, and constant
+#   factors go into the weights.
+# - One function per block is the mixer. Yours, in NumPy and a head at a time, writes the same text.
+# - Half-lives are learned, and spread over orders of magnitude within one layer.
+# - The block ranks of a trained head obey the bound of 03a, and its energy needs fewer directions still.
+# - The cache is states *and* windows, of fixed size: the windows matter at once, the states for longer.
+#
+# **Where next:** the [exercises](../exercises/04e_published.ipynb) (8 points), then zone 5, which measures: time and
+# memory in [05a](05a_cost.ipynb).
+
+# %% tags=["nbval-ignore-output"]
+progress("04e_published")
