@@ -425,7 +425,9 @@ y_linear, _ = linear_attention.recurrent(Q, K, x)
 
 assert_same(rwkv7_removing_nothing=rwkv7_loop(Q, gates, K, x, K, 0 * rate)[0], gla=y_gla)
 assert_same(gla_with_equal_gates=gla_loop(Q, K, x, equal_gates)[0], mamba2=y_mamba2)
-assert_same(mamba2_with_equal_steps=mamba2_loop(x, np.full(N, np.log(0.9)), K, Q)[0], retnet=y_retnet)
+assert_same(
+    mamba2_with_equal_steps=mamba2_loop(x, np.full(N, np.log(0.9)), K, Q)[0], retnet=y_retnet
+)
 assert_same(retnet_at_1=retnet_loop(Q, K, x, 1.0)[0], linear_attention=y_linear)
 
 S = np.zeros((d_k, 2))

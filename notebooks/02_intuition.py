@@ -419,7 +419,9 @@ assert list(ranks.values()) == [wide, wide, 1]  # (5.4)
 # %%
 r = d = 64
 mamba_1, recurrent = 6 * r * d + d, 5 * r * d
-chunkwise = {c: c * (2 * r + 2 * d + 1) + 4 * r * d + 2 * r * d / c + 2 * r + d for c in range(1, 257)}
+chunkwise = {
+    c: c * (2 * r + 2 * d + 1) + 4 * r * d + 2 * r * d / c + 2 * r + d for c in range(1, 257)
+}
 print(f"operations per token: Mamba-1 {mamba_1:,}, Mamba-2 recurrent {recurrent:,}, ", end="")
 print(", ".join(f"chunks of {c}: {chunkwise[c]:,.0f}" for c in (6, 64, 256)))
 assert [c for c, cost in chunkwise.items() if cost < recurrent] == list(range(3, 13))  # (5.5)

@@ -584,7 +584,6 @@ assert abs(draws.std() / sigma - 1) < 0.05  # (6.6)
 # %%
 predict("03b_duality-random-features")
 
-
 # %%
 def weight_error(length: float, m: int, seed: int) -> float:
     points = length * directions

@@ -141,7 +141,10 @@ ratio = (np.exp(step * rate) - 1) / rate / step
 print(f"zero-order hold / Euler: {ratio:.3f}, 1 + ΔA/2: {1 + step * rate / 2:.3f}")
 
 delta, A_rate = rng.uniform(0.01, 1, size=(N, d)), -rng.uniform(0.5, 4, size=(d, r))
-kernels = [kernel(np.exp(delta[:, [c]] * A_rate[c])[..., None] * eye, delta[:, [c]] * K, Q) for c in range(d)]
+kernels = [
+    kernel(np.exp(delta[:, [c]] * A_rate[c])[..., None] * eye, delta[:, [c]] * K, Q)
+    for c in range(d)
+]
 published = selective_scan.matrix(V, delta, A_rate, B=K, C=Q)
 assert_same(published=published, one_kernel_per_channel=np.array(kernels))
 

@@ -558,7 +558,9 @@ family = {
     "GLA": lambda S, k, v, α, **_: α[:, None] * S + k[:, None] * v,
     "DeltaNet": lambda S, k, v, β, **_: S + k[:, None] * (β * (v - k @ S)),
     "gated DeltaNet": lambda S, k, v, β, a, **_: (S := a * S) + k[:, None] * (β * (v - k @ S)),
-    "RWKV-7": lambda S, k, v, α, κ, rates, **_: α[:, None] * S - (rates * κ)[:, None] * (κ @ S) + k[:, None] * v,
+    "RWKV-7": lambda S, k, v, α, κ, rates, **_: (
+        α[:, None] * S - (rates * κ)[:, None] * (κ @ S) + k[:, None] * v
+    ),
     "Mamba-3": lambda S, k, v, a, Δ, λ, k_before, v_before, **_: (
         a * (S + k_before[:, None] * ((1 - λ) * Δ * v_before)) + k[:, None] * (λ * Δ * v)
     ),
@@ -658,7 +660,9 @@ Mamba-3 | a · turn | k vᵀ, two weights | q S | (L ∘ Q̃K̃ᵀ) V | all, by 
 # %%
 t = a_token(64, 64)
 lines = ["| mixer | transition | input | readout | parallel form | forgets | state | FLOPs |"]
-lines[0] += " parity: a flip keeps | order matters |\n|" + " --- |" * 6 + " ---: |" * 2 + " --- |" * 2
+lines[0] += (
+    " parity: a flip keeps | order matters |\n|" + " --- |" * 6 + " ---: |" * 2 + " --- |" * 2
+)
 for row in words.strip().splitlines():
     name, *cells = row.split(" | ")
     numbers, member = unification.numbers(name), name.split(",")[0]

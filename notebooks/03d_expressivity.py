@@ -141,7 +141,9 @@ for r in (1, 2, 4, 8):
     either_sign = [readout(rng.uniform(-1, 1, size=r)) for _ in range(500)]
     assert max(sign_changes(values[1::2]) for values in either_sign) <= r  # (2.1)
 is_two = np.where(np.arange(0, 300, 2) % 3 == 2, 1.0, -1.0)
-print(f"t = 0, 2, … 298: “is t modulo 3 equal to 2?” changes its answer {sign_changes(is_two)} times")
+print(
+    f"t = 0, 2, … 298: “is t modulo 3 equal to 2?” changes its answer {sign_changes(is_two)} times"
+)
 assert sign_changes(is_two) == 100
 
 tokens, labels = experiments.ModCounter(2).draw(batch=1, length=1000, seed=0)
@@ -321,7 +323,8 @@ angle = position * parity_sign * thirds * np.pi / 3  # of layer 2's mirror at ea
 K = np.stack([-np.sin(angle), np.cos(angle)], axis=1)
 beta, nothing = np.full(len(K), 2.0), np.zeros((len(K), 1))
 scores = [
-    delta_rule.recurrent(np.tile(c, (len(K), 1)), K, nothing, beta, state=corners[:1].T)[0][:, 0] for c in corners
+    delta_rule.recurrent(np.tile(c, (len(K), 1)), K, nothing, beta, state=corners[:1].T)[0][:, 0]
+    for c in corners
 ]
 total = position * parity_sign * np.argmax(scores, axis=0)  # thirds of a turn in all
 places_now = (total[:, None] + parity_sign[:, None] * np.arange(3)) % 3
@@ -752,7 +755,9 @@ assert not connected(broken)
 # %%
 given, true = "2412.14847", "2503.14456"
 month = {identifier: f"20{identifier[:2]}-{identifier[2:4]}" for identifier in (given, true)}
-print(f"RWKV-7: submitted {month[true]}; the identifier given is of {month[given]}, too early for it")
+print(
+    f"RWKV-7: submitted {month[true]}; the identifier given is of {month[given]}, too early for it"
+)
 assert month[given] < month[true]
 
 # %% [markdown]

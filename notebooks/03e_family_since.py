@@ -200,7 +200,9 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 
 # %%
 k, v, n, b = keys[:1], V[:1], 4, 0.3
-many = delta_product.recurrent(Q[:1], k[None].repeat(n, 1), v[None].repeat(n, 1), np.full((1, n), b))
+many = delta_product.recurrent(
+    Q[:1], k[None].repeat(n, 1), v[None].repeat(n, 1), np.full((1, n), b)
+)
 once = delta_rule.recurrent(Q[:1], k, v, np.array([1 - (1 - b) ** n]))
 assert_same(four_steps=many[1], one_longer_step=once[1])  # (3.1)
 

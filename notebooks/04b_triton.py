@@ -42,7 +42,6 @@ from lecture17.triton_lab.interpreter import tl, triton
 # are its own. Tensors arrive as pointers; `tl.arange` makes a block of integers; pointer plus block is a block of
 # addresses, and `tl.load` fetches all of them at once.
 
-
 # %%
 @triton.jit
 def add(x, y, out, BLOCK: tl.constexpr):
@@ -79,7 +78,6 @@ figures.program_grid(heads=3, N=37, block=16, title=title)
 # reads memory that belongs to no tensor here. To see this safely, `triton_lab.interpret` runs a kernel in a process of
 # its own that knows where each tensor begins and ends.
 
-
 # %%
 @triton.jit
 def double(x, out, N, BLOCK: tl.constexpr, MASKED: tl.constexpr):
@@ -109,7 +107,6 @@ assert "program (2, 2) reads 11 places outside of x" in message
 # is undefined** (Triton's documentation of `tl.load`; triton-lang/triton, pull request 10119). The interpreter returns
 # 0 and so hides the mistake; `triton_lab.interpret` returns NaN.
 
-
 # %%
 @triton.jit
 def no_other(x, out):
@@ -133,7 +130,6 @@ assert watched[3].isnan()
 # $c_i = \log a_1 + \dots + \log a_i$ within each chunk: the log of every decay that we need later is one of them, or a
 # difference of two. Beyond the end, `other=0.0` leaves the sum unchanged, so the last place always holds the sum of the
 # whole chunk.
-
 
 # %%
 @triton.jit
@@ -212,7 +208,6 @@ assert tensor_core["tf32x3"] == 3 * tensor_core["tf32"]
 # The interpreter multiplies in float32 whatever you ask for: **it does not show that a GPU would round.** So round by
 # hand: TF32 is float32 without its last 13 bits.
 
-
 # %%
 def tf32(x: torch.Tensor) -> torch.Tensor:
     """The nearest number with 10 bits after the binary point."""
@@ -277,10 +272,10 @@ assert ("active drivers" in message) == (not torch.cuda.is_available())
 # Masked-out tokens are rows of zeros and add nothing. The line before the product converts the keys back to the type of
 # the values: bfloat16 tensors are multiplied as bfloat16, and the sum is always float32.
 
-
 # %%
 @triton.jit
-def chunk_state(x, B, c, added, N, chunks, K: tl.constexpr, V: tl.constexpr, L: tl.constexpr, PRECISION: tl.constexpr):
+def chunk_state(x, B, c, added, N, chunks,
+                K: tl.constexpr, V: tl.constexpr, L: tl.constexpr, PRECISION: tl.constexpr):
     head, chunk = tl.program_id(0), tl.program_id(1)
     i, k, v = tl.arange(0, L), tl.arange(0, K), tl.arange(0, V)
     here, t = head * chunks + chunk, chunk * L + i
@@ -309,7 +304,6 @@ compare.assert_same(kernel=added[2, 3], token_by_token=alone[0, 0], tol=1e-5)
 #
 # This is the only step that goes from chunk to chunk: $S \leftarrow e^{c_L} S + \text{added}$. It is little work, so
 # one program for each head goes through all chunks and stores the state *before* each.
-
 
 # %%
 @triton.jit
@@ -342,12 +336,10 @@ compare.assert_same(kernels=final, token_by_token=state_right[0], tol=1e-5)
 # store; in between, rows of zeros do no harm. All of this stays in registers and shared memory: **the $L \times L$
 # matrix is never written out.**
 
-
 # %%
 @triton.jit
-def chunk_scan(
-    x, B, C, c, states, y, N, chunks, K: tl.constexpr, V: tl.constexpr, L: tl.constexpr, PRECISION: tl.constexpr
-):
+def chunk_scan(x, B, C, c, states, y, N, chunks,
+               K: tl.constexpr, V: tl.constexpr, L: tl.constexpr, PRECISION: tl.constexpr):
     head, chunk = tl.program_id(0), tl.program_id(1)
     i, k, v = tl.arange(0, L), tl.arange(0, K), tl.arange(0, V)
     here, t = head * chunks + chunk, chunk * L + i

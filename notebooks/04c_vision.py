@@ -260,7 +260,9 @@ figures.locality(distances, radii, title=title)
 print("                mean   median  longest   mean of 0.9^distance")
 for name, distance in distances.items():
     kept = np.mean(0.9**distance)
-    print(f"{name:12} {distance.mean():7.1f} {np.median(distance):8g} {distance.max():8} {kept:12.2f}")
+    print(
+        f"{name:12} {distance.mean():7.1f} {np.median(distance):8g} {distance.max():8} {kept:12.2f}"
+    )
 assert all(distances[name].max() >= (n + 1) / 2 for name in orders)  # Claim 1
 assert distances["row by row"].max() == n  # the best possible
 assert distances["Hilbert"].mean() > distances["row by row"].mean() == distances["Z-order"].mean()

@@ -194,7 +194,10 @@ title = "One step of decoding, against the context"
 figures.decoding_cost(latency, kept, title=title)
 
 # %%
-ratio = {mixer: carried(mixer, 65536, 64, 64) / carried(mixer, 256, 64, 64) for mixer in decoders}
+ratio = {
+    mixer: carried(mixer, 65536, 64, 64) / carried(mixer, 256, 64, 64)
+    for mixer in decoders
+}
 print("what is kept at 65,536 tokens, in units of what is kept at 256:", ratio)
 assert ratio.pop("softmax") == 256
 assert set(ratio.values()) == {1}

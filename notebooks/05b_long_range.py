@@ -118,11 +118,15 @@ task = experiments.Recall(n_keys=64, time=48) if full else experiments.Recall(n_
 pairs = [4, 8, 12, 16] if full else [2, 8]
 rows, d = (2, 4, 8, 16) if full else (2, 8), 64
 same = {"n_heads": 1, "d_state": 8}
-kinds = {f"{r * d} numbers": (experiments.LinearAttention, {"n_heads": 1, "d_state": r}) for r in rows}
+kinds = {
+    f"{r * d} numbers": (experiments.LinearAttention, {"n_heads": 1, "d_state": r}) for r in rows
+}
 kinds["softmax"] = (experiments.Softmax, {"n_heads": 1})
 kinds["SSD, 512"] = (experiments.ScalarDecay, {"negative": False, "bias": 6.0, **same})
 kinds["delta rule, 512"] = (experiments.DeltaRule, {"beta_max": 1, **same})
-schedule = experiments.Schedule(steps=700 if full else 120, lengths=(1, pairs[-1]), lr=5e-3 if full else 1e-2)
+schedule = experiments.Schedule(
+    steps=700 if full else 120, lengths=(1, pairs[-1]), lr=5e-3 if full else 1e-2
+)
 trainings = []
 for name, (mixer, options) in kinds.items():
     shared = {"inner": mixer, "width": 2, "d_model": d, "mlp_ratio": 0}

@@ -118,12 +118,16 @@ assert max(sizes.values()) < 1.005 * min(sizes.values())
 # %% tags=["nbval-ignore-output"]
 full = experiments.FULL  # True to train as long as the stored results did
 seeds = (0, 1) if full else (0,)
-schedule = experiments.Schedule(500 if full else 20, (128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True)
+schedule = experiments.Schedule(
+    500 if full else 20, (128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True
+)
 curves = language.compare(text, schedule, seeds, windows=200 if full else 20)
 print(experiments.provenance(full, seeds))
 
 # %% tags=["nbval-ignore-output"]
-runs = {kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some] for kind, some in curves.items()}
+runs = {
+    kind: [(c.steps, c.seconds, c.bits.mean(axis=1)) for c in some] for kind, some in curves.items()
+}
 shown = {name: level for name, level in levels.items() if name != "all bytes alike"}
 title = "Bits per byte in the test, by steps and by seconds"
 figures.learning_curves(runs, shown, title=title)
@@ -132,7 +136,9 @@ figures.learning_curves(runs, shown, title=title)
 moment = min(c.seconds[-1] for some in curves.values() for c in some)
 by_steps = {k: [c.bits_at(steps=schedule.steps) for c in some] for k, some in curves.items()}
 by_time = {k: [c.bits_at(seconds=moment) for c in some] for k, some in curves.items()}
-print(f"{'bits per byte':10} {schedule.steps:>8} steps      {moment:>6.0f} seconds   seconds a step")
+print(
+    f"{'bits per byte':10} {schedule.steps:>8} steps      {moment:>6.0f} seconds   seconds a step"
+)
 for kind, some in curves.items():
     row = ["  ".join(f"{b:.2f}" for b in bits[kind]) for bits in (by_steps, by_time)]
     each = np.mean([c.seconds[-1] / c.steps[-1] for c in some])

@@ -110,7 +110,8 @@ kinds = {
     "four routes, positions": {"orders": routes, "positions": True},
 }
 sizes = {
-    name: sum(p.numel() for p in images.new_network(options, seed=0).parameters()) for name, options in kinds.items()
+    name: sum(p.numel() for p in images.new_network(options, seed=0).parameters())
+    for name, options in kinds.items()
 }
 assert sizes["control"] == sizes["two routes"] == sizes["four routes"] == sizes["Hilbert"]
 schedule = experiments.Schedule(steps=750 if full else 40, lengths=(1, 1), batch=64, lr=5e-3)

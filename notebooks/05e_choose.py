@@ -178,7 +178,6 @@ for mixer in mixers.MIXERS:
 run = "full run" if full else "QUICK run, for tests (for the full one set full = True)"
 print(f"{run}, {np.datetime64('today')}", bench.machine(), sep="\n")
 
-
 # %%
 def time_of(mixer: str, phase: str, N: int) -> float:
     return chooser.seconds(mixer, phase, N, rows)
@@ -207,13 +206,16 @@ if full:  # on a busy machine these can be the other way around in a quick run
 H = W = 32
 above, here = 3 * W + 5, 4 * W + 5  # a pixel, and the one below it, counted by rows
 distances = [
-    abs(int(np.argwhere(route == above)[0, 0] - np.argwhere(route == here)[0, 0])) for route in scan2d.routes(H, W)
+    abs(int(np.argwhere(route == above)[0, 0] - np.argwhere(route == here)[0, 0]))
+    for route in scan2d.routes(H, W)
 ]
 print("the pixel above, in tokens, on the four routes:", distances)
 assert distances == [W, 1, W, 1]  # (4.1)
 print(f"what a decay of 0.9 leaves of it: {0.9**W:.3f} by rows, {0.9:.1f} by columns")
 
-line, image = (chooser.compute(chooser.Params(phase="training", shape=s)).costs for s in ("1-D", "2-D"))
+line, image = (
+    chooser.compute(chooser.Params(phase="training", shape=s)).costs for s in ("1-D", "2-D")
+)
 assert image["ssd"].flops == 4 * line["ssd"].flops
 assert image["softmax"].flops == line["softmax"].flops
 

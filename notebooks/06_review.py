@@ -122,7 +122,10 @@ papers = {
     "Falcon-H1 2507.22448, Kimi Linear 2510.26692, Nemotron 3 Nano 2512.20848, "
     "Olmo Hybrid 2604.03444",
 }
-history = {line: [tuple(paper.rsplit(" ", 1)) for paper in text.split(", ")] for line, text in papers.items()}
+history = {
+    line: [tuple(paper.rsplit(" ", 1)) for paper in text.split(", ")]
+    for line, text in papers.items()
+}
 years = [identifier[:2] for line in history.values() for _, identifier in line]
 figures.timeline(history, title="Architectures by the month of their first paper")
 
