@@ -1,7 +1,7 @@
 """Every mixer as a block of a network: projections, short convolutions, gates and norms as in its paper.
 
-A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache)`, with x: (batch, time, d_model). The
-two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
+A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache)`, with x: (batch, time, d_model). For
+images, `Vim`, `SS2D`, `ImageAttention` and `GatedConv` do not know before and after, and have `forward` alone.
 """
 
 from .attention import Attention
@@ -17,7 +17,7 @@ from .mixer import Mixer
 from .mlstm import MLSTM
 from .retention import Retention
 from .rwkv7 import RWKV7
-from .vision import SS2D, Vim
+from .vision import SS2D, GatedConv, ImageAttention, Vim
 
 __all__ = [
     "GLA",
@@ -28,7 +28,9 @@ __all__ = [
     "Attention",
     "DeltaNet",
     "DeltaProduct",
+    "GatedConv",
     "GatedDeltaNet",
+    "ImageAttention",
     "LogLinearMamba2",
     "Mamba",
     "Mamba2",
