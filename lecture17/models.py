@@ -13,14 +13,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from . import mixers as catalog
-from .layers import RWKV7, SS2D, Block, Mixer, Vim, block_of
+from .layers import RWKV7, SS2D, Block, GatedConv, ImageAttention, Mixer, Vim, block_of
 from .layers.mixer import check_cache, check_layout
 from .layers.options import options_checked
 from .ops.packing import Starts, by_pieces
 from .ops.validation import shapes_checked
 from .ops.value_validation import require
 
-IMAGE_BLOCKS: dict[str, type[nn.Module]] = {"V": Vim, "S": SS2D}
+IMAGE_BLOCKS: dict[str, type[nn.Module]] = {"V": Vim, "S": SS2D, "A": ImageAttention, "C": GatedConv}
 
 Options = Mapping[str, Mapping[str, Any]]
 
@@ -249,7 +249,8 @@ class ImageClassifier(nn.Module):
         model = ImageClassifier(n_classes=10, d_model=32, pattern="SS")       for digits of 8 × 8 in patches of 2 × 2
         logits = model(images)                         (batch, channels, height, width) -> (batch, n_classes)
 
-    pattern: one letter per block, V for Vim and S for SS2D; mlp_ratio and options as in `LanguageModel`.
+    pattern: one letter per block, V for Vim, S for SS2D, A for ImageAttention, C for GatedConv, which scans nothing;
+    mlp_ratio and options as in `LanguageModel`.
 
     Raises ValueError for a wrong pattern or wrong options and if image_size is not a multiple of patch_size, TypeError
     for images of another size.

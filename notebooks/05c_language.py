@@ -148,10 +148,10 @@ for kind, some in curves.items():
 # **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA. A step of RWKV-7
 # takes longest, so by time it falls back. "Which one learns best" has two answers. All are far from LZMA.
 #
-# *Fragile:* the order by time, because times vary. The trainings run one after another on a machine whose speed drifts.
-# In one run of this code, a step of the hybrid took less time than a step of either of its parts, which is no property
-# of the hybrid. In one run RWKV-7, attention and GLA were within 0.1 of each other by time; in another, RWKV-7 was last
-# with both seeds.
+# *Fragile:* the order by time. The stored seconds are those of trainings that ran one after another while the machine's
+# speed drifted: a step of the hybrid took less time than a step of either of its parts, which is no property of the
+# hybrid. The cell above now lets the five take turns, step by step, so your own full run compares them more fairly. In
+# one run RWKV-7, attention and GLA were within 0.1 of each other by time; in another, RWKV-7 was last with both seeds.
 #
 # *Also fragile:* the order of SSD, the hybrid and RWKV-7 by steps, and the order of attention and GLA; the seeds differ
 # by as much. And whether any of them is below the counts of order 2: with 200 windows, the mean of a model has a

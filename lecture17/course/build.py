@@ -65,7 +65,7 @@ def execute(nb: NotebookNode, folder: Path, full: bool = False) -> NotebookNode:
         environment[VARIABLE] = "1"
     NotebookClient(
         nb,
-        timeout=CELL_TIMEOUT,
+        timeout=None if full else CELL_TIMEOUT,  # a full run may have to share the machine
         kernel_name="python3",
         record_timing=False,
         store_widget_state=False,  # stored notebooks show the static pictures that widgets leave

@@ -8,12 +8,14 @@ print(run([training], seeds=[0, 1, 2], lengths=[40, 64, 256]).table())
 
 from ..layers import Attention
 from .networks import KDA, Convolved, DeltaRule, LinearAttention, Network, Rotation, ScalarDecay, Softmax, network
-from .runs import Results, Training, run
-from .settings import FULL, provenance
-from .tasks import Copying, ListOps, ModCounter, Permutations, Recall
+from .runs import Results, Training, interval, run, tuned
+from .settings import CHECKPOINTS, FULL, provenance
+from .study import stored
+from .tasks import Copying, ListOps, ModCounter, Passkey, Permutations, Recall
 from .training import Schedule
 
 __all__ = [
+    "CHECKPOINTS",
     "FULL",
     "KDA",
     "Attention",
@@ -24,6 +26,7 @@ __all__ = [
     "ListOps",
     "ModCounter",
     "Network",
+    "Passkey",
     "Permutations",
     "Recall",
     "Results",
@@ -32,7 +35,10 @@ __all__ = [
     "Schedule",
     "Softmax",
     "Training",
+    "interval",
     "network",
     "provenance",
     "run",
+    "stored",
+    "tuned",
 ]

@@ -1,6 +1,7 @@
 """Real data: text that every learner has, and readers for benchmarks that some have. Introduced in 05c_language.
 
-text = standard_library()                 bytes of Python's own source files; text.train and text.test are tasks
+text = standard_library()                 bytes of Python's own source files; text.train, .validation, .test: tasks
+task = Origin()                           whose source is this? the standard library's or scikit-learn's; a task
 text = wikitext103()                      with `datasets` and a network, or from a folder
 rows = lra_listops(path)                  the Long Range Arena's ListOps, basic_{train,val,test}.tsv
 images, labels = cifar10(path)            CIFAR-10, binary version (cifar-10-binary.tar.gz)
@@ -11,12 +12,13 @@ import sysconfig
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .tasks import Batch, Seed
+from .tasks import IGNORE, Batch, Seed
 
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo", "__pycache__"}
 
@@ -46,32 +48,77 @@ class Bytes:
 
 
 class Text(NamedTuple):
-    """A text in two parts that share no file."""
+    """A text in three parts that share no file: to learn from, to choose settings by, and to be tested on once."""
 
     train: Bytes
+    validation: Bytes
     test: Bytes
 
 
-def standard_library(folder: Path | None = None) -> Text:
-    """The source files of this machine's Python, every tenth held out; without its tests and installed packages."""
-    root = folder or Path(sysconfig.get_paths()["stdlib"])
+def standard_library() -> Text:
+    """The source files of this machine's Python, without its tests and installed packages."""
+    return python_sources(Path(sysconfig.get_paths()["stdlib"]), "standard library")
+
+
+def python_sources(root: Path, name: str) -> Text:
+    """The Python files below a folder, without tests; of every ten, one is for validation and one for the test."""
     files = [p for p in sorted(root.rglob("*.py")) if not _LEFT_OUT & set(p.relative_to(root).parts)]
     if len(files) < 10:
-        raise FileNotFoundError(f"{root} has {len(files)} source files: expected the standard library, 10 or more")
-    return Text(
-        _joined("standard library, nine files of ten", (p.read_bytes() for i, p in enumerate(files) if i % 10 != 9)),
-        _joined("standard library, every tenth file", (p.read_bytes() for p in files[9::10])),
-    )
+        raise FileNotFoundError(f"{root} has {len(files)} source files: expected those of the {name}, 10 or more")
+    parts = {
+        "eight files of ten": (p for i, p in enumerate(files) if i % 10 not in (4, 9)),
+        "every tenth file, from the fifth": files[4::10],
+        "every tenth file": files[9::10],
+    }
+    return Text(*(_joined(f"{name}, {which}", (p.read_bytes() for p in some)) for which, some in parts.items()))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """From which package is this piece of source code, byte by byte: the standard library's (0) or scikit-learn's (1)?
+
+    Both are on every learner's machine. The label stands at the last byte. `draw` reads files that are for training,
+    for validation or for the test, as the first number of its seed says (`training.PARTS`).
+    """
+
+    n_tokens, n_classes = 256, 2
+
+    def draw(self, batch: int, length: int, seed: Seed) -> Batch:
+        part, *_ = seed if isinstance(seed, tuple) else (0,)
+        labels = np.arange(batch) % 2  # as many of one as of the other
+        rows = np.empty((batch, length), np.int64)
+        for label, text in enumerate((_standard_library(), _scikit_learn())):
+            of_part = (text.train, text.test, text.validation)[part]
+            rows[labels == label] = of_part.draw(
+                int((labels == label).sum()), length, (label, *np.atleast_1d(seed))
+            ).tokens
+        asked = np.full((batch, length), IGNORE)
+        asked[:, -1] = labels
+        return Batch(rows, asked)
+
+
+@cache
+def _standard_library() -> Text:
+    return standard_library()
+
+
+@cache
+def _scikit_learn() -> Text:
+    import sklearn
+
+    return python_sources(Path(sklearn.__file__).parent, "scikit-learn")
 
 
 def wikitext103(folder: Path | None = None) -> Text:
-    """WikiText-103 as bytes: wiki.train.raw and wiki.test.raw of a folder, or fetched by the package `datasets`.
+    """WikiText-103 as bytes: wiki.{train,valid,test}.raw of a folder, or fetched by the package `datasets`.
 
     Raises ImportError where it has to be fetched and `datasets` is not installed.
     """
-    names = {"train": "WikiText-103, training part", "test": "WikiText-103, test part"}
+    parts = {"train": "training", "validation": "validation", "test": "test"}  # as `datasets` calls them, and we
+    names = {part: f"WikiText-103, {name} part" for part, name in parts.items()}
     if folder is not None:
-        return Text(*(_joined(name, [(folder / f"wiki.{part}.raw").read_bytes()]) for part, name in names.items()))
+        files = {part: folder / f"wiki.{'valid' if part == 'validation' else part}.raw" for part in parts}
+        return Text(*(_joined(names[part], [file.read_bytes()]) for part, file in files.items()))
     try:
         from datasets import load_dataset
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Byte language models of equal size, trained and timed: by steps and by seconds. Introduced in 05c_language.
+"""Byte language models of equal size, trained in turn and timed: by steps and by seconds. Introduced in 05c_language.
 
 text = data.standard_library()
 schedule = Schedule(500, lengths=(128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True)
@@ -41,9 +41,10 @@ from ..layers.parts import init_log_rate, init_step_bias
 from ..models import LanguageModel
 from ..ops import gla, rwkv7, ssd
 from .data import Bytes, Text
-from .networks import seeded
+from .processes import OnStep
+from .runs import Outcome, Training, run, take_turns
 from .tasks import Batch
-from .training import OnStep, Schedule, train, train_all
+from .training import Reading, Schedule
 
 KINDS = {"attention": "AA", "SSD": "SS", "GLA": "GG", "RWKV-7": "RR", "hybrid": "SA"}
 TESTS = 10  # how often a training is tested on its way
@@ -172,28 +173,25 @@ def once(
     windows: int = TEST_WINDOWS,
 ) -> Curve:
     """Train a network of one kind, and test it along the way, each time on that many `windows` of the test text."""
-    model, unseen = (seeded(partial(network, kind), seed) for _ in range(2))
-    train(unseen, text.train, Schedule(1, schedule.lengths, schedule.batch), seed)  # PyTorch's first steps take seconds
-    test = text.test.spread(windows, schedule.lengths[1])
-    tests = set(np.linspace(0, schedule.steps, TESTS + 1).astype(int)[1:].tolist())
-    rows: list[tuple[int, float, np.ndarray]] = []
-    spent = 0.0
-    begin = time.process_time()
+    (outcome,) = take_turns([_training(kind, text, schedule, windows)], seed, on_step).values()
+    return _curve(kind, outcome)
 
-    def tested(step: int) -> bool | None:
-        nonlocal begin, spent
-        spent += time.process_time() - begin
-        stop = on_step(step)
-        if step in tests or stop:
-            rows.append((step, spent, bits(model, test)))
-            model.train()
-        begin = time.process_time()
-        return stop
 
-    train(model, text.train, schedule, seed, tested)
-    steps, seconds, in_test = zip(*rows, strict=True)
-    weights = {name: value.numpy() for name, value in model.state_dict().items()}
-    return Curve(kind, np.array(steps, float), np.array(seconds), np.array(in_test), weights)
+def _training(kind: str, text: Text, schedule: Schedule, windows: int) -> Training:
+    read = partial(_reading, text.test.spread(windows, schedule.lengths[1]))
+    return Training(kind, text.train, partial(network, kind), schedule, read, TESTS)
+
+
+def _reading(test: Batch, model: nn.Module, part: str) -> Reading:
+    return {"bits": bits(model, test)}
+
+
+def _curve(kind: str, outcome: Outcome) -> Curve:
+    """What was read on the way, and where the training ended or was stopped."""
+    readings = {**outcome.readings, len(outcome.losses): outcome.final}
+    steps = np.array(list(readings))
+    in_test = np.array([reading["bits"] for reading in readings.values()])
+    return Curve(kind, steps.astype(float), outcome.seconds.cumsum()[steps - 1], in_test, outcome.weights)
 
 
 @torch.no_grad()
@@ -208,12 +206,12 @@ def bits(model: torch.nn.Module, test: Batch) -> Float[np.ndarray, " windows"]:
 def compare(
     text: Text, schedule: Schedule, seeds: Sequence[int], windows: int = TEST_WINDOWS
 ) -> dict[str, list[Curve]]:
-    """Train a network of each kind with each seed, in two processes of one thread; one curve per seed for each kind.
+    """Train a network of each kind with each seed, the kinds in turn step by step; one curve per seed for each kind.
 
-    After the stop button, curves are shorter, and trainings that had not begun are missing.
+    After the stop button, curves are shorter, and seeds that had not begun are missing.
     """
-    jobs = {kind: partial(once, kind, text, schedule, windows=windows) for kind in KINDS}
-    return train_all(jobs, seeds, len(jobs) * schedule.steps)
+    results = run([_training(kind, text, schedule, windows) for kind in KINDS], seeds)
+    return {kind: [_curve(kind, outcome) for outcome in some] for kind, some in results.outcomes.items()}
 
 
 def counted_bits(text: Text, order: int) -> float:

@@ -21,7 +21,7 @@ from ..costs import carried, flops
 from ..formulas import Size
 from ..inputs import Batch
 from ..mixers import CHUNK, HEADS, MIXERS, D, Mixer, recurrences
-from .training import progress_bar
+from .processes import progress_bar
 
 SLOW = 0.3  # seconds: a call that takes longer is made twice only
 _SCORES = 2**27  # bytes that one matrix of scores may take

@@ -28,6 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..layers import block_of
+from ..layers.attention import rotated
 from ..layers.mixer import rotate
 from ..ops import kda
 from ..ops.validation import shapes_checked
@@ -176,12 +177,18 @@ class CausalConv(nn.Conv1d):
 
 
 class Softmax(_Heads):
-    """Causal softmax attention with the projections, heads and norm that the other small mixers have."""
+    """Causal softmax attention with the projections, heads and norm that the other small mixers have.
 
-    def __init__(self, d_model: int, n_heads: int):
+    rope: whether queries and keys are rotated by their positions, as in `Attention`.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, rope: bool = False):
         super().__init__(d_model, n_heads, d_model // n_heads, gates=1)
+        self.rope = rope
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor) -> Tensor:
+        if self.rope:
+            q, k = rotated(q, k, 0)
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 

@@ -1,8 +1,8 @@
-"""Tasks that show what a state can keep: counting modulo k (parity), permutations, copying, recall and ListOps.
+"""Tasks that show what a state can keep: counting modulo k (parity), permutations, copying, recall, ListOps.
 
 A task draws sequences: `draw(batch, length, seed)` is a pure function, so the same arguments give the same sequences,
 in any order and on any machine. Labels are IGNORE where nothing is asked for. Introduced in 03d_expressivity;
-`Recall` and `ListOps` in 05b_long_range.
+`Recall`, `Passkey` and `ListOps` in 05b_long_range.
 """
 
 import itertools
@@ -158,6 +158,40 @@ class Recall:
         labels = np.full_like(tokens, IGNORE)
         np.put_along_axis(tokens, at, keys, 1)
         np.put_along_axis(labels, at, values, 1)
+        return Batch(tokens, labels)
+
+
+@dataclass(frozen=True)
+class Passkey:
+    """One fact in a text of `length` tokens that do not matter, and at the end the question for it.
+
+    The fact is a sign, number n_values + n_fillers, and the value after it, one of 0 … n_values - 1; it stands at a
+    place drawn evenly. All other tokens are fillers, drawn evenly, except the last: the sign again, which asks for the
+    value. A miniature of the passkey test: Mohtashami and Jaggi, arXiv 2305.16300.
+    """
+
+    n_values: int = 32
+    n_fillers: int = 32
+
+    @property
+    def n_tokens(self) -> int:
+        return self.n_values + self.n_fillers + 1
+
+    @property
+    def n_classes(self) -> int:
+        return self.n_values
+
+    def draw(self, batch: int, length: int, seed: Seed) -> Batch:
+        if length < 3:
+            raise ValueError(f"length is {length}: expected at least 3, the fact and the question")
+        rng = np.random.default_rng(seed)
+        sign = self.n_values + self.n_fillers
+        tokens = rng.integers(self.n_values, sign, size=(batch, length))
+        at, value = rng.integers(length - 2, size=batch), rng.integers(self.n_values, size=batch)
+        rows = np.arange(batch)
+        tokens[rows, at], tokens[rows, at + 1], tokens[:, -1] = sign, value, sign
+        labels = np.full_like(tokens, IGNORE)
+        labels[:, -1] = value
         return Batch(tokens, labels)
 
 

@@ -7,35 +7,25 @@ resumed ends with the same bits as one that was not.
 """
 
 import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
+from .processes import OnStep, StopButton
 from .tasks import IGNORE, Batch, Task
 
-_TRAIN, _TEST = 0, 1  # first entry of a seed, so that no test sequence is one that was trained on
+PARTS = {"training": 0, "test": 1, "validation": 2}  # first entry of a seed: no sequence is drawn in two parts
 _PAIRS = 2**20  # tokens × tokens × batch that a test holds in memory at once
 _SAVE_EVERY = 50  # steps
 
-_Result = TypeVar("_Result")
-OnStep = Callable[[int], bool | None]
-
-_steps_done: Any = None  # a counter and a flag that all processes share; set in each by _begin
-_stop: Any = None
+Reading = Mapping[Any, np.ndarray]  # what a test found, by name or by length
 
 
 @dataclass(frozen=True)
@@ -43,7 +33,8 @@ class Schedule:
     """How long and on what: AdamW with warm-up and decay, on sequences that grow.
 
     lengths    shortest and longest sequence; every step has one length for its whole batch
-    grow       over which part of the steps the length grows from shortest to longest
+    grow       over which part of the steps the length grows from shortest to longest; None: no growth, the length of
+               each step is drawn evenly between the two
     anytime    False: the learning rate falls linearly to zero at the last step. True: it falls like 1/√step, which
                does not depend on `steps`, so that one training can be read at any of its steps
     """
@@ -53,12 +44,14 @@ class Schedule:
     batch: int = 32
     lr: float = 1e-2
     warmup: int = 50
-    grow: float = 0.4
+    grow: float | None = 0.4
     anytime: bool = False
 
     def length(self, step: int) -> int:
         """The length of the sequences of a step."""
         shortest, longest = self.lengths
+        if self.grow is None:
+            return int(np.random.default_rng(step).integers(shortest, longest, endpoint=True))
         grown = min(1.0, step / (self.grow * self.steps)) if self.grow else 1.0
         return shortest + round((longest - shortest) * grown)
 
@@ -68,34 +61,104 @@ class Schedule:
         return self.lr * min((step + 1) / self.warmup, 1.0) * decay
 
 
-class StopButton:
-    """Jupyter's ■ (Interrupt) or Ctrl-C, noticed between two steps: `asked` becomes True, and what was learned is kept.
+class UnderWay:
+    """A training of which each call of `step` does one step, so that several can take turns.
 
-    with StopButton() as button:
-        while not button.asked: ...
+    losses      of each step done
+    seconds     of a core that each step took, the drawing of its batch left out
+    readings    what tests on its way found, by the number of steps done before
 
-    A second one raises KeyboardInterrupt at once, as it would without this. Where interrupts do not arrive (in a thread
-    other than the main one) or something else already handles them, `asked` stays False.
+    checkpoint    a file that is written every 50 steps and at the end; if it is there already, the training goes on
+                  from it. Raises ValueError where it belongs to another training.
+
+    The caller's random numbers are left alone.
     """
 
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+    def __init__(self, model: nn.Module, task: Task, schedule: Schedule, seed: int, checkpoint: Path | None = None):
+        self.model, self.task, self.schedule, self.seed, self.checkpoint = model, task, schedule, seed, checkpoint
+        self.optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98))
+        self.losses: list[float] = []
+        self.seconds: list[float] = []
+        self.readings: dict[int, Reading] = {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._random = torch.get_rng_state()
+        self._described = f"{task}, {schedule}, seed {seed}"
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
 
-    def __enter__(self) -> "StopButton":
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
+    @property
+    def done(self) -> int:
+        """How many steps were done."""
+        return len(self.losses)
 
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+    @property
+    def ended(self) -> bool:
+        return self.done >= self.schedule.steps
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+    def step(self) -> None:
+        """Do one step."""
+        schedule, step = self.schedule, self.done
+        batch = self.task.draw(schedule.batch, schedule.length(step), (PARTS["training"], self.seed, step))
+        begin = time.process_time()
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random)
+            self.model.train()
+            for group in self.optimizer.param_groups:
+                group["lr"] = schedule.rate(step)
+            self.optimizer.zero_grad()
+            loss = _loss(self.model, batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self._random = torch.get_rng_state()
+        self.losses.append(loss.item())
+        self.seconds.append(time.process_time() - begin)
+        if self.done % _SAVE_EVERY == 0 or self.ended:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, if there is one, such that the file always holds the whole old or the whole new one."""
+        if (path := self.checkpoint) is None:
+            return
+        state = {
+            "training": self._described,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": self._random,
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "readings": {
+                step: {key: torch.from_numpy(np.array(value)) for key, value in reading.items()}
+                for step, reading in self.readings.items()
+            },
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with scratch.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    def _resume(self, path: Path) -> None:
+        """Put everything back as it was after the last step in the checkpoint."""
+        state = torch.load(path, weights_only=True)
+        if state["training"] != self._described:
+            raise ValueError(
+                f"checkpoint {path.name} is of another training: expected {self._described}, got {state['training']}; "
+                "delete the file, or name another"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._random = state["random"]
+        self.losses, self.seconds = state["losses"].tolist(), state["seconds"].tolist()
+        self.readings = {
+            step: {key: value.numpy() for key, value in reading.items()} for step, reading in state["readings"].items()
+        }
 
 
 def train(
@@ -109,70 +172,19 @@ def train(
     """Train `model` in place; returns the loss of each step done, fewer than `schedule.steps` if it was stopped.
 
     on_step       called with the number of steps done after each of them; returns True to stop here
-    checkpoint    a file that is written every 50 steps and at the end; if it is there already, the training goes on
-                  from it. Raises ValueError where it belongs to another training.
+    checkpoint    as in `UnderWay`
 
     The stop button (■ in Jupyter, Ctrl-C) stops after the step at hand and keeps what was learned, in `model` and in
-    the checkpoint. The caller's random numbers are left alone.
+    the checkpoint.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98))
-    losses: list[float] = []
-    described = f"{task}, {schedule}, seed {seed}"
-    model.train()
-    with torch.random.fork_rng(devices=[]), StopButton() as button:
-        torch.manual_seed(seed)
-        if checkpoint is not None and checkpoint.exists():
-            losses = _resume(checkpoint, described, model, optimizer)
-        for step in range(len(losses), schedule.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(step)
-            optimizer.zero_grad()
-            loss = _loss(model, task.draw(schedule.batch, schedule.length(step), (_TRAIN, seed, step)))
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            losses.append(loss.item())
-            stop = on_step(step + 1) or button.asked
-            if checkpoint is not None and (stop or (step + 1) % _SAVE_EVERY == 0 or step + 1 == schedule.steps):
-                _save(checkpoint, described, model, optimizer, losses)
-            if stop:
+    training = UnderWay(model, task, schedule, seed, checkpoint)
+    with StopButton() as button:
+        while not training.ended:
+            training.step()
+            if on_step(training.done) or button.asked:
+                training.save()
                 break
-    return np.array(losses)
-
-
-def _save(path: Path, described: str, model: nn.Module, optimizer: torch.optim.Optimizer, losses: list[float]) -> None:
-    """Write a checkpoint such that, whatever happens meanwhile, the file holds the whole old or the whole new one."""
-    state = {
-        "training": described,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "random": torch.get_rng_state(),
-        "losses": torch.tensor(losses, dtype=torch.float64),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _resume(path: Path, described: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[float]:
-    """Put everything back as it was after the last step in the checkpoint; returns the losses so far."""
-    state = torch.load(path, weights_only=True)
-    if state["training"] != described:
-        raise ValueError(
-            f"checkpoint {path.name} is of another training: expected {described}, got {state['training']}; "
-            "delete the file, or name another"
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    return state["losses"].tolist()
+    return np.array(training.losses)
 
 
 def _loss(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -181,99 +193,11 @@ def _loss(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, task: Task, length: int, sequences: int) -> np.ndarray:
+def accuracy(model: nn.Module, task: Task, length: int, sequences: int, part: str = "test") -> np.ndarray:
     """The share of right answers to a sequence's first question, its second, …, over fresh sequences of one length."""
     model.eval()
-    tokens, labels = task.draw(sequences, length, (_TEST, length))
+    tokens, labels = task.draw(sequences, length, (PARTS[part], length))
     size = max(1, _PAIRS // tokens.shape[1] ** 2)
     guesses = [model(part).argmax(-1) for part in torch.from_numpy(tokens).split(size)]
     right = torch.cat(guesses).numpy() == labels
     return right[labels != IGNORE].reshape(sequences, -1).mean(0)
-
-
-class _NotebookLine:
-    """A file that shows what tqdm writes to it as one line of a notebook's output, rewritten in place.
-
-    tqdm's own bar for notebooks is a widget, and a notebook opened the next day would show only an error in its place.
-    """
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        from IPython.display import display
-
-        self.output = display({"text/plain": ""}, raw=True, display_id=True)
-
-    def write(self, text: str) -> None:
-        if line := text.strip():
-            self.output.update({"text/plain": line}, raw=True)
-
-    def flush(self) -> None: ...
-
-    def isatty(self) -> bool:
-        return True
-
-
-def progress_bar(total: int, what: str) -> tqdm:
-    """tqdm's bar in a notebook's output or a terminal; silent elsewhere."""
-    ipython = sys.modules.get("IPython")
-    in_notebook = hasattr(ipython and ipython.get_ipython(), "kernel")
-    return tqdm(total=total, desc=what, file=_NotebookLine() if in_notebook else None, disable=None, ncols=100)
-
-
-def train_all(
-    jobs: Mapping[str, Callable[..., _Result]], seeds: Sequence[int], steps: int, processes: int = 2
-) -> dict[str, list[_Result]]:
-    """Call every job with every seed, as job(seed=…, on_step=…), in one-thread processes; by name, one result per seed.
-
-    steps    the steps of all jobs with one seed, for the progress bar
-
-    A job passes `on_step` on to `train`. When the stop button is pressed, on_step tells every running job to end, and
-    the results of jobs that had not begun are missing.
-    """
-    every = {(name, seed): partial(job, seed=seed) for name, job in jobs.items() for seed in seeds}
-    total = len(seeds) * steps
-    context = get_context("spawn")
-    counter, stop = context.Value("q", 0), context.Value("b", 0)
-    workers = min(processes, os.cpu_count() or 1, len(every))
-    pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
-    with progress_bar(total, f"{len(every)} trainings, {total:,} steps") as bar, StopButton() as button:
-        try:
-            started = {key: pool.submit(_counted, job) for key, job in every.items()}
-            waiting: set[Future[_Result | None]] = set(started.values())
-            while waiting:
-                _, waiting = wait(waiting, timeout=0.2)
-                bar.update(counter.value - bar.n)
-                if button.asked:
-                    stop.value = 1
-                    waiting = {future for future in waiting if not future.cancel()}
-            results = {key: future.result() for key, future in started.items() if not future.cancelled()}
-            done = {key: result for key, result in results.items() if result is not None}
-            return {name: [done[name, seed] for seed in seeds if (name, seed) in done] for name in jobs}
-        finally:
-            stop.value = 1
-            pool.shutdown(cancel_futures=True)
-
-
-def _begin(counter: Any, stop: Any) -> None:
-    """What each process does first."""
-    global _steps_done, _stop
-    _steps_done, _stop = counter, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter's ■ reaches all processes; the first one tells the others
-    torch.set_num_threads(1)
-
-
-def _counted(job: Callable[..., _Result]) -> _Result | None:
-    """The job's result, or None if it was to stop before it began."""
-    if _stop.value:
-        return None
-    seen = 0
-
-    def count(step: int) -> bool:
-        nonlocal seen
-        with _steps_done.get_lock():
-            _steps_done.value += step - seen  # more than one after a checkpoint
-        seen = step
-        return bool(_stop.value)
-
-    return job(on_step=count)

@@ -2,7 +2,15 @@
 
 from .chunks import chunk_grid, cuts, program_grid
 from .costs import block_ranks, chunk_cost, decoding_cost, growth, time_against_length
-from .learning import above_levels, accuracy_by_place, against_control, copying_accuracy, learning_curves
+from .learning import (
+    above_levels,
+    accuracy_against,
+    accuracy_by_place,
+    against_control,
+    copying_accuracy,
+    differences,
+    learning_curves,
+)
 from .matrices import (
     family_portrait,
     mask_times_gram,
@@ -21,6 +29,7 @@ from .vision import image_rows, locality, reading_orders, receptive_fields
 __all__ = [
     "Play",
     "above_levels",
+    "accuracy_against",
     "accuracy_by_place",
     "after_a_cut",
     "against_control",
@@ -30,6 +39,7 @@ __all__ = [
     "copying_accuracy",
     "cuts",
     "decoding_cost",
+    "differences",
     "eigenvalues",
     "error_growth",
     "family_portrait",

@@ -3,10 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from .picture import ATTENTION, DIAGONAL, NEUTRAL, OFF_DIAGONAL, STATE, Picture, ends, lines_over_sizes, styled
+from .picture import (
+    ATTENTION,
+    DIAGONAL,
+    NEUTRAL,
+    OFF_DIAGONAL,
+    STATE,
+    Picture,
+    ends,
+    lines_over_sizes,
+    name_ends,
+    styled,
+)
 
 # Okabe and Ito's colors without ATTENTION's, each twice with another marker and line.
 LOOKS = [
@@ -111,18 +121,8 @@ def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping
         lowest = min(t[0] for _, t in lines.values())
         ax.loglog(span, lowest / 2 * (span / span[0]) ** powers[form], color=NEUTRAL, linestyle=":")
         ax.set(title=f"{form}; dotted: N{'²' if powers[form] == 2 else ''}", xlabel="N, tokens", ylabel="seconds")
-    _name_ends(panels[-1], {name: seconds[-1] for name, (_, seconds) in lines.items()})
+    name_ends(panels[-1], {name: seconds[-1] for name, (_, seconds) in lines.items()}, looks)
     return picture
-
-
-def _name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
-    """Names to the right of the axes, each where its line ends, or a little higher if another name is there."""
-    low, high = np.log10(ax.get_ylim())
-    line, lowest = 0.06 * (high - low), -np.inf  # what a line of text takes, in powers of ten
-    for name, end in sorted(ends.items(), key=lambda item: item[1]):
-        height = max(np.log10(end), lowest)
-        ax.annotate(f" {name}", (1, 10**height), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
-        lowest = height + line
 
 
 @styled

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from .costs import LOOKS
-from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, each, log2_axis, styled
+from .picture import ATTENTION, DIAGONAL, NEUTRAL, OUTPUT, STATE, Picture, each, log2_axis, name_ends, styled
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -99,6 +100,55 @@ def copying_accuracy(
 
 
 @styled
+def accuracy_against(
+    sizes: Sequence[int],
+    accuracies: Mapping[str, np.ndarray],
+    levels: Mapping[str, float],
+    *,
+    x: str,
+    trained: int | None = None,
+    title: str,
+) -> Picture:
+    """Accuracies (seeds, sizes) of each name: a dot for each seed, a line through the medians with the name at its end.
+
+    x         what the sizes are
+    levels    reference lines
+    trained   the largest size in training, if larger ones are tested; names of attention begin with "softmax"
+    """
+    lines = ", ".join(f"{name}, {value:.2f}" for name, value in levels.items())
+    picture = Picture(
+        title,
+        f"Share of questions answered correctly against {x}, {', '.join(map(str, sizes))}, lowest / median / highest "
+        "of the seeds: "
+        + each(accuracies, lambda a: ", ".join(f"{s.min():.2f} / {np.median(s):.2f} / {s.max():.2f}" for s in a.T))
+        + (f"; trained on up to {trained}" if trained else "")
+        + f"; reference lines: {lines}.",
+        size=(8.6, 4.2),
+    )
+    ax = picture.subplots()
+    softmax = [name for name in accuracies if name.startswith("softmax")]
+    others = [name for name in accuracies if name not in softmax]
+    looks: dict[str, dict[str, Any]] = dict(zip(others, LOOKS, strict=False))
+    looks |= {
+        name: {"color": ATTENTION, "marker": m, "linestyle": s} for name, m, s in zip(softmax, "sD", "-:", strict=False)
+    }
+    for i, (name, a) in enumerate(accuracies.items()):
+        beside = np.array(sizes) * 1.05 ** (i - (len(accuracies) - 1) / 2)  # so that no seed hides another
+        ax.plot(beside, np.median(a, axis=0), color=looks[name]["color"], linestyle=looks[name]["linestyle"], alpha=0.6)
+        ax.plot(beside, a.T, looks[name]["marker"], color=looks[name]["color"], fillstyle="none")
+    for (name, value), style in zip(levels.items(), (":", "-."), strict=False):
+        looks[name] = {"color": NEUTRAL, "linestyle": style, "linewidth": 1.2}
+        ax.axhline(value, **looks[name])
+    log2_axis(ax, sizes)
+    ax.set(xlabel=x, ylabel="questions answered correctly", ylim=(-0.04, 1.1))
+    if trained:
+        ax.axvline(trained, color=NEUTRAL, linestyle="--", linewidth=1.2)
+        ax.annotate(" longest in training", (trained, 1.06), va="center", fontsize=9)
+    name_ends(ax, {name: float(np.median(a[:, -1])) for name, a in accuracies.items()} | dict(levels), looks)
+    return picture
+
+
+@styled
 def learning_curves(
     runs: Mapping[str, Sequence[Run]], levels: Mapping[str, float], *, baseline: str = "SSD", title: str
 ) -> Picture:
@@ -148,6 +198,35 @@ def learning_curves(
 
 
 @styled
+def differences(
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]], baseline: str, unit: str, *, title: str
+) -> Picture:
+    """In each named panel, for each name the difference to a baseline: its mean and both ends of its 95% interval."""
+    picture = Picture(
+        title,
+        f"Difference to {baseline} in {unit}, mean and 95% interval: "
+        + ". ".join(
+            f"{panel}: " + each(rows, lambda d: f"{d[0]:+.2f} ({d[1]:+.2f} to {d[2]:+.2f})")
+            for panel, rows in panels.items()
+        )
+        + ".",
+        size=(10.0, 1.7 + 0.32 * max(map(len, panels.values()))),
+    )
+    axes = picture.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (panel, rows) in zip(axes, panels.items(), strict=True):
+        ax.axvline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
+        for row, (mean, low, high) in enumerate(rows.values()):
+            ax.plot([low, high], [row, row], color=OUTPUT)
+            ax.plot(mean, row, "o", color=OUTPUT)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set(title=panel, xlabel=f"difference to {baseline}, {unit}", ylabel="mixer")
+        ax.label_outer()
+        ax.set_ylabel("mixer")
+    axes[0].invert_yaxis()
+    return picture
+
+
+@styled
 def against_control(
     accuracies: Mapping[str, np.ndarray],
     intervals: Mapping[str, tuple[float, float]],
@@ -189,7 +268,7 @@ def against_control(
             high = 0
         right.annotate(f" {said}", (high, row), (6, 0), textcoords="offset points", va="center")
     right.margins(x=0.25)
-    right.set(title="difference to the control", xlabel="points of accuracy, 95% interval over images")
+    right.set(title="difference to the control", xlabel="points of accuracy, 95% interval")
     right.set_ylabel("what is trained")
     picture.legend(*left.get_legend_handles_labels(), loc="outside lower left")
     return picture

@@ -120,6 +120,26 @@ def log2_axis(ax: Axes, sizes: Sequence[int]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
+def name_ends(ax: Axes, ends: Mapping[str, float], looks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Names to the right of the axes, each where its line ends or where there is room, behind a sample of the line.
+
+    Call it when the axes have their limits.
+    """
+    room = 18 / ax.bbox.height * ax.figure.dpi / 72  # for a line of 9 points
+    to_axes = ax.transScale + ax.transLimits
+    names = sorted(ends, key=lambda name: ends[name])
+    heights = [float(to_axes.transform((ax.get_xlim()[1], ends[name]))[1]) for name in names]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + room)
+    highest = 1.0
+    for i in reversed(range(len(heights))):
+        heights[i] = min(heights[i], highest)
+        highest = heights[i] - room
+    for name, height in zip(names, heights, strict=True):
+        ax.plot([1.02, 1.06], 2 * [height], transform=ax.transAxes, clip_on=False, **looks[name])
+        ax.annotate(name, (1.08, height), xycoords="axes fraction", va="center", annotation_clip=False, fontsize=9)
+
+
 def each(values: Mapping[str, Any], words: Callable[[Any], str]) -> str:
     """Each name, followed by the `words` of its value."""
     return "; ".join(f"{name}, {words(value)}" for name, value in values.items())

@@ -1,7 +1,7 @@
 """Every mixer as a block of a network: projections, short convolutions, gates and norms as in its paper.
 
-A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache)`, with x: (batch, time, d_model). The
-two for images, `Vim` and `SS2D`, see the whole image and have `forward` alone.
+A causal block is a `Mixer`: `forward(x)`, `init_cache(batch)`, `step(x_t, cache)`, with x: (batch, time, d_model). For
+images, `Vim`, `SS2D`, `ImageAttention` and `GatedConv` do not know before and after, and have `forward` alone.
 A `Block` puts one into a stack, with a norm and an MLP.
 """
 
@@ -21,7 +21,7 @@ from .mlstm import MLSTM
 from .retention import Retention
 from .rwkv7 import RWKV7
 from .side_by_side import SideBySide
-from .vision import SS2D, Vim
+from .vision import SS2D, GatedConv, ImageAttention, Vim
 
 __all__ = [
     "GLA",
@@ -34,7 +34,9 @@ __all__ = [
     "ChannelMix",
     "DeltaNet",
     "DeltaProduct",
+    "GatedConv",
     "GatedDeltaNet",
+    "ImageAttention",
     "LogLinearMamba2",
     "Mamba",
     "Mamba2",

@@ -1,4 +1,7 @@
-"""Blocks for images, which scan along several routes because a scan sees only what came before. In 04c_vision."""
+"""Blocks for images: scans along several routes, because a scan sees only what came before, and two without a scan.
+
+Introduced in 04c_vision; `ImageAttention` and `GatedConv`, with which they are compared, in 05d_images.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +11,7 @@ from torch import Tensor, nn
 from ..ops.validation import shapes_checked
 from ..reference import scan2d
 from .mamba import SelectiveSSM
-from .mixer import check_features
+from .mixer import check_features, count_heads
 from .options import options_checked
 from .parts import ShortConv
 
@@ -86,3 +89,54 @@ class SS2D(nn.Module):
         y = sum(ssm(u[:, order])[:, order.argsort()] for ssm, order in zip(self.ssms, orders, strict=True))
         y = self.norm(y).view_as(z) * F.silu(z)  # (b, H, W, d_inner)
         return self.out_proj(y)
+
+
+class ImageAttention(nn.Module):
+    """Softmax attention of every patch over all patches, as in a Vision Transformer: nothing is masked.
+
+        q, k, v = W x,      y_t = Σ_j softmax_j(q_t·k_j / √head_dim) v_j,      per head;      out = W_o y
+
+    x, out: (batch, height, width, d_model). It does not know where a patch is unless positions were added to x.
+    Source: Dosovitskiy et al., arXiv 2010.11929, Section 3.1 and Appendix A.
+    """
+
+    @options_checked
+    def __init__(self, d_model: int, head_dim: int = 8):
+        super().__init__()
+        self.d_model, self.head_dim = d_model, head_dim
+        count_heads(head_dim, d_model=d_model)
+        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
+
+    @shapes_checked
+    def forward(self, x: Float[Tensor, "batch height width d_model"]) -> Float[Tensor, "batch height width d_model"]:
+        check_features(self.d_model, x=x)
+        qkv = self.in_proj(x).flatten(1, 2).unflatten(-1, (3, -1, self.head_dim))  # (b, H W, 3, h, p)
+        y = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4))  # (b, h, H W, p)
+        return self.out_proj(y.transpose(1, 2).flatten(2)).view_as(x)
+
+
+class GatedConv(nn.Module):
+    """A gated convolution: `SS2D` with the scan left out, so that a patch sees its neighbors and no others.
+
+        u, z = W_in x,      out = W_out (conv2d(u) ∘ SiLU(z))                         depthwise, 3 × 3
+
+    x, out: (batch, height, width, d_model). Source: Yu and Wang, arXiv 2405.07992, Section 4 (MambaOut), where the
+    convolution is 7 × 7 and sees only a part of the features.
+    """
+
+    @options_checked
+    def __init__(self, d_model: int, expand: int = 2):
+        super().__init__()
+        self.d_model = d_model
+        d_inner = expand * d_model
+        self.in_proj = nn.Linear(d_model, 2 * d_inner, bias=False)
+        self.conv2d = nn.Conv2d(d_inner, d_inner, 3, padding=1, groups=d_inner)
+        self.out_proj = nn.Linear(d_inner, d_model, bias=False)
+
+    @shapes_checked
+    def forward(self, x: Float[Tensor, "batch height width d_model"]) -> Float[Tensor, "batch height width d_model"]:
+        check_features(self.d_model, x=x)
+        u, z = self.in_proj(x).chunk(2, dim=-1)  # (b, H, W, d_inner) each
+        u = self.conv2d(u.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.out_proj(u * F.silu(z))

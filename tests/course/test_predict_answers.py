@@ -7,6 +7,7 @@ import pytest
 
 from lecture17 import choosing
 from lecture17.course import predictions
+from lecture17.experiments import study
 from lecture17.reference import (
     attention,
     delta_rule,
@@ -413,6 +414,13 @@ def _() -> list[object]:
     word = 2 ** (bits * len(text) / len(text.split()))
     one = pick("05b_long_range-perplexity", 2**bits, 10, 20)
     return [one, pick("05b_long_range-perplexity", word, 20, 200_000, part=1)]
+
+
+@answers("05d_images-control")
+def _() -> list[object]:
+    right = study.stored("05d_images", {}, False, "")["right"]
+    one, control, four = (right[name].mean() for name in ("one mixer", "control", "four routes"))
+    return [pick("05d_images-control", (control - one) / (four - one), 1 / 3, 1)]
 
 
 @answers("05e_choose-long-documents")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lecture17.experiments.data import cifar10, lra_listops, standard_library, wikitext103
-from lecture17.experiments.tasks import listops_value
+from lecture17.experiments.data import Origin, cifar10, lra_listops, python_sources, standard_library, wikitext103
+from lecture17.experiments.tasks import IGNORE, listops_value
 
 
 @pytest.fixture
@@ -21,11 +21,12 @@ def library(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_tenth_file_is_held_out_and_none_is_in_both(library: Path) -> None:
-    text = standard_library(library)
+def test_of_ten_files_one_is_for_validation_and_one_for_the_test(library: Path) -> None:
+    text = python_sources(library, "library")
     assert text.test.data.tobytes() == b"x = 09\nx = 19"
+    assert text.validation.data.tobytes() == b"x = 04\nx = 14\nx = 24"
     trained = text.train.data.tobytes().decode().split("\n")
-    assert trained == [f"x = {i:02}" for i in range(25) if i not in (9, 19)]
+    assert trained == [f"x = {i:02}" for i in range(25) if i % 10 not in (4, 9)]
 
 
 def test_this_machines_library_is_there_and_large() -> None:
@@ -35,7 +36,7 @@ def test_this_machines_library_is_there_and_large() -> None:
 
 
 def test_a_text_asks_for_the_next_byte_of_each_place(library: Path) -> None:
-    train = standard_library(library).train
+    train = python_sources(library, "library").train
     whole = train.data.tobytes()
     for batch in (train.draw(6, 9, 0), train.spread(6, 9)):
         for row, asked in zip(batch.tokens, batch.labels, strict=True):
@@ -52,11 +53,11 @@ def test_a_text_asks_for_the_next_byte_of_each_place(library: Path) -> None:
 
 def test_a_folder_without_sources_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="has 0 source files"):
-        standard_library(tmp_path)
+        python_sources(tmp_path, "library")
 
 
 def test_wikitext_from_a_folder(tmp_path: Path) -> None:
-    for part in ("train", "test"):
+    for part in ("train", "valid", "test"):
         (tmp_path / f"wiki.{part}.raw").write_text(f" = {part} é = \n", encoding="utf-8")
     text = wikitext103(tmp_path)
     assert text.train.data.tobytes().decode() == " = train é = \n"
@@ -92,3 +93,15 @@ def test_cifar10_is_read_in_the_order_of_its_files(tmp_path: Path) -> None:
     assert cifar10(archive, "test")[1].tolist() == parts["test_batch"][:, 0].tolist()
     with pytest.raises(ValueError, match="expected train or test"):
         cifar10(archive, "val")
+
+
+def test_a_piece_of_source_is_of_the_package_and_the_part_that_its_label_and_seed_say() -> None:
+    task = Origin()
+    of_part = {name: task.draw(6, 200, (part, 5)) for part, name in enumerate(("train", "test", "validation"))}
+    for name, (tokens, labels) in of_part.items():
+        assert labels[:, -1].tolist() == [0, 1, 0, 1, 0, 1]
+        assert (labels[:, :-1] == IGNORE).all()
+        library = getattr(standard_library(), name).data.tobytes()
+        assert [bytes(row.tolist()) in library for row in tokens] == 3 * [True, False], name
+    assert (task.draw(6, 200, (0, 5)).tokens == of_part["train"].tokens).all()
+    assert (task.draw(6, 200, (0, 6)).tokens != of_part["train"].tokens).any()

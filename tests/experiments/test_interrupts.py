@@ -17,8 +17,9 @@ from torch import nn
 from tqdm import tqdm
 
 from lecture17 import experiments
+from lecture17.experiments.processes import StopButton, in_processes
 from lecture17.experiments.tasks import Batch
-from lecture17.experiments.training import Schedule, StopButton, train, train_all
+from lecture17.experiments.training import Schedule, train
 
 TASK = experiments.ModCounter(3)
 STEPS = 120
@@ -150,7 +151,7 @@ def test_killed_at_a_moment_of_the_systems_choosing(tmp_path: Path, uninterrupte
         "train(network(0), TASK, SCHEDULE, 7, lambda step: time.sleep(0.01), Path(r'" + str(checkpoint) + "'))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # a busy machine takes long to import PyTorch
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.2)  # some twenty steps further
@@ -231,23 +232,23 @@ def test_the_stop_button_ends_all_trainings_and_they_can_be_resumed(
             monkeypatch.undo()
 
     others = set(psutil.Process().children())  # a browser of other tests
-    whole = experiments.run(trainings, [0, 1], [8])
+    whole = experiments.run(trainings, [0, 1, 2], [8])
     assert "stopped" not in whole.table()
     monkeypatch.setattr(tqdm, "update", press)
-    stopped = experiments.run(trainings, [0, 1], [8], checkpoints=tmp_path)
+    stopped = experiments.run(trainings, [0, 1, 2], [8], checkpoints=tmp_path)
     done = [len(o.losses) for o in stopped.outcomes["a"]]
-    assert len(done) == 2
+    assert len(done) == 2, "the third seed had not begun"
     assert all(0 < n < 150 for n in done)
-    assert "b" not in stopped.outcomes
+    assert [len(o.losses) for o in stopped.outcomes["b"]] == done, "they take turns"
     assert stopped.table().splitlines()[-2:] == [
         f"stopped by hand: a, after {done[0]}, {done[1]} of 150 steps",
-        "stopped by hand: b, after none of 150 steps",
+        f"stopped by hand: b, after {done[0]}, {done[1]} of 150 steps",
     ]
-    resumed = experiments.run(trainings, [0, 1], [8], checkpoints=tmp_path)
+    resumed = experiments.run(trainings, [0, 1, 2], [8], checkpoints=tmp_path)
     for name in ("a", "b"):
         for once, again in zip(whole.outcomes[name], resumed.outcomes[name], strict=True):
             assert (once.losses == again.losses).all()
-            assert (once.accuracy[8] == again.accuracy[8]).all()
+            assert (once.final[8] == again.final[8]).all()
 
 
 def interrupted_outside_a_training(seed: int, on_step: Any) -> int:
@@ -256,4 +257,4 @@ def interrupted_outside_a_training(seed: int, on_step: Any) -> int:
 
 
 def test_interrupts_do_not_reach_what_a_process_does_besides_training() -> None:
-    assert train_all({"job": interrupted_outside_a_training}, [0], 1) == {"job": [17]}
+    assert in_processes(interrupted_outside_a_training, [0], 1) == [17]

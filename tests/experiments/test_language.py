@@ -15,7 +15,7 @@ from lecture17.layers.mixer import Mixer
 from lecture17.ops import rwkv7
 from tests.conftest import ROOT
 
-TEXT = Text(*(Bytes("lines", np.frombuffer(b"for i in range(%d):\n" % n * 200, np.uint8)) for n in (12, 34)))
+TEXT = Text(*(Bytes("lines", np.frombuffer(b"for i in range(%d):\n" % n * 200, np.uint8)) for n in (12, 34, 56)))
 SCHEDULE = Schedule(steps=20, lengths=(16, 16), batch=4, lr=8e-3, warmup=5, grow=0, anytime=True)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_block = pytest.mark.parametrize("letter", BLOCKS)
@@ -83,7 +83,7 @@ def test_a_model_that_knows_nothing_needs_eight_bits_a_byte() -> None:
 
 
 def test_counts_are_those_of_the_bytes_before() -> None:
-    text = Text(Bytes("a", np.frombuffer(b"aab", np.uint8)), Bytes("b", np.frombuffer(b"ab", np.uint8)))
+    text = Text(*(Bytes(t, np.frombuffer(t.encode(), np.uint8)) for t in ("aab", "", "ab")))
     one = (np.array([2, 1]) + 8 / 256) / 11  # a, b
     assert language.counted_bits(text, 0) == pytest.approx(-np.log2(one).mean(), rel=1e-5)
     b_after_a = (1 + 8 * one[1]) / (2 + 8)

@@ -1,11 +1,11 @@
-"""Recall and ListOps: the benchmarks' rules, counted again by hand."""
+"""Recall, the passkey and ListOps: the benchmarks' rules, counted again by hand."""
 
 import numpy as np
 import pytest
 import torch
 
 from lecture17.experiments.networks import CausalConv, Convolved, DeltaRule, LinearAttention, Softmax
-from lecture17.experiments.tasks import IGNORE, WORDS, ListOps, Recall, listops_value
+from lecture17.experiments.tasks import IGNORE, WORDS, ListOps, Passkey, Recall, listops_value
 from lecture17.reference import linear_attention
 
 
@@ -38,6 +38,24 @@ def test_questions_follow_the_power_law_of_gaps() -> None:
 def test_too_many_pairs_are_named() -> None:
     with pytest.raises(ValueError, match="length is 22 pairs: expected 1 to 21 for 64 keys, time 64"):
         Recall().draw(2, 22, 0)
+
+
+@pytest.mark.parametrize("length", [3, 17])
+def test_the_passkey_is_stated_once_anywhere_and_asked_for_at_the_end(length: int) -> None:
+    task = Passkey(n_values=5, n_fillers=3)
+    tokens, labels = task.draw(300, length, 0)
+    assert (labels[:, :-1] == IGNORE).all()
+    assert (tokens[:, -1] == 8).all()
+    places = set()
+    for row, wanted in zip(tokens, labels[:, -1], strict=True):
+        (at,) = np.flatnonzero(row[:-1] == 8)
+        assert row[at + 1] == wanted < 5
+        rest = np.delete(row[:-1], [at, at + 1])
+        assert ((rest >= 5) & (rest < 8)).all()
+        places.add(at)
+    assert places == set(range(length - 2))
+    with pytest.raises(ValueError, match="length is 2: expected at least 3"):
+        task.draw(1, 2, 0)
 
 
 def test_values_of_expressions() -> None:
@@ -89,7 +107,7 @@ def test_the_majority_of_listops_is_about_17_percent_and_lies_at_0_and_9() -> No
 
 
 def test_draws_are_pure() -> None:
-    for task, length in ((Recall(), 4), (ListOps(), 30)):
+    for task, length in ((Recall(), 4), (Passkey(), 9), (ListOps(), 30)):
         first, again, other = (task.draw(3, length, (0, 1, s)) for s in (1, 1, 2))
         assert (first.tokens == again.tokens).all()
         assert (first.labels == again.labels).all()
@@ -134,3 +152,12 @@ def test_linear_attention_is_the_reference_head_by_head() -> None:
     for head in range(2):
         Q, K, V = (t[0, head].double().numpy() for t in (q, k, v))
         np.testing.assert_allclose(y[0, head].numpy(), linear_attention.parallel(Q, K, V)[0], atol=1e-5)
+
+
+def test_rotated_queries_tell_how_far_a_key_is_and_others_do_not() -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(1, 1, 9, 8), torch.randn(1, 1, 1, 8).expand(1, 1, 9, 8)
+    v, gate = torch.eye(9)[None, None], torch.zeros(1, 1, 9, 1)
+    plain, rotated = (Softmax(8, n_heads=1, rope=rope).mix(q, k, v, gate)[0, 0] for rope in (False, True))
+    torch.testing.assert_close(plain[8], torch.full((9,), 1 / 9), msg="equal keys get equal weights")
+    assert rotated[8].std() > 0.01

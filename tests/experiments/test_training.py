@@ -1,8 +1,11 @@
-"""Training: the same bits for the same seed, in any process; schedules; a short run learns; results and their table."""
+"""Training: the same bits for the same seed, alone or in turn; schedules; a short run learns; results, stored."""
 
+import json
 import re
 import runpy
 import types
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,11 @@ import torch
 
 from lecture17 import experiments
 from lecture17.course.notebooks import read
-from lecture17.experiments import settings
-from lecture17.experiments.runs import LAST, Outcome, Results, once
-from lecture17.experiments.tasks import IGNORE
-from lecture17.experiments.training import accuracy, progress_bar
+from lecture17.experiments import runs, settings, study
+from lecture17.experiments.processes import progress_bar
+from lecture17.experiments.runs import LAST, Outcome, Results, at_lengths, interval, take_turns, tuned
+from lecture17.experiments.tasks import IGNORE, Batch
+from lecture17.experiments.training import PARTS, Reading, accuracy
 from tests.conftest import ROOT
 
 PARITY = experiments.ModCounter(2)
@@ -23,6 +27,11 @@ PARITY = experiments.ModCounter(2)
 def training(steps: int = 12, name: str = "signed", negative: bool = True) -> experiments.Training:
     made = experiments.network(PARITY, experiments.ScalarDecay, n_heads=8, d_state=4, negative=negative)
     return experiments.Training(name, PARITY, made, experiments.Schedule(steps=steps, lengths=(4, 16)))
+
+
+def once(t: experiments.Training, seed: int, lengths: list[int], sequences: int = runs.TEST_SEQUENCES) -> Outcome:
+    """One training by itself."""
+    return take_turns([replace(t, read=partial(at_lengths, lengths, t.task, sequences))], seed)[t.name]
 
 
 @pytest.fixture
@@ -39,7 +48,7 @@ def test_a_training_gives_the_same_bits_for_the_same_seed_whatever_came_before()
     torch.rand(7)
     again, other = once(training(), 3, [16]), once(training(), 4, [16])
     assert (first.losses == again.losses).all()
-    assert (first.accuracy[16] == again.accuracy[16]).all()
+    assert (first.final[16] == again.final[16]).all()
     assert (first.losses != other.losses).any()
 
 
@@ -60,8 +69,8 @@ def test_processes_give_what_one_process_gives_and_keep_names_and_seeds_apart(ca
         for i, seed in enumerate((3, 4)):
             alone = once(t, seed, [16, 24], sequences=50)
             assert (results.outcomes[t.name][i].losses == alone.losses).all()
-            assert (results.by_place(t.name, 24)[i] == alone.accuracy[24]).all()
-            assert ((50 * alone.accuracy[24]).round(6) % 1 == 0).all(), "tested on 50 sequences"
+            assert (results.by_place(t.name, 24)[i] == alone.final[24]).all()
+            assert ((50 * alone.final[24]).round(6) % 1 == 0).all(), "tested on 50 sequences"
     assert capfd.readouterr() == ("", ""), "no notebook and no terminal: no bar"
 
 
@@ -71,8 +80,8 @@ def test_a_short_run_learns_parity_with_a_negative_decay_and_not_with_positive_o
     signed = next(o for o in (once(training(400), seed, [16, 64]) for seed in range(5)) if o.losses[-10:].mean() < 0.1)
     positive = once(training(400, negative=False), 0, [16, 64])
     assert positive.losses[-10:].mean() > 0.5
-    assert signed.accuracy[64][-LAST:].mean() > 0.9
-    assert positive.accuracy[64][-LAST:].mean() < 0.65
+    assert signed.final[64][-LAST:].mean() > 0.9
+    assert positive.final[64][-LAST:].mean() < 0.65
 
 
 def test_a_schedule_warms_up_decays_and_lets_sequences_grow() -> None:
@@ -86,6 +95,97 @@ def test_a_schedule_warms_up_decays_and_lets_sequences_grow() -> None:
     assert lengths.index(40) == 40
     assert set(lengths[40:]) == {40}
     assert experiments.Schedule(steps=10, lengths=(4, 40), grow=0).length(0) == 40
+
+
+def test_without_growth_the_lengths_are_drawn_evenly_for_every_step() -> None:
+    schedule = experiments.Schedule(steps=3000, lengths=(4, 13), grow=None)
+    lengths = [schedule.length(step) for step in range(3000)]
+    assert lengths == [schedule.length(step) for step in range(3000)]
+    halves = [np.bincount(half, minlength=14)[4:] / 1500 for half in (lengths[:1500], lengths[1500:])]
+    assert np.abs(np.array(halves) - 0.1).max() < 0.03
+
+
+class Noted(experiments.ModCounter):
+    """A task that notes who draws a batch for which step."""
+
+    def draw(self, batch: int, length: int, seed: experiments.tasks.Seed) -> Batch:
+        if isinstance(seed, tuple) and seed[0] == PARTS["training"]:
+            DRAWN.append((self.k, seed[2]))
+        return super().draw(batch, length, seed)
+
+
+DRAWN: list[tuple[int, int]] = []
+
+
+def test_trainings_take_turns_step_by_step_and_the_longer_one_goes_on_alone() -> None:
+    made = {k: experiments.network(Noted(k), experiments.LinearAttention, n_heads=1, d_state=2) for k in (2, 3)}
+    trainings = [
+        experiments.Training(str(k), Noted(k), made[k], experiments.Schedule(steps, (4, 4)))
+        for k, steps in ((2, 2), (3, 4))
+    ]
+    told: list[int] = []
+    DRAWN.clear()
+    outcomes = take_turns(trainings, 0, told.append)
+    assert DRAWN == [(2, 0), (3, 0), (2, 0), (3, 0), (2, 1), (3, 1), (3, 2), (3, 3)], "first each to warm up"
+    assert told == [0, 2, 4, 5, 6]
+    assert [len(outcomes[name].seconds) for name in ("2", "3")] == [2, 4]
+
+
+def fraction_right(model: torch.nn.Module, part: str) -> Reading:
+    return {"right": accuracy(model, PARITY, 6, 40, part), part: np.ones(1)}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_on_its_way_a_training_is_read_on_the_validation_part_and_at_the_end_once_on_the_test() -> None:
+    (outcome,) = take_turns([replace(training(9), read=fraction_right, tests=3)], 0).values()
+    assert {step: "validation" in reading for step, reading in outcome.readings.items()} == {3: True, 6: True, 9: True}
+    assert set(outcome.final) == {"right", "test"}
+    assert (outcome.final["right"] != outcome.readings[9]["right"]).any(), "other sequences"
+    results = Results({"signed": [outcome, outcome]}, {"signed": 9})
+    steps, seconds, right = results.on_the_way("signed", "right")
+    assert steps.tolist() == [3, 6, 9]
+    np.testing.assert_allclose(seconds[1], [outcome.seconds[:n].sum() for n in (3, 6, 9)])
+    assert right[0].tolist() == [outcome.readings[n]["right"].mean() for n in (3, 6, 9)]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_stopped_training_goes_on_from_its_checkpoint_with_its_seconds_and_readings(tmp_path: Path) -> None:
+    t = replace(training(9), read=fraction_right, tests=3)
+    whole = take_turns([t], 0)["signed"]
+    stopped = take_turns([t], 0, lambda done: done == 4, tmp_path)["signed"]
+    assert (len(stopped.losses), list(stopped.readings)) == (4, [3])
+    resumed = take_turns([t], 0, checkpoints=tmp_path)["signed"]
+    assert (resumed.losses == whole.losses).all()
+    assert (resumed.seconds[:4] == stopped.seconds).all()
+    assert all((resumed.readings[n]["right"] == whole.readings[n]["right"]).all() for n in (3, 6, 9))
+    again = take_turns([t], 0, checkpoints=tmp_path)["signed"]
+    assert (again.seconds == resumed.seconds).all(), "nothing is trained twice"
+    others = [replace(t, tests=2), replace(t, schedule=replace(t.schedule, lr=1.0)), training(9, negative=False)]
+    assert len({other.checkpoint(tmp_path, 0) for other in [t, *others]}) == 4
+
+
+def test_the_rate_is_chosen_on_the_validation_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = lambda job, seeds, steps, processes: [job(seed=seed) for seed in seeds]  # noqa: E731
+    monkeypatch.setattr(runs, "in_processes", here)
+    t = replace(training(60), read=fraction_right)
+
+    def cost(reading: Reading) -> float:
+        return 1 - reading["right"].mean() * reading["validation"][0]
+
+    (best,) = tuned([t], (1e-9, 1e-2), cost=cost, seeds=[5], steps=40)
+    assert best == replace(t, schedule=replace(t.schedule, lr=1e-2))
+    (worst,) = tuned([t], (1e-9, 1e-2), cost=lambda r: r["right"].mean(), seeds=[5], steps=40)
+    assert worst.schedule.lr == 1e-9
+    assert runs.wrong({4: np.array([1.0, 0.0]), 8: np.ones(4)}) == 0.25
+
+
+def test_an_interval_covers_the_mean_as_often_as_it_says_and_is_wide_where_seeds_differ() -> None:
+    rng = np.random.default_rng(0)
+    covered = [low < 0 < high for low, high in (interval(rng.normal(size=(1, 200)), 400) for _ in range(200))]
+    assert 0.9 < np.mean(covered) < 0.99
+    low, high = interval(np.array([[0.0], [1.0], [2.0]]) + np.zeros((3, 50)))
+    assert (low, high) == pytest.approx((0, 2))
+    assert interval(np.full((3, 5), 0.25)) == pytest.approx((0.25, 0.25))
 
 
 def test_an_anytime_schedule_does_not_depend_on_how_long_it_will_be() -> None:
@@ -139,6 +239,16 @@ def test_the_table_gives_mean_lowest_and_highest_over_the_seeds() -> None:
     assert results().mean("a bad one", 20, last=8).tolist() == [0.5, 0.25]
 
 
+def test_the_table_says_where_sizes_differ_by_more_than_three_percent() -> None:
+    unlike = {
+        name: [replace(o, parameters=n) for o in results().outcomes[name]]
+        for name, n in (("good", 1030), ("a bad one", 1000))
+    }
+    assert "differ" not in Results(unlike, results().steps).table()
+    unlike["good"][0] = replace(unlike["good"][0], parameters=1031)
+    assert Results(unlike, results().steps).table().endswith("\nparameters differ: 1,000 to 1,031")
+
+
 def test_a_bar_says_how_far_it_is_and_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     notebook = types.SimpleNamespace(update=lambda data, raw: lines.append(data["text/plain"]))
@@ -165,12 +275,45 @@ def test_one_variable_chooses_the_full_run(monkeypatch: pytest.MonkeyPatch, valu
     assert runpy.run_path(settings.__file__)["FULL"] is full
 
 
-def test_provenance_names_run_seeds_versions_and_machine_in_generic_words() -> None:
-    text = experiments.provenance(True, [0, 1, 2])
-    assert text.startswith("full run, seeds 0, 1, 2; 20")
+def test_provenance_names_run_seeds_steps_versions_and_machine_in_generic_words() -> None:
+    text = experiments.provenance(True, [0, 1, 2], 1200)
+    assert text.startswith("full run, seeds 0, 1, 2; 1,200 steps, one thread a seed\n")
     assert "PyTorch 2." in text
     assert " cores, " in text
     assert experiments.provenance(False, [0]).startswith("QUICK run")
+    assert "seed" not in experiments.provenance(True, [], threads="two threads")
+
+
+def test_a_quick_run_shows_the_stored_results_and_only_a_build_stores_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "results")
+    measured = {
+        "right": {16: np.array([True, False])},
+        "bits": np.array([[0.123456, 2.0]]),
+        "best": "SSD",
+        "n": np.int64(3),
+    }
+    with pytest.raises(FileNotFoundError, match="nothing is stored of some"):
+        study.stored("some", measured, False, "quick")
+    monkeypatch.setattr(study, "FULL", True)
+    written = study.stored("some", measured, True, "full")
+    before = (tmp_path / "results" / "some.json").read_bytes()
+    assert json.loads(before)["measured"]["bits"] == [[0.1235, 2.0]]
+    monkeypatch.setattr(study, "FULL", False)
+    other = {**measured, "n": 4}
+    quick, own = study.stored("some", other, False, "quick"), study.stored("some", other, True, "my own")
+    for shown, provenance, n in ((written, "full", 3), (quick, "full", 3), (own, "my own", 4)):
+        assert (shown.provenance, shown["n"], shown["best"]) == (provenance, n, "SSD")
+        assert shown["right"]["16"].tolist() == [1, 0]
+    assert (tmp_path / "results" / "some.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("path", sorted(study.FOLDER.glob("*.json")), ids=lambda p: p.stem)
+def test_stored_results_are_those_of_a_full_run_with_three_seeds(path: Path) -> None:
+    kept = study.stored(path.stem, {}, False, "")
+    assert kept.provenance.startswith("full run, seeds 0, 1, 2; ")
+    assert {len(values) for values in kept["right"].values()} == {3}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("03d*.ipynb")), ids=lambda p: p.stem)

@@ -198,6 +198,14 @@ def copying_accuracy(seed: int) -> Picture:
     return figures.copying_accuracy(sizes, recurrent, {"12 letters": 1.0, "36 letters": 0.97}, title=TITLE)
 
 
+def accuracy_against(seed: int) -> Picture:
+    sizes = [4, 8, 16, 32]
+    rng = np.random.default_rng(seed)
+    names = "softmax", "softmax, rotated", "linear attention", "SSD", "delta rule"
+    accuracies = {name: np.clip(rng.uniform(0.9, 1.2, size=(3, 4)), 0, 1) for name in names}
+    return figures.accuracy_against(sizes, accuracies, {"a guess": 1 / 32}, x="number of facts", trained=8, title=TITLE)
+
+
 def reading_orders(seed: int) -> Picture:
     across = np.arange(24).reshape(4, 6)
     wave = np.add.outer(np.arange(4), np.arange(6))
@@ -221,6 +229,11 @@ def against_control(seed: int) -> Picture:
     intervals = {"kind number 0": (0.01, 0.05), "kind number 1": (-0.02, 0.0), "kind number 4": (-0.06, 0.01)}
     controls = {"kind number 4": "kind number 3"}
     return figures.against_control(accuracies, intervals, ("a linear classifier", 0.88), controls=controls, title=TITLE)
+
+
+def differences(seed: int) -> Picture:
+    rows = {f"kind number {i}": (i / 10 - 0.2, i / 10 - 0.3, i / 10 + seed / 10) for i in range(7)}
+    return figures.differences({"equal steps": rows, "equal time": rows}, "SSD", "bits per byte", title=TITLE)
 
 
 def above_levels(seed: int) -> Picture:
@@ -288,6 +301,8 @@ MADE: list[Callable[[int], Picture]] = [
     time_against_length,
     decoding_cost,
     learning_curves,
+    accuracy_against,
+    differences,
     reading_orders,
     locality,
     receptive_fields,
