@@ -246,7 +246,8 @@ for mixer, name in (names | {"selective_scan": "Mamba-1"}).items():
 # - From some length on a linear form beats attention. That length depends on machine and code, so measure it.
 # - In decoding, a state costs the same at every context; a KV cache grows with the context.
 #
-# **Where next:** [part 05b](05b_long_range.ipynb) asks how many facts a state of fixed size can remember.
+# **Where next:** the [exercise](../exercises/05a_cost.ipynb) (4 points), then [part 05b](05b_long_range.ipynb) asks
+# how many facts a state of fixed size can remember.
 
 # %% tags=["nbval-ignore-output"]
 progress("05a_cost")

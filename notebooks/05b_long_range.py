@@ -88,9 +88,13 @@ for r in (1, 2, 4, 8, 16, 32):
 assert lead[2] < 1e-3 < 0.1 < lead[16]
 
 # %% [markdown]
-# **Learned:** a small state does not lack *room* here; it lacks a *lead*. Two numbers per key tell 64 keys apart on
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# A small state does not lack *room* here; it lacks a *lead*. Two numbers per key tell 64 keys apart on
 # paper, but with leads as small as a millionth. More numbers put the keys farther apart, which makes them easier to
 # learn. (With a single number per key there are only two unit vectors, $1$ and $-1$.)
+#
+# </details>
 #
 # ## 2 · The same, learned
 #
@@ -309,11 +313,15 @@ for length in (32, 200, 2000):
     assert 0.30 < by_first < 0.40
 
 # %% [markdown]
-# **Learned:** the level to beat is not 10%. The most frequent value occurs in about 17% of the expressions, because a
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The level to beat is not 10%. The most frequent value occurs in about 17% of the expressions, because a
 # MIN of many digits is often 0 and a MAX often 9; and reading a single word out of up to 2,000 gives about 35%. **A
 # model that scores 36% on this benchmark has not shown that it understands anything long-range.** (Both guesses are
 # fitted to the sample on which they are scored. With a thousand expressions and few choices, that flatters them only
 # slightly.)
+#
+# </details>
 #
 # Now train networks of exactly the same size, two layers of 32 features, on expressions of fewer than 32 words. The
 # training is short enough for a lecture.
@@ -451,7 +459,11 @@ assert abs(row["Transformer"][0] - by_first_word) < 3
 assert row["RWKV-4"][4] < 50 + 10
 
 # %% [markdown]
-# **Learned:** on each of the six tasks S4 and S5, whose transitions are fixed, are above Mamba and Mamba-2. That is
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# On each of the six tasks S4 and S5, whose transitions are fixed, are above Mamba and Mamba-2. That is
+#
+# </details>
 #
 # - *no law about selection:* the same paper reports that its own selective model, B₂S₆, which selects block by block
 #   and adds a bias to each channel, beats S4 and S4D (its abstract; its numbers are not repeated here);
@@ -497,9 +509,13 @@ print(f"{per_word:.1f} bits and a perplexity of {2**per_word:,.0f} a word: the s
 assert 2**per_word > 1000 * 2**bits
 
 # %% [markdown]
-# **Learned:** a perplexity means nothing without its unit. Bits per byte can be compared, because the number of bytes
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# A perplexity means nothing without its unit. Bits per byte can be compared, because the number of bytes
 # of a text does not depend on a tokenizer. In general, four things belong beside a result: the data and how they were
 # split, the unit, the seeds, and the score of a guess or a control.
+#
+# </details>
 #
 # ## Recap
 #
@@ -509,8 +525,8 @@ assert 2**per_word > 1000 * 2**bits
 # - Published: S4 and S5 are above Mamba and Mamba-2 on all six tasks, and pretrained Transformers match S4.
 # - A number without source, unit, seeds and control is only a claim.
 #
-# **Where next:** part [05c](05c_language.ipynb) compares the mixers on text, and [part 05d](05d_images.ipynb) compares
-# routes on images.
+# **Where next:** the [exercise](../exercises/05b_long_range.ipynb) (3 points); part [05c](05c_language.ipynb) compares
+# the mixers on text, and [part 05d](05d_images.ipynb) compares routes on images.
 
 # %% tags=["nbval-ignore-output"]
 progress("05b_long_range")

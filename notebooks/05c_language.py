@@ -66,9 +66,13 @@ context = levels["counts, order 0"] - levels["counts, order 2"]  # … and by tw
 assert frequencies > context > 1.5
 
 # %% [markdown]
-# **Learned:** knowing how often each byte occurs saves more than 3 of the 8 bits, and two bytes of context save about 2
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Knowing how often each byte occurs saves more than 3 of the 8 bits, and two bytes of context save about 2
 # more. A compressor gets far lower without any training, because source code repeats names and phrases from far back.
 # Any report of bits per byte should say how low such simple predictors get.
+#
+# </details>
 #
 # ## 2 · Five models of one size
 #
@@ -208,10 +212,14 @@ if full:
     assert np.median([slower[kind] for kind in ("SSD", "GLA", "RWKV-7")]) < 1.3
 
 # %% [markdown]
-# **Learned:** the same model processes many more bytes per second in training than in writing, because training works
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The same model processes many more bytes per second in training than in writing, because training works
 # with matrix products and writing with single steps. At this size most of a step goes into calling functions, so a
 # mixer with more calls writes more slowly. With a state, a model writes as fast after a long context as after a short
 # one; attention slows down, and keeps slowing down as the context grows (part [05a](05a_cost.ipynb)).
+#
+# </details>
 #
 # ## 5 · Let them write
 #
@@ -261,8 +269,8 @@ PromptBox(write, ["hybrid", "SSD", "RWKV-7", "GLA", "attention"], prompt="def ")
 # - Equal steps and equal time are two questions, and they may rank the mixers differently.
 # - With a state, the speed of writing does not depend on the context; attention slows down as its cache grows.
 #
-# **Where next:** [05d](05d_images.ipynb) compares routes on images, and [05e](05e_choose.ipynb) turns the measurements
-# into a choice.
+# **Where next:** the [exercise](../exercises/05c_language.ipynb) (4 points); [05d](05d_images.ipynb) compares routes on
+# images, and [05e](05e_choose.ipynb) turns the measurements into a choice.
 
 # %% tags=["nbval-ignore-output"]
 progress("05c_language")

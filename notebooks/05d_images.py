@@ -67,9 +67,13 @@ print(f"{min(shuffled):.2f} to {max(shuffled):.2f} shuffled")
 assert min(shuffled) > linear_level + 0.02
 
 # %% [markdown]
-# **Learned:** shuffling makes the test easier, probably because the file keeps the digits of one writer together, so
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Shuffling makes the test easier, probably because the file keeps the digits of one writer together, so
 # that a shuffled test contains digits by people whose handwriting was in the training part. We keep the order of the
 # file. And 64 weights per class already get about nine of ten digits right: this, not 10%, is the level to beat.
+#
+# </details>
 #
 # ## 2 · One thing differs
 #
