@@ -124,7 +124,8 @@ def test_hint_lists_symptoms_then_opens_one() -> None:
     )
     status, text = run("hint", "03b_duality-nothing")
     assert status == 1
-    assert "expected one of 03b_duality-exp-counterexample, " in text
+    assert text.startswith("no exercise is called '03b_duality-nothing': ")
+    assert len(text) < 200
 
 
 def test_reset_says_where_the_backup_is(clone: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -208,10 +209,14 @@ def test_dropout_depends_on_the_seed_and_not_on_what_came_before(uninterrupted: 
     assert (torch.get_rng_state() == state).all()
 
 
+@dataclass(frozen=True)
 class SlowParity(experiments.ModCounter):
-    """A task that leaves the time to press a button."""
+    """A task that leaves the time to press a button, and notes in a folder which processes draw from it."""
+
+    seen: Path = Path()
 
     def draw(self, batch: int, length: int, seed: experiments.tasks.Seed) -> Batch:
+        (self.seen / str(os.getpid())).touch()
         time.sleep(0.01)
         return super().draw(batch, length, seed)
 
@@ -219,13 +224,14 @@ class SlowParity(experiments.ModCounter):
 def test_the_stop_button_ends_all_trainings_and_they_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = SlowParity(2)
+    task = SlowParity(2, tmp_path / "seen")
+    task.seen.mkdir()
     made = experiments.network(task, experiments.ScalarDecay, n_heads=2, d_state=2, negative=True)
     schedule = Schedule(steps=150, lengths=(4, 8), batch=4)
     trainings = [experiments.Training(name, task, made, schedule) for name in ("a", "b")]
 
     def press(bar: tqdm, done: int) -> None:
-        if done > 20:
+        if done > 20 and len([*task.seen.iterdir()]) > n_before + 1:  # both trainings have begun
             for process in set(psutil.Process().children()) - others:  # Jupyter's button reaches them all
                 process.send_signal(signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
@@ -234,6 +240,7 @@ def test_the_stop_button_ends_all_trainings_and_they_can_be_resumed(
     others = set(psutil.Process().children())  # a browser of other tests
     whole = experiments.run(trainings, [0, 1, 2], [8])
     assert "stopped" not in whole.table()
+    n_before = len([*task.seen.iterdir()])
     monkeypatch.setattr(tqdm, "update", press)
     stopped = experiments.run(trainings, [0, 1, 2], [8], checkpoints=tmp_path)
     done = [len(o.losses) for o in stopped.outcomes["a"]]

@@ -24,13 +24,23 @@ def all_exercises() -> list[Exercise]:
     return [e for stem in stems() for e in of_notebook(stem)]
 
 
+class UnknownExercise(KeyError):
+    """An id that no exercise has. IPython shows the message alone, without a traceback."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def get(exercise_id: str) -> Exercise:
-    """The exercise of that id, or the only one whose id ends in it. Raises KeyError naming what comes nearest."""
+    """The exercise of that id, or the only one whose id ends in it. Raises UnknownExercise with what comes nearest."""
     stem = exercise_id.split("-", 1)[0]
     by_id = {e.id: e for e in (of_notebook(stem) if stem in stems() else all_exercises())}
     matches = [i for i in by_id if i == exercise_id] or [i for i in by_id if i.endswith(f"-{exercise_id}")]
     if len(matches) == 1:
         return by_id[matches[0]]
     near = matches or difflib.get_close_matches(exercise_id, by_id, n=2, cutoff=0.5)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise KeyError(f"no exercise is called {exercise_id!r}: {meant}expected one of {', '.join(by_id)}")
+    meant = f"did you mean {' or '.join(near)}?" if near else "`python -m lecture17 progress` lists them"
+    raise UnknownExercise(f"no exercise is called {exercise_id!r}: {meant}")
