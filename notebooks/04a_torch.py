@@ -122,9 +122,13 @@ print("gradients that are NaN, of 10:", nans)
 assert nans == {"mask_after_exp": 10, "mask_before_exp": 0}
 
 # %% [markdown]
-# **Learned: mask, then exp.** Setting entries to 0 after exp fixes the forward pass only: the backward pass multiplies
-# the gradient 0 that reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN. With
-# $-\infty$ filled in before exp, the derivative is $e^{-\infty} = 0$.
+# <details><summary><b>Learned</b> (open it when you have guessed)</summary>
+#
+# Mask, then exp. Setting entries to 0 after exp fixes the forward pass only: the backward pass multiplies the gradient 0
+# that reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN. With $-\infty$ filled in
+# before exp, the derivative is $e^{-\infty} = 0$.
+#
+# </details>
 #
 # A decay of exactly 0, `log_a = -inf`, breaks the difference itself: $-\infty - (-\infty)$ is NaN. That is why part
 # [03a](03a_semiseparable.ipynb) sums each segment by itself, and why the package never relies on a difference of logs

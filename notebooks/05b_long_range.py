@@ -168,7 +168,9 @@ if full:
     assert many[:, 1].min() < many[:, 0].min()  # the seed that is stuck
 
 # %% [markdown]
-# **Learned.** *Clear, in every seed:* with 128 numbers the network answers fewer than half of the questions about 16
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# *Clear, in every seed:* with 128 numbers the network answers fewer than half of the questions about 16
 # facts, and a clearly smaller share than about 4 facts; with 512 numbers it answers more than nine in ten of the
 # questions about 16 facts. *On average only:* with 512 numbers and 4 facts it answers a smaller share than with 16, in
 # one seed 0.79: most of the training had 16 facts, so few facts were the rarer task. *Observed, in contrast to Claim
@@ -181,6 +183,8 @@ if full:
 # written once, so there is no old value to remove and nothing to forget: this task cannot show what the delta rule is
 # for. Write a key twice, as [part 03c](03c_memory.ipynb) does, and it answers with the last value, where linear
 # attention answers with the sum.
+#
+# </details>
 #
 # ## 3 · Beyond the length of training
 #
@@ -276,13 +280,17 @@ assert far["softmax, RoPE"].max() < 0.9
 assert far["SSD"].mean() < far["linear attention"].mean()
 
 # %% [markdown]
-# **Learned.** Up to 64 tokens all five find the key, in every seed. At 640 tokens softmax attention without positions
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Up to 64 tokens all five find the key, in every seed. At 640 tokens softmax attention without positions
 # and the sum that never fades still find it. Attention with RoPE is below both in every seed: at distances that
 # training has never shown, its rotations mislead it. SSD is below the sum, on average: its decay was learned on 64
 # tokens. But a single fact is the best case for a sum, because nothing else is ever added to it.
 #
 # Reading on is not recalling. In large recurrent models, too, quality may drop beyond the lengths of training, in
 # states that training has never shown; 500 more steps that start from such states mend much of it (arXiv 2507.02782).
+#
+# </details>
 #
 # ## 4 · ListOps: know the guess before the score
 #
@@ -357,9 +365,13 @@ print(f"the first word gives {share:.0%} of the highest score")
 assert 0.6 < share < 0.8
 
 # %% [markdown]
-# **Learned.** *Clear, in every seed:* all three are above the first word, which alone gives about seven tenths of the
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# *Clear, in every seed:* all three are above the first word, which alone gives about seven tenths of the
 # highest score. How much of the rest comes from understanding the nesting and how much from a better guess, an
 # accuracy cannot say.
+#
+# </details>
 #
 # ## 5 · Text, byte by byte: how long is the range?
 #
@@ -405,12 +417,16 @@ levels = {"a guess": 0.5, "bytes counted": by_bytes[64]}
 figures.above_levels(of_text, levels, title=title)
 
 # %% [markdown]
-# **Learned.** Counting bytes gets far above a guess, and longer pieces help even this classifier, which knows nothing
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# Counting bytes gets far above a guess, and longer pieces help even this classifier, which knows nothing
 # of the order of the bytes and so of no range at all. Whether the networks learn more than that in 120 steps, the title
 # says.
 #
 # A benchmark is not about long range because its sequences are long: ask what a model scores that cannot see far, or
 # sees no order at all.
+#
+# </details>
 #
 # ## 6 · The published results
 #
@@ -463,13 +479,13 @@ assert row["RWKV-4"][4] < 50 + 10
 #
 # On each of the six tasks S4 and S5, whose transitions are fixed, are above Mamba and Mamba-2. That is
 #
-# </details>
-#
 # - *no law about selection:* the same paper reports that its own selective model, B₂S₆, which selects block by block
 #   and adds a bias to each channel, beats S4 and S4D (its abstract; its numbers are not repeated here);
 # - *no law about attention:* after pretraining on nothing but the data of the task, plain Transformers match S4 (Amos,
 #   Berant and Gupta, arXiv 2310.02980). The table's Transformer was trained from scratch;
 # - *perhaps not even about long range:* most of the performance comes from what is near (arXiv 2501.14850).
+#
+# </details>
 #
 # A model that is better at language need not be better here, and vice versa. The Transformer's score on ListOps is what
 # a single word gives. And a single number without seeds does not say how certain it is.

@@ -149,7 +149,9 @@ for kind, some in curves.items():
     print(f"{kind:10} {row[0]:>17} {row[1]:>19} {each:13.3f}")
 
 # %% [markdown]
-# **Learned.** *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA. A step of RWKV-7
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# *Clear, for every seed:* by steps, RWKV-7 and the hybrid are ahead of attention and GLA. A step of RWKV-7
 # takes longest, so by time it falls back. "Which one learns best" has two answers. All are far from LZMA.
 #
 # *Fragile:* the order by time. The stored seconds are those of trainings that ran one after another while the machine's
@@ -166,6 +168,8 @@ for kind, some in curves.items():
 # this machine and this code: with a fused kernel for RWKV-7, the second answer would change and the first would not.
 #
 # The next cell checks these sentences against the results; what needs the full run is asserted only in the full run.
+#
+# </details>
 
 # %%
 every = [bits for some in by_steps.values() for bits in some]

@@ -207,7 +207,9 @@ print("above the linear classifier in every seed:", ", ".join(above) or "none")
 # %% [markdown]
 # ## 4 · What holds
 #
-# **Learned.** The last column says what is *clear*: the interval does not contain zero, and all seeds are on the same
+# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+#
+# The last column says what is *clear*: the interval does not contain zero, and all seeds are on the same
 # side. *Not clear* does not mean equal: with more seeds, steps or images it may become clear. And all models are
 # equally large, so what is clear comes from the way of reading and from how the parameters are spent, not from their
 # number.
@@ -222,6 +224,8 @@ print("above the linear classifier in every seed:", ", ".join(above) or "none")
 # *Not shown at all:* anything about photographs. These are small gray images of 16 patches, and nothing in them is
 # farther apart than 15 tokens. On ImageNet, too, MambaOut is above the visual Mambas of its size; in detection and
 # segmentation, whose images have many more patches, it is below the best of them (arXiv 2405.07992, abstract).
+#
+# </details>
 
 # %%
 assert verdicts["one mixer"] == verdicts["attention, positions"] == "worse"
