@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lecture17 import widgets
+from lecture17.choosing import choose
 from lecture17.widgets.chunks import Cost
 from lecture17.widgets.explorer import Control, Explorer
 from lecture17.widgets.memory import USED_BY
@@ -121,6 +122,11 @@ def at_powers_of_two(costs: dict[str, Cost]) -> Any:
 # What the cell that is copied computes, and what the explorer's twin in Python says that it is; one setting for each
 # way in which such a cell is written.
 COPIED: dict[str, tuple[list[dict[str, Any]], str, Callable[[Any], Any]]] = {
+    "ArchitectureChooser": (
+        [{"N": 2048, "tracking": True}],
+        "memory",
+        lambda r: [a.memory / 1e9 for a in r.assessments.values()],
+    ),
     "ChunkExplorer": ([{"N": 256}], "flops", at_powers_of_two),
     "MemoryExplorer": ([{"kind": kind, "seed": 3} for kind in USED_BY], "kernels", lambda r: r.kernels),
     "ScanExplorer": ([{"route": route, "step": 9} for route in ROUTES], "context", lambda r: r.context),
@@ -146,8 +152,8 @@ def test_what_is_copied_computes_the_same_and_shows_the_same_explorer(
         names: dict[str, Any] = {}
         exec("\n".join(lines), names)
         params = eval(call, names).params
-        expected = truth(sys.modules[explorer.__module__].compute(params))
-        np.testing.assert_allclose(names[name], expected, rtol=0, atol=1e-10)
+        computed = getattr(sys.modules[explorer.__module__], "compute", choose)(params)
+        np.testing.assert_allclose(names[name], truth(computed), rtol=0, atol=1e-10)
         assert explorer.describe(params) == shown.words.inner_text()
     plt.close("all")
 

@@ -3,7 +3,7 @@ import { ATTENTION, OFF_DIAGONAL, STATE } from "./colors.js";
 import { element } from "./element.js";
 import { legend } from "./legend.js";
 import { Panel } from "./panel.js";
-import { capitalized, code as written, fixed, grouped, last } from "./words.js";
+import { capitalized, code as written, fixed, grouped, last, settings } from "./words.js";
 
 const [NO, IN_PART, SHOWN] = ["no", "in part", "shown"];
 const [DECODING, READING, TRAINING] = ["decoding", "reading", "training"];
@@ -203,7 +203,15 @@ export function headline(p, r, { layouts }) {
   return r.listed.length ? `First to try: ${layouts[r.listed[0]].title}` : "Nothing here fits and does that";
 }
 
-export const code = (p) => written("ArchitectureChooser", p);
+export const code = (p) =>
+  written("ArchitectureChooser", p, ["choosing import Task, choose"], [
+    `choice = choose(Task(${settings(p)}))`,
+    'print("try", " or ".join(choice.listed))',
+    "memory = [a.memory / 1e9 for a in choice.assessments.values()]",
+    "plt.barh(list(choice.assessments), memory)",
+    'plt.xlabel("GB")',
+    "plt.show()",
+  ]);
 
 const LOOKS = {
   first: ["first to try", STATE, "◆"],

@@ -21,12 +21,14 @@ export const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
 
 const python = (value) => ({ string: () => JSON.stringify(value), boolean: () => (value ? "True" : "False") })[typeof value]?.() ?? String(value);
 
+/** Settings as arguments of a call in Python. */
+export const settings = (params) => Object.entries(params).map(([key, value]) => `${key}=${python(value)}`).join(", ");
+
 /** A cell that makes what is shown by these lines, which need these imports, and then shows this very explorer. */
 export function code(name, params, imports, lines) {
-  const settings = Object.entries(params).map(([key, value]) => `${key}=${python(value)}`);
   const libraries = ["import matplotlib.pyplot as plt", "import numpy as np"];
   const own = ["from lecture17 import widgets", ...imports.map((line) => `from lecture17.${line}`)];
-  return [...libraries, "", ...own, "", ...lines, `widgets.${name}(${settings.join(", ")})`, ""].join("\n");
+  return [...libraries, "", ...own, "", ...lines, `widgets.${name}(${settings(params)})`, ""].join("\n");
 }
 
 /** A function of a few settings that remembers its last value. */
