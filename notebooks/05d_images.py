@@ -120,9 +120,6 @@ sizes = {name: images.count(options) for name, options in kinds.items()}
 print(f"parameters: {min(sizes.values()):,} to {max(sizes.values()):,}")
 assert max(sizes.values()) < 1.03 * min(sizes.values())
 
-# %%
-predict("05d_images-control")
-
 # %% [markdown]
 # First, each model gets the learning rate, of two, with which it is right more often on the *validation* images after a
 # short training, with seeds of its own. Then all models train in turn, step by step, and only then is the test read.
@@ -130,6 +127,9 @@ predict("05d_images-control")
 # (What is shown below was stored by a full run. As it stands, the next cell trains the *quick* setting, few steps and
 # one seed, prints what came of it, and changes nothing else. With `full = True` it trains in full, which takes minutes;
 # you may stop it with ■ and run the cell again, and it goes on where it was.)
+
+# %%
+predict("05d_images-control")
 
 # %% tags=["nbval-ignore-output"]
 schedule = experiments.Schedule(steps=250 if full else 20, lengths=(1, 1), batch=32, lr=5e-3)

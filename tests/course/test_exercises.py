@@ -163,6 +163,8 @@ def test_the_solution_matches_no_misconception(exercise: Exercise) -> None:
     assert diagnose(exercise, solve(exercise)[answer_name(exercise)], SEEDS) is None  # type: ignore[arg-type]
 
 
-def test_an_unknown_exercise_is_named_with_those_there_are() -> None:
-    with pytest.raises(KeyError, match=r"03b_duality-nothing.*03b_duality-ssd-parallel"):
-        check("03b_duality-nothing", print)
+def test_an_unknown_exercise_is_named_with_what_comes_nearest() -> None:
+    with pytest.raises(KeyError, match=r"03b_duality-sd-parallel.*did you mean 03b_duality-ssd-parallel"):
+        check("03b_duality-sd-parallel", print)
+    with pytest.raises(KeyError, match="nothing of the kind.*progress` lists them"):
+        check("nothing of the kind", print)
