@@ -124,9 +124,9 @@ assert nans == {"mask_after_exp": 10, "mask_before_exp": 0}
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have guessed)</summary>
 #
-# Mask, then exp. Setting entries to 0 after exp fixes the forward pass only: the backward pass multiplies the gradient 0
-# that reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN. With $-\infty$ filled in
-# before exp, the derivative is $e^{-\infty} = 0$.
+# Mask, then exp. Setting entries to 0 after exp fixes the forward pass only: the backward pass multiplies the gradient
+# 0 that reaches them by the derivative of exp, which is infinite, and $0 \cdot \infty$ is NaN. With $-\infty$ filled
+# in before exp, the derivative is $e^{-\infty} = 0$.
 #
 # </details>
 #
