@@ -51,9 +51,9 @@ from lecture17.reference import attention, delta_product, delta_rule, gla, kda, 
 #
 # - **(1.2) More of $v_t$:** let $f_t(S) = -v_t \cdot S^\top k_t$. The gradient $-k_t v_t^\top + S - \bar S_t$ is zero
 #   at $S_t = \bar S_t + k_t v_t^\top$. With $\bar S_t = S_{t-1}$ this is **linear attention**, a Hebbian learner: it
-#   never looks at what is stored. With $\bar S_t = a_t S_{t-1}$ it is **RetNet and Mamba-2**, with
-#   $\bar S_t = \mathrm{diag}(\alpha_t)\, S_{t-1}$ **GLA**. A decay is a *prior that forgets*: it says that what was
-#   true may no longer be, and pulls towards 0.
+#   never looks at what is stored. ($f_t$ is $\ell_t$ without its part in $|S^\top k_t|^2$.) With
+#   $\bar S_t = a_t S_{t-1}$ it is **RetNet and Mamba-2**, with $\bar S_t = \mathrm{diag}(\alpha_t)\, S_{t-1}$ **GLA**.
+#   A decay is a *prior that forgets*: it says that what was true may no longer be, and pulls towards 0.
 # - **(1.3) Exactly $v_t$:** let $f_t = \eta_t \ell_t$. Write $e = v_t - S^\top k_t$ for the error after the update and
 #   $\bar e = v_t - \bar S_t^\top k_t$ for the one before. The gradient is zero where
 #   $S = \bar S_t + \eta_t k_t e^\top$, so $e = \bar e - \eta_t e$, and $S_t = \bar S_t + \beta_t k_t \bar e^\top$ with
@@ -63,9 +63,9 @@ from lecture17.reference import attention, delta_product, delta_rule, gla, kda, 
 #
 # So $\beta = 0$ ignores the pair, and $\beta \to 1$ fits it exactly ($\eta \to \infty$). (Longhorn, arXiv 2407.14207,
 # derives its layer in this way.) The same line is *one gradient step* of size $\beta_t$ on $\ell_t$, taken at
-# $\bar S_t$. Read like this, $\beta$ may pass 1, up to 2: the step then goes too far, and reflects. With a prior that
-# forgets, this is **SGD with weight decay**: one rate of decay for all keys in the gated delta rule, one for each key
-# dimension in KDA.
+# $\bar S_t$. Read like this, $\beta$ may pass 1, up to 2: the step then goes too far, and at 2 it reflects. With a
+# prior that forgets, this is **SGD with weight decay** (the gradient is taken after the decay): one rate of decay for
+# all keys in the gated delta rule, one for each key dimension in KDA.
 #
 # The cell below knows only (1.1). It finds each minimum by solving for a gradient of zero.
 
@@ -197,10 +197,11 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 # **(3.1)** More steps on the *same* pair bring nothing new: $n$ steps of size $\beta$ are one step of size
 # $1 - (1 - \beta)^n$. **(3.2)** Steps along *different* keys do: two reflections ($\beta = 2$) whose keys are $\phi$
 # apart turn a plane by $2\phi$. So one layer counts modulo 3, with one token for each turn by 120°, and follows the
-# permutations of three things, $S_3$. With one mirror per token it takes two layers ([03d](03d_expressivity.ipynb)).
-# **(3.3)** One layer of KDA turns nothing either: with $D = \mathrm{diag}(\alpha)^{1/2}$ its transition is similar to
-# $D (I - \beta k k^\top) D$, which is symmetric, so its eigenvalues are real. The price of more steps is a read and a
-# write of the state for each.
+# permutations of three things, $S_3$; with one reflection per token, two layers are needed
+# ([03d](03d_expressivity.ipynb) trains and builds them).
+# **(3.3)** One token of KDA turns nothing either: with $D = \mathrm{diag}(\alpha)^{1/2}$ its transition is similar to
+# $D (I - \beta k k^\top) D$, which is symmetric, so its eigenvalues are real, and repeating it never counts modulo 3.
+# The price of more steps is a read and a write of the state for each.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-delta-product`.
 
@@ -226,7 +227,7 @@ assert np.abs(np.linalg.eigvals(A_t).imag).max() < 1e-9  # (3.3)
 # %% [markdown]
 # ## 4 · Momentum, batches, and deeper memories: TTT and Titans
 #
-# A learner can also be improved as every other one is. **Momentum** remembers the last step:
+# The usual improvements of gradient descent apply here too. **Momentum** remembers the last step:
 #
 # **(4.1)** $M_t = \theta M_{t-1} - \beta_t \nabla \ell_t(S_{t-1})$, $S_t = a\, S_{t-1} + M_t$.
 #
@@ -236,8 +237,9 @@ assert np.abs(np.linalg.eigvals(A_t).imag).max() < 1e-9  # (3.3)
 # complex. The memory swings past its goal, as a heavy ball does.
 #
 # **Batches.** *TTT* (Sun et al., arXiv 2407.04620) takes the gradients of $b$ tokens at the same state, the one before
-# the batch, so they need no triangular solve. **(4.3)** $b = 1$ is the delta rule, and one batch of everything, from a
-# state of zeros, is linear attention: the batch size leads from one to the other.
+# the batch, so they need no triangular solve. **(4.3)** $b = 1$ is the delta rule, and one batch of everything, from
+# a state of zeros, ends in the state of linear attention (with values $\beta_t v_t$): the batch size leads from one
+# to the other.
 #
 # **Deeper memories.** In both papers, $S^\top k$ may become a small network, whose weights are the state and are
 # trained by gradient descent while reading. That is no longer linear in the state. There is no matrix $M$ to build and
@@ -283,15 +285,16 @@ assert np.abs(along.imag).min() > 0.4  # (4.2)
 # $G_t = \sum_j \omega_{tj} k_j v_j^\top$. Both are states of linear attention with decay; $y_t = W_t^\top q_t$ needs
 # one linear system per token. (MesaNet solves it by conjugate gradients.)
 #
-# **(5.2) It is a delta rule with the right step size.** Without decay, $P_t = (H_t + \mathrm{diag}(\lambda))^{-1}$
+# **(5.2) It is a delta rule with the right step.** Without decay, $P_t = (H_t + \mathrm{diag}(\lambda))^{-1}$
 # changes by one rank per token, and the Sherman–Morrison formula gives
 #
 # $$W_t = W_{t-1} + g_t\, (v_t - W_{t-1}^\top k_t)^\top, \qquad
 # g_t = \frac{P_{t-1} k_t}{1 / \beta_t + k_t^\top P_{t-1} k_t} ,$$
 #
-# which is *recursive least squares*, a Kalman filter. The delta rule has $g_t = \beta_t k_t$: it knows the direction of
-# the newest key, and nothing of the older ones. $P$ shrinks along keys that came often. So a new pair moves the state
-# mostly in directions that no older pair uses, and disturbs little.
+# which is *recursive least squares*, a Kalman filter. (This $\beta$ is the $\eta$ of section 1: with $P = I$ and
+# $|k| = 1$ the gain is $\frac{\beta}{1 + \beta} k$.) The delta rule has $g_t = \beta_t k_t$: it knows the
+# direction of the newest key, and nothing of the older ones. $P$ shrinks along keys that came often. So a new pair
+# moves the state mostly in directions that no older pair uses, and disturbs little.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-mesa-ridge`.
 
@@ -321,7 +324,7 @@ assert np.abs(gradient).max() < 1e-10  # (5.1): no state fits better
 # In statistics this is the *Nadaraya–Watson* estimate; here it is **softmax attention**. For keys of length 1 and
 # $q = s\,u$ with $|u| = 1$, the weight is $e^{s}\, e^{-s |u - k_j|^2 / 2}$: a Gaussian bump, sharper for larger $s$. It
 # is *nonparametric*: nothing is learned before the query comes, so all pairs have to be kept, and a fit is made for
-# each query. The other mixers of this notebook learn a map from keys to values before it comes.
+# each query. The other mixers so far learn a map from keys to values before it comes.
 
 # %%
 softmax = attention.softmax_matrix
@@ -387,18 +390,19 @@ assert errors["softmax attention"].max() < 0.01
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# The better the learner, the more pairs fit into the same 32 × 8 numbers. Linear attention errs from the
-# second pair on, and the delta rule less. With more passes the delta rule moves towards the exact fit, which Mesa has
-# after one. **But 32 rows hold at most 32 random keys.** Beyond that no linear map fits, and no learner helps; softmax
-# attention goes on, because its memory grows. (Where pairs are rewritten or go stale, the exact fit of *all* of them is
-# the wrong goal. That is what decays are for.)
+# The better the learner, the more pairs fit into the same map of 32 × 8 numbers. (Mesa pays with a second state, and
+# eight passes need all pairs.) Linear attention errs from the second pair on, and the delta rule less. Up to 32
+# pairs, more passes move the delta rule towards the exact fit, which Mesa has after one. **But 32 rows hold at most
+# 32 random keys.** Beyond that no linear map fits them all, whoever learns it; softmax attention goes on, because its
+# memory grows. (Where pairs are rewritten or go stale, the exact fit of *all* of them is the wrong goal. That is what
+# decays are for.)
 #
 # </details>
 #
 # ## 7 · Many time scales: log-linear attention
 #
 # A decay forgets exponentially. What if the past should fade as a power, $1 / (1 + i - j)$? In
-# [03b](03b_duality.ipynb), step 5, the blocks of that mask had ranks that grow slowly with $N$. No state of fixed size
+# [03b](03b_duality.ipynb), step 6, the blocks of that mask had ranks that grow slowly with $N$. No state of fixed size
 # produces it, but one that grows with $\log N$ comes near.
 #
 # **Log-linear attention** (Guo et al., arXiv 2506.04761) keeps $O(\log N)$ states, each the sum over a *bucket* of
@@ -407,11 +411,12 @@ assert errors["softmax attention"].max() < 0.01
 # $2^{\ell-1}$ tokens that ends just before $i - (i \bmod 2^{\ell-1})$. Each level has a weight $\lambda_i^{\ell}$ that
 # the token sets:
 #
-# $$y_i = \sum_\ell \lambda_i^{\ell}\; q_i^\top S_i^{(\ell)}, \qquad M = \Lambda \circ L \circ (Q K^\top) .$$
+# $$y_i = \sum_\ell \lambda_i^{\ell}\; q_i^\top S_i^{(\ell)}, \qquad
+#   M = \Lambda \circ L \circ (Q K^\top), \quad \Lambda_{ij} = \lambda_i^{\ell(i, j)} .$$
 #
-# **(7.1)** Token $i$ reads token $j$ at the level that is the number of bits of $i \mathbin{\mathrm{xor}} j$. **(7.2)**
-# With $\lambda = 1$ it is Mamba-2. **(7.3)** After $t$ tokens there is one state for each bit of $t$ that is 1: when
-# two buckets of one size meet, they merge, as digits carry.
+# **(7.1)** Token $i$ reads token $j$ at the level $\ell(i, j)$ that is the number of binary digits of
+# $i \mathbin{\mathrm{xor}} j$. **(7.2)** With $\lambda = 1$ it is Mamba-2. **(7.3)** After $t$ tokens there is one
+# state for each bit of $t$ that is 1: when two buckets of one size meet, they merge, as digits carry.
 #
 # Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-fenwick-levels`.
 
@@ -525,8 +530,8 @@ assert_same(gates_of_e800=larger[0], gates_of_e900=larger[1])  # the mean does n
 # %% [markdown]
 # ## 9 · The softmax side: windows, FoX, PaTH
 #
-# Decays and Householder products are no privilege of linear states. What a recurrence does to its state can be done to
-# the *scores* $s_{ij}$ of softmax attention.
+# Decays and products of $I - \beta w w^\top$ (Householder products) work for softmax too. What a recurrence does to
+# its state can be done to the *scores* $s_{ij}$ of softmax attention.
 #
 # **A window** is the simplest way to forget: token $i$ sees the last $w$ tokens, $j > i - w$, and the cache stops
 # growing. **(9.1)** What is older than that has no influence in this layer. Two layers reach twice as far,
@@ -568,7 +573,7 @@ assert_same(sums=after.sum(axis=1), one=np.ones(24))
 # **(9.3)** With $w_t = k_t$ the number $s_{ij} \beta_j$ is the entry of the delta rule's own matrix. So a later token
 # with the same key and $\beta = 1$ sets the *score* of a pair to 0. That is the score of any unrelated pair, whose
 # weight is $e^0$: less than that of the newest pair, but not nothing. **(9.4)** With $\beta = 2$ a score can flip its
-# sign: one layer follows a parity, which softmax alone learned so badly in [03d](03d_expressivity.ipynb).
+# sign: one score follows a parity, which softmax alone learned so badly in [03d](03d_expressivity.ipynb).
 #
 # The picture has the tokens, labels and questions of section 2; queries have length 6. One attention has a window of 8
 # tokens. FoX's gate is closed at token 12. PaTH has $w_t = k_t$ and $\beta_t = 1$.
@@ -606,18 +611,19 @@ assert share["softmax"].min() < 0.3
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # Decays and Householder products stand beside softmax as well. FoX forgets like Mamba-2 and PaTH reads the
-# last value of a key like the delta rule, almost: what is replaced keeps the weight of an unrelated pair. (The pale
-# rows ask for a label that no token seen has: softmax must read something, and reads all alike.) What they do not
-# change is the cost: all pairs are kept. Only the window bounds the cache, and what leaves it is gone.
+# last value of a key like the delta rule, almost: what is replaced keeps the weight of an unrelated pair. (Rows of
+# one even color ask for a label that no token seen has: softmax must read something, and reads all alike.) What they
+# do not change is the cache: all pairs are kept. Only the window bounds the cache, and what leaves it is gone.
 #
 # </details>
 #
 # ## 10 · What each buys, and what it costs
 #
-# The words are this notebook's. The numbers come from the catalogue, for one head with keys and values of 64 numbers
-# after 1,024 tokens: how many numbers it carries, the FLOPs of one token, how much of something stored is left when one
-# token has flipped its sign, and whether the order of two tokens matters to their transitions
-# ([03d](03d_expressivity.ipynb) says what these two allow).
+# The words sum up the sections above; the numbers are computed by the package, for one head with keys and values of
+# 64 numbers after 1,024 tokens: how many numbers it carries (log-linear attention: room for all levels), the FLOPs of
+# one token (Mesa: with a direct solve), how much of something stored is left when one token has flipped its sign, and
+# whether the order of two tokens matters to their transitions ([03d](03d_expressivity.ipynb) says what these two
+# allow).
 
 # %%
 words = """
@@ -645,20 +651,21 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # Read the table by rows that differ in one word. From *more of v* to *v*: about half as many FLOPs again, and keys are
 # replaced. From $a$ to $\mathrm{diag}(\alpha)$: nothing more to store, and topics can end. From one step to two: 1.6
-# times the work, and the state can turn. Softmax carries more with every token, and log-linear attention one state more
-# whenever the text doubles.
+# times the work, and the state can turn. Softmax carries more with every token, and log-linear attention needs room
+# for one state more whenever the text doubles. (KDA stands here with $\beta < 1$, as published; with $\beta$ up to 2
+# it keeps a flip, too.)
 #
 # <a id="hybrids"></a>
 #
 # ## 11 · Hybrids of today
 #
-# RWKV-7 and xLSTM are published without attention. Most other models that use these learners keep some layers of
-# softmax attention. Which layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that
-# mix tokens, counted from 0. *Grows* is what the caches grow by with each token, as a share of a model with attention
-# in every layer and a key and a value for every query. (RG-LRU is a gated recurrence with one number of state per
-# channel; lightning attention is linear attention with a fixed decay per head.) The last column says what the default
-# configuration in Hugging Face's transformers shares with the release: a default is often a placeholder, so read a
-# model's own `config.json`.
+# RWKV-7 and xLSTM are published without attention. The models below keep some layers of softmax attention. Which
+# layers, and how many? The table is read from `lecture17/hybrids.py`. Layers are those that mix tokens, and the
+# first is layer 0. *Grows* is what the caches grow by with each token, as a share of a model with attention in every
+# layer and a key and a value for every query. (RG-LRU is a gated recurrence with one number of state per channel;
+# lightning attention is linear attention with a fixed decay per head.) The last column says what the default
+# configuration in Hugging Face's transformers shares with the release: a default is often a placeholder, so
+# read a model's own `config.json`.
 
 # %%
 head = "model", "other layers", "attention", "which", "window", "heads q / kv", "grows", "source"
@@ -679,15 +686,16 @@ for x in hybrids.LAYOUTS:
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# - **The ratio.** Where attention takes the place of Mamba, it is one layer in five to eleven; with delta rules it is
-#   one in four. (The comparison of 72 hybrids that [06](06_review.ipynb) cites recommends one in four to one in seven.)
-# - **Where.** Evenly through the stack, for the most part, and not first: only Falcon-H1 has attention in layer 0, and
-#   in every other layer, side by side with Mamba-2. In Zamba2 the attention layers share weights, and stand beside
-#   Mamba-2 too.
-# - **Grouped queries** shrink what is left of the cache: several queries share a key and a value. Kimi Linear stores a
-#   *latent* vector from which keys and values are computed.
-# - **Windows** bound it: RecurrentGemma and Samba have no cache that grows, and so no exact recall beyond the window
-#   except by their states.
+# - **The ratio.** Where full attention takes the place of Mamba, it is one layer in five to eleven; with delta rules
+#   it is one in four. In Samba, whose attention has a window, it is every second layer. (The comparison of 72 hybrids
+#   that [06](06_review.ipynb) cites recommends one in four to one in seven.)
+# - **Where.** Evenly through the stack, for the most part, and not first: only Falcon-H1 has attention in layer 0; it
+#   has it in all its layers, side by side with Mamba-2. In Zamba2 the attention layers share weights, and stand
+#   beside Mamba-2 too.
+# - **Grouped queries**, which most of them have, shrink what is left of the cache: several queries share a key and a
+#   value. Kimi Linear stores a *latent* vector from which keys and values are computed.
+# - **Windows** bound it: RecurrentGemma and Samba have no cache that grows, and so no exact recall beyond what their
+#   windows reach, except by their states.
 # - **Positions.** With a recurrence in the stack, attention may need none: Kimi Linear, Granite 4 and Jamba use no
 #   position encoding there.
 
@@ -703,8 +711,8 @@ assert sum(x.growth < 0.07 for x in hybrids.LAYOUTS) == 11
 # ## Recap
 #
 # - One loss, three questions: what does a state fit, what does it stay near, how far does it go?
-# - Gated delta rule and KDA are SGD with weight decay: one rate for all keys, or one for each. Only KDA ends one topic
-#   and keeps another.
+# - Gated delta rule and KDA are SGD with weight decay: one rate for all keys, or one for each key dimension. Of the
+#   two, only KDA ends one topic and keeps another.
 # - DeltaProduct takes several steps, Mesa the exact minimum, and softmax attention fits anew at every query; decays and
 #   Householder products stand beside it too (FoX, PaTH).
 # - Log-linear attention keeps $\log N$ states for as many time scales; mLSTM weighs without limit and stays in range.
