@@ -143,6 +143,19 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
     return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
 
 
+Plain = dict[str, dict[str, np.ndarray]]
+
+
+def plain(found: Mapping[tuple[str, str], Series]) -> Plain:
+    """What `study.stored` can keep of a sweep."""
+    return {" ".join(key): vars(series) | {"N": series.N.astype(int)} for key, series in found.items()}
+
+
+def restored(kept: Mapping[str, Any]) -> dict[tuple[str, str], Series]:
+    """The sweep that `plain` was made from."""
+    return {(mixer, form): Series(**series) for (mixer, form), series in ((k.split(), s) for k, s in kept.items())}
+
+
 def _fits(row: Mixer, N: int) -> bool:
     return 4 * N**2 * row.masks(Size(N, row.d_k, D)) <= _SCORES
 
@@ -170,20 +183,20 @@ def crossover(quick: Series, attention: Series) -> float:
     return float(N[last] * (N[last + 1] / N[last]) ** share)
 
 
-def decoding(mixers: Iterable[str], contexts: Iterable[int]) -> dict[str, Series]:
+def decoding(mixers: Iterable[str], contexts: Iterable[int]) -> dict[tuple[str, str], Series]:
     """Seconds of one step after each context, of 8 heads; `flops` holds the bytes that are carried instead."""
-    found: dict[str, list[tuple[int, float, int]]] = {}
+    found: dict[tuple[str, str], list[tuple[int, float, int]]] = {}
     for mixer in mixers:
         for N in contexts:
             seconds = _cached_attention(N) if MIXERS[mixer].grows else step_seconds(mixer, N, budget=0.5)
             numbers = HEADS * carried(mixer, N, MIXERS[mixer].d_k, D)
-            found.setdefault(mixer, []).append((N, seconds, 4 * numbers))
-    return {mixer: Series(*np.array(rows, float).T) for mixer, rows in found.items()}
+            found.setdefault((mixer, "step"), []).append((N, seconds, 4 * numbers))
+    return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
 
 
 def _cached_attention(N: int) -> float:
-    """Seconds of attention of one new token over a cache of N keys and values."""
-    q, k, v = (t.transpose(1, 2) for t in inputs("softmax", N))
+    """Seconds of attention of one new token over a cache of N keys and values, one block of memory for each head."""
+    q, k, v = (t.transpose(1, 2).contiguous() for t in inputs("softmax", N))
     with torch.no_grad():
         attend = torch.nn.functional.scaled_dot_product_attention
         return median_seconds(lambda: attend(q[:, :, -1:], k, v), budget=0.1)

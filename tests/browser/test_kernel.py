@@ -1,9 +1,11 @@
 """Explorers in a running JupyterLab: what is moved can be read in Python, and Python moves what is shown."""
 
+import time
 from pathlib import Path
 
 from playwright.sync_api import expect
 
+from lecture17.course.notebooks import read
 from lecture17.widgets import SemiseparableExplorer
 
 from .conftest import write_notebook
@@ -72,3 +74,24 @@ def test_explorers_of_one_notebook_do_not_disturb_each_other(lab: Lab, course: P
     views.nth(1).get_by_label("state size r", exact=True).press("ArrowRight")
     expect(views.nth(1).locator(".words")).to_have_text(SemiseparableExplorer(seed=2, d_state=5).words)
     expect(views.nth(0).locator(".words")).to_have_text(SemiseparableExplorer(seed=1).words)
+
+
+def test_saving_works_from_within_an_explorer_and_plain_keys_stay_there(lab: Lab, course: Path) -> None:
+    path = course / "keys.ipynb"
+    write_notebook(path, ["from lecture17 import widgets\n\nwidgets.SemiseparableExplorer()", "1 + 1"])
+    lab.open("keys.ipynb")
+    lab.run_all()
+    lab.idle()
+    control = lab.explorer().control("state size r")
+    control.press("ArrowRight")
+    for key in ("d", "d", "a"):  # in JupyterLab: delete the cell, add one above
+        control.press(key)
+    control.press("Control+s")
+    moved = SemiseparableExplorer(d_state=5).words
+    deadline = time.monotonic() + 30
+    while moved not in path.read_text(encoding="utf-8") and time.monotonic() < deadline:
+        time.sleep(1)
+        control.press("Control+s")  # the picture arrives a moment after the move
+    notebook = read(path)
+    assert moved in str(notebook.cells[0].outputs)
+    assert len(notebook.cells) == 2

@@ -62,8 +62,15 @@ def test_parallel_forms_that_do_not_fit_are_left_out(monkeypatch: pytest.MonkeyP
     assert costs["wkv4", "parallel"].N.tolist() == [64]
 
 
+def test_a_sweep_is_kept_and_found_again() -> None:
+    costs = measure.sweep({"parallel": [64], "recurrent": [64, 128], "chunkwise": [64]})
+    again = measure.restored(measure.plain(costs))
+    assert again.keys() == costs.keys()
+    assert all((again[key].seconds == costs[key].seconds).all() for key in costs)
+
+
 def test_decoding_keeps_a_growing_cache_or_a_state() -> None:
     steps = measure.decoding(["softmax", "ssd", "selective_scan"], [64, 128])
-    assert steps["softmax"].flops.tolist() == [4 * 8 * 64 * 128, 4 * 8 * 128 * 128]
-    assert steps["ssd"].flops.tolist() == 2 * [4 * 8 * 64 * 64]
-    assert steps["selective_scan"].flops.tolist() == 2 * [4 * 8 * 16 * 64]
+    assert steps["softmax", "step"].flops.tolist() == [4 * 8 * 64 * 128, 4 * 8 * 128 * 128]
+    assert steps["ssd", "step"].flops.tolist() == 2 * [4 * 8 * 64 * 64]
+    assert steps["selective_scan", "step"].flops.tolist() == 2 * [4 * 8 * 16 * 64]
