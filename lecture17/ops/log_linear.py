@@ -146,7 +146,7 @@ def listing(
         S = start_2[:, -1:, None] * first + second
         from_start = torch.cat([start_1, _flushed(start_1[:, -1:] * start_2)], 1)
     # 3. The block reads the buckets before it.
-    y, q, lam = (x.view(batch, heads, time, -1) for x in (y, q, lam))
+    y, q, lam = (x.view(batch, heads, time, x.shape[-1]) for x in (y, q, lam))
     from_start, S = from_start.view(batch, heads, time), S.view(batch, heads, *S.shape[1:])
     by_bit = dict(zip(bits, map(Bucket, old[::2], old[1::2]), strict=True))
     if by_bit:

@@ -205,7 +205,9 @@ def test_values_are_not_looked_at_where_that_is_asked_for(name: str) -> None:
 def test_sequences_begin_where_cu_seqlens_says() -> None:
     assert packing.starts(torch.tensor([0, 4, 6, 6, 9])).int().tolist() == [[1, 0, 0, 0, 1, 0, 1, 0, 0]]
     for wrong in ([1, 4], [0, 4, 3]):
-        with pytest.raises(ValueError, match=r"cu_seqlens is \[.*\]: expected numbers that begin with 0 and never fall"):
+        with pytest.raises(
+            ValueError, match=r"cu_seqlens is \[.*\]: expected numbers that begin with 0 and never fall"
+        ):
             packing.starts(torch.tensor(wrong))
 
 
