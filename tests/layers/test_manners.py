@@ -57,6 +57,7 @@ def test_autocast_trains_and_decodes(name: str, dtype: torch.dtype) -> None:
     assert torch.cosine_similarity(found, slopes(layer, x), 0) > 0.98
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside PyTorch
 @every_kind
 def test_compiled_it_gives_the_same_numbers(name: str) -> None:
     layer, x = block(name).double(), tokens(20).double()
