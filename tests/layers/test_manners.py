@@ -201,7 +201,7 @@ def options() -> list[tuple[type[nn.Module], str, Any]]:
     """Every option of every block, with values of the wrong kind."""
     found = []
     for kind in {type(build()) for build in BLOCKS.values()} | {layers.Vim, layers.SS2D}:
-        for option in list(inspect.signature(kind.__init__).parameters.values())[2:]:
+        for option in list(inspect.signature(kind).parameters.values())[1:]:
             wrong = {int: ("8", -1, 2.5, True), float: ("1", -1.0, torch.inf), bool: (1, "yes")}
             found += [(kind, option.name, value) for value in wrong.get(option.annotation, ())]
     return sorted(found, key=lambda of: (of[0].__name__, of[1]))
