@@ -45,6 +45,12 @@ def test_a_module_is_at_most_350_lines() -> None:
     assert {path: length for path, length in lengths.items() if length > 350} == {}
 
 
+def test_every_test_that_the_table_of_manners_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "manners.md").read_text(encoding="utf-8"))
+    assert len(named) > 30
+    assert [name for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text(encoding="utf-8")] == []
+
+
 def test_a_private_name_is_used_in_its_own_folder_and_its_tests() -> None:
     """`lecture17/ops/_chunks.py` serves lecture17/ops/ and what lies below it, and tests/ops/."""
     strangers = []

@@ -118,7 +118,7 @@ def _softmax(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Tensor:
     """What the last tokens read, whose queries are q, of all tokens that their window may reach."""
     time, seen = q.shape[2], k.shape[2] - q.shape[2]
     if time == 1:  # it sees all; queries of one head of keys are taken together, which reads the cache once
-        together = q.reshape(len(q), k.shape[1], -1, q.shape[-1])  # (b, n_kv_heads, h / n_kv_heads, p)
+        together = q.unflatten(1, (k.shape[1], -1)).flatten(2, 3)  # (b, n_kv_heads, h / n_kv_heads, p)
         return F.scaled_dot_product_attention(together, k, v).reshape(q.shape)
     mask = None
     if seen or (window and window < time):

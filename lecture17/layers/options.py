@@ -22,12 +22,19 @@ def options_checked(init: Init) -> Init:
     """A decorator for __init__: ValueError for an argument that is annotated int, float, bool or str and is not one.
 
     An int must be at least 1, or at least 0 where that is the default; a float must be finite and at least 0. With
-    `| None` in the annotation None passes too. What __init__ itself refuses by a ValueError is left to its words.
+    `| None` in the annotation None passes too. What __init__ itself says of a 0 by a ValueError is left to its words.
     """
     parameters = inspect.signature(init).parameters
 
     @wraps(init)
     def call(*args: Any, **options: Any) -> None:
+        given = {
+            name: value
+            for name, value in (dict(zip(parameters, args, strict=False)) | options).items()
+            if name in parameters
+        }
+        for name, value in given.items():
+            _check(name, value, parameters[name], allow_zero=True)
         failure = None
         try:
             init(*args, **options)
@@ -35,16 +42,15 @@ def options_checked(init: Init) -> Init:
             raise
         except Exception as error:
             failure = error
-        for name, value in (dict(zip(parameters, args, strict=False)) | options).items():
-            if name in parameters:
-                _check(name, value, parameters[name])
+        for name, value in given.items():
+            _check(name, value, parameters[name])
         if failure is not None:
             raise failure
 
     return cast(Init, call)
 
 
-def _check(name: str, value: Any, parameter: inspect.Parameter) -> None:
+def _check(name: str, value: Any, parameter: inspect.Parameter, allow_zero: bool = False) -> None:
     allowed = (parameter.annotation,) if get_origin(parameter.annotation) is tuple else get_args(parameter.annotation)
     allowed = allowed or (parameter.annotation,)
     kinds = [kind for kind in allowed if kind in _KINDS]
@@ -56,6 +62,6 @@ def _check(name: str, value: Any, parameter: inspect.Parameter) -> None:
     right = isinstance(value, base) and isinstance(value, bool) == (kind is bool)
     if right and kind in (int, float):
         words += f" of at least {least}"
-        right = isfinite(value) and value >= least
+        right = isfinite(value) and value >= (0 if allow_zero else least)
     if not right:
         raise ValueError(f"{name} is {value!r}: expected {words}")

@@ -140,7 +140,8 @@ class RWKV7(Mixer):
         if v_first is None:
             v_first = v
         else:
-            v = torch.lerp(v, v_first, torch.sigmoid(self.v0 + x_v @ self.v1 @ self.v2))
+            share = torch.sigmoid(self.v0 + x_v @ self.v1 @ self.v2)
+            v = torch.lerp(v, v_first, share.to(v.dtype))
 
         kappa = F.normalize(self._heads(k * self.k_k), dim=-1)  # (b, t, h, p)
         k = k * (1 + (a - 1) * self.k_a)

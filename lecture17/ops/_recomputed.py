@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from .type_validation import without_autocast
 
 
 class Recomputed(torch.autograd.Function):
@@ -21,14 +22,16 @@ class Recomputed(torch.autograd.Function):
         return function(*tensors)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        again = torch.is_grad_enabled()  # what is returned will be differentiated once more
         needed = ctx.needs_input_grad[1:]
-        leaves = [x.detach().requires_grad_(need) for x, need in zip(ctx.saved_tensors, needed, strict=True)]
-        with torch.enable_grad():
+        saved = zip(ctx.saved_tensors, needed, strict=True)
+        # Views, because one tensor may be several arguments.
+        leaves = [x.view_as(x) if again else x.detach().requires_grad_(need) for x, need in saved]
+        with torch.enable_grad(), without_autocast(leaves[0].device.type):
             results = zip(ctx.function(*leaves), gradients, strict=True)
             # A single number, because `torch.autograd.grad` of several loads SymPy, which takes seconds too.
             total = sum((y * dy).sum() for y, dy in results)
-        wanted = [x for x in leaves if x.requires_grad]
-        found = iter(torch.autograd.grad(total, wanted, materialize_grads=True))
+        wanted = [x for x, need in zip(leaves, needed, strict=True) if need]
+        found = iter(torch.autograd.grad(total, wanted, create_graph=again, materialize_grads=True))
         return None, *(next(found) if need else None for need in needed)

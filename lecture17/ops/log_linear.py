@@ -146,7 +146,7 @@ def listing(
         S = start_2[:, -1:, None] * first + second
         from_start = torch.cat([start_1, _flushed(start_1[:, -1:] * start_2)], 1)
     # 3. The block reads the buckets before it.
-    y, q, lam = (x.view(batch, heads, time, -1) for x in (y, q, lam))
+    y, q, lam = (x.view(batch, heads, time, x.shape[-1]) for x in (y, q, lam))
     from_start, S = from_start.view(batch, heads, time), S.view(batch, heads, *S.shape[1:])
     by_bit = dict(zip(bits, map(Bucket, old[::2], old[1::2]), strict=True))
     if by_bit:
@@ -233,7 +233,9 @@ def chunkwise(
     sequence is cut into blocks of a power of two tokens, see `listing`; the backward pass recomputes each of them.
     """
     check_backend(backend, V)
-    keep_what_is_freed()
+    compiling = torch.compiler.is_compiling()  # what is traced is kept or recomputed as the compiler sees fit
+    if not compiling:
+        keep_what_is_freed()
     by_bit, t = _start(K, V, lam, V.shape[1], state)
     if V.shape[1] == 0:
         return V.clone(), _finish(by_bit, t, K, V)
@@ -242,12 +244,12 @@ def chunkwise(
     longest = max(chunk_size, 1 << (BLOCK_NUMEL // of_token).bit_length() >> 1)
     lengths = list(_blocks(t, V.shape[1], longest))
     sequences = (Q, K, V, log_a, lam)
-    keep = torch.is_grad_enabled() and any(x.requires_grad for x in (*sequences, *(b.S for b in by_bit.values())))
+    differentiated = any(x.requires_grad for x in (*sequences, *(b.S for b in by_bit.values())))
+    keep = compiling or (torch.is_grad_enabled() and differentiated)
     y, parts = empty_result(V), []
     for length, *pieces, place in zip(lengths, *(x.split(lengths, 1) for x in (*sequences, y)), strict=True):
-        part, S, decay = Recomputed.apply(
-            partial(listing, chunk_size, tuple(by_bit)), *pieces, *chain.from_iterable(by_bit.values())
-        )
+        block, tensors = partial(listing, chunk_size, tuple(by_bit)), (*pieces, *chain.from_iterable(by_bit.values()))
+        part, S, decay = block(*tensors) if compiling else Recomputed.apply(block, *tensors)
         by_bit = _merge(by_bit, decay, length.bit_length() - 1, S)
         parts.append(part if keep else place.copy_(part))
     y = torch.cat(parts, 1) if keep else y

@@ -95,11 +95,11 @@ def running_maximum(log_i: Tensor, log_f: Tensor, m: Tensor) -> Tensor:
     kept = torch.nn.functional.pad(log_f, missing, value=0.0)
     most, kept = (x.view(batch, pieces, length, heads).contiguous() for x in (most, kept))
     for t in range(1, length):
-        torch.maximum(most[:, :, t], kept[:, :, t] + most[:, :, t - 1], out=most[:, :, t])
+        most[:, :, t] = torch.maximum(most[:, :, t], kept[:, :, t] + most[:, :, t - 1])
     kept = kept.cumsum(2)
     before = m
     for piece in range(pieces):
-        torch.maximum(most[:, piece], kept[:, piece] + before[:, None], out=most[:, piece])
+        most[:, piece] = torch.maximum(most[:, piece], kept[:, piece] + before[:, None])
         before = most[:, piece, -1] if length else before
     return torch.cat([m[:, None], most.flatten(1, 2)[:, :time]], 1)
 

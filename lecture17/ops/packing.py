@@ -42,9 +42,10 @@ def starts(cu_seqlens: Int[Tensor, " n_plus_one"]) -> Bool[Tensor, "one time"]:
 def reset(log_decay: Float[Tensor, "batch time *each"], seq_start: Starts) -> Float[Tensor, "batch time *each"]:
     """The log decays, -inf at the first token of each sequence: it forgets all that came before.
 
-    For `ssd`, `gla`, `mamba3` and the gated `delta_rule` (the plain one with log_a = 0). RWKV-7 removes before it
-    decays, so its first tokens need a `kappa` of 0, too. `linear_attention`, `retention`, `selective_scan` and `wkv4`
-    take no log decay for each token: see `by_pieces`.
+    For `ssd`, `gla`, `mamba3`, `kda`, `mlstm` (log_f), `mesa`, and the gated `delta_rule` and `delta_product` (the
+    plain ones with log_a = 0). RWKV-7 removes before it decays, so its first tokens need a `kappa` of 0, too.
+    `linear_attention`, `retention`, `selective_scan` and `wkv4` take no log decay for each token, and `log_linear`
+    counts tokens from the start of the row: see `by_pieces`.
     """
     return log_decay.masked_fill(seq_start.view(*seq_start.shape, *(1,) * (log_decay.ndim - 2)), -torch.inf)
 
