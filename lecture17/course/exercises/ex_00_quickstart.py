@@ -16,6 +16,9 @@ def draw(rng: np.random.Generator) -> Inputs:
     return {"U": rng.normal(size=(N, r)), "V": rng.normal(size=(N, r))}
 
 
+HIDDEN = {"map", "vectorize", "frompyfunc", "apply_along_axis"}  # functions that loop in Python, too
+
+
 def refuse_loops(answer: Function) -> None:
     """Raise WrongForm for an answer whose own source loops in Python; functions that it calls are not looked into."""
     loops = ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
@@ -23,7 +26,8 @@ def refuse_loops(answer: Function) -> None:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
     except (OSError, TypeError, SyntaxError):  # its source is not available, or is only part of a statement
         return
-    if any(isinstance(node, loops) for node in ast.walk(tree)):
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)}
+    if names & HIDDEN or any(isinstance(node, loops) for node in ast.walk(tree)):
         raise WrongForm("A is right, but Python loops over it: one matrix product gives all entries at once")
 
 
