@@ -113,39 +113,8 @@ assert_same(gated_delta_rule=gated, kda_with_one_rate=kda.matrix(Q, keys, V, sam
 # ## 2 · What KDA forgets
 #
 # The gated delta rule and KDA both decay, and both replace what a key recalls. What can one token of KDA do that a
-# token of the gated delta rule cannot? **Forget one topic and keep another.**
+# token of the gated delta rule cannot?
 #
-# **(2.1)** Let $A$ and $B$ be two topics: subspaces of keys, each with at least two dimensions. A token of the gated
-# delta rule multiplies some unit key $x \in A$ and some unit key $y \in B$ by *the same* number $a_t$. *Proof.* Its
-# transition is $a_t (I - \beta_t k_t k_t^\top)$. Within two dimensions there is always a direction at right angles to
-# $k_t$, so there are such $x$ and $y$, and the transition multiplies both by $a_t$. ∎ **If it forgets all of $A$, then
-# $a_t = 0$, and it forgets $B$ as well.** The delta part erases only along $k_t$: one key per token, and the token must
-# hit it exactly.
-#
-# **(2.2)** KDA has no such limit where topics are made of key dimensions: set $\alpha_{tc} = 0$ for the dimensions of
-# $A$ and 1 for those of $B$. It needs to know none of the keys that were stored. (The topics have to be made of
-# dimensions. Training can arrange this, because keys are projections that it learns.)
-#
-# The order matters: $(I - \beta k k^\top)\, \mathrm{diag}(\alpha)$ decays first, and compares $v_t$ with what is left.
-# RWKV-7 removes what the *undecayed* state recalls, and no rate of its decay is below 0.545 ([03c](03c_memory.ipynb)):
-# it can fade a topic, but not drop it at once.
-#
-# Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-kda-step`.
-
-# %%
-a, b, k = 0.3, 0.8, keys[0]
-A_t = a * (np.eye(r) - b * np.outer(k, k))
-for topic in (slice(0, 3), slice(3, 6)):  # the key dimensions of A, and of B
-    across = np.zeros(r)
-    across[topic] = np.linalg.svd(k[None, topic])[2][-1]  # in the topic, at right angles to k
-    assert_same(kept=A_t @ across, times_a=a * across)  # (2.1)
-
-closed = np.where(np.arange(r) < 3, -np.inf, 0.0)
-S = rng.normal(size=(r, d))
-_, kept = kda.step(k, k, V[0], closed, 0.0, S)
-assert_same(nothing_of_A_all_of_B=kept, rows_cut=np.r_[np.zeros((3, d)), S[3:]])  # (2.2)
-
-# %% [markdown]
 # In the picture, each token writes under one of four labels (a one-hot key) and reads under one, as in 03c. Labels 0
 # and 1 are topic A, labels 2 and 3 topic B. At token 12 topic A is over. DeltaNet has no gate. Gated DeltaNet closes
 # its gate at token 12. GLA and KDA close theirs for labels 0 and 1 alone. Where there is a $\beta$, it is 1.
@@ -178,7 +147,24 @@ chunks = {name: costs.flops(name, "chunkwise", 4096, 64, 64) for name in ("kda",
 print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']:.2f}")
 
 # %% [markdown]
-# <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
+# <details><summary><b>Learned</b>, and why (open it when you have seen the picture)</summary>
+#
+# KDA can **forget one topic and keep another.**
+#
+# **(2.1)** Let $A$ and $B$ be two topics: subspaces of keys, each with at least two dimensions. A token of the gated
+# delta rule multiplies some unit key $x \in A$ and some unit key $y \in B$ by *the same* number $a_t$. *Proof.* Its
+# transition is $a_t (I - \beta_t k_t k_t^\top)$. Within two dimensions there is always a direction at right angles to
+# $k_t$, so there are such $x$ and $y$, and the transition multiplies both by $a_t$. ∎ **If it forgets all of $A$, then
+# $a_t = 0$, and it forgets $B$ as well.** The delta part erases only along $k_t$: one key per token, and the token must
+# hit it exactly.
+#
+# **(2.2)** KDA has no such limit where topics are made of key dimensions: set $\alpha_{tc} = 0$ for the dimensions of
+# $A$ and 1 for those of $B$. It needs to know none of the keys that were stored. (The topics have to be made of
+# dimensions. Training can arrange this, because keys are projections that it learns.)
+#
+# The order matters: $(I - \beta k k^\top)\, \mathrm{diag}(\alpha)$ decays first, and compares $v_t$ with what is left.
+# RWKV-7 removes what the *undecayed* state recalls, and no rate of its decay is below 0.545 ([03c](03c_memory.ipynb)):
+# it can fade a topic, but not drop it at once.
 #
 # The gated delta rule forgets everything or one key; GLA forgets a topic, but adds up what it keeps; KDA
 # forgets a topic and keeps the last value of every other key. It costs less than RWKV-7, because it removes with the
@@ -187,6 +173,23 @@ print(f"FLOPs of KDA's chunks against RWKV-7's: {chunks['kda'] / chunks['rwkv7']
 #
 # </details>
 #
+# Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-kda-step`. The next cell checks (2.1) and
+# (2.2).
+
+# %%
+a, b, k = 0.3, 0.8, keys[0]
+A_t = a * (np.eye(r) - b * np.outer(k, k))
+for topic in (slice(0, 3), slice(3, 6)):  # the key dimensions of A, and of B
+    across = np.zeros(r)
+    across[topic] = np.linalg.svd(k[None, topic])[2][-1]  # in the topic, at right angles to k
+    assert_same(kept=A_t @ across, times_a=a * across)  # (2.1)
+
+closed = np.where(np.arange(r) < 3, -np.inf, 0.0)
+S = rng.normal(size=(r, d))
+_, kept = kda.step(k, k, V[0], closed, 0.0, S)
+assert_same(nothing_of_A_all_of_B=kept, rows_cut=np.r_[np.zeros((3, d)), S[3:]])  # (2.2)
+
+# %% [markdown]
 # ## 3 · Several steps: DeltaProduct
 #
 # One gradient step fits one pair. **DeltaProduct** (Siems et al., arXiv 2502.10297) lets a token make $n_h$ pairs and
