@@ -60,8 +60,8 @@ print(f"{size:,} weights in {len(kinds)} blocks: {', '.join(kinds)}")
 # | a `.pth` of `"BlinkDL/rwkv-7-world"` | RWKV-7 0.1B, 12 layers | about 0.4 GB | 0.8 GB |
 #
 # At 100 megabits per second, a gigabyte takes a minute and a half. For RWKV-7, `name` is the repository, a slash and
-# the file. You will see numbers instead of text, because `tokenizers` does not read its vocabulary. Sections 3 to 5
-# need a Mamba-2.
+# the file; `tokenizers` does not read its vocabulary, so its text would be nonsense: look at the numbers. For another
+# model change `vocabulary` too. Sections 2 to 5 need a Mamba-2, and section 5 one that reads bytes.
 
 # %% tags=["nbval-ignore-output"]
 name, vocabulary = None, "EleutherAI/gpt-neox-20b"  # mamba2-130m has the vocabulary of GPT-NeoX
@@ -186,9 +186,9 @@ assert flat.max() > 100 * flat.min()
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# Nobody set these rates one by one. They began between 1 and 16 per unit of step size, and training spread the
-# half-lives over two orders of magnitude: some heads hold one token, like one more convolution, others a few lines of
-# code. A single number such as "the memory of Mamba-2" hides that.
+# The half-lives span two orders of magnitude: some heads hold one token, like one more convolution, others a few lines
+# of code. (They begin so: initial rates lie between 1 and 16 per unit of step size, and step sizes between 0.001 and
+# 0.1. Training goes on from there.) A single number such as "the memory of Mamba-2" hides that.
 #
 # </details>
 #
@@ -221,8 +221,8 @@ print(f"rank {rank}; 99% of its energy is in {most} of its {len(s)} singular val
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# The bound of part 03a holds for trained weights as for random ones. What training adds is structure: most
-# of the energy of the block is in a few directions. The state has room for more than this head uses on this text.
+# The bound of part 03a holds for trained weights as for random ones. Most of the energy of the block is in even fewer
+# directions: the state has room for more than this head uses on this text.
 #
 # </details>
 #
@@ -272,11 +272,12 @@ assert max(late) - min(late) < 0.05
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# The window is worth more than a bit per byte, but only for three bytes: this model spells with its
-# convolutions. The states are worth less at once and for longer; after some thirty bytes the text itself has filled
-# them again. That is a small model of bytes, whose typical half-life is a few tokens (section 3). In one that has to
-# recall a name from a page before, nothing refills the state. Whoever serves such a model must pass on *both* parts of
-# the cache, and never from one user's text to the next.
+# Without its windows the model loses about two bits on each of the first two bytes, and next to nothing after the
+# fourth. (Part of that is a mismatch: zeros beside a full state are something that it never saw.) The states are worth
+# less at once and for longer; after some thirty bytes the text itself has filled them again. That is a small model of
+# bytes, whose typical half-life is a few tokens (section 3). If a model must recall a name from the previous page, the
+# text that follows cannot restore it. Whoever serves such a model must pass on *both* parts of the cache, and only to
+# texts that begin with the same tokens.
 #
 # </details>
 #
@@ -291,7 +292,8 @@ print(f"{kept:,} numbers after {prompt.shape[1]} tokens, and after a million")
 # %% [markdown]
 # ## 6 · Streaming
 #
-# `model.stream` yields each token as soon as it is drawn. Each costs the same, since nothing but the state is read.
+# `model.stream` yields each token as soon as it is drawn. Each costs the same: all weights
+# are read, and a cache of fixed size.
 
 # %% tags=["nbval-ignore-output"]
 generator, began, n = torch.Generator().manual_seed(17), time.perf_counter(), 120
@@ -310,8 +312,8 @@ print(f"\n\n{n / (time.perf_counter() - began):.0f} tokens a second")
 # - A published model is a configuration and named tensors. With the right blocks, loading is renaming, and constant
 #   factors go into the weights.
 # - One function per block is the mixer. Yours, in NumPy and a head at a time, writes the same text.
-# - Half-lives are learned, and spread over two orders of magnitude in a model of twelve heads.
-# - The block ranks of a trained head obey the bound of 03a, and its energy needs fewer directions still.
+# - Half-lives span two orders of magnitude in a model of twelve heads.
+# - The blocks of a trained head keep to the rank that 03a proves, and most of their energy to fewer directions still.
 # - The cache is states *and* windows, of fixed size: the windows matter at once, the states for longer.
 #
 # **Where next:** the [exercises](../exercises/04e_published.ipynb) (8 points), then zone 5, which measures: time and

@@ -91,8 +91,8 @@ assert sizing.CACHE_BYTES * deepseek.cache == 70_272  # as reported in arXiv 250
 # $$\max\left(\frac{\text{bytes moved}}{\text{bandwidth}},\; \frac{\text{FLOPs}}{\text{rate}}\right),$$
 #
 # and for small batches the bytes decide. (Reading a prompt and training are the other way around: there FLOPs
-# decide.) **(2.1)** For short texts every layout takes about as long as any other, because all of them read the same
-# weights. **(2.2)** For long texts the cache decides.
+# decide.) **(2.1)** For short texts, few at a time, layouts take about as long as each other: each reads its
+# weights, which differ by a fifth, and little else. **(2.2)** For long texts the cache decides.
 
 # %%
 H100 = choosing.DEVICES["H100"]
@@ -122,7 +122,8 @@ for N, batch in ((2048, 1), (2048, 8), (131_072, 4)):
 # know.
 #
 # With large batches Kimi Linear reports 6.3 times at 1M tokens. Bytes alone allow 27/7 = 3.9, since 7 of its 27 layers
-# keep a cache. What is more comes from kernels and servers, which no formula here predicts.
+# keep a cache. The bytes do not explain
+# the rest, and this course has not measured what does.
 
 # %%
 kimi = sizing.Shape("Kimi Linear", 2304, 27, 32, 128, 9 * 1024, 163_840, 32, 257 * 1024)
@@ -230,12 +231,12 @@ assert choosing.choose(photographs).listed == ("softmax",)
 assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 153
 
 # %% [markdown]
-# - **Chat on a laptop.** The texts are short, so a step reads weights and little else: take a small Transformer in 4
-#   bits, such as Llama 3.2 3B or Gemma 3 (arXiv 2503.19786). What helps there is smaller weights, not another mixer;
-#   LFM2 goes as far as short convolutions in ten of its sixteen layers (arXiv 2511.23404).
+# - **Chat on a laptop.** The texts are short, so a step reads mostly weights: take a small Transformer in 4 bits, such
+#   as Llama 3.2 3B, or Gemma 3 with its windows (arXiv 2503.19786). What helps there is smaller weights, not another
+#   mixer; LFM2 goes as far as short convolutions in ten of its sixteen layers (arXiv 2511.23404).
 # - **Questions on long documents.** A hybrid: 3:1 with a delta rule, as in Qwen3-Next and Olmo Hybrid (arXiv
-#   2604.03444), or 7:1 with Mamba-2, as in Nemotron-H (arXiv 2504.03624). Take the one that your server runs well. With
-#   softmax in every layer four documents do not fit.
+#   2604.03444), or about 7:1 with Mamba-2, as in Nemotron-H (arXiv 2504.03624). Take the one that your server runs
+#   well. With softmax in every layer four documents do not fit, unless weights or caches take 8 bits a number.
 # - **A long book, quoted.** The same hybrid, with one full layer in four. In practice one also puts the book into an
 #   index and hands the model the passages it asks for: then the text is short, and softmax will do.
 # - **A million bases of DNA.** Evo 2 (Brixi et al., 2025) reads a million bases with 8 softmax layers among 50; the
@@ -254,9 +255,9 @@ assert round(choosing.choose(dna).assessments["softmax"].memory / 1e9) == 153
 # %% [markdown]
 # ## Recap
 #
-# - Whole models first: for short texts all layouts read the same weights, and softmax is the safe choice.
+# - Whole models first: for short texts, few at a time, layouts take about as long, and softmax is the safe choice.
 # - Caches outgrow the weights at about 123,000 tokens of all sequences together (8B, grouped queries, 16 bits).
-# - Recall and tracking are evidence, with a source: never FLOPs, never taste.
+# - Judge recall and tracking by published evidence, not by FLOPs or taste.
 # - For long texts the answer is often a 3:1 or a 7:1 hybrid. Its caches still grow.
 # - A short list is a start: the last word belongs to a comparison on your own data.
 #
