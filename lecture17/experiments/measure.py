@@ -143,17 +143,18 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
     return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
 
 
-Plain = dict[str, dict[str, np.ndarray]]
-
-
-def plain(found: Mapping[tuple[str, str], Series]) -> Plain:
+def plain(found: Mapping[tuple[str, str], Series]) -> dict[str, dict[str, np.ndarray]]:
     """What `study.stored` can keep of a sweep."""
     return {" ".join(key): vars(series) | {"N": series.N.astype(int)} for key, series in found.items()}
 
 
 def restored(kept: Mapping[str, Any]) -> dict[tuple[str, str], Series]:
     """The sweep that `plain` was made from."""
-    return {(mixer, form): Series(**series) for (mixer, form), series in ((k.split(), s) for k, s in kept.items())}
+    found = {}
+    for key, series in kept.items():
+        mixer, form = key.split()
+        found[mixer, form] = Series(**series)
+    return found
 
 
 def _fits(row: Mixer, N: int) -> bool:

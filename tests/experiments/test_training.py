@@ -309,13 +309,20 @@ def test_a_quick_run_shows_the_stored_results_and_only_a_build_stores_them(
     assert (tmp_path / "results" / "some.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("path", sorted(study.FOLDER.glob("*.json")), ids=lambda p: p.stem)
+TIMES = set(study.FOLDER.glob("05a_*.json"))  # which have no seeds
+TRAINED = set(study.FOLDER.glob("*.json")) - TIMES
+
+
+@pytest.mark.parametrize("path", sorted(TIMES), ids=lambda p: p.stem)
+def test_stored_times_are_those_of_a_full_run(path: Path) -> None:
+    kept = study.stored(path.stem, {}, False, "")
+    assert kept.provenance.startswith("full run; as many threads as cores")
+    assert all(series["N"].max() == 65536 for name, series in kept.items() if "parallel" not in name)
+
+
+@pytest.mark.parametrize("path", sorted(TRAINED), ids=lambda p: p.stem)
 def test_stored_results_are_those_of_a_full_run_with_three_seeds(path: Path) -> None:
     kept = study.stored(path.stem, {}, False, "")
-    if path.stem.startswith("05a_"):  # times, which have no seeds
-        assert kept.provenance.startswith("full run; as many threads as cores")
-        assert all(series["N"].max() == 65536 for name, series in kept.items() if "parallel" not in name)
-        return
     assert kept.provenance.startswith("full run, seeds 0, 1, 2; ")
     assert {len(values) for values in kept["right"].values()} == {3}
 
