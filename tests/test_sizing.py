@@ -147,6 +147,18 @@ def test_nemotron_nano_serves_as_much_more_than_qwen3_as_measured() -> None:
     assert 1 / 1.5 < (speeds[1] / speeds[0]) / 6.3 < 1.5
 
 
+def test_caches_of_one_byte_hold_twice_the_tokens_and_states_do_not_shrink() -> None:
+    net, N = network(SHAPES["8B"], Layers(8, state=24)), 131_072
+    wide, narrow = sizing.sequence_bytes(net, N), sizing.sequence_bytes(net, N, 1)
+    assert wide - narrow == net.cached(N)
+    assert narrow - net.cached(N) == sizing.STATE_BYTES * net.state
+    full, memory = network(SHAPES["8B"], Layers(32)), 80e9
+    assert sizing.most_sequences(full, N, memory, cache_bytes=1) == sizing.most_sequences(full, N // 2, memory) == 7
+    assert sizing.serving_bytes(full, N, 4, cache_bytes=1) == sizing.serving_bytes(full, N // 2, 4)
+    slow, quick = (sizing.decoding_seconds(full, N, 64, *H100, cache_bytes=size) for size in (2, 1))
+    assert slow - quick == pytest.approx(64 * full.cached(N) / H100[0])
+
+
 @pytest.mark.parametrize("cache", CACHES)
 def test_windows_stop_growing_and_full_layers_do_not(cache: str) -> None:
     shape = SHAPES["1B"]
