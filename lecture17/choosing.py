@@ -2,9 +2,8 @@
 
 `short_list(Task(...))` leaves out what does not fit into the memory, and what is known not to recall or track what the
 task needs (`choosing.toml`, with sources). The first of the list is the layout with the most behind it among those that
-take at most `SLACK` times as long as the fastest that is shown to do it. The others are faster or have more behind them;
-they follow by what is shown. Costs are those of whole models (`sizing`), on machines whose rates are their makers' peak
-rates.
+take at most `SLACK` times as long as the fastest that is shown to do it. The others are faster or have more behind
+them, and follow by what is shown. Costs are those of whole models (`sizing`) at a machine's peak rates.
 """
 
 import math
@@ -128,10 +127,9 @@ def evidence(layout: str, task: Task, parameters: float) -> tuple[str, str]:
             FACTS: row["facts"],
             VERBATIM: row["verbatim"],
         }[task.recall]
-        if task.recall != GIST and row.get("up_to", task.N) < task.N:
+        if task.recall != GIST and level == SHOWN and row.get("up_to", task.N) < task.N:
             longer = f"{words}; longer texts are not shown"
-            words = row.get("beyond", longer) if task.recall == FACTS else longer
-            level = min(level, IN_PART, key=LEVELS.index)
+            level, words = IN_PART, row.get("beyond", longer) if task.recall == FACTS else longer
         if task.tracking and LEVELS.index(row["tracking"][0]) <= LEVELS.index(level):
             level, words = row["tracking"]
     if parameters > 2 * GB * row["largest"]:  # billions

@@ -2,7 +2,7 @@
 
 A `Network` is what its layers add up to; `network(shape, layers, cache)` adds them up. With b sequences of N tokens:
 
-    memory, serving      b_w P + b (b_c C(N) + 4 S)        b_w bytes a weight, b_c a number in a cache, states of 32 bits
+    memory, serving      b_w P + b (b_c C(N) + 4 S)        b_w bytes a weight, b_c a cached number, states of 32 bits
     memory, training     16 P + 2 b N w                    mixed precision with Adam, activations of layers recomputed
     one decoded token    max(bytes read / bandwidth, FLOPs / rate)
     reading N tokens     the same of a forward pass; training takes three times its FLOPs

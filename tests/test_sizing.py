@@ -111,7 +111,7 @@ def test_decoding_of_kimi_linear_is_as_much_faster_as_measured(N: int) -> None:
 def test_reading_of_kimi_linear_is_as_much_faster_as_measured_if_attention_runs_at_twice_the_rate_of_the_rest(
     N: int,
 ) -> None:
-    """At one rate for all, the count overstates the gain: experts and chunks reach less of a GPU than attention."""
+    """At one rate for all, the count overstates the gain."""
     pairs, whole = ([f(kimi(n)) for n in (27, 7)] for f in (lambda k: k.read_pair * N * N / 2, _reading(N)))
     at_one_rate, at_two = whole[0] / whole[1], (2 * whole[0] - pairs[0]) / (2 * whole[1] - pairs[1])
     assert at_one_rate / KIMI_READS[N] < 1.52  # 1.505 at 512K tokens

@@ -112,9 +112,9 @@ function evidence(row, p, parameters, levels) {
   if (p.content === "text") {
     if (p.recall === GIST) [level, words] = [SHOWN, "what it keeps can depend on the token (2312.00752)"];
     else [level, words] = p.recall === FACTS ? row.facts : row.verbatim;
-    if (p.recall !== GIST && p.N > (row.up_to ?? p.N)) {
+    if (p.recall !== GIST && level === SHOWN && p.N > (row.up_to ?? p.N)) {
       const longer = `${words}; longer texts are not shown`;
-      [level, words] = [weaker(level), p.recall === FACTS ? (row.beyond ?? longer) : longer];
+      [level, words] = [IN_PART, p.recall === FACTS ? (row.beyond ?? longer) : longer];
     }
     if (p.tracking && rank(row.tracking[0]) <= rank(level)) [level, words] = row.tracking;
   }
