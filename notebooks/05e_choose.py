@@ -218,6 +218,9 @@ bandwidth = 2 * 4 * here.numel() / seconds("there.copy_(here)")  # read and writ
 rate = 2 * 1024**3 / seconds("square @ square")
 print(f"this machine: {bandwidth / 1e9:.1f} GB and {rate / 1e9:.0f} GFLOP a second, float32")
 
+# %%
+predict("05e_choose-caches")
+
 # %% tags=["nbval-ignore-output"]
 widgets.ArchitectureChooser(rates=(bandwidth, rate))
 
@@ -255,6 +258,8 @@ for name, task in stories.items():
     print(f"{name:28}", "; ".join(choosing.short_list(task)))
 first = [choice.listed[0] for choice in found.values()]
 assert first == ["softmax", "three", "windows", "softmax", "seven", "softmax"]
+for change in ({"precision": "8 bits"}, {"cache_bits": "8 bits"}):
+    assert choosing.choose(replace(documents, **change)).assessments["softmax"].fits
 
 # %%
 laptop = found["chat on a laptop"].assessments
@@ -272,9 +277,6 @@ pictures = found["photographs, classified"]
 slower = pictures.assessments["mamba"].seconds / pictures.assessments["softmax"].seconds
 print(f"photographs: Mamba-2 in every layer takes {slower:.2f} times as long as softmax")
 assert pictures.listed == ("softmax",)
-
-for change in ({"precision": "8 bits"}, {"cache_bits": "8 bits"}):
-    assert choosing.choose(replace(documents, **change)).assessments["softmax"].fits
 
 # %% [markdown]
 # - **Chat on a laptop.** The texts are short, so a step reads mostly weights, and all layouts take about as long. Take

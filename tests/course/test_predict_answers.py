@@ -430,6 +430,16 @@ def _() -> list[object]:
     return ["All but softmax in every layer"]
 
 
+@answers("05e_choose-caches")
+def _() -> list[object]:
+    wide, narrow = (
+        1e3 * choosing.choose(choosing.Task(cache_bits=bits)).assessments["softmax"].seconds
+        for bits in choosing.CACHE_BITS
+    )
+    assert round(wide) == 25
+    return [pick("05e_choose-caches", narrow, 13.5, 17.5, 22.5)]
+
+
 @answers("05e_choose-five-stories")
 def _() -> list[object]:
     chat = choosing.Task("3B", N=4096, batch=1, memory=8, device="CPU", precision="4 bits")

@@ -262,7 +262,7 @@ export function panels(stage, act, given) {
       width: left + 304, height: 250, margin: [4, 72, 34, left], y: rows,
       x: { scale: "log", domain: [1, 10], ticks: [], format },
     });
-  const shown = { memory: panel(214, bytes), seconds: panel(16, time) };
+  const shown = { memory: panel(230, bytes), seconds: panel(16, time) };
   shown.memory.title.text("memory, and how much there is");
   const readout = stage.appendChild(element("output", { className: "readout" }));
   legend(stage)([...Object.values(LOOKS), ["memory there is", ATTENTION, "┆"]]);
@@ -271,7 +271,7 @@ export function panels(stage, act, given) {
 
   const read = () => {
     const a = spot === null ? null : now.r.found[names[spot]];
-    const models = a && given.layouts[names[spot]].models.join(", ");
+    const models = a && given.layouts[names[spot]].models.slice(0, 3).join(", ");
     readout.textContent = a ? `${given.layouts[names[spot]].title} (${a.level}): ${a.evidence}. Open models: ${models}.` : HINT;
   };
   for (const one of Object.values(shown)) {
