@@ -270,7 +270,7 @@ assert spread < 1.3
 
 both = [replace(dna, cache_bits=bits) for bits in choosing.CACHE_BITS]
 bases = [choosing.choose(task).assessments["softmax"].memory / GB for task in both]
-print(f"DNA: softmax in every layer takes {bases[0]:.0f} GB, with caches of 8 bits {bases[1]:.0f} GB")
+print(f"DNA: softmax in every layer takes {bases[0]:.0f} GB, with 8 bits {bases[1]:.0f} GB")
 assert bases[1] > dna.memory
 
 pictures = found["photographs, classified"]
