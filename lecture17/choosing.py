@@ -2,8 +2,8 @@
 
 `short_list(Task(...))` leaves out what does not fit into the memory, and what is known not to recall or track what the
 task needs (`choosing.toml`, with sources). The first of the list is the layout with the most behind it among those that
-take at most `SLACK` times as long as the fastest that is shown to do it; the others follow by time. Costs are those of
-whole models (`sizing`), on machines whose rates are their makers' peak rates.
+take at most `SLACK` times as long as the fastest that is shown to do it. The others are faster or have more behind
+them, and follow by what is shown. Costs are those of whole models (`sizing`) at a machine's peak rates.
 """
 
 import math
@@ -25,6 +25,7 @@ DECODING, READING, TRAINING = USES = ("decoding", "reading", "training")
 GIST, FACTS, VERBATIM = RECALLS = ("the gist", "facts by key", "any passage word for word")
 TEXT, IMAGES = CONTENTS = ("text", "images")
 BITS = {"16 bits": 16, "8 bits": 8, "4 bits": 4}
+CACHE_BITS = ("16 bits", "8 bits")
 NO, IN_PART, SHOWN = LEVELS = ("no", "in part", "shown")
 
 
@@ -40,6 +41,7 @@ class Device:
 GB = 1e9
 CPU = "CPU"
 DEVICES = {
+    "B200": Device(8e12, 2250e12, 180 * GB),
     "H100": Device(3.35e12, 989e12, 80 * GB),
     "A100": Device(2.04e12, 312e12, 80 * GB),
     "RTX 4090": Device(1.01e12, 165e12, 24 * GB),
@@ -60,6 +62,7 @@ class Task:
     device: str = "H100"
     cache: str = GROUPS
     precision: str = "16 bits"
+    cache_bits: str = "16 bits"
     recall: str = FACTS
     tracking: bool = False
 
@@ -71,8 +74,10 @@ class Task:
             "device": DEVICES,
             "cache": CACHES,
             "precision": BITS,
+            "cache_bits": CACHE_BITS,
+            "recall": RECALLS,
         }
-        for name, options in {**known, "recall": RECALLS}.items():
+        for name, options in known.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(options)}")
         for name in ("N", "batch", "memory"):
@@ -122,8 +127,9 @@ def evidence(layout: str, task: Task, parameters: float) -> tuple[str, str]:
             FACTS: row["facts"],
             VERBATIM: row["verbatim"],
         }[task.recall]
-        if task.recall != GIST and row.get("up_to", task.N) < task.N:
-            level, words = min(level, IN_PART, key=LEVELS.index), f"{words}; longer texts are not shown"
+        if task.recall != GIST and level == SHOWN and row.get("up_to", task.N) < task.N:
+            longer = f"{words}; longer texts are not shown"
+            level, words = IN_PART, row.get("beyond", longer) if task.recall == FACTS else longer
         if task.tracking and LEVELS.index(row["tracking"][0]) <= LEVELS.index(level):
             level, words = row["tracking"]
     if parameters > 2 * GB * row["largest"]:  # billions
@@ -155,12 +161,14 @@ def _costs(net: Network, task: Task, bandwidth: float, rate: float) -> tuple[flo
             0,
             sizing.reading_seconds(net, N, batch, bandwidth, rate, bits, causal),
         )
-    how = sizing.decoding_seconds if task.use == DECODING else sizing.reading_seconds
+    cached = BITS[task.cache_bits] / 8
     return (
         weights,
-        sizing.serving_bytes(net, N, batch, bits),
-        sizing.most_sequences(net, N, task.memory * GB, bits),
-        how(net, N, batch, bandwidth, rate, bits),
+        sizing.serving_bytes(net, N, batch, bits, cached),
+        sizing.most_sequences(net, N, task.memory * GB, bits, cached),
+        sizing.decoding_seconds(net, N, batch, bandwidth, rate, bits, cached)
+        if task.use == DECODING
+        else sizing.reading_seconds(net, N, batch, bandwidth, rate, bits),
     )
 
 
@@ -179,17 +187,25 @@ def choose(task: Task, cpu: tuple[float, float] | None = None) -> Choice:
 
 
 def _listed(found: dict[str, Assessment]) -> tuple[str, ...]:
-    able = [name for name, a in found.items() if a.fits and a.level != NO]
-    ranked = sorted(able, key=lambda name: (-LEVELS.index(found[name].level), found[name].seconds))
-    if not ranked:
+    able = {name: a for name, a in found.items() if a.fits and a.level != NO}
+    if not able:
         return ()
-    fastest = found[ranked[0]]
-    first = next(
-        name for name in able if found[name].level == fastest.level and found[name].seconds <= SLACK * fastest.seconds
-    )
     order = list(LAYOUTS)
-    # What is slower than the first, and has less behind it, has nothing to offer.
-    others = (n for n in ranked if order.index(n) < order.index(first) or found[n].seconds < found[first].seconds)
+    ranked = sorted(able, key=lambda name: (-LEVELS.index(able[name].level), order.index(name)))
+    best = [name for name in ranked if able[name].level == able[ranked[0]].level]
+    quickest = min(able[name].seconds for name in best)
+    first = next(name for name in best if able[name].seconds <= SLACK * quickest)
+    # What is slower than the first, and has less behind it, has nothing to offer, unless the first is not shown either.
+    others = [
+        name
+        for name in ranked
+        if name != first
+        and (
+            order.index(name) < order.index(first)
+            or able[name].seconds < able[first].seconds
+            or able[first].level != SHOWN
+        )
+    ]
     return (first, *others)[:LISTED]
 
 

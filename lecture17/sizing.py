@@ -2,7 +2,7 @@
 
 A `Network` is what its layers add up to; `network(shape, layers, cache)` adds them up. With b sequences of N tokens:
 
-    memory, serving      b_w P + b (2 C(N) + 4 S)          b_w bytes a weight, caches of 16 bits, states of 32 bits
+    memory, serving      b_w P + b (b_c C(N) + 4 S)        b_w bytes a weight, b_c a cached number, states of 32 bits
     memory, training     16 P + 2 b N w                    mixed precision with Adam, activations of layers recomputed
     one decoded token    max(bytes read / bandwidth, FLOPs / rate)
     reading N tokens     the same of a forward pass; training takes three times its FLOPs
@@ -142,25 +142,33 @@ def weight_bytes(net: Network, bits: int, batch: float) -> float:
     return net.parameters * used * bits / 8
 
 
-def sequence_bytes(net: Network, N: int) -> float:
-    """Bytes of the caches and states of one sequence of N tokens."""
-    return CACHE_BYTES * net.cached(N) + STATE_BYTES * net.state
+def sequence_bytes(net: Network, N: int, cache_bytes: float = CACHE_BYTES) -> float:
+    """Bytes of the caches and states of one sequence of N tokens, with so many bytes for a cached number."""
+    return cache_bytes * net.cached(N) + STATE_BYTES * net.state
 
 
-def serving_bytes(net: Network, N: int, batch: float, bits: int = 16) -> float:
-    """Memory of the weights and of so many sequences."""
-    return net.parameters * bits / 8 + batch * sequence_bytes(net, N)
+def serving_bytes(net: Network, N: int, batch: float, bits: int = 16, cache_bytes: float = CACHE_BYTES) -> float:
+    """Memory of the weights, of so many bits each, and of so many sequences."""
+    return net.parameters * bits / 8 + batch * sequence_bytes(net, N, cache_bytes)
 
 
-def most_sequences(net: Network, N: int, memory: float, bits: int = 16) -> int:
+def most_sequences(net: Network, N: int, memory: float, bits: int = 16, cache_bytes: float = CACHE_BYTES) -> int:
     """How many sequences of N tokens fit beside the weights into so many bytes."""
-    each = sequence_bytes(net, N)
+    each = sequence_bytes(net, N, cache_bytes)
     return max(0, math.floor((memory - net.parameters * bits / 8) / each)) if each else 0
 
 
-def decoding_seconds(net: Network, N: int, batch: float, bandwidth: float, rate: float, bits: int = 16) -> float:
+def decoding_seconds(
+    net: Network,
+    N: int,
+    batch: float,
+    bandwidth: float,
+    rate: float,
+    bits: int = 16,
+    cache_bytes: float = CACHE_BYTES,
+) -> float:
     """Seconds of a step that adds a token to each sequence, with so many bytes and FLOPs a second."""
-    read = weight_bytes(net, bits, batch) + batch * (sequence_bytes(net, N) + STATE_BYTES * net.state)
+    read = weight_bytes(net, bits, batch) + batch * (sequence_bytes(net, N, cache_bytes) + STATE_BYTES * net.state)
     work = batch * (2 * net.active + net.pair * N + net.near * min(N, net.window) + net.step)
     return max(read / bandwidth, work / rate)
 

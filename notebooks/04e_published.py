@@ -197,7 +197,9 @@ assert flat.max() > 100 * flat.min()
 # With $\log a$, $B$ and $C$ at hand, a head of the trained model is a matrix like those of part 03a: $M = L \circ C
 # B^\top$. Everything that tokens from 64 on know about those before passes through the block `M[64:, :64]`.
 #
-# **Predict** its rank for a state of `d_state` = 32, before you look at the picture.
+# The state has `d_state` = 32 numbers for each feature, so by part 03a the block has at most rank 32. But in how many
+# directions does it pass anything much? **Predict** how many of its 64 singular values hold 99% of its energy, that is,
+# of the sum of their squares.
 
 # %%
 predict("04e_published-rank")
@@ -213,6 +215,7 @@ figures.mask_times_gram(L, C @ B.T, title="A trained head: a smooth mask, struct
 s = np.linalg.svd((L * (C @ B.T))[64:, :64], compute_uv=False)
 rank, most = int((s > 1e-9 * s[0]).sum()), int((np.cumsum(s**2) < 0.99 * (s**2).sum()).sum()) + 1
 assert rank <= B.shape[1]
+assert 3 <= most <= 16
 print(f"the block has rank {'at most d_state' if rank <= B.shape[1] else 'above d_state'}")
 
 # %% tags=["nbval-ignore-output"]

@@ -27,7 +27,7 @@ from lecture17.course import check, hint, progress
 #
 # A model serves `batch` sequences of `N` tokens. `windows[i]` is the window of its layer $i$, in tokens; 0 means that the
 # layer sees everything. Each layer has `heads` heads of queries, and caches keys and values of `groups` heads, of `d_head`
-# numbers each, in `n_bytes` bytes a number. Return
+# numbers each, in `n_bytes` bytes a number (2 for 16 bits, 1 for 8). Return
 #
 # - `total`: the bytes of all caches of the batch,
 # - `most`: how many sequences of `N` tokens have caches that fit together into `memory` bytes.

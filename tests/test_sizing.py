@@ -111,7 +111,7 @@ def test_decoding_of_kimi_linear_is_as_much_faster_as_measured(N: int) -> None:
 def test_reading_of_kimi_linear_is_as_much_faster_as_measured_if_attention_runs_at_twice_the_rate_of_the_rest(
     N: int,
 ) -> None:
-    """At one rate for all, the count overstates the gain: experts and chunks reach less of a GPU than attention."""
+    """At one rate for all, the count overstates the gain."""
     pairs, whole = ([f(kimi(n)) for n in (27, 7)] for f in (lambda k: k.read_pair * N * N / 2, _reading(N)))
     at_one_rate, at_two = whole[0] / whole[1], (2 * whole[0] - pairs[0]) / (2 * whole[1] - pairs[1])
     assert at_one_rate / KIMI_READS[N] < 1.52  # 1.505 at 512K tokens
@@ -145,6 +145,18 @@ def test_nemotron_nano_serves_as_much_more_than_qwen3_as_measured() -> None:
         batch = sizing.most_sequences(net, N, 22 * GiB)
         speeds.append(batch / sizing.decoding_seconds(net, N, batch, 600e9, 70e12))
     assert 1 / 1.5 < (speeds[1] / speeds[0]) / 6.3 < 1.5
+
+
+def test_caches_of_one_byte_hold_twice_the_tokens_and_states_do_not_shrink() -> None:
+    net, N = network(SHAPES["8B"], Layers(8, state=24)), 131_072
+    wide, narrow = sizing.sequence_bytes(net, N), sizing.sequence_bytes(net, N, 1)
+    assert wide - narrow == net.cached(N)
+    assert narrow - net.cached(N) == sizing.STATE_BYTES * net.state
+    full, memory = network(SHAPES["8B"], Layers(32)), 80e9
+    assert sizing.most_sequences(full, N, memory, cache_bytes=1) == sizing.most_sequences(full, N // 2, memory) == 7
+    assert sizing.serving_bytes(full, N, 4, cache_bytes=1) == sizing.serving_bytes(full, N // 2, 4)
+    slow, quick = (sizing.decoding_seconds(full, N, 64, *H100, cache_bytes=size) for size in (2, 1))
+    assert slow - quick == pytest.approx(64 * full.cached(N) / H100[0])
 
 
 @pytest.mark.parametrize("cache", CACHES)

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from lecture17 import sizing
 from lecture17.choosing import (
     BITS,
+    CACHE_BITS,
     CONTENTS,
     DECODING,
     DEVICES,
@@ -50,18 +51,19 @@ CONTROLS = (
     Control("device", "device", "choice", tuple(DEVICES)),
     Control("cache", "keys, values", "choice", CACHES),
     Control("precision", "weights", "choice", tuple(BITS)),
+    Control("cache_bits", "caches", "choice", CACHE_BITS),
     Control("recall", "recall", "choice", RECALLS),
     Control("tracking", "must track a state", "check"),
 )
 
 
 def settle(task: Task) -> Task:
-    """Training has one precision; images are not decoded, and their evidence is one for all."""
+    """Training has one precision and no caches; images are not decoded, and their evidence is one for all."""
     if task.use == TRAINING:
-        task = replace(task, precision="16 bits")
+        task = replace(task, precision="16 bits", cache_bits="16 bits")
     if task.content == IMAGES:
         use = READING if task.use == DECODING else task.use
-        task = replace(task, use=use, recall=GIST, tracking=False)
+        task = replace(task, use=use, cache_bits="16 bits", recall=GIST, tracking=False)
     return task
 
 
@@ -204,7 +206,6 @@ class ArchitectureChooser(Explorer):
         "sizing": {
             name: getattr(sizing, name.upper())
             for name in (
-                "cache_bytes",
                 "state_bytes",
                 "training_bytes",
                 "activation_bytes",

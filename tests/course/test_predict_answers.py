@@ -430,14 +430,28 @@ def _() -> list[object]:
     return ["All but softmax in every layer"]
 
 
+@answers("05e_choose-caches")
+def _() -> list[object]:
+    wide, narrow = (
+        1e3 * choosing.choose(choosing.Task(cache_bits=bits)).assessments["softmax"].seconds
+        for bits in choosing.CACHE_BITS
+    )
+    assert round(wide) == 25
+    return [pick("05e_choose-caches", narrow, 13.5, 17.5, 22.5)]
+
+
 @answers("05e_choose-five-stories")
 def _() -> list[object]:
-    tasks = (
-        choosing.Task("3B", N=4096, batch=1, memory=8, device="CPU", precision="4 bits"),
-        choosing.Task(recall="any passage word for word"),
-        choosing.Task("0.1B", "training", "images", N=196, batch=1024),
-    )
-    return [choosing.short_list(task)[0] for task in tasks]
+    chat = choosing.Task("3B", N=4096, batch=1, memory=8, device="CPU", precision="4 bits")
+    memory = choosing.choose(chat).assessments["softmax"].memory / choosing.GB
+    dna = choosing.Task("8B", N=2**20, batch=1, cache_bits="8 bits")
+    photographs = choosing.choose(choosing.Task("0.1B", "training", "images", N=196, batch=1024)).assessments
+    slower = photographs["mamba"].seconds / photographs["softmax"].seconds
+    return [
+        pick("05e_choose-five-stories", memory, 3, 5.5),
+        "Yes" if choosing.choose(dna).assessments["softmax"].fits else "No",
+        ["less time", "the same time, to within 5%", "more time"][int(np.searchsorted((0.95, 1.05), slower))],
+    ]
 
 
 @pytest.mark.parametrize("question_id", ANSWERS)

@@ -69,10 +69,11 @@ def test_the_picture_has_all_layouts_the_limit_and_the_numbers() -> None:
         assert {f"{amount(a.memory / GB)} GB", duration(a.seconds)} <= written
 
 
-def test_training_has_one_precision_and_images_are_not_decoded() -> None:
-    assert settle(Task(use=TRAINING, precision="4 bits")).precision == "16 bits"
-    image = settle(Task(content=IMAGES, use=DECODING, tracking=True, recall="facts by key"))
-    assert (image.use, image.recall, image.tracking) == (READING, GIST, False)
+def test_training_has_one_precision_and_no_caches_and_images_are_not_decoded() -> None:
+    trained = settle(Task(use=TRAINING, precision="4 bits", cache_bits="8 bits"))
+    assert (trained.precision, trained.cache_bits) == ("16 bits", "16 bits")
+    image = settle(Task(content=IMAGES, use=DECODING, cache_bits="8 bits", tracking=True, recall="facts by key"))
+    assert (image.use, image.cache_bits, image.recall, image.tracking) == (READING, "16 bits", GIST, False)
 
 
 def test_measured_rates_take_the_place_of_a_laptops() -> None:

@@ -12,13 +12,15 @@ const [EVERY_HEAD, LATENT] = ["every head", "latent"];
 const GB = 1e9;
 
 export function settle(p) {
-  const task = p.use === TRAINING ? { ...p, precision: "16 bits" } : p;
+  const task = p.use === TRAINING ? { ...p, precision: "16 bits", cache_bits: "16 bits" } : p;
   if (task.content !== "images") return task;
-  return { ...task, use: task.use === DECODING ? READING : task.use, recall: GIST, tracking: false };
+  const use = task.use === DECODING ? READING : task.use;
+  return { ...task, use, cache_bits: "16 bits", recall: GIST, tracking: false };
 }
 
 export const limits = (p) => ({
   precision: { off: p.use === TRAINING },
+  cache_bits: { off: p.use === TRAINING || p.content === "images" },
   recall: { off: p.content === "images" },
   tracking: { off: p.content === "images" },
 });
@@ -76,7 +78,7 @@ function readingFlops(net, N, causal) {
   return N * (2 * net.active + net.read) + net.readPair * pairs + net.readNear * inWindows;
 }
 
-function costs(net, p, { bandwidth, rate }, bits, s) {
+function costs(net, p, { bandwidth, rate }, { bits, sizing: s }) {
   const { N, batch } = p;
   const causal = p.content === "text";
   const activations = s.activation_bytes * batch * N * net.width;
@@ -85,12 +87,13 @@ function costs(net, p, { bandwidth, rate }, bits, s) {
     const weights = s.training_bytes * net.parameters;
     return { weights, memory: weights + activations, sequences: 0, seconds: (3 * work) / rate };
   }
-  const weights = (net.parameters * bits) / 8;
-  const reading = Math.max(weightBytes(net, bits, batch * N) / bandwidth, work / rate);
+  const precision = bits[p.precision];
+  const weights = (net.parameters * precision) / 8;
+  const reading = Math.max(weightBytes(net, precision, batch * N) / bandwidth, work / rate);
   if (!causal) return { weights, memory: weights + activations, sequences: 0, seconds: reading };
   const windows = Math.min(N, net.window);
-  const each = s.cache_bytes * (net.cache * N + net.kept * windows) + s.state_bytes * net.state;
-  const moved = weightBytes(net, bits, batch) + batch * (each + s.state_bytes * net.state);
+  const each = (bits[p.cache_bits] / 8) * (net.cache * N + net.kept * windows) + s.state_bytes * net.state;
+  const moved = weightBytes(net, precision, batch) + batch * (each + s.state_bytes * net.state);
   const step = batch * (2 * net.active + net.pair * N + net.near * windows + net.step);
   return {
     weights,
@@ -109,7 +112,10 @@ function evidence(row, p, parameters, levels) {
   if (p.content === "text") {
     if (p.recall === GIST) [level, words] = [SHOWN, "what it keeps can depend on the token (2312.00752)"];
     else [level, words] = p.recall === FACTS ? row.facts : row.verbatim;
-    if (p.recall !== GIST && p.N > (row.up_to ?? p.N)) [level, words] = [weaker(level), `${words}; longer texts are not shown`];
+    if (p.recall !== GIST && level === SHOWN && p.N > (row.up_to ?? p.N)) {
+      const longer = `${words}; longer texts are not shown`;
+      [level, words] = [IN_PART, p.recall === FACTS ? (row.beyond ?? longer) : longer];
+    }
     if (p.tracking && rank(row.tracking[0]) <= rank(level)) [level, words] = row.tracking;
   }
   if (parameters > 2 * GB * row.largest) [level, words] = [weaker(level), `${words}; nothing near this size is published`];
@@ -121,13 +127,15 @@ function listed(found, given) {
   const able = order.filter((name) => found[name].fits && found[name].level !== NO);
   if (!able.length) return [];
   const rank = (name) => given.levels.indexOf(found[name].level);
-  const ranked = [...able].sort((a, b) => rank(b) - rank(a) || found[a].seconds - found[b].seconds);
-  const fastest = found[ranked[0]];
-  const first = able.find((n) => found[n].level === fastest.level && found[n].seconds <= given.slack * fastest.seconds);
-  const others = ranked.filter(
-    (n) => n !== first && (order.indexOf(n) < order.indexOf(first) || found[n].seconds < found[first].seconds),
-  );
-  return [first, ...others].slice(0, given.most);
+  const ranked = [...able].sort((a, b) => rank(b) - rank(a) || order.indexOf(a) - order.indexOf(b));
+  const best = ranked.filter((name) => rank(name) === rank(ranked[0]));
+  const quickest = Math.min(...best.map((name) => found[name].seconds));
+  const first = best.find((name) => found[name].seconds <= given.slack * quickest);
+  const offers = (name) =>
+    order.indexOf(name) < order.indexOf(first) ||
+    found[name].seconds < found[first].seconds ||
+    found[first].level !== SHOWN;
+  return [first, ...ranked.filter((name) => name !== first && offers(name))].slice(0, given.most);
 }
 
 function machine(p, given) {
@@ -146,7 +154,7 @@ export const compute = last((p, given) => {
   const found = {};
   for (const [name, row] of Object.entries(given.layouts)) {
     const net = network(shape, layersOf(row.layers, shape.layers), p.cache, given.sizing);
-    const cost = costs(net, p, whole, given.bits[p.precision], given.sizing);
+    const cost = costs(net, p, whole, given);
     found[name] = { ...cost, fits: cost.memory <= p.memory * GB, ...evidence(row, p, net.parameters, given.levels) };
   }
   return { found, listed: listed(found, given), devices: whole.devices };
@@ -254,7 +262,7 @@ export function panels(stage, act, given) {
       width: left + 304, height: 250, margin: [4, 72, 34, left], y: rows,
       x: { scale: "log", domain: [1, 10], ticks: [], format },
     });
-  const shown = { memory: panel(214, bytes), seconds: panel(16, time) };
+  const shown = { memory: panel(230, bytes), seconds: panel(16, time) };
   shown.memory.title.text("memory, and how much there is");
   const readout = stage.appendChild(element("output", { className: "readout" }));
   legend(stage)([...Object.values(LOOKS), ["memory there is", ATTENTION, "┆"]]);
@@ -263,7 +271,7 @@ export function panels(stage, act, given) {
 
   const read = () => {
     const a = spot === null ? null : now.r.found[names[spot]];
-    const models = a && given.layouts[names[spot]].models.join(", ");
+    const models = a && given.layouts[names[spot]].models.slice(0, 3).join(", ");
     readout.textContent = a ? `${given.layouts[names[spot]].title} (${a.level}): ${a.evidence}. Open models: ${models}.` : HINT;
   };
   for (const one of Object.values(shown)) {
