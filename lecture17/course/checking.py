@@ -108,7 +108,9 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
             return _explain(exercise, answer, s, inputs, returned.error, failure)
     if seed is None and any(compare(exercise, c, call(exercise, answer, c)) for c in twins(exercise, seeds[-1]) or ()):
         why = "the numbers are right for the first inputs of a size, and wrong for others of that size"
-        return _record(exercise, WRONG, why, lines=["why:   this is what you get when a result is kept and given again"])
+        return _record(
+            exercise, WRONG, why, lines=["why:   this is what you get when a result is kept and given again"]
+        )
     if exercise.at_last is not None:
         try:
             exercise.at_last(answer)

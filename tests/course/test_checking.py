@@ -212,7 +212,8 @@ def test_one_seed_earns_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 
 @pytest.mark.parametrize(
-    "exercise", ["01_tour-mamba2-micro", "02_intuition-fast-matvec", "03c_family-gla-chunkwise", "03e_family_since-kda-step"]
+    "exercise",
+    ["01_tour-mamba2-micro", "02_intuition-fast-matvec", "03c_family-gla-chunkwise", "03e_family_since-kda-step"],
 )
 def test_a_result_that_is_kept_for_inputs_of_the_same_size_is_noticed(exercise: str) -> None:
     right, kept = get(exercise).expected, {}
