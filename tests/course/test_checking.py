@@ -239,3 +239,21 @@ def test_twins_have_the_same_sizes_and_other_numbers() -> None:
     assert first["chunk_size"] == second["chunk_size"]
     assert first["Q"].shape == second["Q"].shape
     assert (first["Q"] != second["Q"]).any()
+
+
+def test_zeroing_what_the_check_gave_is_a_fault() -> None:
+    """Right answers are computed from other copies, and arrays that PyTorch shares are looked at, too."""
+
+    def zeroes(u_t, log_a_t, B_t, C_t, weight, cache):
+        for given in (u_t, log_a_t, B_t, C_t, weight, *cache):
+            given.zero_()
+        return 0 * u_t, cache
+
+    assert "changed its argument u in place" in message("04a_torch-decode-cache", zeroes)
+
+    def empties(Q, K, V, log_alpha, chunk_size):
+        for given in (Q, K, V):
+            given[:] = 0.0
+        return 0 * V, np.zeros((K.shape[1], V.shape[1]))
+
+    assert "changed its argument Q in place" in message("03c_family-gla-chunkwise", empties)
