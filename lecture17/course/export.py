@@ -6,7 +6,7 @@ JupyterLab as `make lab` starts it does so for every export. Notebooks do not ho
 import re
 from typing import Any
 
-from nbconvert.preprocessors import Preprocessor
+from nbconvert.preprocessors import ExtractOutputPreprocessor, Preprocessor
 from nbformat import NotebookNode
 
 PICTURE = re.compile(r'<img alt="[^"]*"[^>]* src="data:image/png;base64,([^"]+)"')
@@ -20,4 +20,6 @@ class KeepPictures(Preprocessor):
         for data in (output.get("data", {}) for output in cell.get("outputs", ())):
             if picture := PICTURE.search(data.get("text/html", "")):
                 data.setdefault("image/png", picture[1])
+        if isinstance(resources.get("outputs"), dict):  # this export keeps pictures in files, and has just made them
+            cell, resources = ExtractOutputPreprocessor().preprocess_cell(cell, resources, index)
         return cell, resources

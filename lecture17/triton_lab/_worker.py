@@ -105,7 +105,7 @@ def watch(memory: Memory) -> None:
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)  # twice as fast
     load, store = type(builder).create_masked_load, type(builder).create_masked_store
 
-    semantic, given = interpreter.interpreter_semantic, []
+    semantic, given = interpreter.interpreter_semantic, list[Any]()
 
     def keeping_load(ptr: Any, mask: Any, other: Any, *options: Any) -> Any:
         given[:] = [] if other is None else [semantic.cast(other, ptr.dtype.scalar.element_ty).handle]

@@ -83,7 +83,8 @@ def test_git_converts_no_line_ends_where_it_is_set_to(tmp_path: Path) -> None:
 
     def git(*words: str) -> str:
         own = ["-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@localhost"]
-        return subprocess.run(["git", "-C", str(tmp_path), *own, *words], capture_output=True, check=True).stdout.decode()
+        command = ["git", "-C", str(tmp_path), *own, *words]
+        return subprocess.run(command, capture_output=True, check=True).stdout.decode()
 
     git("init", "-q")
     (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
