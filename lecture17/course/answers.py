@@ -5,13 +5,15 @@ import copy
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .exercise import Exercise, Function, Inputs, WrongForm
+
+TRIES = 40  # pairs of cases that are drawn until two have the same sizes
 
 
 @dataclass
@@ -74,6 +76,48 @@ def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
         got = f"a {kind} of {len(result)}" if isinstance(result, (tuple, list)) else kind
         return Returned(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
     return Returned(outputs=dict(zip(exercise.returns, result if n > 1 else (result,), strict=True)))
+
+
+class _SameSizes(np.random.Generator):
+    """Draws arrays of its own, but single numbers, and the few whole ones that are sizes, as `repeated` says."""
+
+    def __init__(self, seed: int, repeated: Iterable[Any] = ()) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self.singles: list[Any] = []
+        self.repeated = iter(repeated)
+
+    def _kept(self, drawn: Any) -> Any:
+        if np.size(drawn) > 1 and (np.size(drawn) > 4 or np.asarray(drawn).dtype.kind != "i"):
+            return drawn
+        self.singles.append(next(self.repeated, drawn))
+        return self.singles[-1]
+
+    def integers(self, *args: Any, **options: Any) -> Any:
+        return self._kept(super().integers(*args, **options))
+
+    def random(self, *args: Any, **options: Any) -> Any:
+        return self._kept(super().random(*args, **options))
+
+    def uniform(self, *args: Any, **options: Any) -> Any:
+        return self._kept(super().uniform(*args, **options))
+
+    def choice(self, *args: Any, **options: Any) -> Any:
+        return self._kept(super().choice(*args, **options))
+
+
+def twins(exercise: Exercise, seed: int) -> tuple[Inputs, Inputs] | None:
+    """Two cases of the same sizes and single numbers whose arrays differ; None where a case has no arrays."""
+    for tried in range(TRIES):
+        first = _SameSizes(seed + tried)
+        cases = exercise.draw(first), exercise.draw(_SameSizes(seed + tried + TRIES, first.singles))
+        arrays = [name for name, value in cases[0].items() if np.ndim(value)]
+        if _sizes(cases[0]) == _sizes(cases[1]) and any(not _identical(cases[0][n], cases[1][n]) for n in arrays):
+            return cases
+    return None
+
+
+def _sizes(inputs: Inputs) -> list[Any]:
+    return [np.shape(value) or value for value in inputs.values()]
 
 
 def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure | None:

@@ -14,7 +14,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import Markdown, display
 
 from . import exercises
-from .answers import Failure, Returned, call, close, compare, defined_settings, first_line
+from .answers import Failure, Returned, call, close, compare, defined_settings, first_line, twins
 from .exercise import Exercise, Function, Inputs, Misconception, WrongForm
 from .progress import keep
 from .say import say
@@ -106,6 +106,11 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
         failure = compare(exercise, inputs, returned)
         if failure is not None:
             return _explain(exercise, answer, s, inputs, returned.error, failure)
+    if seed is None and any(compare(exercise, c, call(exercise, answer, c)) for c in twins(exercise, seeds[-1]) or ()):
+        why = "the numbers are right for the first inputs of a size, and wrong for others of that size"
+        return _record(
+            exercise, WRONG, why, lines=["why:   this is what you get when a result is kept and given again"]
+        )
     if exercise.at_last is not None:
         try:
             exercise.at_last(answer)

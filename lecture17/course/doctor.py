@@ -31,7 +31,9 @@ AGAIN = "fix what failed above, then run the doctor again"
 UNEXPLAINED = (
     "nothing above explains it: tell whoever teaches you, or where the course comes from, with all these lines"
 )
-FRONT_ENDS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
+FRONT_ENDS = {"@jupyter-widgets/jupyterlab-manager": "jupyterlab_widgets", "anywidget": "anywidget"}  # and its package
+# Variables of the environment that make pytest or Python do other than the course says.
+HARMFUL = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONOPTIMIZE", "PYTHONINSPECT")
 
 
 class Ailment(Exception):
@@ -60,7 +62,7 @@ def python() -> str:
     found = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     if not PYTHONS[0] <= version <= PYTHONS[1]:
         span = " to ".join(f"{a}.{b}" for a, b in PYTHONS)
-        raise Ailment(f"this is Python {found}", f"install Python {span}, delete .venv and run `make lab` again")
+        raise Ailment(f"this is Python {found}", f"install Python {span}, delete .venv and {INSTALL}")
     return found
 
 
@@ -121,9 +123,24 @@ def widgets() -> str:
         if name not in found:
             fix = "run `pip install --force-reinstall -c constraints.txt jupyterlab_widgets anywidget`"
             raise Ailment(f"JupyterLab's extension {name} is missing", fix)
+        package = importlib.metadata.distribution(FRONT_ENDS[name])
+        own = [f for f in package.files or () if f.match(f"labextensions/{name}/package.json")]
+        version = json.loads(own[0].read_text(encoding="utf-8"))["version"] if own else found[name]["version"]
+        if version != found[name]["version"]:
+            where, its = found[name]["ext_path"], f"{version} of the package {FRONT_ENDS[name]}"
+            what = f"JupyterLab takes {name} {found[name]['version']} from {where}, not the {its}: widgets stay blank"
+            raise Ailment(what, f"delete the folder {where}")
         if off := [entry for entry in disabled if entry.split(":")[0] == name]:
             raise Ailment(f"JupyterLab's extension {off[0]} is disabled", f"run `jupyter labextension enable {off[0]}`")
     return ", ".join(f"{name} {found[name]['version']}" for name in FRONT_ENDS)
+
+
+def environment() -> str:
+    """No variable of the environment changes what pytest or Python does with the course."""
+    if found := [name for name in HARMFUL if os.environ.get(name)]:
+        what = f"the variable {found[0]} is set to {os.environ[found[0]]!r}: {found[0][:6].title()} obeys it everywhere"
+        raise Ailment(what, f"remove it (`unset {found[0]}`), and the line that sets it when you log in")
+    return "no variable changes what pytest or Python does"
 
 
 def memory() -> str:
@@ -210,6 +227,7 @@ EXAMINATIONS: dict[str, Callable[[], str]] = {
     "versions": versions,
     "kernel": kernel,
     "widgets": widgets,
+    "environment": environment,
     "memory": memory,
     "names": names,
     "exercise": exercise,

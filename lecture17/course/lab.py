@@ -18,6 +18,7 @@ from jupyterlab.labapp import LabApp
 
 from .notebooks import LANGUAGE
 from .paths import home, private
+from .say import say
 
 SETTINGS = Path(__file__).with_name("jupyter")
 
@@ -56,7 +57,7 @@ def start(arguments: list[str]) -> None:
         tempfile.TemporaryFile(dir=Path.home()).close()
     except OSError:
         own = private() / "jupyter"
-        print(f"Your home folder cannot be written to, so JupyterLab keeps its files in {own}")
+        say(f"Your home folder cannot be written to, so JupyterLab keeps its files in {own}")
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
             os.environ.setdefault(name, str(own / name.lower()))
     if hasattr(os, "geteuid") and os.geteuid() == 0:

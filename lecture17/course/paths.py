@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ from .say import say
 
 Kept = TypeVar("Kept", dict, list)
 
+LOCKED = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4)  # seconds after which a file that is locked is tried again
 EXERCISES, SOLUTIONS, NOTEBOOKS = "exercises", "solutions", "notebooks"
 
 
@@ -38,7 +41,8 @@ def private() -> Path:
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` so that even after a crash there is either the old file or the new one, never a mixture.
 
-    A link stays one, and a file keeps its mode.
+    A link stays one, and a file keeps its mode. On Windows a file that another program is reading just now cannot be
+    replaced: it is tried again for a second.
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +51,14 @@ def write_atomically(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on Windows
         if path.exists():
             shutil.copymode(path, scratch)
-        os.replace(scratch, path)
+        for pause in (*LOCKED, None):
+            try:
+                os.replace(scratch, path)
+                break
+            except PermissionError:
+                if sys.platform != "win32" or pause is None:
+                    raise
+                time.sleep(pause)
     finally:
         scratch.unlink(missing_ok=True)
 

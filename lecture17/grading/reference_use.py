@@ -21,7 +21,7 @@ HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"
 
 # Ways from an answer into the check that calls it, where the right answer is.
 PEEKS = {"_getframe", "currentframe", "f_back", "f_globals", "f_locals", "tb_frame", "__globals__", "__closure__"}
-PEEKS |= {"get_objects", "get_referrers", "sys.modules", "inspect.stack"}
+PEEKS |= {"get_objects", "get_referrers", "sys.modules", "inspect.stack", "getmodule", "__module__"}
 
 
 def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
@@ -61,6 +61,7 @@ def _evidence(statement: ast.stmt) -> Iterator[str]:
     for node in ast.walk(statement):
         if isinstance(node, ast.ImportFrom) and not node.level:
             for name in node.names:
+                yield from (f"looks into the check by {peek}" for peek in PEEKS & {name.name})
                 yield from _holder(f"{node.module}.{name.name}")
         elif isinstance(node, ast.Import):
             for name in node.names:

@@ -95,15 +95,26 @@ class Memory:
 
 
 def watch(memory: Memory) -> None:
-    """Make the interpreter check each address, and fill what a load leaves undefined with NaN, or -1."""
+    """Make the interpreter check each address, and fill what a load leaves undefined with NaN, or -1.
+
+    It forgets an `other` that is a single 0, because that is false: what was given is kept here.
+    """
     from triton.runtime import interpreter
 
     builder = interpreter.interpreter_builder
     builder.options = dataclasses.replace(builder.options, sanitize_overflow=False)  # twice as fast
     load, store = type(builder).create_masked_load, type(builder).create_masked_store
 
+    semantic, given = interpreter.interpreter_semantic, list[Any]()
+
+    def keeping_load(ptr: Any, mask: Any, other: Any, *options: Any) -> Any:
+        given[:] = [] if other is None else [semantic.cast(other, ptr.dtype.scalar.element_ty).handle]
+        return type(semantic)._load_legacy(semantic, ptr, mask, other, *options)
+
     def watched_load(ptrs: Any, mask: Any, other: Any, *options: Any) -> Any:
         memory.check("reads", ptrs.data[mask.data], builder)
+        if other is None and given:
+            [other] = given
         if other is None:
             kind = ptrs.get_element_ty()
             bits = np.full((*ptrs.data.shape, kind.primitive_bitwidth // 8), 255, np.uint8)
@@ -114,6 +125,7 @@ def watch(memory: Memory) -> None:
         memory.check("writes", ptrs.data[mask.data], builder)
         return store(builder, ptrs, value, mask, *options)
 
+    semantic._load_legacy = keeping_load
     builder.create_masked_load, builder.create_masked_store = watched_load, watched_store
 
 

@@ -1,5 +1,7 @@
 """What every widget shares: a still that remains in the notebook when the kernel has gone."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
@@ -21,6 +23,19 @@ def somebody_watches() -> bool:
     """Whether a person's front end ran this cell: it names the cell, which nbconvert and nbval do not."""
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel is not None and "cellId" in kernel.get_parent().get("metadata", {})
+
+
+def between_cells(draw: Callable[[], object]) -> None:
+    """Call `draw` in the kernel's main thread when no cell is running; at once where this is that thread.
+
+    A message of a widget may be answered in a thread beside the cells, and Matplotlib's settings are those of all
+    threads: a figure drawn there would lend its look to what a cell draws meanwhile.
+    """
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None or threading.current_thread() is threading.main_thread():
+        draw()
+    else:
+        kernel.io_loop.add_callback(draw)
 
 
 class Shown(ipywidgets.DOMWidget):

@@ -20,7 +20,7 @@ import traitlets
 
 from lecture17.figures.picture import CSS_DPI, Picture, image_html
 
-from ._front import Shown
+from ._front import Shown, between_cells
 
 BUNDLE_FILE = Path(__file__).with_name("explorers.js")  # of js/, made by `npm run build` there
 BUNDLE = BUNDLE_FILE.read_text(encoding="utf-8")
@@ -124,7 +124,7 @@ class Live(Shown, anywidget.AnyWidget):
     def _answer(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
         """A message from the front end: nothing has moved for a while, or the button was pressed."""
         if "rest" in content:
-            self.refresh()
+            between_cells(self.refresh)
         elif "press" in content and not self.busy:
             self._press()
 

@@ -27,12 +27,12 @@ PATIENCE = 60_000  # milliseconds; a machine under load is slow, not wrong
 
 
 @contextmanager
-def serve(course: Path, private: Path) -> Iterator[str]:
+def serve(course: Path, private: Path, *more: str) -> Iterator[str]:
     """JupyterLab on a copy of the course as `make lab` starts it, in a home folder of its own; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = ["--no-browser", f"--port={port}", "--IdentityProvider.token=", "--expose-app-in-browser"]
+    options = ["--no-browser", f"--port={port}", "--IdentityProvider.token=", "--expose-app-in-browser", *more]
     strange = ("JUPYTER", "IPYTHON")  # settings of who runs this
     own = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     own |= {"HOME": str(private), "LECTURE17_HOME": str(course)}

@@ -30,10 +30,8 @@ WAKE = (
 )
 
 
-@pytest.fixture
-def notebook(lab: Lab, course: Path, request: pytest.FixtureRequest) -> str:
-    """A notebook with one of each, run, moved and answered, with everything at rest."""
-    name = f"{request.node.name}.ipynb"
+def use(lab: Lab, course: Path, name: str) -> None:
+    """Make a notebook with one of each, run it, move and answer all, and wait until everything is at rest."""
     write_notebook(course / name, CELLS)
     lab.open(name)
     lab.run_all()
@@ -45,6 +43,13 @@ def notebook(lab: Lab, course: Path, request: pytest.FixtureRequest) -> str:
     lab.page.get_by_role("button", name="Write").click()
     expect(lab.page.locator(".lecture17-live pre", has_text="def f(): pass")).to_be_visible(timeout=PATIENCE)
     expect(lab.page.locator(f'img[alt="{WORDS}"]')).to_have_count(1, timeout=PATIENCE)  # the still follows
+
+
+@pytest.fixture
+def notebook(lab: Lab, course: Path, request: pytest.FixtureRequest) -> str:
+    """A notebook in which everything was used."""
+    name = f"{request.node.name}.ipynb"
+    use(lab, course, name)
     return name
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lecture17.course import CheckFailed, check, checking, hint
+from lecture17.course import CheckFailed, answers, check, checking, hint
 from lecture17.course.checking import SEEDS
 from lecture17.course.exercises import all_exercises, get, of_notebook
 from lecture17.course.hints import hint_text
@@ -209,3 +209,51 @@ def test_one_seed_earns_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch, ca
     check("00_quickstart-matrix", lambda U, V: np.tril(U @ V.T), seed=0)
     assert "For the points, run the check without `seed`" in " ".join(capsys.readouterr().out.split())
     assert not (clone / ".lecture17" / "progress.json").exists()
+
+
+@pytest.mark.parametrize(
+    "exercise",
+    ["01_tour-mamba2-micro", "02_intuition-fast-matvec", "03c_family-gla-chunkwise", "03e_family_since-kda-step"],
+)
+def test_a_result_that_is_kept_for_inputs_of_the_same_size_is_noticed(exercise: str) -> None:
+    right, kept = get(exercise).expected, {}
+    assert right is not None
+
+    def memoised(*inputs: Any) -> Any:
+        sizes = str([np.shape(value) or value for value in inputs])
+        if sizes not in kept:
+            kept[sizes] = right(*inputs)
+        return kept[sizes]
+
+    assert "right for the first inputs of a size, and wrong for others" in message(exercise, memoised)
+
+
+def test_twins_have_the_same_sizes_and_other_numbers() -> None:
+    alone = {e.id for e in all_exercises() if e.stem != "04b_triton" and answers.twins(e, 7) is None}
+    assert alone == {  # numbers only, or a size that decides everything
+        "03b_duality-exp-counterexample",
+        "03e_family_since-fenwick-levels",
+        "05b_long_range-copying-bound",
+    }
+    first, second = answers.twins(get("03c_family-gla-chunkwise"), 7) or ({}, {})
+    assert first["chunk_size"] == second["chunk_size"]
+    assert first["Q"].shape == second["Q"].shape
+    assert (first["Q"] != second["Q"]).any()
+
+
+def test_zeroing_what_the_check_gave_is_a_fault() -> None:
+    """Right answers are computed from other copies, and arrays that PyTorch shares are looked at, too."""
+
+    def zeroes(u_t, log_a_t, B_t, C_t, weight, cache):
+        for given in (u_t, log_a_t, B_t, C_t, weight, *cache):
+            given.zero_()
+        return 0 * u_t, cache
+
+    assert "changed its argument u in place" in message("04a_torch-decode-cache", zeroes)
+
+    def empties(Q, K, V, log_alpha, chunk_size):
+        for given in (Q, K, V):
+            given[:] = 0.0
+        return 0 * V, np.zeros((K.shape[1], V.shape[1]))
+
+    assert "changed its argument Q in place" in message("03c_family-gla-chunkwise", empties)

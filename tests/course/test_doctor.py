@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lecture17.__main__ import app
-from lecture17.course import doctor
+from lecture17.course import doctor, memory
 from lecture17.course.build import from_source
 from lecture17.course.notebooks import write
 from tests.conftest import ROOT
@@ -94,6 +94,23 @@ def no_front_end(clone: Path, patch: Patch) -> None:
     patch.setattr(doctor, "jupyter_path", lambda *_: [str(clone / "labextensions")])
 
 
+def older_front_end(name: str) -> Callable[[Path, Patch], None]:
+    """An installation of long ago left its front end where JupyterLab looks first."""
+
+    def provoke(clone: Path, patch: Patch) -> None:
+        folder = clone / "jupyter" / "labextensions" / name
+        folder.mkdir(parents=True)
+        about = {"name": name, "version": "0.1", "jupyterlab": {"_build": {"load": "a.js", "extension": "./extension"}}}
+        (folder / "package.json").write_text(json.dumps(about))
+        patch.setenv("JUPYTER_PATH", str(clone / "jupyter"))
+
+    return provoke
+
+
+def variable(name: str, value: str) -> Callable[[Path, Patch], None]:
+    return lambda clone, patch: patch.setenv(name, value)
+
+
 def disabled(name: str) -> Callable[[Path, Patch], None]:
     def provoke(clone: Path, patch: Patch) -> None:
         (clone / "labconfig").mkdir()
@@ -105,6 +122,20 @@ def disabled(name: str) -> Callable[[Path, Patch], None]:
 
 def little_memory(clone: Path, patch: Patch) -> None:
     patch.setattr(doctor, "MEMORY", 1e9)
+
+
+def small_container(clone: Path, patch: Patch) -> None:
+    groups, own = clone / "cgroup", clone / "own"
+    groups.mkdir()
+    for name, text in {
+        "memory.max": 2**30,
+        "memory.current": 7 * 2**27,
+        "memory.stat": f"inactive_file {2**27 + 2**26}",
+    }.items():
+        (groups / name).write_text(f"{text}\n")
+    own.write_text("0::/\n")
+    patch.setattr(memory, "GROUPS", groups)
+    patch.setattr(doctor, "free", lambda: memory.free(own))
 
 
 def damaged(clone: Path, patch: Patch) -> None:
@@ -167,9 +198,14 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
     "a kernel that is gone": ("kernel", kernel(lambda clone: str(clone / "gone")), "cannot start", "ipykernel install"),
     "a kernel that is broken": ("kernel", kernel(broken_program), "cannot start", "ipykernel install"),
     "no front end of widgets": ("widgets", no_front_end, f"{MANAGER} is missing", "pip install --force-reinstall"),
+    "an older front end of widgets": ("widgets", older_front_end(MANAGER), f"{MANAGER} 0.1 from", "delete the folder"),
+    "an older anywidget": ("widgets", older_front_end("anywidget"), "not the 0.", "labextensions/anywidget"),
+    "options for pytest": ("environment", variable("PYTEST_ADDOPTS", "-x"), "set to '-x'", "unset PYTEST_ADDOPTS"),
+    "asserts switched off": ("environment", variable("PYTHONOPTIMIZE", "2"), "Python obeys", "unset PYTHONOPTIMIZE"),
     "front end disabled": ("widgets", disabled(MANAGER), f"{MANAGER} is disabled", f"labextension enable {MANAGER}"),
     "plugin disabled": ("widgets", disabled("anywidget:plugin"), "anywidget:plugin is", "enable anywidget:plugin"),
     "little memory": ("memory", little_memory, "GiB are free", "close other programs"),
+    "a container with little memory": ("memory", small_container, "0.3 GiB are free", "give the container more"),
     "a file named like a module of Python's": ("names", hidden("random.py"), "own random", "give random.py another"),
     "a folder named like a package": ("names", hidden("numpy/__init__.py"), "own numpy", "give numpy another name"),
     "a damaged solution": ("exercise", damaged, "cannot be used: not JSON", "git checkout -- solutions"),

@@ -44,6 +44,19 @@ def test_what_only_the_interpreter_takes_is_refused_in_the_compilers_words() -> 
     assert "the numbers are right in the interpreter, but a GPU's compiler refuses the kernel at `break`" in said
 
 
+@pytest.mark.parametrize(("other", "said"), [("0.0", ""), ("0", ""), ("1.0", "counts as 1"), ("", "is not given")])
+def test_a_single_number_may_be_loaded_with_a_mask(other: str, said: str) -> None:
+    other = other and f", other={other}"
+    loop = "    logs = tl.zeros((L,), tl.float32)\n    for i in range(L):\n"
+    loop += f"        one = tl.load(log_a + head * N + chunk * L + i, mask=chunk * L + i < N{other})\n"
+    loop += "        logs += tl.where(tl.arange(0, L) == i, one, 0.0)\n    tl.store"
+    kernel = slip(TOTALS, ("    tl.store", loop))
+    if said:
+        assert said in message("masked-load", kernel)
+    else:
+        check("04b_triton-kernel-masked-load", kernel)
+
+
 def test_a_function_that_is_no_kernel_is_told_the_decorator() -> None:
     assert "decorate the function with @triton.jit" in message("masked-load", lambda *_: None)
 

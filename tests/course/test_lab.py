@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 from ipykernel.ipkernel import IPythonKernel
 from jupyter_server.extension.config import ExtensionConfigManager
+from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupyterlab_server.config import get_page_config
 from jupyterlab_server.settings_utils import _get_overrides
+from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
+from tornado.web import HTTPError
 
 from lecture17.course import lab
 from lecture17.course.notebooks import LANGUAGE, read, write
@@ -127,3 +131,41 @@ def test_a_notebook_in_another_language_is_left_alone(tmp_path: Path) -> None:
 
     in_a_thread(open_and_save())
     assert (tmp_path / "a.ipynb").read_bytes() == before
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> dict[str, bytes]:
+    """A course in which a notebook of the lecture was edited outside JupyterLab, long after its pair was saved."""
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "jupytext.toml", tmp_path)
+    for ending in ("py", "ipynb"):
+        shutil.copy(ROOT / "notebooks" / f"00_quickstart.{ending}", tmp_path / "notebooks")
+    path = tmp_path / "notebooks" / "00_quickstart.ipynb"
+    nb = read(path)
+    nb.cells[0].source = "# Edited elsewhere"
+    write(nb, path)
+    os.utime(path.with_suffix(".py"), (1, 1))
+    return {p.name: p.read_bytes() for p in path.parent.iterdir()}
+
+
+def test_a_notebook_that_was_edited_elsewhere_opens_as_it_is_and_saving_keeps_both_files(
+    edited: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = lab.CourseFiles(root_dir=str(tmp_path))
+
+    async def open_and_save() -> str:
+        model = await files.get("notebooks/00_quickstart.ipynb")
+        await files.save(model, "notebooks/00_quickstart.ipynb")
+        return str(model["content"]["cells"][0]["source"])
+
+    assert in_a_thread(open_and_save()) == "# Edited elsewhere"
+    assert {p.name: p.read_bytes() for p in (tmp_path / "notebooks").iterdir() if p.is_file()} == edited
+
+
+def test_where_authors_pair_notebooks_an_edit_elsewhere_is_named_and_nothing_is_lost(
+    edited: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = build_sync_jupytext_contents_manager_class(LargeFileManager)(root_dir=str(tmp_path))
+    with pytest.raises(HTTPError, match=r"00_quickstart\.ipynb .* is more recent than .*00_quickstart\.py"):
+        files.get("notebooks/00_quickstart.ipynb")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "notebooks").iterdir() if p.is_file()} == edited

@@ -53,6 +53,14 @@ def undefined(x, y, L: tl.constexpr):
 
 
 @triton.jit
+def none_of_these(x, y, L: tl.constexpr):
+    tl.store(y, tl.load(x, mask=L < 0, other=0.0))
+    tl.store(y + 1, tl.load(x, mask=L < 0, other=2))
+    tl.store(y + 2, tl.load(x, mask=L < 0))
+    tl.store(y + 3 + tl.arange(0, 1), tl.load(x + tl.arange(0, 1), mask=tl.arange(0, 1) > L, other=0.0))
+
+
+@triton.jit
 def endless(x, y, L: tl.constexpr):
     i = 0
     while i < 1:
@@ -107,6 +115,12 @@ def test_what_a_mask_leaves_out_without_other_is_nan() -> None:
     processes.interpret(undefined, (1,), x, y, L=16)
     assert np.array_equal(y[:3], x[:3])
     assert np.isnan(y[3:]).all()
+
+
+def test_a_single_number_that_a_mask_leaves_out_is_other_also_if_that_is_0() -> None:
+    x, y = arrays()
+    processes.interpret(none_of_these, (1,), x + 1, y, L=16)
+    assert np.array_equal(y[:4], [0, 2, np.nan, 0], equal_nan=True)
 
 
 @pytest.mark.parametrize(

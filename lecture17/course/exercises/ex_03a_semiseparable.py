@@ -72,9 +72,14 @@ BLOCK_RANK = Exercise(
     expected=ranks_by_eigenvalues,
     misconceptions=(
         Misconception(
-            "the ranks of single rows are taken",
-            "a single row has rank 1 in any matrix; take all rows from s on, with the columns up to s",
+            "the ranks of single rows or columns, or of blocks above the diagonal, are taken",
+            "those are 1 in any such matrix; take all rows from s on, with the columns up to s",
             ranks_of(lambda M, s: M[[s], : s + 1]),
+        ),
+        Misconception(
+            "the blocks lie strictly above the diagonal",
+            "M is zero there; the blocks of the definition lie below it and reach it: M[s:, :s + 1]",
+            ranks_of(lambda M, s: M[:s, s:]),
         ),
         Misconception(
             "the diagonal is left out of the blocks",

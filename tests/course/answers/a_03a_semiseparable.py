@@ -82,6 +82,18 @@ def threshold_of_ten_digits(M):
     return np.array([np.linalg.matrix_rank(M[s:, : s + 1], tol=tol) for s in range(len(M))])
 
 
+@wrong(RANK, "or of blocks above the diagonal, are taken")
+def blocks_of_the_upper_right(M):
+    tolerance = 1e-8 * np.linalg.norm(M, 2)
+    return np.array([np.linalg.matrix_rank(M[: s + 1, s:], tol=tolerance) for s in range(len(M))])
+
+
+@wrong(RANK, "the blocks lie strictly above the diagonal")
+def blocks_of_the_future(M):
+    tolerance = 1e-8 * np.linalg.norm(M, 2)
+    return np.array([np.linalg.matrix_rank(M[:s, s:], tol=tolerance) if s else 0 for s in range(len(M))])
+
+
 @right(SEGSUM)
 def row_by_row(log_a):
     N = len(log_a)
