@@ -1,0 +1,184 @@
+"""Answers to the exercise of 05b."""
+
+import math
+
+import numpy as np
+
+from . import right, wrong
+
+COPYING = "05b_long_range-copying-bound"
+
+
+@right(COPYING)
+def by_counting_states_and_texts(layers, heads, d_k, d_v, bits, alphabet, N):
+    states = 2 ** (layers * heads * d_k * d_v * bits)
+    longest = 0
+    texts = alphabet
+    while texts <= states:
+        longest, texts = longest + 1, texts * alphabet
+    return longest, min(0.0, layers * heads * d_k * d_v * bits - N * math.log2(alphabet))
+
+
+@right(COPYING)
+def by_whole_bits(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory = np.prod([layers, heads, d_k, d_v, bits])
+    per_token = np.log(alphabet) / np.log(2)
+    n = int(memory / per_token)
+    while alphabet ** (n + 1) <= 2 ** int(memory):
+        n += 1
+    while alphabet**n > 2 ** int(memory):
+        n -= 1
+    share = memory - N * per_token
+    return n, share if n < N else 0
+
+
+@right(COPYING)
+def by_division_of_logs(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory = layers * heads * d_k * d_v * bits
+    return memory // np.log2(alphabet), np.clip(memory - N * np.log2(alphabet), None, 0)
+
+
+def _bound(memory, token, N):
+    return math.floor(memory / token), min(0.0, memory - N * token)
+
+
+@wrong(COPYING, "?")
+def numbers_instead_of_bits(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_v, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def bits_taken_for_bytes(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(8 * layers * heads * d_k * d_v * bits, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def memory_in_bytes(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_v * bits / 8, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def one_layer_only(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(heads * d_k * d_v * bits, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def one_head_only(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * d_k * d_v * bits, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def a_key_and_a_value(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * (d_k + d_v) * bits, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def square_states(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_k * bits, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def rows_only(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * bits, math.log2(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def alphabet_bits_a_token(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_v * bits, alphabet, N)
+
+
+@wrong(COPYING, "?")
+def natural_logarithm(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_v * bits, math.log(alphabet), N)
+
+
+@wrong(COPYING, "?")
+def whole_bits_for_a_token(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_v * bits, math.ceil(math.log2(alphabet)), N)
+
+
+@wrong(COPYING, "?")
+def one_bit_a_token(layers, heads, d_k, d_v, bits, alphabet, N):
+    return _bound(layers * heads * d_k * d_v * bits, 1, N)
+
+
+@wrong(COPYING, "?")
+def rounded_up(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.ceil(memory / token), min(0.0, memory - N * token)
+
+
+@wrong(COPYING, "?")
+def not_rounded_down(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return memory / token, min(0.0, memory - N * token)
+
+
+@wrong(COPYING, "?")
+def rounded_to_the_nearest(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return round(memory / token), min(0.0, memory - N * token)
+
+
+@wrong(COPYING, "?")
+def one_less(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token) - 1, min(0.0, memory - N * token)
+
+
+@wrong(COPYING, "?")
+def share_above_one(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token), memory - N * token
+
+
+@wrong(COPYING, "?")
+def share_with_the_wrong_sign(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token), max(0.0, N * token - memory)
+
+
+@wrong(COPYING, "?")
+def share_itself(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token), 2.0 ** min(0.0, memory - N * token)
+
+
+@wrong(COPYING, "?")
+def share_of_the_text(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    longest = math.floor(memory / token)
+    return longest, min(0.0, math.log2(longest / N) if longest else -math.inf)
+
+
+@wrong(COPYING, "?")
+def share_by_natural_logarithm(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token), min(0.0, (memory - N * token) * math.log(2))
+
+
+@wrong(COPYING, "?")
+def share_in_tokens(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token), min(0.0, memory / token - N)
+
+
+@wrong(COPYING, "?")
+def share_by_logs_of_the_longest(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    longest = math.floor(memory / token)
+    return longest, min(0.0, (longest - N) * token)
+
+
+@wrong(COPYING, "?")
+def ratio_of_bits(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, math.log2(alphabet)
+    return math.floor(memory / token), min(0.0, math.log2(memory / (N * token)))
+
+
+@wrong(COPYING, "?")
+def share_by_numbers_that_overflow(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory, token = layers * heads * d_k * d_v * bits, np.log2(alphabet)
+    with np.errstate(all="ignore"):
+        share = np.float64(2.0) ** memory / np.float64(alphabet) ** N
+    return math.floor(memory / token), min(0.0, float(np.log2(share)))
