@@ -10,13 +10,13 @@ COPYING = "05b_long_range-copying-bound"
 
 
 @right(COPYING)
-def by_counting_states_and_texts(layers, heads, d_k, d_v, bits, alphabet, N):
-    states = 2 ** (layers * heads * d_k * d_v * bits)
-    longest = 0
-    texts = alphabet
-    while texts <= states:
-        longest, texts = longest + 1, texts * alphabet
-    return longest, min(0.0, layers * heads * d_k * d_v * bits - N * math.log2(alphabet))
+def by_bisection(layers, heads, d_k, d_v, bits, alphabet, N):
+    memory = layers * heads * d_k * d_v * bits
+    low, high = 0, memory
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle * math.log2(alphabet) <= memory else (low, middle - 1)
+    return [low, min(0.0, memory - N * math.log2(alphabet))]
 
 
 @right(COPYING)
