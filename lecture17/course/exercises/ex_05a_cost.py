@@ -104,9 +104,7 @@ SLOPE = Exercise(
             "np.polyfit(x, y, 1) returns the highest power first: slope, then intercept",
             with_slopes(lambda N, t: line(np.log(N), np.log(t))[1]),
             of=SLOPES,
-            also=tuple(
-                with_slopes(lambda N, t, log=log: line(log(N), log(t))[1]) for log in (np.log2, np.log10)
-            ),
+            also=tuple(with_slopes(lambda N, t, log=log: line(log(N), log(t))[1]) for log in (np.log2, np.log10)),
         ),
         Misconception(
             "the axes are exchanged",

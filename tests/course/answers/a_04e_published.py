@@ -173,7 +173,9 @@ def _ordered(W, heads, order):
 
 def _order(W, heads, rope_dim):
     half = np.arange(rope_dim // 2)
-    return np.concatenate([np.stack([half, half + rope_dim // 2], axis=1).ravel(), np.arange(rope_dim, len(W) // heads)])
+    return np.concatenate(
+        [np.stack([half, half + rope_dim // 2], axis=1).ravel(), np.arange(rope_dim, len(W) // heads)]
+    )
 
 
 @wrong(PAIRS, "?")

@@ -178,7 +178,7 @@ def candidate_by_candidate(full, recall, needed, layers, weights, batch, N, per_
         moved.append(weights + batch * caches + batch * states)
         if all(share >= needed for share in recall[i]) and (best < 0 or moved[i] < moved[best]):
             best = i
-    return best, moved
+    return best, np.array(moved)
 
 
 @right(HYBRID)
