@@ -175,7 +175,7 @@ def _guess(failure: Failure, inputs: Inputs) -> str | None:
     value, right = failure.value, failure.right
     if value is None or right is None:
         return _guess_of_error(failure.what, inputs)
-    if right.ndim == 2 and value.shape == right.shape[::-1] and close(value.T, right):
+    if value.ndim == right.ndim >= 2 and close(np.swapaxes(value, -1, -2), right):
         return "this is the right answer, transposed"
     if value.shape != right.shape:
         return None

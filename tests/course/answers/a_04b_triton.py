@@ -36,26 +36,13 @@ right(TOTALS)(without_other_but_where)
 
 
 @triton.jit
-def token_by_token(log_a, total, N, chunks, L: tl.constexpr):
-    head, chunk = tl.program_id(0), tl.program_id(1)
-    S = 0.0
-    for i in range(L):
-        t = chunk * L + i
-        S += tl.load(log_a + head * N + t, mask=t < N, other=0.0)
-    tl.store(total + head * chunks + chunk, tl.exp(S))
-
-
-right(TOTALS)(token_by_token)
-
-
-@triton.jit
 def no_mask(log_a, total, N, chunks, L: tl.constexpr):
     head, chunk = tl.program_id(0), tl.program_id(1)
     t = chunk * L + tl.arange(0, L)
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(tl.load(log_a + head * N + t), 0)))
 
 
-wrong(TOTALS, "?")(no_mask)
+wrong(TOTALS, 'the load has no mask, or one that is always true')(no_mask)
 
 
 @triton.jit
@@ -65,7 +52,7 @@ def no_other(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(tl.load(log_a + head * N + t, mask=t < N), 0)))
 
 
-wrong(TOTALS, "?")(no_other)
+wrong(TOTALS, '`other` is not given')(no_other)
 
 
 @triton.jit
@@ -76,7 +63,7 @@ def other_is_the_neutral_one_of_products(log_a, total, N, chunks, L: tl.constexp
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(other_is_the_neutral_one_of_products)
+wrong(TOTALS, 'what is masked out counts as 1')(other_is_the_neutral_one_of_products)
 
 
 @triton.jit
@@ -87,7 +74,7 @@ def other_is_minus_infinity(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(other_is_minus_infinity)
+wrong(TOTALS, 'what is masked out counts as a decay of 0')(other_is_minus_infinity)
 
 
 @triton.jit
@@ -98,7 +85,7 @@ def log_is_stored(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.sum(logs, 0))
 
 
-wrong(TOTALS, "?")(log_is_stored)
+wrong(TOTALS, 'the exponential is missing')(log_is_stored)
 
 
 @triton.jit
@@ -109,7 +96,7 @@ def sum_of_exponentials(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.sum(tl.exp(logs), 0))
 
 
-wrong(TOTALS, "?")(sum_of_exponentials)
+wrong(TOTALS, 'the decays are added instead of multiplied')(sum_of_exponentials)
 
 
 @triton.jit
@@ -120,7 +107,7 @@ def mask_by_the_place_in_the_chunk(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(mask_by_the_place_in_the_chunk)
+wrong(TOTALS, 'the load has no mask, or one that is always true')(mask_by_the_place_in_the_chunk)
 
 
 @triton.jit
@@ -131,7 +118,7 @@ def always_the_first_head(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(always_the_first_head)
+wrong(TOTALS, 'all programs read the first head')(always_the_first_head)
 
 
 @triton.jit
@@ -142,7 +129,7 @@ def rows_as_long_as_their_chunks(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(rows_as_long_as_their_chunks)
+wrong(TOTALS, 'the rows of log_a are taken to be filled up to whole chunks')(rows_as_long_as_their_chunks)
 
 
 @triton.jit
@@ -153,7 +140,7 @@ def program_ids_swapped(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(program_ids_swapped)
+wrong(TOTALS, 'head and chunk are exchanged')(program_ids_swapped)
 
 
 @triton.jit
@@ -164,7 +151,7 @@ def chunks_overlap(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(chunks_overlap)
+wrong(TOTALS, 'each chunk begins one token after the previous one')(chunks_overlap)
 
 
 @triton.jit
@@ -175,7 +162,7 @@ def one_place_for_all_heads(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(one_place_for_all_heads)
+wrong(TOTALS, 'all heads store to the same places')(one_place_for_all_heads)
 
 
 @triton.jit
@@ -186,7 +173,7 @@ def mask_one_place_too_far(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + head * chunks + chunk, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(mask_one_place_too_far)
+wrong(TOTALS, 'the mask lets one token too many through')(mask_one_place_too_far)
 
 
 @triton.jit
@@ -197,7 +184,7 @@ def totals_in_columns(log_a, total, N, chunks, L: tl.constexpr):
     tl.store(total + chunk * tl.num_programs(0) + head, tl.exp(tl.sum(logs, 0)))
 
 
-wrong(TOTALS, "?")(totals_in_columns)
+wrong(TOTALS, '`total` is stored column by column')(totals_in_columns)
 
 
 @triton.jit
@@ -262,7 +249,7 @@ def own_token_decays_too(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(own_token_decays_too)
+wrong(STATE, 'the decay of a token acts on what that token writes')(own_token_decays_too)
 
 
 @triton.jit
@@ -284,7 +271,7 @@ def decays_since_the_start(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(decays_since_the_start)
+wrong(STATE, 'what is written is decayed from the start of the chunk, not to its end')(decays_since_the_start)
 
 
 @triton.jit
@@ -306,7 +293,7 @@ def difference_of_sums(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(difference_of_sums)
+wrong(STATE, 'the decay is the exponential of a difference of two sums')(difference_of_sums)
 
 
 @triton.jit
@@ -328,7 +315,7 @@ def reverse_forgotten(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(reverse_forgotten)
+wrong(STATE, 'what is written is decayed from the start of the chunk, not to its end')(reverse_forgotten)
 
 
 @triton.jit
@@ -350,7 +337,7 @@ def next_chunk_is_read(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(next_chunk_is_read)
+wrong(STATE, 'the first decay of the next chunk acts too')(next_chunk_is_read)
 
 
 @triton.jit
@@ -372,7 +359,7 @@ def next_head_is_read(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(next_head_is_read)
+wrong(STATE, 'the decay beyond the last token of a head is read')(next_head_is_read)
 
 
 @triton.jit
@@ -392,7 +379,7 @@ def no_decay(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(no_decay)
+wrong(STATE, 'nothing decays')(no_decay)
 
 
 @triton.jit
@@ -414,7 +401,7 @@ def exp_forgotten(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(exp_forgotten)
+wrong(STATE, 'the exponential is missing')(exp_forgotten)
 
 
 @triton.jit
@@ -436,7 +423,7 @@ def padded_strides(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(padded_strides)
+wrong(STATE, 'rows of B and x are taken to be as long as the tiles are wide')(padded_strides)
 
 
 @triton.jit
@@ -458,7 +445,7 @@ def stored_with_padded_strides(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(stored_with_padded_strides)
+wrong(STATE, "the state is stored as if it had the tile's sides")(stored_with_padded_strides)
 
 
 @triton.jit
@@ -480,7 +467,7 @@ def columns_without_mask(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(columns_without_mask)
+wrong(STATE, 'the loads mask tokens but not features')(columns_without_mask)
 
 
 @triton.jit
@@ -502,7 +489,7 @@ def tokens_without_mask(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(tokens_without_mask)
+wrong(STATE, 'the loads mask features but not tokens')(tokens_without_mask)
 
 
 @triton.jit
@@ -524,7 +511,7 @@ def store_without_mask(
     tl.store(added + at, S)
 
 
-wrong(STATE, "?")(store_without_mask)
+wrong(STATE, 'the store has no mask')(store_without_mask)
 
 
 @triton.jit
@@ -546,7 +533,7 @@ def tf32_by_default(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(tf32_by_default)
+wrong(STATE, 'a GPU would round the factors of tl.dot to TF32')(tf32_by_default)
 
 
 @triton.jit
@@ -568,7 +555,7 @@ def not_transposed(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(not_transposed)
+wrong(STATE, 'tl.trans turns a tile over')(not_transposed)
 
 
 @triton.jit
@@ -590,7 +577,7 @@ def heads_forgotten_in_the_loads(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(heads_forgotten_in_the_loads)
+wrong(STATE, 'all programs read the first head')(heads_forgotten_in_the_loads)
 
 
 @triton.jit
@@ -612,7 +599,7 @@ def stored_transposed(
     tl.store(added + at, S, mask=(v < D)[:, None] & (k < D_STATE)[None, :])
 
 
-wrong(STATE, "?")(stored_transposed)
+wrong(STATE, 'the state is values × keys')(stored_transposed)
 
 
 @triton.jit
@@ -634,4 +621,4 @@ def decay_of_the_other_axis(
     tl.store(added + at, S, mask=(k < D_STATE)[:, None] & (v < D)[None, :])
 
 
-wrong(STATE, "?")(decay_of_the_other_axis)
+wrong(STATE, 'a[:, None] goes with rows')(decay_of_the_other_axis)

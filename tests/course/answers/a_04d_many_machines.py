@@ -65,50 +65,50 @@ def halves_combined(log_a, B, x, K, V, beta):
     return a2 * a1, a2 * U1 + U2, A2 @ A1, A2 @ W1 + W2
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "a token decays what it writes itself")
 def own_token_decays_what_it_writes(log_a, B, x, K, V, beta):
     a, _ = _ssd(log_a, B, x)
     U = (np.exp(np.cumsum(log_a[::-1])[::-1])[:, None] * B).T @ x
     return a, U, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "what the segment writes is decayed from the start of the segment, not to its end")
 def decays_since_the_start(log_a, B, x, K, V, beta):
     a, _ = _ssd(log_a, B, x)
     U = (np.exp(np.cumsum(log_a))[:, None] * B).T @ x
     return a, U, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "what the segment writes does not decay")
 def writes_do_not_decay(log_a, B, x, K, V, beta):
     return np.exp(log_a.sum()), B.T @ x, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the log of the decay is passed on")
 def log_of_the_decay(log_a, B, x, K, V, beta):
     _, U = _ssd(log_a, B, x)
     return log_a.sum(), U, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the decays are added")
 def decays_summed(log_a, B, x, K, V, beta):
     _, U = _ssd(log_a, B, x)
     return np.exp(log_a).sum(), U, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "a is the decay of the last token")
 def last_decay_only(log_a, B, x, K, V, beta):
     _, U = _ssd(log_a, B, x)
     return np.exp(log_a[-1]), U, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the first decay is left out")
 def first_decay_left_out(log_a, B, x, K, V, beta):
     _, U = _ssd(log_a, B, x)
     return np.exp(log_a[1:].sum()), U, *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the transitions of the delta rule are multiplied in the wrong order")
 def transitions_in_reverse(log_a, B, x, K, V, beta):
     A, W = _delta(K, V, beta)
     A = np.eye(K.shape[1])
@@ -117,7 +117,7 @@ def transitions_in_reverse(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the transitions of the delta rule are multiplied in the wrong order")
 def both_in_reverse(log_a, B, x, K, V, beta):
     A, W = np.eye(K.shape[1]), np.zeros((K.shape[1], V.shape[1]))
     for k, v, b in zip(K, V, beta, strict=True):
@@ -126,19 +126,19 @@ def both_in_reverse(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "A is I minus the sum of all β k kᵀ")
 def keys_taken_as_orthogonal(log_a, B, x, K, V, beta):
     _, W = _delta(K, V, beta)
     return *_ssd(log_a, B, x), np.eye(K.shape[1]) - K.T @ (beta[:, None] * K), W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the delta rule's W only adds")
 def writes_added_as_in_linear_attention(log_a, B, x, K, V, beta):
     A, _ = _delta(K, V, beta)
     return *_ssd(log_a, B, x), A, K.T @ (beta[:, None] * V)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "β is left out of what the delta rule writes")
 def written_without_beta(log_a, B, x, K, V, beta):
     A, _ = _delta(K, V, beta)
     W = np.zeros((K.shape[1], V.shape[1]))
@@ -147,12 +147,12 @@ def written_without_beta(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "β is left out of the transitions")
 def beta_forgotten(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), *_delta(K, V, np.ones_like(beta))
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "a token of the delta rule removes from what it has just written")
 def own_transition_erases_what_it_writes(log_a, B, x, K, V, beta):
     A, _ = _delta(K, V, beta)
     W = np.zeros((K.shape[1], V.shape[1]))
@@ -161,7 +161,7 @@ def own_transition_erases_what_it_writes(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the decays of SSD act on the delta rule, too")
 def delta_rule_decays_too(log_a, B, x, K, V, beta):
     A, W = np.eye(K.shape[1]), np.zeros((K.shape[1], V.shape[1]))
     for k, v, b, g in zip(K, V, beta, log_a, strict=True):
@@ -170,28 +170,28 @@ def delta_rule_decays_too(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the transitions of the delta rule are multiplied entry by entry")
 def transitions_multiplied_entry_by_entry(log_a, B, x, K, V, beta):
     _, W = _delta(K, V, beta)
     A = np.prod([np.eye(K.shape[1]) - b * np.outer(k, k) for k, b in zip(K, beta, strict=True)], axis=0)
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "this is the right answer, transposed")
 def values_times_keys(log_a, B, x, K, V, beta):
     a, U = _ssd(log_a, B, x)
     A, W = _delta(K, V, beta)
     return a, U.T, A, W.T
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "A is the transition of the last token")
 def last_token_only(log_a, B, x, K, V, beta):
     k, b = K[-1], beta[-1]
     _, W = _delta(K, V, beta)
     return *_ssd(log_a, B, x), np.eye(len(k)) - b * np.outer(k, k), W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "the transitions of the delta rule add instead of removing")
 def plus_in_the_transition(log_a, B, x, K, V, beta):
     A, W = np.eye(K.shape[1]), np.zeros((K.shape[1], V.shape[1]))
     for k, v, b in zip(K, V, beta, strict=True):
@@ -200,19 +200,19 @@ def plus_in_the_transition(log_a, B, x, K, V, beta):
     return *_ssd(log_a, B, x), A, W
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "keys are divided by their lengths")
 def keys_made_unit_vectors(log_a, B, x, K, V, beta):
     K = K / np.linalg.norm(K, axis=1, keepdims=True)
     return *_ssd(log_a, B, x), *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "this was computed in float32")
 def in_float32(log_a, B, x, K, V, beta):
     log_a, B, x, K, V, beta = (z.astype(np.float32) for z in (log_a, B, x, K, V, beta))
     return *_ssd(log_a, B, x), *_delta(K, V, beta)
 
 
-@wrong(TRAVELS, "?")
+@wrong(TRAVELS, "a is given for every token")
 def a_for_each_token(log_a, B, x, K, V, beta):
     _, U = _ssd(log_a, B, x)
     return np.exp(np.cumsum(log_a)), U, *_delta(K, V, beta)

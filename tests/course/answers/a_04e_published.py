@@ -33,107 +33,107 @@ def to_the_base_two(log_a):
     return 1 / np.mean(halvings, 0), 2 ** -np.sum(halvings[1:], 0)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the first token is decayed by its own decay")
 def decay_of_token_0_counted(log_a):
     return _half(log_a), np.exp(log_a.sum(axis=0))
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the last token's decay is left out")
 def decay_of_the_last_token_left_out(log_a):
     return _half(log_a), np.exp(log_a[:-1].sum(axis=0))
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the mean stands in for the decays after token 0")
 def kept_by_the_mean_decay(log_a):
     return _half(log_a), np.exp(log_a.mean(axis=0) * (len(log_a) - 1))
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the decays are averaged, not their logs")
 def mean_of_the_decays(log_a):
     return np.log(0.5) / np.log(np.exp(log_a).mean(axis=0)), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the time constant is taken for the half-life")
 def time_constant(log_a):
     return -1 / log_a.mean(axis=0), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the time constant is taken for the half-life")
 def base_two_and_base_e_mixed(log_a):
     return np.log2(0.5) / log_a.mean(axis=0), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the half-life has the wrong sign")
 def negative_half_life(log_a):
     return np.log(2) / log_a.mean(axis=0), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "")
 def half_of_the_mean_decay(log_a):
     return 0.5 / np.exp(log_a.mean(axis=0)), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the log of what is kept is returned")
 def log_of_what_is_kept(log_a):
     return _half(log_a), log_a[1:].sum(axis=0)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the mean is over heads instead of tokens")
 def mean_over_heads(log_a):
     return -np.log(2) / log_a.mean(axis=1), np.exp(log_a[1:].sum(axis=0))
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "all heads share one half-life")
 def one_number_for_all_heads(log_a):
     return -np.log(2) / log_a.mean(), np.exp(log_a[1:].sum())
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the first token is left out of the mean")
 def mean_without_token_0(log_a):
     return _half(log_a[1:]), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the half-lives of the tokens are averaged")
 def half_lives_averaged(log_a):
     return (-np.log(2) / log_a).mean(axis=0), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "")
 def median_decay(log_a):
     return -np.log(2) / np.median(log_a, axis=0), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the half-life is rounded to whole tokens")
 def whole_tokens(log_a):
     return np.ceil(_half(log_a)), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the two results are exchanged")
 def the_two_swapped(log_a):
     return _kept(log_a), _half(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "")
 def tokens_until_the_first_is_half(log_a):
     return (np.exp(np.cumsum(log_a, axis=0)) > 0.5).sum(axis=0).astype(float), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the decays are added")
 def sum_of_decays(log_a):
     return _half(log_a), np.exp(log_a[1:]).sum(axis=0)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the share that is lost is returned")
 def what_is_forgotten(log_a):
     return _half(log_a), 1 - _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "the log decays are added up instead of averaged")
 def by_the_sum_of_logs(log_a):
     return -np.log(2) / log_a.sum(axis=0), _kept(log_a)
 
 
-@wrong(MEMORY, "?")
+@wrong(MEMORY, "")
 def in_half_precision(log_a):
     log_a = log_a.astype(np.float16)
     return _half(log_a), _kept(log_a)
@@ -178,17 +178,17 @@ def _order(W, heads, rope_dim):
     )
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the inverse order is applied")
 def the_other_way_round(W, heads, rope_dim):
     return _ordered(W, heads, np.argsort(_order(W, heads, rope_dim)))
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the whole head is reordered")
 def whole_heads_rotated(W, heads, rope_dim):
     return _ordered(W, heads, _order(W, heads, len(W) // heads))
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the partner is sought half a head away")
 def half_of_the_head(W, heads, rope_dim):
     head_dim = len(W) // heads
     order = np.arange(head_dim)
@@ -197,7 +197,7 @@ def half_of_the_head(W, heads, rope_dim):
     return _ordered(W, heads, order)
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "only the first head is reordered")
 def first_head_only(W, heads, rope_dim):
     out = W.copy()
     order = _order(W, heads, rope_dim)
@@ -205,31 +205,31 @@ def first_head_only(W, heads, rope_dim):
     return out
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "only the first head is reordered")
 def as_if_there_were_one_head(W, heads, rope_dim):
     return _ordered(W, 1, _order(W, 1, rope_dim))
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the rows of a head are taken to be every heads-th row")
 def heads_and_places_swapped(W, heads, rope_dim):
     order = _order(W, heads, rope_dim)
     return W.reshape(-1, heads, W.shape[1])[order].reshape(W.shape)
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the second half comes first in each pair")
 def second_half_first(W, heads, rope_dim):
     order = _order(W, heads, rope_dim)
     order[0:rope_dim:2], order[1:rope_dim:2] = order[1:rope_dim:2].copy(), order[0:rope_dim:2].copy()
     return _ordered(W, heads, order)
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the rows that are not rotated are left out")
 def rest_left_out(W, heads, rope_dim):
     order = _order(W, heads, rope_dim)[:rope_dim]
     return W.reshape(heads, -1, W.shape[1])[:, order].reshape(heads * rope_dim, -1)
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the rows that are not rotated are zero")
 def rest_is_zero(W, heads, rope_dim):
     out = np.zeros_like(W).reshape(heads, -1, W.shape[1])
     per_head = W.reshape(heads, -1, W.shape[1])
@@ -238,24 +238,24 @@ def rest_is_zero(W, heads, rope_dim):
     return out.reshape(W.shape)
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "columns are reordered instead of rows")
 def columns_instead_of_rows(W, heads, rope_dim):
     return W[:, _order(W, heads, rope_dim)]
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "heads keep an axis of their own")
 def three_axes_left(W, heads, rope_dim):
     return W.reshape(heads, -1, W.shape[1])[:, _order(W, heads, rope_dim)]
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "pairs are formed from both ends")
 def paired_from_both_ends(W, heads, rope_dim):
     order = _order(W, heads, rope_dim)
     order[1:rope_dim:2] = rope_dim - 1 - order[0:rope_dim:2]
     return _ordered(W, heads, order)
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "rows are overwritten before they are read")
 def overwritten_while_moving(W, heads, rope_dim):
     out = W.copy()
     head_dim = len(W) // heads
@@ -266,18 +266,18 @@ def overwritten_while_moving(W, heads, rope_dim):
     return out
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "changed its argument W in place")
 def changed_in_place(W, heads, rope_dim):
     W[:] = _ordered(W.copy(), heads, _order(W, heads, rope_dim))
     return W
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "W is returned as it was")
 def unchanged(W, heads, rope_dim):
     return W.copy()
 
 
-@wrong(PAIRS, "?")
+@wrong(PAIRS, "the last rope_dim rows of a head are reordered")
 def rest_of_the_rows_paired(W, heads, rope_dim):
     per_head = W.reshape(heads, -1, W.shape[1])
     rest = per_head.shape[1] - rope_dim

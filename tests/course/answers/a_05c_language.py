@@ -36,89 +36,89 @@ def by_the_covariance(first, second, t):
     return mean, mean - half, mean + half, float(np.sign(mean) * (np.abs(mean) > half))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the two models are treated as if they had read different texts")
 def unpaired(first, second, t):
     n = len(first)
     return _answer(second.mean() - first.mean(), t * np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / n))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the squares are divided by n")
 def divided_by_n(first, second, t):
     delta = second - first
     return _answer(delta.mean(), t * delta.std() / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the interval is that of single texts")
 def root_of_n_forgotten(first, second, t):
     delta = second - first
     return _answer(delta.mean(), t * delta.std(ddof=1))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the deviation is divided by n instead of √n")
 def n_without_root(first, second, t):
     delta = second - first
     return _answer(delta.mean(), t * delta.std(ddof=1) / len(delta))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the variance stands in for the standard deviation")
 def variance_for_deviation(first, second, t):
     delta = second - first
     return _answer(delta.mean(), t * delta.var(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "t is left out")
 def t_forgotten(first, second, t):
     delta = second - first
     return _answer(delta.mean(), delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the factor 1.96 of the normal distribution is used")
 def the_normal_factor(first, second, t):
     delta = second - first
     return _answer(delta.mean(), 1.96 * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the interval has half of its width")
 def half_the_width(first, second, t):
     delta = second - first
     return _answer(delta.mean(), t / 2 * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the first model is subtracted from")
 def first_minus_second(first, second, t):
     delta = first - second
     return _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the lower loss is called the worse one")
 def verdict_turned_around(first, second, t):
     delta = second - first
     *numbers, verdict = _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
     return *numbers, -verdict
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "a verdict is given whatever the interval")
 def verdict_by_the_mean(first, second, t):
     delta = second - first
     half = t * delta.std(ddof=1) / np.sqrt(len(delta))
     return _answer(delta.mean(), half, int(np.sign(delta.mean())))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the verdict does not say which model is worse")
 def verdict_says_only_whether(first, second, t):
     delta = second - first
     half = t * delta.std(ddof=1) / np.sqrt(len(delta))
     return _answer(delta.mean(), half, int(abs(delta.mean()) > half))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the verdict is never 0")
 def verdict_of_the_worse_mean_only(first, second, t):
     delta = second - first
     half = t * delta.std(ddof=1) / np.sqrt(len(delta))
     return _answer(delta.mean(), half, 1 if delta.mean() > half else -1)
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the verdict is 0 although the interval does not hold 0")
 def intervals_that_overlap(first, second, t):
     delta = second - first
     half = t * delta.std(ddof=1) / np.sqrt(len(delta))
@@ -127,51 +127,51 @@ def intervals_that_overlap(first, second, t):
     return _answer(delta.mean(), half, verdict)
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the ends are exchanged")
 def ends_swapped(first, second, t):
     delta = second - first
     mean, lower, upper, verdict = _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
     return mean, upper, lower, verdict
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the interval lies around 0")
 def ends_without_the_mean(first, second, t):
     delta = second - first
     mean, lower, upper, verdict = _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
     return mean, lower - mean, upper - mean, verdict
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the differences lose their signs")
 def absolute_differences(first, second, t):
     delta = np.abs(second - first)
     return _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the differences are divided by the losses")
 def relative_differences(first, second, t):
     delta = (second - first) / first
     return _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the differences are added up instead of averaged")
 def sums_not_means(first, second, t):
     delta = second - first
     return _answer(delta.sum(), t * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "n − 1 is used twice")
 def root_of_n_minus_1(first, second, t):
     delta = second - first
     return _answer(delta.mean(), t * delta.std(ddof=1) / np.sqrt(len(delta) - 1))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "the median stands in for the mean")
 def median_difference(first, second, t):
     delta = second - first
     return _answer(np.median(delta), t * delta.std(ddof=1) / np.sqrt(len(delta)))
 
 
-@wrong(INTERVAL, "?")
+@wrong(INTERVAL, "verdict is a str: expected a number")
 def verdict_as_a_word(first, second, t):
     delta = second - first
     half = t * delta.std(ddof=1) / np.sqrt(len(delta))
