@@ -535,8 +535,8 @@ FENWICK_STEP = Exercise(
         ),
         (
             "y is right and S is not",
-            "Begin with new = k vᵀ and b = 0. While bit b of t is 1 (t >> b & 1), add S[b] to new, set S[b] to zero, and "
-            "go on to b + 1. Then S[b] is new.",
+            "Begin with new = k vᵀ and b = 0. While bit b of t is 1 (t >> b & 1), add S[b] to new, set S[b] to zero, "
+            "and go on to b + 1. Then S[b] is new.",
         ),
         ("S is right and y is not", "Read after the decay, but before anything merges. The token itself has lam[0]."),
     ),

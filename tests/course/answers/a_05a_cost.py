@@ -108,7 +108,7 @@ def base_2_against_base_10(N, quadratic, linear):
 
 @wrong(SLOPE, "the crossover is the first measured length at which one is slower")
 def first_length_where_linear_is_faster(N, quadratic, linear):
-    p, a, q, b = _fits(N, quadratic, linear)
+    p, _a, q, _b = _fits(N, quadratic, linear)
     return p, q, float(N[np.argmax(quadratic > linear)])
 
 

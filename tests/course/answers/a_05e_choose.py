@@ -118,13 +118,13 @@ def sequences_not_rounded(N, batch, windows, heads, groups, d_head, n_bytes, mem
 
 @wrong(CACHE, "the sequences that fit are not rounded down")
 def sequences_rounded_up(N, batch, windows, heads, groups, d_head, n_bytes, memory):
-    total, most = _caches(N, batch, windows, groups, d_head, n_bytes, memory)
+    total, _most = _caches(N, batch, windows, groups, d_head, n_bytes, memory)
     return total, -(-memory // (total // batch))
 
 
 @wrong(CACHE, "the sequences that fit are not rounded down")
 def sequences_rounded(N, batch, windows, heads, groups, d_head, n_bytes, memory):
-    total, most = _caches(N, batch, windows, groups, d_head, n_bytes, memory)
+    total, _most = _caches(N, batch, windows, groups, d_head, n_bytes, memory)
     return total, round(memory / (total / batch))
 
 
