@@ -80,17 +80,8 @@ check("04b_triton-kernel-masked-load", chunk_totals)
 # %% nbgrader={"grade": false, "grade_id": "04b_triton-kernel-chunk-state", "locked": false, "schema_version": 3, "solution": true, "task": false}
 @triton.jit
 def chunk_state(
-    x,
-    B,
-    log_a,
-    added,
-    N,
-    chunks,
-    D_STATE: tl.constexpr,
-    D: tl.constexpr,
-    L: tl.constexpr,
-    BK: tl.constexpr,
-    BV: tl.constexpr,
+    x, B, log_a, added, N, chunks,
+    D_STATE: tl.constexpr, D: tl.constexpr, L: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
 ):
     """added[head, chunk] = the state after the chunk, starting from zero."""
     ### BEGIN SOLUTION

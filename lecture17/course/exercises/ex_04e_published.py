@@ -1,5 +1,7 @@
 """Exercises of 04e_published."""
 
+from typing import Any
+
 import numpy as np
 
 from ..exercise import Exercise, Inputs, Misconception
@@ -188,12 +190,12 @@ def row_by_row(W: np.ndarray, heads: int, rope_dim: int) -> np.ndarray:
     return out
 
 
-def ordered(order_of: object) -> object:
+def ordered(order_of: Any) -> Any:
     """An answer that takes rows in the order that `order_of(head_dim, rope_dim)` gives, in each head."""
 
     def answer(W: np.ndarray, heads: int, rope_dim: int) -> np.ndarray:
         by_head = W.reshape(heads, -1, W.shape[1])
-        order = order_of(by_head.shape[1], rope_dim)  # type: ignore[operator]
+        order = order_of(by_head.shape[1], rope_dim)
         return by_head[:, order].reshape(W.shape)
 
     return answer
@@ -264,12 +266,12 @@ ROPE_PAIRS = Exercise(
         Misconception(
             "the inverse order is applied",
             "new row 2 i is old row i: build the order that says where each new row comes from, 0, r/2, 1, r/2 + 1, …",
-            ordered(lambda n, r: np.append(np.argsort(halves_to_pairs(r)), np.arange(r, n))),  # type: ignore[arg-type]
+            ordered(lambda n, r: np.append(np.argsort(halves_to_pairs(r)), np.arange(r, n))),
         ),
         Misconception(
             "the whole head is reordered",
             "only the first rope_dim rows of a head are rotated; those after them stay where they are",
-            ordered(lambda n, r: halves_to_pairs(n)),  # type: ignore[arg-type]
+            ordered(lambda n, r: halves_to_pairs(n)),
         ),
         Misconception(
             "only the first head is reordered",
@@ -279,17 +281,17 @@ ROPE_PAIRS = Exercise(
         Misconception(
             "neighbors are exchanged instead of brought together",
             "published pairs are (i, i + rope_dim / 2), not (2 i, 2 i + 1): interleave the two halves",
-            ordered(lambda n, r: np.append(np.arange(r) ^ 1, np.arange(r, n))),  # type: ignore[arg-type]
+            ordered(lambda n, r: np.append(np.arange(r) ^ 1, np.arange(r, n))),
         ),
         Misconception(
             "the two halves are exchanged",
             "the halves must be interleaved: first of one, first of the other, second of one, …",
-            ordered(lambda n, r: np.append(np.roll(np.arange(r), r // 2), np.arange(r, n))),  # type: ignore[arg-type]
+            ordered(lambda n, r: np.append(np.roll(np.arange(r), r // 2), np.arange(r, n))),
         ),
         Misconception(
             "the second half comes first in each pair",
             "row i goes to the even place 2 i, and row i + rope_dim / 2 to the odd one after it",
-            ordered(lambda n, r: np.append(halves_to_pairs(r)[np.arange(r) ^ 1], np.arange(r, n))),  # type: ignore[arg-type]
+            ordered(lambda n, r: np.append(halves_to_pairs(r)[np.arange(r) ^ 1], np.arange(r, n))),
         ),
         Misconception(
             "the partner is sought half a head away",
@@ -304,7 +306,7 @@ ROPE_PAIRS = Exercise(
         Misconception(
             "the last rope_dim rows of a head are reordered",
             "the first rope_dim rows are rotated; those after them stay where they are",
-            ordered(lambda n, r: np.append(np.arange(n - r), n - r + halves_to_pairs(r))),  # type: ignore[arg-type]
+            ordered(lambda n, r: np.append(np.arange(n - r), n - r + halves_to_pairs(r))),
         ),
         Misconception(
             "the rows of a head are taken to be every heads-th row",

@@ -268,7 +268,8 @@ def by_columns(*inputs: Any) -> tuple[int, np.ndarray]:
 
 
 def more_than_needed(*inputs: Any) -> tuple[int, np.ndarray]:
-    return cheapest(*inputs[:2], np.nextafter(inputs[2], 2), *inputs[3:])
+    full, recall, needed, *others = inputs
+    return cheapest(full, recall, float(np.nextafter(needed, 2)), *others)
 
 
 def never_none(*inputs: Any) -> tuple[int, np.ndarray]:
