@@ -421,7 +421,7 @@ assert errors["softmax attention"].max() < 0.01
 # $i \mathbin{\mathrm{xor}} j$. **(7.2)** With $\lambda = 1$ it is Mamba-2. **(7.3)** After $t$ tokens there is one
 # state for each bit of $t$ that is 1: when two buckets of one size meet, they merge, as digits carry.
 #
-# Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-fenwick-levels`.
+# Then: [exercise](../exercises/03e_family_since.ipynb) `03e_family_since-fenwick-step`.
 
 # %%
 predict("03e_family_since-buckets")

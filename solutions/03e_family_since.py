@@ -24,7 +24,7 @@ from lecture17.course import check, hint, progress
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03e_family_since-kda-step` | ★★☆ | 10 min | 3 | you can decode with KDA, and say in which order it forgets and learns |
+# | `03e_family_since-kda-step` | ★☆☆ | 10 min | 3 | you can decode with KDA, and say in which order it forgets and learns |
 #
 # One head, one token. First the state decays, row $c$ by its own $\alpha_c$. Then take one gradient step of size
 # $\beta$ on $\tfrac12 |v - S^\top k|^2$. Read last:
@@ -122,37 +122,45 @@ def mesa_ridge(Q, K, V, log_a, beta, lam):
 check("03e_family_since-mesa-ridge", mesa_ridge)
 
 # %% [markdown]
-# ## The levels of log-linear attention
+# ## One token of log-linear attention
 #
 # | exercise | difficulty | time | points | what it is for |
 # | --- | --- | --- | --- | --- |
-# | `03e_family_since-fenwick-levels` | ★★☆ | 15 min | 3 | you know which state of log-linear attention holds which token |
+# | `03e_family_since-fenwick-step` | ★★☆ | 15 min | 3 | you can decode with log-linear attention, and say which state holds which token |
 #
-# Tokens are counted from 0. Token $i$ reads itself at level 0. For each bit $\ell - 1$ of $i$ that is 1, it reads, at
-# level $\ell$, the bucket of $2^{\ell-1}$ tokens that ends just before $i - (i \bmod 2^{\ell-1})$. For example, token
-# 6, which is 110 in binary, reads tokens 4 and 5 at level 2, and tokens 0 to 3 at level 3.
+# After $t$ tokens, `S[b]` holds the bucket of $2^b$ tokens if bit $b$ of $t$ is 1, and zeros if it is 0. Now one more
+# token comes. First all buckets decay by $e^{\log a}$. Then the token reads itself with weight `lam[0]` and bucket $b$ with
+# weight `lam[b + 1]`:
 #
-# Return an $(N, N)$ array of integers with the level at which token $i$ reads token $j$, for $j \le i$, and $-1$ for
-# $j > i$. Stuck? Type `hint("03e_family_since-fenwick-levels")` in a new cell.
+# $$y = \lambda_0\, (k v^\top)^\top q + \sum_b \lambda_{b+1}\, S_b^\top q .$$
+#
+# At last it becomes a bucket of one token itself, and **where two buckets of one size meet, they merge into one of twice
+# the size**, until no two are alike: after that `S[b]` is as above for $t + 1$.
+#
+# `q` and `k` are $(d_k,)$, `v` is $(d_v,)$, `log_a` is a number, `lam` is $(\mathrm{bits} + 1,)$, and `S` is
+# $(\mathrm{bits}, d_k, d_v)$, with enough bits for $t + 1$. Return `y` and the new `S`. Stuck? Type
+# `hint("03e_family_since-fenwick-step")` in a new cell.
 
 
-# %% nbgrader={"grade": false, "grade_id": "03e_family_since-fenwick-levels", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def fenwick_levels(N):
-    """levels[i, j] for j at most i, and -1 above the diagonal."""
+# %% nbgrader={"grade": false, "grade_id": "03e_family_since-fenwick-step", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def fenwick_step(q, k, v, log_a, lam, S, t):
+    """The output y (d_v,) of token t, counted from 0, and the buckets (bits, d_k, d_v) after it."""
     ### BEGIN SOLUTION
-    levels = np.full((N, N), -1)
-    for i in range(N):
-        levels[i, i] = 0
-        for bit in range(i.bit_length()):
-            if i >> bit & 1:
-                end = i >> bit << bit  # i without its lower bits
-                levels[i, end - 2**bit : end] = bit + 1
-    return levels
+    S = np.exp(log_a) * S
+    new = np.outer(k, v)
+    y = lam[0] * q @ new + np.einsum("b,k,bkv->v", lam[1:], q, S)
+    bit = 0
+    while t >> bit & 1:
+        new = new + S[bit]
+        S[bit] = 0
+        bit += 1
+    S[bit] = new
+    return y, S
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "03e_family_since-fenwick-levels-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check("03e_family_since-fenwick-levels", fenwick_levels)
+# %% nbgrader={"grade": true, "grade_id": "03e_family_since-fenwick-step-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("03e_family_since-fenwick-step", fenwick_step)
 
 # %% [markdown]
 # ## Where next

@@ -27,7 +27,7 @@ from lecture17.course import check, hint, progress
 #
 # Two methods were timed at the lengths `N`: seconds `quadratic` and `linear`, with a little noise. Assume
 # seconds $= C N^p$ for each. Fit a straight line to the logarithms of each method's times, by least squares over all
-# points, and return the two exponents and the length $N$ at which the two lines meet. Stuck? Type
+# points, and return the two exponents and the length $N$ at which the two lines meet, none of them rounded. Stuck? Type
 # `hint("05a_cost-slope")` in a new cell.
 
 

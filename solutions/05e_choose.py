@@ -63,7 +63,7 @@ check("05e_choose-kv-cache", kv_cache)
 # - for every sequence, in every other layer a state of `state` bytes, which it also writes back.
 #
 # Return `best`, the index of the candidate that moves the fewest bytes among those whose recall is at least `needed` in
-# *every* seed, -1 if there is none; and `moved`, the bytes of every candidate. Stuck? Type
+# *every* seed, -1 if there is none; and `moved`, an array of the bytes of every candidate. Stuck? Type
 # `hint("05e_choose-cheapest-hybrid")` in a new cell.
 
 

@@ -71,7 +71,8 @@ def call(exercise: Exercise, answer: Function, inputs: Inputs) -> Returned:
     if result is None:
         return Returned(fault="the answer returned None: is a `return` missing?")
     n = len(exercise.returns)
-    if n > 1 and not (isinstance(result, (tuple, list)) and len(result) == n):
+    numbers = isinstance(result, np.ndarray) and result.ndim == 1  # several numbers in one array are as good
+    if n > 1 and not ((numbers or isinstance(result, (tuple, list))) and len(result) == n):
         kind = type(result).__name__
         got = f"a {kind} of {len(result)}" if isinstance(result, (tuple, list)) else kind
         return Returned(fault=f"expected a tuple ({', '.join(exercise.returns)}), got {got}")
@@ -148,14 +149,17 @@ def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right
     if value.shape != right.shape:
         return Failure(f"{name} has shape {value.shape}: expected {right.shape}", value=value, right=right)
     integers = right.dtype.kind == "i" and value.dtype.kind in "iu"
-    if not integers and (right.dtype.kind != value.dtype.kind or value.dtype.itemsize < right.dtype.itemsize):
+    if not right.shape and right.dtype.kind + value.dtype.kind in ("if", "fi", "fu"):
+        value = value.astype(np.float64)  # 3 and 3.0 are one number
+    elif not integers and (right.dtype.kind != value.dtype.kind or value.dtype.itemsize < right.dtype.itemsize):
         return Failure(f"{name} has type {value.dtype}: expected {right.dtype}", value=value, right=right)
     if not np.isfinite(value).all():
         what, wrong = f"{name} has entries that are not finite", ~np.isfinite(value)
         error = np.nan
     else:
         scale = np.abs(right).max(initial=0.0) or 1.0
-        what, wrong = f"{name} differs from the definition", np.abs(value - right) > exercise.tol * scale
+        tol = 0.0 if right.dtype.kind == "i" else exercise.tol * scale
+        what, wrong = f"{name} differs from the definition", np.abs(value - right) > tol
         error = float(np.abs(value - right).max(initial=0.0))
     if not wrong.any():
         return None

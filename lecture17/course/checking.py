@@ -180,16 +180,16 @@ def _guess(failure: Failure, inputs: Inputs) -> str | None:
     value, right = failure.value, failure.right
     if value is None or right is None:
         return _guess_of_error(failure.what, inputs)
-    if right.ndim == 2 and value.shape == right.shape[::-1] and close(value.T, right):
+    if value.ndim == right.ndim >= 2 and close(np.swapaxes(value, -1, -2), right):
         return "this is the right answer, transposed"
     if value.shape != right.shape:
         return None
-    if not value.any():
+    if value.ndim and not value.any():
         return "every entry is zero"
     if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
         return f"this was computed in {value.dtype}; keep the precision of the inputs, {right.dtype}"
     if right.dtype.kind != value.dtype.kind:
-        return f"the numbers are right, as {value.dtype}" if close(value, right) else None
+        return f"the numbers are right, as {value.dtype}" if np.array_equal(value, right) else None
     ratio = float((value * right).sum() / (right * right).sum()) if right.size > 1 and right.any() else np.nan
     if np.isfinite(ratio) and abs(ratio - 1) > 0.01 and close(value, ratio * right):
         return f"this is the right answer times {ratio:.6g}"

@@ -33,6 +33,8 @@ WORDS = {
     "and K >= 16": "on a GPU tl.dot sums over at least 16 numbers; the interpreter accepts fewer",
     "must be a power of 2": "the sides of a tile are powers of two: take the next larger one, and mask the excess",
     "must be of type tl.constexpr": "the ends of tl.arange must be known when compiling: numbers, or tl.constexpr",
+    "equal reduction dimensions": "tl.dot(a, b) sums over columns of a and rows of b; tl.trans turns a tile over",
+    "Cannot make_shape_compatible": "these tiles do not fit: a[:, None] goes with rows, a[None, :] with columns",
     "unsupported AST node type": "Triton compiles only a part of Python, and this is not in it",
     "is not defined": "a kernel knows almost none of Python's built-in functions and of the notebook's variables",
 }

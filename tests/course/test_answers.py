@@ -2,6 +2,7 @@
 
 import pkgutil
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from .test_exercises import ALL, NEEDS
 
 UNKNOWN = "none of the usual mistakes"
 for found in pkgutil.iter_modules(answers.__path__):
-    import_module(f"{answers.__name__}.{found.name}")
+    needed = NEEDS.get(found.name.removeprefix("a_"))
+    if needed is None or find_spec(needed):
+        import_module(f"{answers.__name__}.{found.name}")
 WRONGS = [a for a in answers.ANSWERS if a.cause is not None]
 
 
@@ -40,11 +43,15 @@ def test_a_wrong_answer_is_refused_for_its_own_reason(answer: answers.Answer) ->
 
 
 def test_the_causes_of_most_are_known() -> None:
+    for module in NEEDS.values():
+        pytest.importorskip(module, reason="answers to its part are counted, too")
     known = [a for a in WRONGS if a.cause]
-    assert len(WRONGS) >= 200
     assert len(known) >= 0.9 * len(WRONGS)
-    asked = {e.id for e in ALL if e.stem <= "04c_vision" and e.stem not in NEEDS}  # kernels take minutes
-    assert {a.exercise for a in answers.ANSWERS} >= asked
+    for exercise in ALL:
+        right = sum(a.exercise == exercise.id and a.cause is None for a in answers.ANSWERS)
+        wrong = sum(a.exercise == exercise.id for a in WRONGS)
+        assert right >= 1, exercise.id
+        assert wrong >= 5, exercise.id
     page = " ".join((ROOT / "docs" / "grading.md").read_text(encoding="utf-8").split())
     right = len(answers.ANSWERS) - len(WRONGS)
     assert f"{right} right ones pass, and {len(WRONGS)} wrong ones are refused, {len(known)} of them" in page

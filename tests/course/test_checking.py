@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lecture17.course import CheckFailed, answers, check, checking, hint
-from lecture17.course.checking import SEEDS
+from lecture17.course.checking import PASSED, SEEDS, judge
 from lecture17.course.exercises import all_exercises, get, of_notebook
 from lecture17.course.hints import hint_text
 from lecture17.reference import ssd
@@ -33,6 +33,15 @@ def test_wrong_shape_type_and_values_are_told_apart() -> None:
     assert "returned None: is a `return` missing?" in matrix_answer(lambda _: None)
     assert "not finite" in matrix_answer(lambda A: A * np.nan)
     assert "A differs from the definition" in matrix_answer(lambda A: A + 1e-6)
+
+
+def test_a_number_may_be_an_int_or_a_float_but_a_whole_one_must_be_whole() -> None:
+    right = get("05e_choose-kv-cache").expected
+    assert right is not None
+    assert judge("05e_choose-kv-cache", lambda *inputs: np.array(right(*inputs), dtype=float)).status == PASSED
+    text = message("05e_choose-kv-cache", lambda *inputs: (right(*inputs)[0], right(*inputs)[1] + 0.25))
+    assert "most differs from the definition" in text
+    assert ".25, expected " in text
 
 
 def test_what_can_be_said_of_an_unknown_mistake_is_said() -> None:

@@ -393,94 +393,153 @@ MESA_RIDGE = Exercise(
     ),
 )
 
-# --- fenwick-levels -----------------------------------------------------------------------------------------------
+# --- fenwick-step -------------------------------------------------------------------------------------------------
 
 
-def levels_by(level: Any) -> Any:
-    """The answer that a rule gives for the level at which i reads j."""
-    return lambda N: np.array([[level(i, j) if j <= i else -1 for j in range(N)] for i in range(N)])
+def draw_buckets(rng: np.random.Generator) -> Inputs:
+    """Buckets after t tokens, one for each bit of t that is 1; now and then a token that forgets them all."""
+    t, d_k = int(rng.integers(64)), int(rng.integers(2, 5))
+    d_v, bits = d_k + int(rng.integers(1, 4)), (t + 1).bit_length() + int(rng.integers(2))
+    S = rng.normal(size=(bits, d_k, d_v)) * np.array([t >> b & 1 for b in range(bits)])[:, None, None]
+    q, k = rng.normal(size=(2, d_k))
+    log_a = -np.inf if rng.random() < 0.1 else -float(rng.uniform(0.1, 1.0))
+    return {
+        "q": q,
+        "k": k,
+        "v": rng.normal(size=d_v),
+        "log_a": log_a,
+        "lam": rng.uniform(0.2, 1.5, bits + 1),
+        "S": S,
+        "t": t,
+    }
 
 
-def aligned_to_the_reader(i: int, j: int) -> int:
-    """Buckets of the sizes that i's bits give, the largest first: its bits are taken from the wrong end."""
-    end, level = i, 0
-    for bit in sorted((b for b in range(i.bit_length()) if i >> b & 1), reverse=True):
-        if end - 2**bit <= j < end:
-            level = bit + 1
-        end -= 2**bit
-    return level
+def counted(q: Any, k: Any, v: Any, log_a: Any, lam: Any, S: Any, t: Any, **slips: Any) -> tuple[Any, Any]:
+    """One token: all buckets below the lowest bit of t that is 0 go into that bit. With the slips asked for."""
+    decay = slips.get("decay", np.exp)(log_a)
+    own, old = np.outer(k, v), decay * S
+    weights = slips.get("weights", lambda lam: lam)(lam)
+    seen = S if slips.get("reads_undecayed") else old
+    y = weights[0] * (q @ own) + sum(w * (q @ bucket) for w, bucket in zip(weights[1:], seen, strict=True))
+    counter = slips.get("counter", lambda t: t)(t)
+    bit = min((~counter & (counter + 1)).bit_length() - 1, slips.get("longest_carry", len(S)), len(S) - 1)
+    if slips.get("decays_itself"):
+        own = decay * own
+    after = old.copy()
+    if not slips.get("keeps"):
+        after[:bit] = 0
+    kept = slips.get("kept", lambda merged: merged.sum(0))(old[:bit])
+    after[bit] = own + kept + (old[bit] if slips.get("adds") else 0)
+    if slips.get("reads_late"):
+        y = sum(w * (q @ bucket) for w, bucket in zip(weights[1:], after, strict=True))
+    return y, after
 
 
-def levels_of_next(i: int, j: int) -> int:
-    """Buckets of the bits of i + 1, which hold token i as well."""
-    end = i + 1
-    while end > j:
-        size = end & -end
-        end -= size
-    return size.bit_length()
+def counted_with(**slips: Any) -> Any:
+    return lambda *args: counted(*args, **slips)
 
 
-FENWICK_LEVELS = Exercise(
-    id="03e_family_since-fenwick-levels",
+FENWICK_STEP = Exercise(
+    id="03e_family_since-fenwick-step",
     points=3,
-    unfilled="Go through the bits of i that are 1, lowest first: each is a bucket, just before the one above it.",
-    draw=lambda rng: {"N": int(rng.integers(8, 80))},
-    returns=("levels",),
-    verified="for up to 79 tokens",
-    expected=levels_by(lambda i, j: (i ^ j).bit_length()),
+    unfilled="Let all buckets decay, read them, then add the new token as a binary counter adds 1.",
+    draw=draw_buckets,
+    returns=("y", "S"),
+    verified="for up to 64 tokens",
+    expected=counted,
     misconceptions=(
         Misconception(
-            "levels are counted by the distance i - j",
-            "buckets are aligned to multiples of their size: what counts is where j lies, not how far it is",
-            levels_by(lambda i, j: (i - j).bit_length()),
+            "the new token decays, too",
+            "its decay acts on what was there before: let the buckets decay first, then write",
+            counted_with(decays_itself=True),
+            of=("S",),
         ),
         Misconception(
-            "the largest bucket comes next to the token",
-            "small buckets hold the recent past: take the lowest bit of i first, and go backwards from i",
-            levels_by(aligned_to_the_reader),
+            "nothing decays",
+            "every token multiplies all buckets by exp(log_a)",
+            counted_with(decay=lambda log_a: 1.0),
         ),
         Misconception(
-            "levels of buckets begin at 0",
-            "level 0 is the token itself; the bucket of bit b has level b + 1",
-            levels_by(lambda i, j: max((i ^ j).bit_length() - 1, 0)),
+            "the log is used as the decay",
+            "log_a is a logarithm: multiply by exp(log_a)",
+            counted_with(decay=lambda log_a: log_a),
         ),
         Misconception(
-            "buckets are numbered in turn, without regard to their sizes",
-            "the level says how large the bucket is: bit b has level b + 1, also where lower bits are 0",
-            levels_by(lambda i, j: (i & (2 ** (i ^ j).bit_length() - 1)).bit_count() if i > j else 0),
+            "the buckets are read before they decay",
+            "decay first, read second: the token sees what is left",
+            counted_with(reads_undecayed=True),
+            of=("y",),
         ),
         Misconception(
-            "all bits in which i and j differ are counted",
-            "the highest bit in which they differ decides: it says in which bucket of i token j lies",
-            levels_by(lambda i, j: (i ^ j).bit_count()),
+            "the buckets are read after they have merged",
+            "read first, merge last: the token itself still has level 0, and every bucket its old size",
+            counted_with(reads_late=True),
+            of=("y",),
         ),
         Misconception(
-            "tokens are counted from 1",
-            "count them from 0: token 1 reads token 0 at level 1, token 2 reads tokens 0 and 1 at level 2",
-            levels_by(lambda i, j: ((i + 1) ^ (j + 1)).bit_length()),
+            "the token does not read itself",
+            "add lam[0] · (q · k) v to what the buckets give",
+            counted_with(weights=lambda lam: np.append(0, lam[1:])),
+            of=("y",),
         ),
         Misconception(
-            "zeros stand above the diagonal",
-            "level 0 is the token itself; the future has -1",
-            lambda N: np.array([[(i ^ j).bit_length() if j <= i else 0 for j in range(N)] for i in range(N)]),
+            "each bucket has the weight of the next smaller one",
+            "lam[0] is for the token itself, so bucket b has lam[b + 1]",
+            counted_with(weights=lambda lam: np.append(lam[0], lam[:-1])),
+            of=("y",),
         ),
         Misconception(
-            "the bits are those of i + 1",
-            "the buckets end just before i - (i mod size): use the bits of i itself",
-            levels_by(levels_of_next),
+            "the weights are left out",
+            "each level has its weight: lam[0] for the token itself, lam[b + 1] for bucket b",
+            counted_with(weights=np.ones_like),
+            of=("y",),
+        ),
+        Misconception(
+            "no buckets merge",
+            "S[0] holds one token: if it is taken already, the two go to S[1], and so on",
+            counted_with(longest_carry=0, adds=True),
+            of=("S",),
+            also=(counted_with(longest_carry=0),),
+        ),
+        Misconception(
+            "only one pair of buckets merges",
+            "the merged bucket may meet one of its own size again: go on while bit b of t is 1",
+            counted_with(longest_carry=1, adds=True),
+            of=("S",),
+            also=(counted_with(longest_carry=1),),
+        ),
+        Misconception(
+            "merged buckets stay in their old places, too",
+            "a token is in one bucket only: set S[b] to zero once it has been merged",
+            counted_with(keeps=True),
+            of=("S",),
+        ),
+        Misconception(
+            "the new token takes the place of the buckets that it merges with",
+            "merging adds the states up: the new bucket holds the old ones and the new token",
+            counted_with(kept=lambda merged: 0),
+            of=("S",),
+        ),
+        Misconception(
+            "the bits are those of t + 1",
+            "before the token there are t, so bucket b is taken if bit b of t is 1",
+            counted_with(counter=lambda t: t + 1),
+            of=("S",),
+            also=(counted_with(counter=lambda t: t + 1, adds=True),),
         ),
     ),
     hints=(
         (
             "I do not know where to begin",
-            "Write i as a sum of powers of two, largest first: 6 = 4 + 2. Tokens 0 to 3 are a bucket, 4 and 5 another.",
+            "Add 1 to t = 0111 in binary: three ones become zeros, and the next digit becomes 1. Buckets do the same.",
         ),
-        ("How do I get the lowest bit that is 1?", "i & -i. For 6 it is 2; int.bit_length() of 2 is 2, the level."),
         (
-            "The first rows are right, later ones are not",
-            "After a bucket of size s the next ends at i - s. Go on until you are at 0, and leave i itself at level 0.",
+            "y is right and S is not",
+            "Begin with new = k vᵀ and b = 0. While bit b of t is 1 (t >> b & 1), add S[b] to new, set S[b] to zero, "
+            "and go on to b + 1. Then S[b] is new.",
         ),
+        ("S is right and y is not", "Read after the decay, but before anything merges. The token itself has lam[0]."),
     ),
 )
 
-EXERCISES = (KDA_STEP, DELTA_PRODUCT, MESA_RIDGE, FENWICK_LEVELS)
+EXERCISES = (KDA_STEP, DELTA_PRODUCT, MESA_RIDGE, FENWICK_STEP)

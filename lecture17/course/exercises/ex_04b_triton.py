@@ -132,7 +132,7 @@ MASKED_LOAD = Exercise(
     at_last=compile_totals,
     misconceptions=(
         Misconception(
-            "the load has no mask",
+            "the load has no mask, or one that is always true",
             "the last chunk is not full: give tl.load a mask that is true where t < N",
             slip(TOTALS, (", mask=t < N, other=0.0", "")),
         ),
@@ -152,9 +152,34 @@ MASKED_LOAD = Exercise(
             slip(TOTALS, ("other=0.0", "other=1.0")),
         ),
         Misconception(
+            "what is masked out counts as a decay of 0",
+            "exp(-inf) is 0, which leaves nothing of the last chunk; the logs are summed, so `other` must be 0",
+            slip(TOTALS, ("other=0.0", 'other=float("-inf")')),
+        ),
+        Misconception(
             "all programs read the first chunk",
             "the tokens of a chunk begin at chunk * L: add that to tl.arange(0, L)",
             slip(TOTALS, ("chunk * L + tl.arange", "tl.arange")),
+        ),
+        Misconception(
+            "each chunk begins one token after the previous one",
+            "a chunk has L tokens: t = chunk * L + tl.arange(0, L)",
+            slip(TOTALS, ("chunk * L + tl.arange", "chunk + tl.arange")),
+        ),
+        Misconception(
+            "the rows of log_a are taken to be filled up to whole chunks",
+            "each head's row has N numbers, not chunks * L: its first one is at log_a + head * N",
+            slip(TOTALS, ("head * N + t", "head * chunks * L + t")),
+        ),
+        Misconception(
+            "all heads store to the same places",
+            "each head's row of `total` begins `chunks` numbers after the previous one: total + head * chunks + chunk",
+            slip(TOTALS, ("total + head * chunks + chunk", "total + chunk")),
+        ),
+        Misconception(
+            "`total` is stored column by column",
+            "it is (heads, chunks), row by row in memory: total + head * chunks + chunk",
+            slip(TOTALS, ("head * chunks + chunk,", "chunk * tl.num_programs(0) + head,")),
         ),
         Misconception(
             "all programs read the first head",
@@ -286,6 +311,37 @@ CHUNK_STATE = Exercise(
             "what is written is decayed from the start of the chunk, not to its end",
             "the decays after the token count: sum from the end, tl.cumsum(…, reverse=True)",
             slip(STATE, OWN, (", reverse=True", "")),
+            also=(slip(STATE, (", reverse=True", "")),),
+        ),
+        Misconception(
+            "the exponential is missing",
+            "the sums are logs: a token is multiplied by tl.exp of what comes after it",
+            slip(STATE, ("tl.exp(tl.cumsum(later, 0, reverse=True))", "tl.cumsum(later, 0, reverse=True)")),
+        ),
+        Misconception(
+            "the decay beyond the last token of a head is read",
+            "it is the first one of the next head, or lies outside of log_a: mask t + 1 < N as well as i + 1 < L",
+            slip(STATE, ("(i + 1 < L) & (t + 1 < N)", "i + 1 < L")),
+        ),
+        Misconception(
+            "all programs read the first head",
+            "token t of a head is row head * N + t of x, of B and of log_a",
+            slip(STATE, ("row = head * N + t", "row = t")),
+        ),
+        Misconception(
+            "rows of B and x are taken to be as long as the tiles are wide",
+            "BK and BV are the widths of tiles; from one row to the next it is D_STATE numbers in B, and D in x",
+            slip(STATE, ("* D_STATE + k[None", "* BK + k[None"), ("row[:, None] * D +", "row[:, None] * BV +")),
+            also=(
+                slip(STATE, ("* D_STATE + k[None", "* BK + k[None")),
+                slip(STATE, ("row[:, None] * D +", "row[:, None] * BV +")),
+            ),
+        ),
+        Misconception(
+            "the state is stored as if it had the tile's sides",
+            "a state has D_STATE · D numbers, and its rows have D; BK and BV are the sides of the tile",
+            slip(STATE, ("D_STATE * D + k[:, None] * D", "BK * BV + k[:, None] * BV")),
+            also=(slip(STATE, ("k[:, None] * D +", "k[:, None] * BV +")),),
         ),
         Misconception(
             "the first decay of the next chunk acts too",

@@ -10,7 +10,7 @@ from ..exercise import Exercise, Inputs, Misconception
 
 
 def draw_segment(rng: np.random.Generator) -> Inputs:
-    """A segment of tokens, once for SSD and once for the delta rule, with keys of length 1."""
+    """A segment of tokens, once for SSD and once for the delta rule, with keys of different lengths."""
     N, r = int(rng.integers(3, 20)), int(rng.integers(2, 6))
     d = r + int(rng.integers(1, 4))
     keys = rng.normal(size=(N, r))
@@ -18,7 +18,7 @@ def draw_segment(rng: np.random.Generator) -> Inputs:
         "log_a": -rng.uniform(0.05, 0.6, N),
         "B": rng.normal(size=(N, r)),
         "x": rng.normal(size=(N, d)),
-        "K": keys / np.linalg.norm(keys, axis=1, keepdims=True),
+        "K": keys / np.linalg.norm(keys, axis=1, keepdims=True) * rng.uniform(0.7, 1.1, (N, 1)),
         "V": rng.normal(size=(N, d)),
         "beta": rng.uniform(0.3, 1.7, N),
     }
@@ -67,6 +67,20 @@ def product(K: np.ndarray, beta: np.ndarray) -> np.ndarray:
     return A
 
 
+def unit(K: np.ndarray) -> np.ndarray:
+    return K / np.linalg.norm(K, axis=1, keepdims=True)
+
+
+def last_state(K: np.ndarray, V: np.ndarray, write: np.ndarray, erase: np.ndarray, after: bool = False) -> np.ndarray:
+    """The delta rule from zero, its β of writing and of erasing apart; `after`: it erases what it has just written."""
+    W = np.zeros((K.shape[1], V.shape[1]))
+    for k, v, w, e in zip(K, V, write, erase, strict=True):
+        written = w * np.outer(k, v)
+        W = W + after * written
+        W = W - e * np.outer(k, k @ W) + (not after) * written
+    return W
+
+
 def undecayed(log_a: np.ndarray, B: np.ndarray, x: np.ndarray, *_: np.ndarray) -> np.ndarray:
     return B.T @ x
 
@@ -93,6 +107,46 @@ WHAT_TRAVELS = Exercise(
             of=("A",),
         ),
         Misconception(
+            "the transitions of the delta rule are multiplied entry by entry",
+            "one acts after the other, so theirs is a product of matrices: @, not *",
+            spoilt(
+                A=lambda log_a, B, x, K, V, beta: np.prod(
+                    [product(k[None], b[None]) for k, b in zip(K, beta, strict=True)], axis=0
+                )
+            ),
+            of=("A",),
+        ),
+        Misconception(
+            "A is I minus the sum of all β k kᵀ",
+            "that holds for orthogonal keys only: what one token removes, a later one finds removed, so multiply",
+            spoilt(A=lambda log_a, B, x, K, V, beta: np.eye(K.shape[1]) - (beta[:, None] * K).T @ K),
+            of=("A",),
+        ),
+        Misconception(
+            "A is the transition of the last token",
+            "S passes the transitions of all tokens of the segment: multiply them",
+            spoilt(A=lambda log_a, B, x, K, V, beta: product(K[-1:], beta[-1:])),
+            of=("A",),
+        ),
+        Misconception(
+            "the transitions of the delta rule add instead of removing",
+            "a token removes β of what is stored under its key: I − β k kᵀ, with a minus",
+            spoilt(A=lambda log_a, B, x, K, V, beta: product(K[::-1], -beta[::-1])),
+            of=("A",),
+        ),
+        Misconception(
+            "the decays of SSD act on the delta rule, too",
+            "log_a belongs to SSD; the delta rule of this exercise has no decay, and A is the product of I − β k kᵀ",
+            spoilt(A=lambda log_a, B, x, K, V, beta: np.exp(log_a.sum()) * product(K[::-1], beta[::-1])),
+            of=("A",),
+        ),
+        Misconception(
+            "keys are divided by their lengths",
+            "take the keys as they come: k kᵀ and k vᵀ hold their lengths",
+            spoilt(A=lambda log_a, B, x, K, V, beta: product(unit(K)[::-1], beta[::-1])),
+            of=("A",),
+        ),
+        Misconception(
             "the delta rule passes on its state alone",
             "it removes from what it receives: A is the product of the I − β k kᵀ, not the identity",
             spoilt(A=lambda log_a, B, x, K, V, beta: np.eye(K.shape[1])),
@@ -109,6 +163,24 @@ WHAT_TRAVELS = Exercise(
             "later tokens of the segment remove from what earlier ones have written: run the recurrence from zero",
             spoilt(W=lambda log_a, B, x, K, V, beta: (beta[:, None] * K).T @ V),
             of=("W",),
+        ),
+        Misconception(
+            "β is left out of what the delta rule writes",
+            "a token writes β of its value, too: β k vᵀ",
+            spoilt(W=lambda log_a, B, x, K, V, beta: last_state(K, V, np.ones(len(K)), beta)),
+            of=("W",),
+        ),
+        Misconception(
+            "a token of the delta rule removes from what it has just written",
+            "the transition acts on the state before: W = (I − β k kᵀ) W + β k vᵀ",
+            spoilt(W=lambda log_a, B, x, K, V, beta: last_state(K, V, beta, beta, after=True)),
+            of=("W",),
+        ),
+        Misconception(
+            "what the segment writes is decayed from the start of the segment, not to its end",
+            "the decays after token t act on what it writes: log_a[t + 1] + … + log_a[N − 1]",
+            spoilt(U=lambda log_a, B, x, *_: (B * np.exp(np.cumsum(log_a))[:, None]).T @ x),
+            of=("U",),
         ),
         Misconception(
             "what the segment writes does not decay",
@@ -132,6 +204,24 @@ WHAT_TRAVELS = Exercise(
             "the first decay is left out",
             "the first token of the segment decays what it receives, too: sum all of log_a",
             spoilt(a=lambda log_a, *_: np.exp(log_a[1:].sum())),
+            of=("a",),
+        ),
+        Misconception(
+            "the decays are added",
+            "decays multiply, and their logs add up: a = exp of the sum of log_a",
+            spoilt(a=lambda log_a, *_: np.exp(log_a).sum()),
+            of=("a",),
+        ),
+        Misconception(
+            "a is the decay of the last token",
+            "S passes the decays of all tokens of the segment: a = exp of the sum of log_a",
+            spoilt(a=lambda log_a, *_: np.exp(log_a[-1])),
+            of=("a",),
+        ),
+        Misconception(
+            "a is given for every token",
+            "only what the whole segment does to S travels: its last one, exp of the sum of log_a, a number",
+            spoilt(a=lambda log_a, *_: np.exp(np.cumsum(log_a))),
             of=("a",),
         ),
     ),

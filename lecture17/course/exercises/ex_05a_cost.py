@@ -1,5 +1,7 @@
 """Exercise of 05a_cost."""
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,16 @@ def inverse_crossover(N: np.ndarray, quadratic: np.ndarray, linear: np.ndarray) 
     return 1 / fitted(N, quadratic, linear)[2]
 
 
+def met(of_slopes: Any) -> Any:
+    """The crossover, with the difference of the intercepts divided by another number than p − q."""
+
+    def crossover(N: np.ndarray, *times: np.ndarray) -> float:
+        (p, b), (q, c) = (line(np.log(N), np.log(seconds)) for seconds in times)
+        return float(np.exp((c - b) / of_slopes(p, q)))
+
+    return crossover
+
+
 SLOPES, CROSSOVER = ("slope_quadratic", "slope_linear"), ("crossover",)
 
 SLOPE = Exercise(
@@ -83,8 +95,50 @@ SLOPE = Exercise(
         ),
         Misconception(
             "the slope is that from the first to the last point",
-            "that leaves out every point between: fit a line to all of them",
+            "that leaves out every point between, and so does the mean of all steps: fit a line to all of them",
             with_slopes(lambda N, t: float(np.log(t[-1] / t[0]) / np.log(N[-1] / N[0]))),
+            of=SLOPES,
+        ),
+        Misconception(
+            "the intercepts are returned for the slopes",
+            "np.polyfit(x, y, 1) returns the highest power first: slope, then intercept",
+            with_slopes(lambda N, t: line(np.log(N), np.log(t))[1]),
+            of=SLOPES,
+            also=tuple(with_slopes(lambda N, t, log=log: line(log(N), log(t))[1]) for log in (np.log2, np.log10)),
+        ),
+        Misconception(
+            "the axes are exchanged",
+            "seconds = C·N^p: fit log(seconds) over log(N), np.polyfit(log N, log seconds, 1)",
+            with_slopes(lambda N, t: line(np.log(t), np.log(N))[0]),
+            of=SLOPES,
+        ),
+        Misconception(
+            "logarithms of different bases are fitted",
+            "use one base for the lengths and the seconds: the slope is the exponent in any one base",
+            with_slopes(lambda N, t: line(np.log2(N), np.log(t))[0]),
+            of=SLOPES,
+            also=tuple(
+                with_slopes(lambda N, t, x=x, y=y: line(x(N), y(t))[0])
+                for x, y in itertools.permutations((np.log, np.log2, np.log10), 2)
+            ),
+        ),
+        Misconception(
+            "the line is forced through the origin",
+            "C is not 1: give the line an intercept, np.polyfit(log N, log seconds, 1)",
+            with_slopes(lambda N, t: float(np.log(N) @ np.log(t) / (np.log(N) @ np.log(N)))),
+            of=SLOPES,
+        ),
+        Misconception(
+            "the exponents are those of theory, or rounded",
+            "measured times need not follow theory: return the slopes of the fitted lines as they are",
+            with_slopes(lambda N, t: float(round(line(np.log(N), np.log(t))[0]))),
+            of=SLOPES,
+            also=(lambda N, *times: (2.0, 1.0, fitted(N, *times)[2]),),
+        ),
+        Misconception(
+            "the two methods are exchanged",
+            "return the exponent of `quadratic` first, then that of `linear`",
+            lambda N, quadratic, linear: fitted(N, linear, quadratic),
             of=SLOPES,
         ),
         Misconception(
@@ -104,6 +158,34 @@ SLOPE = Exercise(
             "from p·log N + b = q·log N + c follows log N = (c − b)/(p − q)",
             with_crossover(inverse_crossover),
             of=CROSSOVER,
+        ),
+        Misconception(
+            "the logarithm is undone in another base",
+            "np.log2 is undone by 2**, np.log10 by 10**, and np.log by np.exp",
+            with_crossover(lambda *inputs: float(np.exp(np.log2(fitted(*inputs)[2])))),
+            of=CROSSOVER,
+            also=tuple(
+                with_crossover(lambda *inputs, base=base, log=log: float(base ** log(fitted(*inputs)[2])))
+                for base, log in itertools.product((2, np.e, 10), (np.log, np.log2, np.log10))
+                if not np.isclose(log(base), 1)
+            ),
+        ),
+        Misconception(
+            "the slopes are left out of the crossover, or added",
+            "from p·log N + b = q·log N + c follows log N = (c − b)/(p − q)",
+            with_crossover(met(lambda p, q: 1)),
+            of=CROSSOVER,
+            also=(with_crossover(met(lambda p, q: p + q)),),
+        ),
+        Misconception(
+            "the crossover is rounded",
+            "two lines meet at any real N: return it as it is",
+            with_crossover(lambda *inputs: float(round(fitted(*inputs)[2]))),
+            of=CROSSOVER,
+            also=tuple(
+                with_crossover(lambda *inputs, rounded=rounded: rounded(fitted(*inputs)[2]))
+                for rounded in (math.floor, math.ceil)
+            ),
         ),
     ),
     hints=(

@@ -44,6 +44,16 @@ def interval(half: Any) -> Any:
     return answer
 
 
+def spoilt(change: Any) -> Any:
+    """The right answer, changed by a function of the differences, t, and the four results."""
+    return lambda first, second, t: change(second - first, t, *paired(first, second, t))
+
+
+def of_differences(differ: Any) -> Any:
+    """The right answer to another difference of the two models."""
+    return lambda first, second, t: paired(np.zeros(len(first)), differ(first, second), t)
+
+
 PAIRED_INTERVAL = Exercise(
     id="05c_language-paired-interval",
     points=4,
@@ -93,6 +103,81 @@ PAIRED_INTERVAL = Exercise(
             "the lower loss is called the worse one",
             "these are losses: where both ends are above 0 the second model is worse, and the verdict is 1",
             lambda first, second, t: (*paired(first, second, t)[:3], -paired(first, second, t)[3]),
+            of=("verdict",),
+        ),
+        Misconception(
+            "the variance stands in for the standard deviation",
+            "s is the root of the mean square: np.std, not np.var",
+            interval(lambda a, b, t: t * (b - a).var(ddof=1) / np.sqrt(len(a))),
+        ),
+        Misconception(
+            "the factor 1.96 of the normal distribution is used",
+            "with few texts s is itself uncertain, and Student's factor is larger: use the argument t",
+            interval(lambda a, b, t: 1.96 * (b - a).std(ddof=1) / np.sqrt(len(a))),
+            also=(interval(lambda a, b, t: 2 * (b - a).std(ddof=1) / np.sqrt(len(a))),),
+        ),
+        Misconception(
+            "the interval has half of its width",
+            "t·s/√n is what the interval reaches to each side: do not divide it by 2",
+            interval(lambda a, b, t: t / 2 * (b - a).std(ddof=1) / np.sqrt(len(a))),
+        ),
+        Misconception(
+            "n − 1 is used twice",
+            "n − 1 belongs under the sum of squares; the deviation of the mean is s/√n",
+            interval(lambda a, b, t: t * (b - a).std(ddof=1) / np.sqrt(len(a) - 1)),
+        ),
+        Misconception(
+            "the differences lose their signs",
+            "where the second model is ahead the difference is negative: no absolute values",
+            of_differences(lambda first, second: np.abs(second - first)),
+        ),
+        Misconception(
+            "the differences are divided by the losses",
+            "asked for are differences, in the units of the loss: second − first",
+            of_differences(lambda first, second: (second - first) / first),
+            also=(of_differences(lambda first, second: (second - first) / second),),
+        ),
+        Misconception(
+            "the differences are added up instead of averaged",
+            "δ̄ is their mean: divide the sum by n",
+            spoilt(lambda delta, t, mean, low, high, verdict: (delta.sum(), low, high, verdict)),
+            of=("difference",),
+        ),
+        Misconception(
+            "the median stands in for the mean",
+            "the interval belongs to the mean: np.mean",
+            spoilt(lambda delta, t, mean, low, high, verdict: (np.median(delta), low, high, verdict)),
+            of=("difference",),
+        ),
+        Misconception(
+            "the ends are exchanged",
+            "return the lower end first: δ̄ − t·s/√n",
+            spoilt(lambda delta, t, mean, low, high, verdict: (mean, high, low, verdict)),
+            of=("difference", "low", "high"),
+        ),
+        Misconception(
+            "the interval lies around 0",
+            "its middle is the mean difference: add δ̄ to both ends",
+            spoilt(lambda delta, t, mean, low, high, verdict: (mean, low - mean, high - mean, verdict)),
+            of=("difference", "low", "high"),
+        ),
+        Misconception(
+            "the verdict does not say which model is worse",
+            "it has a sign: -1 where both ends are below 0",
+            spoilt(lambda delta, t, mean, low, high, verdict: (mean, low, high, abs(verdict))),
+            of=("difference", "low", "high", "verdict"),
+        ),
+        Misconception(
+            "the verdict is never 0",
+            "0 in the interval says that the comparison shows nothing: ask for both ends",
+            spoilt(lambda delta, t, mean, low, high, verdict: (mean, low, high, 1 if low > 0 else -1)),
+            of=("verdict",),
+            also=(spoilt(lambda delta, t, mean, low, high, verdict: (mean, low, high, -1 if high < 0 else 1)),),
+        ),
+        Misconception(
+            "the verdict is 0 although the interval does not hold 0",
+            "ask both ends of the interval of the differences; the intervals of the two losses overlap in any case",
+            spoilt(lambda delta, t, mean, low, high, verdict: (mean, low, high, 0)),
             of=("verdict",),
         ),
     ),

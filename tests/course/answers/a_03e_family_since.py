@@ -7,7 +7,7 @@ from . import right, wrong
 KDA = "03e_family_since-kda-step"
 PRODUCT = "03e_family_since-delta-product"
 MESA = "03e_family_since-mesa-ridge"
-LEVELS = "03e_family_since-fenwick-levels"
+FENWICK = "03e_family_since-fenwick-step"
 
 
 @right(KDA)
@@ -256,90 +256,134 @@ def decay_counted_from_its_own_token(Q, K, V, log_a, beta, lam):
     return y
 
 
-@right(LEVELS)
-def by_bit_length(N):
-    return np.array([[(i ^ j).bit_length() if j <= i else -1 for j in range(N)] for i in range(N)]).reshape(N, N)
+@right(FENWICK)
+def by_a_list_of_buckets(q, k, v, log_a, lam, S, t):
+    own = np.outer(k, v)
+    buckets = [(b, np.exp(log_a) * S[b]) for b in range(len(S)) if t >> b & 1]
+    y = lam[0] * (own.T @ q)
+    for b, bucket in buckets:
+        y = y + lam[b + 1] * (bucket.T @ q)
+    size = 0
+    while buckets and buckets[0][0] == size:
+        own = own + buckets.pop(0)[1]
+        size += 1
+    after = np.zeros_like(S)
+    for b, bucket in [(size, own), *buckets]:
+        after[b] = bucket
+    return y, after
 
 
-@right(LEVELS)
-def bucket_by_bucket(N):
-    levels = -np.ones((N, N), dtype=int)
-    for i in range(N):
-        levels[i, i] = 0
-        end = i
-        for bit in range(i.bit_length()):
-            if i >> bit & 1:
-                size = 1 << bit
-                levels[i, end - size : end] = bit + 1
-                end -= size
-    return levels
+@right(FENWICK)
+def by_string_of_bits(q, k, v, log_a, lam, S, t):
+    levels = np.concatenate([np.outer(k, v)[None], np.exp(log_a) * S])
+    y = np.tensordot(lam, q @ levels, 1)
+    ones = len(bin(t)) - len(bin(t).rstrip("1"))
+    after = levels[1:].copy()
+    after[ones] = levels[: ones + 1].sum(axis=0)
+    after[:ones] = 0
+    return y, after
 
 
-@wrong(LEVELS, "levels are counted by the distance i - j")
-def distance_instead_of_bits(N):
-    return np.array([[(i - j).bit_length() if j <= i else -1 for j in range(N)] for i in range(N)])
+def _fenwick(q, k, v, log_a, lam, S, t, carries=99, clear=True, own_decay=1.0):
+    S = np.exp(log_a) * S
+    new = own_decay * np.outer(k, v)
+    y = lam[0] * q @ np.outer(k, v) + sum(lam[b + 1] * q @ S[b] for b in range(len(S)))
+    b = 0
+    while t >> b & 1 and b < carries:
+        new = new + S[b]
+        if clear:
+            S[b] = 0
+        b += 1
+    S[b] = new
+    return y, S
 
 
-@wrong(LEVELS, "levels of buckets begin at 0")
-def levels_from_zero(N):
-    return np.array([[(i ^ j).bit_length() - (i != j) if j <= i else -1 for j in range(N)] for i in range(N)])
+@wrong(FENWICK, "the new token decays, too")
+def writes_before_the_decay(q, k, v, log_a, lam, S, t):
+    return _fenwick(q, k, v, log_a, lam, S, t, own_decay=np.exp(log_a))
 
 
-@wrong(LEVELS, "zeros stand above the diagonal")
-def zeros_above(N):
-    return np.array([[(i ^ j).bit_length() if j <= i else 0 for j in range(N)] for i in range(N)])
+@wrong(FENWICK, "merged buckets stay in their old places, too")
+def old_buckets_not_emptied(q, k, v, log_a, lam, S, t):
+    return _fenwick(q, k, v, log_a, lam, S, t, clear=False)
 
 
-@wrong(LEVELS, "buckets are numbered in turn, without regard to their sizes")
-def buckets_counted_in_order(N):
-    levels = -np.ones((N, N), dtype=int)
-    for i in range(N):
-        levels[i, i] = 0
-        end, level = i, 1
-        for bit in range(i.bit_length()):
-            if i >> bit & 1:
-                levels[i, end - (1 << bit) : end] = level
-                end -= 1 << bit
-                level += 1
-    return levels
+@wrong(FENWICK, "only one pair of buckets merges")
+def if_in_place_of_while(q, k, v, log_a, lam, S, t):
+    S = np.exp(log_a) * S
+    new = np.outer(k, v)
+    y = lam[0] * q @ new + sum(lam[b + 1] * q @ S[b] for b in range(len(S)))
+    if t % 2 == 1:
+        S[1] = S[1] + S[0] + new
+        S[0] = 0
+    else:
+        S[0] = new
+    return y, S
 
 
-@wrong(LEVELS, "the largest bucket comes next to the token")
-def largest_bucket_nearest(N):
-    levels = -np.ones((N, N), dtype=int)
-    for i in range(N):
-        levels[i, i] = 0
-        end = i
-        for bit in reversed(range(i.bit_length())):
-            if i >> bit & 1:
-                levels[i, end - (1 << bit) : end] = bit + 1
-                end -= 1 << bit
-    return levels
+@wrong(FENWICK, "no buckets merge")
+def everything_in_the_smallest(q, k, v, log_a, lam, S, t):
+    S = np.exp(log_a) * S
+    y = lam[0] * q @ np.outer(k, v) + sum(lam[b + 1] * q @ S[b] for b in range(len(S)))
+    S[0] += np.outer(k, v)
+    return y, S
 
 
-@wrong(LEVELS, "the bits are those of i + 1")
-def own_token_in_the_first_bucket(N):
-    levels = -np.ones((N, N), dtype=int)
-    for i in range(N):
-        levels[i, i] = 0
-        end = i + 1
-        for bit in range((i + 1).bit_length()):
-            if (i + 1) >> bit & 1:
-                size = 1 << bit
-                levels[i, end - size : end] = bit + 1
-                end -= size
-    return levels
+@wrong(FENWICK, "the buckets are read after they have merged")
+def merged_buckets_read(q, k, v, log_a, lam, S, t):
+    _, S = _fenwick(q, k, v, log_a, lam, S, t)
+    return sum(lam[b + 1] * q @ S[b] for b in range(len(S))), S
 
 
-@wrong(LEVELS, "levels has type float64: expected int64")
-def rows_as_floats(N):
-    levels = np.full((N, N), -1.0)
-    for i in range(N):
-        for j in range(i + 1):
-            levels[i, j] = np.floor(np.log2(i ^ j)) + 1 if i != j else 0
-    return levels
+@wrong(FENWICK, "the buckets are read before they decay")
+def read_undecayed(q, k, v, log_a, lam, S, t):
+    y, _ = _fenwick(q, k, v, 0.0, lam, S, t)
+    return y, _fenwick(q, k, v, log_a, lam, S, t)[1]
 
 
-@wrong(LEVELS, "the right answer, transposed")
-def sides_swapped(N):
-    return np.array([[(i ^ j).bit_length() if j >= i else -1 for j in range(N)] for i in range(N)])
+@wrong(FENWICK, "each bucket has the weight of the next smaller one")
+def weights_one_off(q, k, v, log_a, lam, S, t):
+    y, after = _fenwick(q, k, v, log_a, np.concatenate([lam[:1], lam[:-1]]), S, t)
+    return y, after
+
+
+@wrong(FENWICK, "the token does not read itself")
+def own_pair_not_read(q, k, v, log_a, lam, S, t):
+    y, after = _fenwick(q, k, v, log_a, lam, S, t)
+    return y - lam[0] * q @ np.outer(k, v), after
+
+
+@wrong(FENWICK, "the weights are left out")
+def plain_sum_of_buckets(q, k, v, log_a, lam, S, t):
+    return _fenwick(q, k, v, log_a, np.ones(len(lam)), S, t)
+
+
+@wrong(FENWICK, "nothing decays")
+def no_decay_of_buckets(q, k, v, log_a, lam, S, t):
+    return _fenwick(q, k, v, 0.0, lam, S, t)
+
+
+@wrong(FENWICK, "the bits are those of t + 1")
+def counted_from_one(q, k, v, log_a, lam, S, t):
+    S = np.exp(log_a) * S
+    new = np.outer(k, v)
+    y = lam[0] * q @ new + sum(lam[b + 1] * q @ S[b] for b in range(len(S)))
+    b = 0
+    while (t + 1) >> b & 1 and b < len(S) - 1:
+        new = new + S[b]
+        S[b] = 0
+        b += 1
+    S[b] = new
+    return y, S
+
+
+@wrong(FENWICK, "changed its argument S in place")
+def buckets_changed_in_place(q, k, v, log_a, lam, S, t):
+    S *= np.exp(log_a)
+    return _fenwick(q, k, v, 0.0, lam, S, t)
+
+
+@wrong(FENWICK, "this is the right answer, transposed")
+def values_by_keys(q, k, v, log_a, lam, S, t):
+    y, after = _fenwick(q, k, v, log_a, lam, S, t)
+    return y, after.transpose(0, 2, 1)
