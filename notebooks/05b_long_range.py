@@ -128,7 +128,9 @@ saved = experiments.CHECKPOINTS if full else None
 
 def learned(name, task, kinds, schedule, lengths, rates=(), sequences=64, **shared):
     """Choose each network's learning rate by validation, train them in turn, and test them once."""
-    kinds = {kind: (experiments.Convolved, {**shared, **options}) for kind, options in kinds.items()}
+    kinds = {
+        kind: (experiments.Convolved, {**shared, **options}) for kind, options in kinds.items()
+    }
     made = {kind: experiments.network(task, mixer, **o) for kind, (mixer, o) in kinds.items()}
     trainings = [experiments.Training(kind, task, net, schedule) for kind, net in made.items()]
     how = {"lengths": lengths, "sequences": sequences, "checkpoints": saved}
@@ -159,7 +161,9 @@ kinds = {
     },
     "delta rule, 2,048": {"inner": experiments.DeltaRule, "d_state": 32, "beta_max": 1},
 }
-schedule = experiments.Schedule(700 if full else 60, (1, facts[-1]), batch=16, lr=5e-3 if full else 1e-2, grow=None)
+schedule = experiments.Schedule(
+    700 if full else 60, (1, facts[-1]), batch=16, lr=5e-3 if full else 1e-2, grow=None
+)
 one_head = {"width": 2, "n_heads": 1, "d_model": 64, "mlp_ratio": 0}
 recalls = learned("recall", task, kinds, schedule, facts, sequences=128, **one_head)
 
@@ -236,7 +240,9 @@ kinds = {
     "SSD": {"inner": experiments.ScalarDecay, "d_state": 16, "negative": False, "bias": 4.0},
     "delta rule": {"inner": experiments.DeltaRule, "d_state": 16, "beta_max": 1},
 }
-schedule = experiments.Schedule(steps=300 if full else 20, lengths=(8, 64) if full else (8, 16), grow=None)
+schedule = experiments.Schedule(
+    steps=300 if full else 20, lengths=(8, 64) if full else (8, 16), grow=None
+)
 two_heads = {"width": 2, "n_heads": 2, "d_model": 32, "mlp_ratio": 0}
 rates = (3e-3, 1e-2)
 passkeys = learned("passkey", task, kinds, schedule, lengths, rates, **two_heads)

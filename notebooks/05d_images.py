@@ -40,7 +40,10 @@ from lecture17.reference import scan2d
 # %%
 pixels, labels = images.load()
 train, test = images.PARTS["training"], images.PARTS["test"]
-rows = {f"the first for {part}": np.arange(len(labels))[where][:12] for part, where in images.PARTS.items()}
+rows = {
+    f"the first for {part}": np.arange(len(labels))[where][:12]
+    for part, where in images.PARTS.items()
+}
 shown = {name: (pixels[chosen], labels[chosen]) for name, chosen in rows.items()}
 figures.image_rows(shown, title="Digits of 8 × 8 pixels, the first of each part")
 
