@@ -367,9 +367,8 @@ for (decoder, batch), s in steps.items():  # measured from the tensors, and by t
     assert s.at(16384) > 8 * s.at(256) if mixer == "softmax" else s.at(16384) < 4 * s.at(256)
 one, eight = ({m: steps[m, f"batch-{b}"].at(16384) for m in decoders} for b in (1, 8))
 for m in decoders:
-    print(
-        f"{m:10} eight sequences take {eight[m] / one[m]:4.1f} times as long as one at 16,384 tokens"
-    )
+    times = eight[m] / one[m]
+    print(f"{m:10} eight sequences take {times:4.1f} times as long as one at 16,384 tokens")
 assert 6 < eight["softmax"] / one["softmax"] < 10
 assert max(eight[m] / one[m] for m in ("ssd", "rwkv7")) < 4
 assert eight["softmax"] > 20 * max(eight["ssd"], eight["rwkv7"])
@@ -414,11 +413,9 @@ head = ["training", "measured", "a step", "measured"]
 print(f"{'twice the tokens':20}" + "".join(f"{word:>10}" for word in head) + f"{'kept':>8}")
 for mixer, name in names.items():
     training = costs[mixer, "parallel" if mixer == "softmax" else "chunkwise"]
-    step = steps[mixer, "batch-1"]
+    step, work = steps[mixer, "batch-1"], 2 if mixer == "softmax" else 1
     print(f"{name:20}{2 ** training.counted_slope():10.2f}{2 ** training.slope():10.2f}", end="")
-    print(
-        f"{2 if mixer == 'softmax' else 1:10}{2 ** step.slope():10.2f}{2 ** step.counted_slope():8.2f}"
-    )
+    print(f"{work:10}{2 ** step.slope():10.2f}{2 ** step.counted_slope():8.2f}")
 
 # %% [markdown]
 # ## Recap
