@@ -94,7 +94,7 @@ def test_it_is_measured() -> None:
     forms = {("toy", form) for form in ("parallel", "recurrent", "chunkwise")}
     assert forms | {("toy", "step")} <= found
     assert forms <= set(measure.sweep({"parallel": [16], "recurrent": [16], "chunkwise": [16]}))
-    assert set(measure.decoding(["toy"], [16])) == {("toy", "step")}
+    assert set(measure.decoding(["toy"], {1: [16]})) == {("toy", "batch-1")}
 
 
 @pytest.mark.usefixtures("toy")

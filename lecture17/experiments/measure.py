@@ -1,12 +1,14 @@
-"""What a mixer costs on this machine: time against length, decoding against context. Introduced in 05a_cost.
+"""What a mixer costs on this machine: time against length, reading a prompt, decoding. Introduced in 05a_cost.
 
-What is measured is one layer of the catalogue, float32, batch 1, forward pass without gradients; FLOPs come from
+What is measured is one layer of the catalogue, float32, forward pass without gradients, on one thread; FLOPs come from
 `lecture17.costs`. `lecture17.bench` makes its table with the same tools.
 """
 
+import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,21 +19,34 @@ import psutil
 import torch
 from torch import Tensor
 
-from ..costs import carried, flops
+from ..costs import flops
 from ..formulas import Size
 from ..inputs import Batch
 from ..mixers import CHUNK, HEADS, MIXERS, D, Mixer, recurrences
 from .processes import progress_bar
 
-SLOW = 0.3  # seconds: a call that takes longer is made twice only
+SLOW = 0.5  # seconds: a call that takes longer is made only once
 _SCORES = 2**27  # bytes that one matrix of scores may take
+# Seconds of this thread alone, so that other programs do not count; Windows counts them in steps that are too long.
+_CLOCK = time.perf_counter if os.name == "nt" else time.thread_time
 
 
-def inputs(mixer: str, N: int, heads: int = HEADS) -> tuple[Any, ...]:
-    """Arguments of a mixer as a trained model might give them, (1, N, heads, D) each."""
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def inputs(mixer: str, N: int, heads: int = HEADS, sequences: int = 1) -> tuple[Any, ...]:
+    """Arguments of a mixer as a trained model might give them, (sequences, N, heads, D) each."""
     row = MIXERS[mixer]
     d_v = heads * D if row.per_channel else D
-    batch = Batch(1, heads, heads)
+    batch = Batch(sequences, heads, heads)
     drawn = row.draw(np.random.default_rng(0), N, row.d_k, d_v, batch=batch, dtype=np.float32)
     return tuple(torch.from_numpy(a) for a in drawn.values())
 
@@ -42,10 +57,10 @@ def function(mixer: str, form: str) -> Callable[..., Any]:
     return partial(call, chunk_size=CHUNK) if form == "chunkwise" else call
 
 
-def step(mixer: str, N: int) -> Callable[[], Any]:
-    """One decoding step with the state that N tokens have left."""
+def step(mixer: str, N: int, sequences: int = 1) -> Callable[[], Any]:
+    """One decoding step with the state that N tokens have left: call it for (y, state)."""
     row = MIXERS[mixer]
-    arguments = list(zip(row.arguments.values(), inputs(mixer, N + 1), strict=True))
+    arguments = list(zip(row.arguments.values(), inputs(mixer, N + 1, sequences=sequences), strict=True))
     with torch.no_grad():
         before = (a[:, :N] if argument.per_token else a for argument, a in arguments)
         _, state = function(mixer, row.trained_form)(*before)
@@ -54,9 +69,36 @@ def step(mixer: str, N: int) -> Callable[[], Any]:
     return torch.no_grad()(lambda: call(*token, state=state))
 
 
-def step_seconds(mixer: str, N: int, budget: float) -> float:
-    """Seconds of one decoding step with the state that N tokens have left."""
-    return median_seconds(step(mixer, N), budget / 5)
+def cached_step(N: int, sequences: int, kv_heads: int) -> Callable[[], Any]:
+    """One decoding step of softmax attention after N tokens: call it for (y, (keys, values)).
+
+    The cache has room for all N + 1, in one block of memory for each head of keys and values. The queries of a group,
+    which share such a head, are the rows of one product, so the cache is read once.
+    """
+    q, k, v = inputs("softmax", N + 1, sequences=sequences)
+    q = q[:, -1].unflatten(1, (kv_heads, -1))  # (b, kv, group, d)
+    keys, values = (x[:, :, :kv_heads].transpose(1, 2).contiguous() for x in (k, v))  # (b, kv, N + 1, d)
+    k_t, v_t = keys[:, :, N].clone(), values[:, :, N].clone()
+
+    def call() -> Any:
+        keys[:, :, N], values[:, :, N] = k_t, v_t
+        return torch.nn.functional.scaled_dot_product_attention(q, keys, values), (keys, values)
+
+    return call
+
+
+def read(mixer: str, form: str, N: int) -> Callable[[], Any]:
+    """Reading a prompt of N tokens, after which the next can be decoded: call it for (y, state), or (y, cache)."""
+    args = inputs(mixer, N)
+    if not MIXERS[mixer].grows:
+        return partial(function(mixer, form), *args)
+
+    def call() -> Any:
+        q, k, v = (x.transpose(1, 2) for x in args)
+        cache = k.contiguous(), v.contiguous()
+        return torch.nn.functional.scaled_dot_product_attention(q, *cache, is_causal=True), cache
+
+    return call
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -70,7 +112,9 @@ def median_seconds(call: Callable[[], Any], budget: float = 1.0) -> float:
     return statistics.median(in_turn([call], budget)[0])
 
 
-def in_turn(calls: Sequence[Callable[[], Any]], budget: float = 1.0) -> list[list[float]]:
+def in_turn(
+    calls: Sequence[Callable[[], Any]], budget: float = 1.0, clock: Callable[[], float] = time.perf_counter
+) -> list[list[float]]:
     """Seconds of each of some calls that take turns: 3 to 50 rounds in about `budget` seconds, after one to warm up.
 
     When the machine is slow for a while, it is slow for all of them, and each call is compared with its neighbors.
@@ -81,9 +125,9 @@ def in_turn(calls: Sequence[Callable[[], Any]], budget: float = 1.0) -> list[lis
     while len(rounds) < 3 or (sum(map(sum, rounds)) < budget and len(rounds) < 50):
         seconds = []
         for call in calls:
-            begin = time.perf_counter()
+            begin = clock()
             call()
-            seconds.append(time.perf_counter() - begin)
+            seconds.append(clock() - begin)
         rounds.append(seconds)
     return [list(of_call) for of_call in zip(*rounds, strict=True)]
 
@@ -108,21 +152,26 @@ def peak_memory() -> int:
 
 @dataclass(frozen=True)
 class Series:
-    """Seconds and FLOPs of one mixer in one form at each length."""
+    """Seconds of one mixer in one form at each length, and what is counted: FLOPs, or the bytes that are kept."""
 
     N: np.ndarray
     seconds: np.ndarray
-    flops: np.ndarray
+    counted: np.ndarray
 
     def slope(self, longest: int = 3) -> float:
         """p in time ∝ N^p, fitted to the `longest` lengths: a straight line on a log-log plot."""
         return float(np.polyfit(np.log(self.N[-longest:]), np.log(self.seconds[-longest:]), 1)[0])
 
     def counted_slope(self, longest: int = 3) -> float:
-        """The same for the FLOPs that the formulas count."""
-        return Series(self.N, self.flops, self.flops).slope(longest)
+        """The same for what is counted."""
+        return Series(self.N, self.counted, self.counted).slope(longest)
+
+    def at(self, N: int) -> float:
+        """Seconds at a length that was measured."""
+        return float(self.seconds[self.N == N].item())
 
 
+@_one_thread()
 def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]:
     """Every mixer in every form, and softmax attention, at the lengths given for each form.
 
@@ -134,18 +183,34 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
         for form in row.forms:
             wanted += [(mixer, form, N) for N in lengths[form] if form != "parallel" or _fits(row, N)]
     found: dict[tuple[str, str], list[tuple[int, float, int]]] = {}
-    with progress_bar(len(wanted), "measurements") as bar, torch.no_grad():
+    with progress_bar(len(wanted), "measurements") as bar:
         for mixer, form, N in wanted:
             call, args = function(mixer, form), inputs(mixer, N, heads=1)
             counted = flops(mixer, form, N, MIXERS[mixer].d_k, D, CHUNK)
             found.setdefault((mixer, form), []).append((N, _seconds(partial(call, *args)), counted))
             bar.update()
+    return _series(found)
+
+
+@_one_thread()
+def passes(lengths: Iterable[int]) -> dict[tuple[str, str], Series]:
+    """The product of two N × N matrices entry by entry, into a new matrix and into one at hand: N² entries."""
+    found: dict[tuple[str, str], list[tuple[int, float, int]]] = {}
+    for N in lengths:
+        a, b, c = (torch.ones(N, N) for _ in range(3))
+        for kind, call in {"new": partial(torch.mul, a, b), "at-hand": partial(torch.mul, a, b, out=c)}.items():
+            found.setdefault(("product", kind), []).append((N, _seconds(call), N * N))
+    return _series(found)
+
+
+def _series(found: Mapping[tuple[str, str], list[tuple[int, float, int]]]) -> dict[tuple[str, str], Series]:
     return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
 
 
 def plain(found: Mapping[tuple[str, str], Series]) -> dict[str, dict[str, np.ndarray]]:
     """What `study.stored` can keep of a sweep."""
-    return {" ".join(key): vars(series) | {"N": series.N.astype(int)} for key, series in found.items()}
+    whole = {key: {"N": s.N.astype(int), "counted": s.counted.astype(int)} for key, s in found.items()}
+    return {" ".join(key): vars(series) | whole[key] for key, series in found.items()}
 
 
 def restored(kept: Mapping[str, Any]) -> dict[tuple[str, str], Series]:
@@ -162,12 +227,11 @@ def _fits(row: Mixer, N: int) -> bool:
 
 
 def _seconds(call: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(2):
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    return min(times) if min(times) > SLOW else median_seconds(call, budget=0.1)
+    """The least of some calls: what others do on the machine can only add to a time."""
+    begin = _CLOCK()
+    call()
+    once = _CLOCK() - begin
+    return min(once, *in_turn([call], 0.1, _CLOCK)[0]) if once < SLOW else once
 
 
 def crossover(quick: Series, attention: Series) -> float:
@@ -184,20 +248,44 @@ def crossover(quick: Series, attention: Series) -> float:
     return float(N[last] * (N[last + 1] / N[last]) ** share)
 
 
-def decoding(mixers: Iterable[str], contexts: Iterable[int]) -> dict[tuple[str, str], Series]:
-    """Seconds of one step after each context, of 8 heads; `flops` holds the bytes that are carried instead."""
+@_one_thread()
+def reading(wanted: Iterable[tuple[str, str]], lengths: Iterable[int]) -> dict[tuple[str, str], Series]:
+    """Seconds to `read` a prompt of each length by each (mixer, form), of 8 heads, and the bytes that this leaves."""
+    some = list(lengths)
+    calls = {(mixer, form, N): partial(read, mixer, form, N) for mixer, form in wanted for N in some}
+    return _kept_by(calls, "prompts")
+
+
+@_one_thread()
+def decoding(decoders: Iterable[str], contexts: Mapping[int, Iterable[int]]) -> dict[tuple[str, str], Series]:
+    """Seconds of the step that makes the N-th token, of 8 heads, and the bytes that are kept after it.
+
+    decoders    mixers; "softmax:2" is attention whose 8 heads of queries share 2 heads of keys and values
+    contexts    lengths N for each number of sequences; of 8, the results are under (decoder, "batch-8")
+    """
+    calls: dict[tuple[str, str, int], Callable[[], Callable[[], Any]]] = {}
+    for decoder in decoders:
+        mixer, _, kv_heads = decoder.partition(":")
+        for sequences, lengths in contexts.items():
+            for N in lengths:
+                calls[decoder, f"batch-{sequences}", N] = (
+                    partial(cached_step, N - 1, sequences, int(kv_heads or HEADS))
+                    if MIXERS[mixer].grows
+                    else partial(step, mixer, N - 1, sequences)
+                )
+    return _kept_by(calls, "decoding")
+
+
+def _kept_by(
+    wanted: Mapping[tuple[str, str, int], Callable[[], Callable[[], Any]]], title: str
+) -> dict[tuple[str, str], Series]:
+    """Each call's seconds, and the bytes of the state or cache that it returns beside y."""
     found: dict[tuple[str, str], list[tuple[int, float, int]]] = {}
-    for mixer in mixers:
-        for N in contexts:
-            seconds = _cached_attention(N) if MIXERS[mixer].grows else step_seconds(mixer, N, budget=0.5)
-            numbers = HEADS * carried(mixer, N, MIXERS[mixer].d_k, D)
-            found.setdefault((mixer, "step"), []).append((N, seconds, 4 * numbers))
-    return {key: Series(*np.array(rows, float).T) for key, rows in found.items()}
-
-
-def _cached_attention(N: int) -> float:
-    """Seconds of attention of one new token over a cache of N keys and values, one block of memory for each head."""
-    q, k, v = (t.transpose(1, 2).contiguous() for t in inputs("softmax", N))
-    with torch.no_grad():
-        attend = torch.nn.functional.scaled_dot_product_attention
-        return median_seconds(lambda: attend(q[:, :, -1:], k, v), budget=0.1)
+    with progress_bar(len(wanted), title) as bar:
+        for (name, kind, N), make in wanted.items():
+            call = make()
+            _, state = call()
+            kept = sum(part.nbytes for part in (state if isinstance(state, tuple) else (state,)))
+            found.setdefault((name, kind), []).append((N, _seconds(call), kept))
+            bar.update()
+    return _series(found)

@@ -12,6 +12,7 @@ from .picture import (
     OFF_DIAGONAL,
     STATE,
     Picture,
+    each,
     ends,
     lines_over_sizes,
     name_ends,
@@ -25,13 +26,15 @@ LOOKS = [
     for color in ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 ]
 _SOFTMAX = {"color": ATTENTION, "marker": "s", "linestyle": "-", "linewidth": 2.6}
+_DASHED = _SOFTMAX | {"marker": "D", "linestyle": "--"}
 
 Line = tuple[np.ndarray, np.ndarray]
 
 
 def _looks(names: list[str]) -> dict[str, dict]:
-    others = [name for name in names if name != "softmax"]
-    return {"softmax": _SOFTMAX} | dict(zip(others, LOOKS, strict=False))
+    """Attention's names begin with "softmax"; the first has a line of its own, a second one is dashed."""
+    attention = dict(zip((n for n in names if n.startswith("softmax")), (_SOFTMAX, _DASHED), strict=False))
+    return attention | dict(zip((n for n in names if not n.startswith("softmax")), LOOKS, strict=False))
 
 
 @styled
@@ -111,8 +114,10 @@ def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping
         ahead = sum(t[-1] < np.interp(n[-1], lengths, seconds) for n, t in lines.values())
         longest = max(n[-1] for name, (n, _) in lines.items() if name != "softmax")
         said.append(f"{form} up to N = {longest:,.0f}, {ahead} of {len(lines) - 1} faster than attention at their end")
-    picture = Picture(title, f"Seconds against length on logarithmic axes: {'; '.join(said)}.", size=(9.8, 4.2))
-    panels = picture.subplots(1, len(forms), sharey=True)
+    picture = Picture(
+        title, f"Seconds against length on logarithmic axes: {'; '.join(said)}.", size=(3.4 + 2.2 * len(forms), 4.2)
+    )
+    panels = picture.in_rows(len(forms), sharey=True)
     looks = _looks(list(dict.fromkeys(name for lines in forms.values() for name in lines)))
     for ax, (form, lines) in zip(panels, forms.items(), strict=True):
         for name, (lengths, seconds) in lines.items():
@@ -126,24 +131,34 @@ def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping
 
 
 @styled
-def decoding_cost(latency: Mapping[str, Line], carried: Mapping[str, Line], *, title: str) -> Picture:
-    """For each mixer (contexts, seconds a token) and (contexts, bytes kept)."""
+def decoding_cost(latency: Mapping[str, Mapping[str, Line]], kept: Mapping[str, Line], *, title: str) -> Picture:
+    """A panel of (tokens so far, seconds of a step) for each batch, and one of (tokens so far, bytes of a sequence).
+
+    In each the same names have the same colors; the last panel carries the names.
+    """
     picture = Picture(
         title,
-        "One step of decoding against the tokens before it, from the shortest context to the longest: "
+        "One step of decoding against the tokens so far, logarithmic axes, from the fewest to the most tokens: "
         + "; ".join(
-            f"{name}, {1e3 * latency[name][1][0]:.2g} to {1e3 * latency[name][1][-1]:.2g} ms and "
-            f"{carried[name][1][0] / 1024:,.0f} to {carried[name][1][-1] / 1024:,.0f} KiB"
-            for name in latency
+            f"{panel}: " + each(lines, lambda line: f"{1e3 * line[1][0]:.2g} to {1e3 * line[1][-1]:.2g} ms")
+            for panel, lines in latency.items()
         )
+        + "; bytes kept of a sequence: "
+        + each(kept, lambda line: f"{line[1][0] / 1024:,.0f} to {line[1][-1] / 1024:,.0f} KiB")
         + ".",
-        size=(9.6, 3.6),
+        size=(10.0, 3.8),
     )
-    panels = picture.subplots(1, 2)
-    looks = _looks(list(latency))
-    for ax, lines, unit, label in zip(panels, (latency, carried), (1e3, 1 / 1024), ("ms", "KiB kept"), strict=True):
-        for name, (contexts, values) in lines.items():
-            ax.loglog(contexts, values * unit, label=name, **looks[name])
-        ax.set(xlabel="tokens before this one", ylabel=f"{label} for each token" if label == "ms" else label)
-    picture.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+    *panels, memory = picture.subplots(1, len(latency) + 1)
+    looks = _looks(list(kept))
+    for ax, (panel, lines) in zip(panels, latency.items(), strict=True):
+        for name, (contexts, seconds) in lines.items():
+            ax.loglog(contexts, 1e3 * seconds, **looks[name])
+        ax.set(title=panel, xlabel="tokens so far", ylabel="milliseconds a step")
+        ax.sharey(panels[0])
+        ax.yaxis.set_major_formatter("{x:g}")
+    for name, (contexts, values) in kept.items():
+        memory.loglog(contexts, values, **looks[name])
+    memory.set(title="kept of each sequence", xlabel="tokens so far", ylabel="bytes")
+    memory.yaxis.set_major_formatter(EngFormatter("B"))
+    name_ends(memory, {name: values[-1] for name, (_, values) in kept.items()}, looks)
     return picture

@@ -64,7 +64,6 @@ def copying_accuracy(
     recurrent: Mapping[str, np.ndarray],
     softmax: Mapping[str, float],
     *,
-    what: str = "letters copied correctly",
     title: str,
 ) -> Picture:
     """Accuracies (seeds, sizes) against numbers of state for each of two names: a dot for each seed, and the median.
@@ -73,8 +72,8 @@ def copying_accuracy(
     """
     picture = Picture(
         title,
-        f"Share of {what} against the numbers in the state, from {sizes[0]} to {sizes[-1]}, lowest, median and highest "
-        "of the seeds: "
+        f"Share of letters copied correctly against the numbers in the state, from {sizes[0]} to {sizes[-1]}, lowest, "
+        "median and highest of the seeds: "
         + "; ".join(
             f"{name}, " + ", ".join(f"{x.min():.2f} / {np.median(x):.2f} / {x.max():.2f}" for x in a.T)
             for name, a in recurrent.items()
@@ -94,7 +93,7 @@ def copying_accuracy(
     for (name, value), style in zip(softmax.items(), ("--", ":"), strict=False):
         ax.axhline(value, color=ATTENTION, linestyle=style, label=f"softmax attention, {name}")
     log2_axis(ax, sizes)
-    ax.set(xlabel="numbers in the state", ylabel=what, ylim=(-0.04, 1.06))
+    ax.set(xlabel="numbers in the state", ylabel="letters copied correctly", ylim=(-0.04, 1.06))
     picture.legend(loc="outside right center")
     return picture
 
@@ -266,7 +265,7 @@ def against_control(
             right.plot(0, row, "D", color=NEUTRAL, markerfacecolor="white", markersize=7)
             said = "a second control" if name in controls.values() else "the control"
             high = 0
-        right.annotate(f" {said}", (high, row), (6, 0), textcoords="offset points", va="center")
+        right.annotate(f" {said}", (max(high, 0), row), (6, 0), textcoords="offset points", va="center")
     right.margins(x=0.25)
     right.set(title="difference to the control", xlabel="points of accuracy, 95% interval")
     right.set_ylabel("what is trained")

@@ -137,7 +137,8 @@ def name_ends(ax: Axes, ends: Mapping[str, float], looks: Mapping[str, Mapping[s
         highest = heights[i] - room
     for name, height in zip(names, heights, strict=True):
         ax.plot([1.02, 1.06], 2 * [height], transform=ax.transAxes, clip_on=False, **looks[name])
-        ax.annotate(name, (1.08, height), xycoords="axes fraction", va="center", annotation_clip=False, fontsize=9)
+        here = (1.06, height)
+        ax.annotate(name, here, (7, 0), "axes fraction", textcoords="offset points", va="center", fontsize=9)
 
 
 def each(values: Mapping[str, Any], words: Callable[[Any], str]) -> str:

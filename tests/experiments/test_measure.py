@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from lecture17.costs import flops
 from lecture17.experiments import measure
@@ -49,7 +50,7 @@ def test_a_sweep_has_every_mixer_in_every_form_with_counted_flops() -> None:
     expected = {(m, f) for m, row in recurrences().items() for f in row.forms}
     assert set(costs) == expected | {("softmax", "parallel")}
     assert costs["softmax", "parallel"].N.tolist() == [64, 128]
-    assert costs["gla", "chunkwise"].flops.tolist() == [flops("gla", "chunkwise", n, 64, 64) for n in (64, 128)]
+    assert costs["gla", "chunkwise"].counted.tolist() == [flops("gla", "chunkwise", n, 64, 64) for n in (64, 128)]
     assert all((s.seconds > 0).all() for s in costs.values())
 
 
@@ -69,8 +70,61 @@ def test_a_sweep_is_kept_and_found_again() -> None:
     assert all((again[key].seconds == costs[key].seconds).all() for key in costs)
 
 
-def test_decoding_keeps_a_growing_cache_or_a_state() -> None:
-    steps = measure.decoding(["softmax", "ssd", "selective_scan"], [64, 128])
-    assert steps["softmax", "step"].flops.tolist() == [4 * 8 * 64 * 128, 4 * 8 * 128 * 128]
-    assert steps["ssd", "step"].flops.tolist() == 2 * [4 * 8 * 64 * 64]
-    assert steps["selective_scan", "step"].flops.tolist() == 2 * [4 * 8 * 16 * 64]
+def test_decoding_keeps_a_growing_cache_or_a_state_of_every_sequence() -> None:
+    steps = measure.decoding(["softmax", "softmax:2", "ssd", "selective_scan"], {1: [64, 128], 3: [64]})
+    cache, state = 4 * 8 * 64 * 128, 4 * 8 * 64 * 64
+    assert steps["softmax", "batch-1"].counted.tolist() == [cache, 2 * cache]
+    assert steps["softmax", "batch-3"].counted.tolist() == [3 * cache]
+    assert steps["softmax:2", "batch-1"].counted.tolist() == [cache / 4, cache / 2]
+    assert steps["ssd", "batch-1"].counted.tolist() == [state, state]
+    assert steps["ssd", "batch-3"].counted.tolist() == [3 * state]
+    assert steps["selective_scan", "batch-1"].counted.tolist() == [4 * 8 * 16 * 64] * 2
+    assert all((s.seconds > 0).all() for s in steps.values())
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 8])
+def test_a_cached_step_is_the_last_row_of_attention_whose_heads_share_keys(kv_heads: int) -> None:
+    N = 20
+    y, (keys, values) = measure.cached_step(N, 2, kv_heads)()
+    q, k, v = measure.inputs("softmax", N + 1, sequences=2)
+    shared = torch.arange(8) // (8 // kv_heads)
+    expected = measure.attention(q, k[:, :, shared], v[:, :, shared])[:, -1]
+    torch.testing.assert_close(y.flatten(1, 2), expected)
+    assert keys.shape == values.shape == (2, kv_heads, N + 1, 64)
+    assert keys.is_contiguous()
+
+
+def test_what_a_prompt_leaves_is_what_the_next_token_needs() -> None:
+    y, (keys, values) = measure.read("softmax", "parallel", 20)()
+    whole = measure.inputs("softmax", 20)
+    torch.testing.assert_close(y.transpose(1, 2), measure.attention(*whole))
+    torch.testing.assert_close((keys.transpose(1, 2), values.transpose(1, 2)), whole[1:])
+    y, state = measure.read("ssd", "chunkwise", 20)()
+    for got, expected in zip((y, state), measure.read("ssd", "recurrent", 20)(), strict=True):
+        torch.testing.assert_close(got, expected)
+    found = measure.reading([("softmax", "parallel"), ("ssd", "chunkwise")], [16, 32])
+    assert found["softmax", "parallel"].counted.tolist() == [4 * 8 * 16 * 128, 4 * 8 * 32 * 128]
+    assert found["ssd", "chunkwise"].counted.tolist() == [4 * 8 * 64 * 64] * 2
+
+
+def test_one_thread_measures_and_the_callers_number_is_put_back() -> None:
+    before, threads = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        with measure._one_thread():
+            threads.append(torch.get_num_threads())
+        assert (threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_passes_write_each_entry_once() -> None:
+    found = measure.passes([8, 16])
+    assert set(found) == {("product", "new"), ("product", "at-hand")}
+    assert all(s.counted.tolist() == [64, 256] and (s.seconds > 0).all() for s in found.values())
+
+
+def test_seconds_at_a_length_that_was_measured() -> None:
+    assert power(1).at(1024) == 1024
+    with pytest.raises(ValueError, match="size"):
+        power(1).at(1000)

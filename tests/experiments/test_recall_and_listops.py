@@ -9,10 +9,12 @@ from lecture17.experiments.tasks import IGNORE, WORDS, ListOps, Passkey, Recall,
 from lecture17.reference import linear_attention
 
 
+@pytest.mark.parametrize("time", [48, None])
 @pytest.mark.parametrize("pairs", [1, 5, 16])
-def test_each_fact_is_asked_once_and_answered_by_its_value(pairs: int) -> None:
-    task = Recall(n_keys=20, time=48)
+def test_each_fact_is_asked_once_and_answered_by_its_value(pairs: int, time: int | None) -> None:
+    task = Recall(n_keys=20, time=time)
     tokens, labels = task.draw(30, pairs, 0)
+    assert tokens.shape == labels.shape == (30, time or 3 * pairs)
     for row, asked in zip(tokens, labels, strict=True):
         keys, values = row[0 : 2 * pairs : 2], row[1 : 2 * pairs : 2]
         assert len(set(keys)) == len(set(values)) == pairs, "without replacement"
@@ -23,7 +25,7 @@ def test_each_fact_is_asked_once_and_answered_by_its_value(pairs: int) -> None:
         assert at.min() >= 2 * pairs
         assert sorted(row[at]) == sorted(keys)
         assert [facts[key] for key in row[at]] == list(asked[at])
-        rest = np.setdiff1d(np.arange(2 * pairs, 48), at)
+        rest = np.setdiff1d(np.arange(2 * pairs, tokens.shape[1]), at)
         assert (row[rest] == 40).all()
 
 
@@ -38,6 +40,8 @@ def test_questions_follow_the_power_law_of_gaps() -> None:
 def test_too_many_pairs_are_named() -> None:
     with pytest.raises(ValueError, match="length is 22 pairs: expected 1 to 21 for 64 keys, time 64"):
         Recall().draw(2, 22, 0)
+    with pytest.raises(ValueError, match="length is 21 pairs: expected 1 to 20 for 20 keys"):
+        Recall(n_keys=20, time=None).draw(2, 21, 0)
 
 
 @pytest.mark.parametrize("length", [3, 17])
