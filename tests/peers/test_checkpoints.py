@@ -34,6 +34,16 @@ MAMBA = {
     "mamba_d_state": 12,
     "mamba_chunk_size": 16,
 }
+KIMI = {
+    "linear_num_heads": 3,
+    "linear_head_dim": 8,
+    "kv_lora_rank": 12,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "mlp_layer_types": 4 * ["dense"],
+    "bos_token_id": None,
+}
 MULTIPLIERS = {
     "embedding_multiplier": 3.0,
     "lm_head_multiplier": 0.3,
@@ -61,6 +71,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_next": ("Qwen3Next", {**HYBRID, **DELTA, "head_dim": 16, "num_experts": 0, "rope_parameters": QUARTER}),
     "olmo_hybrid": ("OlmoHybrid", {**HYBRID, **DELTA, "rms_norm_eps": 1e-2, "rope_parameters": ROPE}),
     "olmo_hybrid without positions": ("OlmoHybrid", {**HYBRID, **DELTA, "linear_allow_neg_eigval": False}),
+    "kimi_linear": (
+        "KimiLinear",
+        {**HYBRID, **KIMI, "num_key_value_heads": 4, "layer_types": 3 * ["linear_attention"] + ["full_attention"]},
+    ),
     "bamba": ("Bamba", {**HYBRID, **MAMBA, "attn_layer_indices": [1, 3], "rms_norm_eps": 1e-2}),
     "bamba with biases": ("Bamba", {**HYBRID, **MAMBA, "attn_layer_indices": [2], "mamba_proj_bias": True}),
     "falcon_h1": ("FalconH1", {**HYBRID, **MAMBA, **MULTIPLIERS, "mamba_d_ssm": 64, "rope_parameters": ROPE}),
