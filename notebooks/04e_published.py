@@ -141,9 +141,9 @@ YOURS = {
 
 # %% [markdown]
 # Inside `swapped`, every head of every block runs your function; where no block calls it, `swapped` raises an error.
-# (Attention layers of a hybrid keep their own code.) The same text alone would prove little: a small error in the logits
-# seldom changes which token is the likeliest. So the logits are compared, too, which the model computes in float32 and
-# you in float64.
+# (Attention layers of a hybrid keep their own code.) The same text alone would prove little: a small error in the
+# logits seldom changes which token is the likeliest. So the logits are compared, too, which the model computes in
+# float32 and you in float64.
 
 
 # %%

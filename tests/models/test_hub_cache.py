@@ -10,7 +10,7 @@ from lecture17.checkpoints import load
 
 from .test_checkpoints import CONFIG, published_names
 
-hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with the extra `peers`")
+constants = pytest.importorskip("huggingface_hub.constants", reason="huggingface_hub comes with the extra `peers`")
 torch_format = pytest.importorskip("safetensors.torch", reason="safetensors comes with the extra `peers`")
 
 NAME = "state-spaces/mamba2-130m"
@@ -22,8 +22,8 @@ SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 @pytest.fixture
 def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache, no network, and the folder of the model in it."""
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path / "models--state-spaces--mamba2-130m"
 
 
