@@ -61,7 +61,8 @@ print(f"{size:,} weights in {len(kinds)} blocks: {', '.join(kinds)}")
 #
 # At 100 megabits per second, a gigabyte takes a minute and a half. For RWKV-7, `name` is the repository, a slash and
 # the file; `tokenizers` does not read its vocabulary, so its text would be nonsense: look at the numbers. For another
-# model change `vocabulary` too. Sections 2 to 5 need a Mamba-2, and section 5 one that reads bytes.
+# model change `vocabulary` too. Section 2 puts your code into any of the three; sections 3 to 5 need a Mamba-2, and
+# section 5 one that reads bytes.
 
 # %% tags=["nbval-ignore-output"]
 name, vocabulary = None, "EleutherAI/gpt-neox-20b"  # mamba2-130m has the vocabulary of GPT-NeoX
@@ -89,11 +90,12 @@ def tokens_of(text: str) -> torch.Tensor:
 # function for one head, from a state of zeros. Outputs are linear in the state, so a state $S$ that was there before
 # adds $e^{\log a_1 + \dots + \log a_t}\, C_t S$ to output $t$.
 #
-# `own_answer` takes the function from your exercise once its check has passed, and the course's until then. Inside
-# `swapped`, every head of every block runs it.
+# `own_answer` takes the function from your exercise once its check has passed, and the course's until then.
 
 # %% tags=["nbval-ignore-output"]
 ssd_chunkwise = own_answer("03b_duality-ssd-chunkwise")
+rwkv7_step = own_answer("03c_family-rwkv7-step")
+kda_step = own_answer("03e_family_since-kda-step")
 
 
 # %%
@@ -103,26 +105,10 @@ def mine(x, log_a, B, C, S):
     return y + decays * (C @ S), decays[-1] * S + written
 
 
-prompt = tokens_of("class Reader:\n    def ")
-published = model.generate(prompt, 60, temperature=0)
-with own_code.swapped(ops.ssd, mine):
-    by_you = model.generate(prompt, 60, temperature=0)
-compare.assert_same(text_of_the_model=published, text_by_your_code=by_you)
-
-# %% tags=["nbval-ignore-output"]
-print(decode(by_you[0].tolist()))
-
 # %% [markdown]
-# **The same text, to the last token.** The prompt went through your chunks, and each new token through a chunk of one.
-#
-# The other two families of published models work in the same way. Their small models here are random, so they write
-# nonsense. But your code must write the *same* nonsense. RWKV-7's step prepares its own inputs from `k`; the block has
-# prepared them already, so the call below undoes that. KDA's step with equal decays in all keys is the gated delta
-# rule of Qwen3.5.
-
-# %% tags=["nbval-ignore-output"]
-rwkv7_step = own_answer("03c_family-rwkv7-step")
-kda_step = own_answer("03e_family_since-kda-step")
+# The other two families of published models work in the same way, token by token. RWKV-7's step prepares its own inputs
+# from `k`; the block has prepared them already, so the call below undoes that. KDA's step with equal decays in all keys
+# is the gated delta rule of Qwen3.5.
 
 
 # %%
@@ -147,15 +133,58 @@ def delta_mine(q, k, v, beta, log_a, S):
     return kda_step(q, k, v, np.full(len(k), log_a), beta, S)
 
 
+YOURS = {
+    "Mamba2": (ops.ssd, mine),
+    "RWKV7": (ops.rwkv7, by_steps(rwkv7_mine)),
+    "GatedDeltaNet": (ops.delta_rule, by_steps(delta_mine)),
+}
+
+# %% [markdown]
+# Inside `swapped`, every head of every block runs your function; where no block calls it, `swapped` raises an error.
+# (Attention layers of a hybrid keep their own code.) The same text alone would prove little: a small error in the
+# logits seldom changes which token is the likeliest. So the logits are compared, too, which the model computes in
+# float32 and you in float64.
+
+
+# %%
+def compare_texts(model, prompt, n_tokens):
+    kinds = YOURS.keys() & {type(part).__name__ for part in model.modules()}
+    if not kinds:
+        print("No block of this model is one of your three: nothing is swapped, nothing compared.")
+        return prompt, None
+    op, yours = YOURS[min(kinds)]
+    text = model.generate(prompt, n_tokens, temperature=0)
+    with torch.no_grad(), own_code.swapped(op, yours):
+        by_you = model.generate(prompt, n_tokens, temperature=0)
+        logits_by_you = model(text)
+    with torch.no_grad():
+        logits = model(text)
+    compare.assert_same(text_of_the_model=text, text_by_your_code=by_you)
+    compare.assert_same(logits_of_the_model=logits, logits_by_your_code=logits_by_you, tol=1e-4)
+    return by_you, (logits - logits_by_you).abs().max() / logits.abs().max()
+
+
+prompt = tokens_of("class Reader:\n    def ")
+by_you, difference = compare_texts(model, prompt, 60)
+
+# %% tags=["nbval-ignore-output"]
+print(decode(by_you[0].tolist()))
+if difference is not None:
+    print(f"\nlargest difference of the logits: {difference:.0e} of the largest logit")
+
+# %% [markdown]
+# **The same text, to the last token.** The prompt went through your chunks, and each new token through a chunk of one.
+#
+# The small models of the other two families are random here, so they write nonsense. But your code must write the
+# *same* nonsense.
+
 # %%
 torch.manual_seed(17)
-for letter, op, step in (("R", ops.rwkv7, rwkv7_mine), ("E", ops.delta_rule, delta_mine)):
+for letter in "RE":
     random = models.LanguageModel(256, 32, 3 * letter, options={letter: {"head_dim": 8}})
     for parameter in random.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
-    theirs = random.generate(prompt % 256, 20, temperature=0)
-    with own_code.swapped(op, by_steps(step)):
-        compare.assert_same(model=theirs, yours=random.generate(prompt % 256, 20, temperature=0))
+    compare_texts(random, prompt % 256, 20)
 
 # %% [markdown]
 # ## 3 · How long does a head remember?
@@ -240,6 +269,7 @@ print(f"rank {rank}; 99% of its energy is in {most} of its {len(s)} singular val
 
 # %%
 predict("04e_published-cut")
+
 
 # %%
 @torch.no_grad()

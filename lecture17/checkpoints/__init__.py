@@ -29,11 +29,11 @@ TYPES: dict[str, Reader] = {
     "olmo_hybrid": hybrids.olmo_hybrid,
     "bamba": hybrids.bamba,
     "falcon_h1": hybrids.falcon_h1,
+    "kimi_linear": hybrids.kimi_linear,
 }
 REFUSED = {
     "falcon_mamba": "it norms δ, B and C, which `Mamba` does not",
     "rwkv7": "this is its form for transformers; pass the authors' .pth file",
-    "kimi_linear": "its attention is over a latent and its layers have experts, which no block here has",
     "qwen3_5_moe": "it has experts",
     "zamba2": "its attention layers share weights",
 }

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..layers import Attention, GatedDeltaNet, Mamba2
+from ..layers import KDA, Attention, GatedDeltaNet, LatentAttention, Mamba2
 from ._published import Config, State, Weights
 
 
@@ -108,6 +108,45 @@ def delta_net(
         "dt_bias": weights.take("dt_bias", n_v),
         "A_log": weights.take("A_log", n_v),
         "g_proj.weight": gate,
+    }
+
+
+def kda(config: Config, weights: Weights) -> tuple[KDA, State]:
+    """Kimi Delta Attention, whose rates are kept as (1, 1, heads, 1)."""
+    d, n, p = config["hidden_size"], config["linear_num_heads"], config["linear_head_dim"]
+    width, d_conv = n * p, config["linear_conv_kernel_dim"]
+    with torch.device("meta"):
+        block = KDA(d, p, d_conv, n_heads=n)
+    block.norm.eps = config["rms_norm_eps"]
+    return block, {
+        "in_proj.weight": torch.cat([weights.take(f"{z}_proj.weight", width, d) for z in "qkv"]),
+        "conv.weight": weights.take_joined([f"{z}_conv1d.weight" for z in "qkv"], 3 * width, 1, d_conv),
+        "alpha_proj.0.weight": weights.take("f_a_proj.weight", p, d),
+        "alpha_proj.1.weight": weights.take("f_b_proj.weight", width, p),
+        "g_proj.0.weight": weights.take("g_a_proj.weight", p, d),
+        "g_proj.1.weight": weights.take("g_b_proj.weight", width, p),
+        "beta_proj.weight": weights.take("b_proj.weight", n, d),
+        "dt_bias": weights.take("dt_bias", width),
+        "A_log": weights.take("A_log", 1, 1, n, 1).flatten(),
+        "norm.weight": weights.take("o_norm.weight", p),
+        "out_proj.weight": weights.take("o_proj.weight", d, width),
+    }
+
+
+def latent_attention(config: Config, weights: Weights) -> tuple[LatentAttention, State]:
+    """Kimi's attention over latents; its queries have none, and nothing is rotated."""
+    config.need("no latent of queries", q_lora_rank=None)
+    config.need("no rotation", mla_use_nope=True)
+    d, n, latent = config["hidden_size"], config["num_attention_heads"], config["kv_lora_rank"]
+    p, shared, p_v = config["qk_nope_head_dim"], config["qk_rope_head_dim"], config["v_head_dim"]
+    with torch.device("meta"):
+        block = LatentAttention(d, p, latent, shared, n, p_v)
+    return block, {
+        "q_proj.weight": weights.take("q_proj.weight", n * (p + shared), d),
+        "latent_proj.weight": weights.take("kv_a_proj_with_mqa.weight", latent + shared, d),
+        "norm.weight": weights.take("kv_a_layernorm.weight", latent),
+        "kv_proj.weight": weights.take("kv_b_proj.weight", n * (p + p_v), latent),
+        "out_proj.weight": weights.take("o_proj.weight", d, n * p_v),
     }
 
 

@@ -1,19 +1,21 @@
-"""Hybrids as Hugging Face's transformers 5 writes them: Qwen3.5, Qwen3-Next, OLMo-hybrid, Bamba and Falcon-H1.
+"""Hybrids as Hugging Face's transformers 5 writes them: Qwen3.5, Qwen3-Next, OLMo-hybrid, Kimi Linear,
+Bamba and Falcon-H1.
 
 Their layers are blocks of this course with the weights in another order. What is constant in them becomes part of the
 weights: norms that multiply by 1 + w, and Falcon's multipliers. Sources: transformers 5, `models/qwen3_5`,
-`models/qwen3_next`, `models/olmo_hybrid`, `models/bamba` and `models/falcon_h1`.
+`models/qwen3_next`, `models/olmo_hybrid`, `models/kimi_linear`, `models/bamba` and `models/falcon_h1`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..layers import Block, Mixer, SideBySide, SwiGLU
 from ..models import LanguageModel
-from ._parts import apart, attention, by_key_head, delta_net, mamba2
+from ._parts import apart, attention, by_key_head, delta_net, kda, latent_attention, mamba2
 from ._published import Config, State, Weights, under
 
 MakeMixer = Callable[[int, Weights], tuple[Mixer, State]]
@@ -82,6 +84,30 @@ def olmo_hybrid(config: Config, weights: Weights) -> tuple[LanguageModel, State]
 
     after = [i for i, kind in enumerate(_layer_types(config)) if kind == "full_attention"]
     return _model(config, weights, "model.", mixer, replace(OLMO, norms_after=after))
+
+
+def kimi_linear(config: Config, weights: Weights) -> tuple[LanguageModel, State]:
+    """A dense one; the published one has experts. Its configuration is transformers', or the authors' own."""
+    authors: dict[str, Any] = config.get("linear_attn_config", {})
+    names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads"}
+    names["short_conv_kernel_size"] = "linear_conv_kernel_dim"
+    config = Config(config.entries | {theirs: authors[name] for name, theirs in names.items() if name in authors})
+    n = config["num_hidden_layers"]
+    dense = n if not config.get("num_experts", 0) else config.get("first_k_dense_replace", 1)
+    if set(config.get("mlp_layer_types", ["dense" if i < dense else "sparse" for i in range(n)])) != {"dense"}:
+        raise ValueError("config.json has num_experts: expected a dense model; no block here has experts")
+    if "full_attn_layers" in authors:  # counted from 1
+        kinds = ["full_attention" if i + 1 in authors["full_attn_layers"] else "linear_attention" for i in range(n)]
+        config = Config(config.entries | {"layer_types": kinds})
+    config["layer_types"]  # must be there: `_layer_types` has another default
+
+    def mixer(i: int, layer: Weights) -> tuple[Mixer, State]:
+        make = kda if _layer_types(config)[i] == "linear_attention" else latent_attention
+        return make(config, layer.below("self_attn."))
+
+    # transformers 5 gives every MLP the name of one with experts when it writes them
+    mlp = "block_sparse_moe" if "model.layers.0.block_sparse_moe.gate_proj.weight" in weights else "mlp"
+    return _model(config, weights, "model.", mixer, Layout(mlp))
 
 
 def bamba(config: Config, weights: Weights) -> tuple[LanguageModel, State]:

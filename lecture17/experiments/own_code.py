@@ -24,9 +24,13 @@ def swapped(op: ModuleType, mine: Scan) -> Iterator[None]:
 
     mine takes the arguments of `op` for one head in float64, (N, d) or (N,), and the state before, (d_k, d_v); it
     returns the outputs (N, d_v) and the state after. A head of queries takes its group's, as in `op`.
+    Raises RuntimeError at the end if nothing called `op`: then the results are not those of `mine`.
     """
+    called = False
 
     def chunkwise(*arguments: Tensor | None, state: Tensor, chunk_size: int = 0, backend: str = "auto") -> Any:
+        nonlocal called
+        called = True
         n_heads = state.shape[1]
         given = [a if a is None else a.detach().double().numpy() for a in arguments]
         before = state.detach().double().numpy()
@@ -47,6 +51,8 @@ def swapped(op: ModuleType, mine: Scan) -> Iterator[None]:
 
     with patch.object(op, "chunkwise", chunkwise), patch.object(op, "step", step):
         yield
+    if not called:
+        raise RuntimeError(f"nothing inside `swapped` called {op.__name__}: expected a model with blocks that call it")
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from .delta_product import DeltaProduct
 from .feed_forward import ChannelMix, SwiGLU
 from .gla import GLA
 from .kda import KDA
+from .latent_attention import LatentAttention
 from .log_linear import LogLinearMamba2
 from .mamba import Mamba
 from .mamba2 import Mamba2
@@ -37,6 +38,7 @@ __all__ = [
     "GatedConv",
     "GatedDeltaNet",
     "ImageAttention",
+    "LatentAttention",
     "LogLinearMamba2",
     "Mamba",
     "Mamba2",

@@ -19,13 +19,13 @@ class KDA(Convolved):
         out = W_o (RMSNorm(KDA(q, k, v, log_alpha, β)) ∘ σ(G_2 G_1 x)),    the norm per head
 
     A and b start as in Mamba-2. There is no position encoding: the decays tell near from far.
-    x, out: (batch, time, d_model) with d_model = heads · head_dim.
+    x, out: (batch, time, d_model); n_heads is d_model / head_dim if not given.
     Source: Kimi Team, arXiv 2510.26692, Section 4; as in the release Kimi-Linear-48B-A3B (transformers' `kimi_linear`),
     whose heads have 128 numbers. In flash-linear-attention G_2 has a bias.
     """
 
-    def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4):
-        super().__init__(d_model, head_dim, d_conv)
+    def __init__(self, d_model: int, head_dim: int = 64, d_conv: int = 4, n_heads: int | None = None):
+        super().__init__(d_model, head_dim, d_conv, n_heads=n_heads)
         width = self.n_heads * head_dim
         self.alpha_proj, self.g_proj = (
             nn.Sequential(nn.Linear(d_model, head_dim, bias=False), nn.Linear(head_dim, width, bias=False))

@@ -22,9 +22,13 @@ class ShortConv(nn.Conv1d):
 
     def forward(self, x: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """The convolution of x: (batch, time, channels) after `window`; returns (y, the window for what follows)."""
+        time, dtype = x.shape[1], x.dtype
         x = torch.cat([window, x], dim=1)  # (batch, width - 1 + time, channels)
-        y = super().forward(x.transpose(1, 2)).transpose(1, 2)  # (batch, time, channels)
-        return F.silu(y), x[:, y.shape[1] :].clone()  # a view would keep all of x
+        w = self.weight[:, 0].mT  # (width, channels), the oldest token first
+        y = x[:, :time] * w[0] if self.bias is None else torch.addcmul(self.bias, x[:, :time], w[0])
+        for i in range(1, len(w)):  # token after token as they lie in memory, which `nn.Conv1d` would transpose twice
+            y = y.addcmul_(x[:, i : i + time], w[i])
+        return F.silu(y).to(dtype), x[:, time:].clone()  # a view would keep all of x
 
 
 class GatedRMSNorm(nn.Module):

@@ -59,3 +59,11 @@ def test_what_the_blocks_are_given_is_recorded_in_the_order_of_the_stack() -> No
     seen = own_code.recorded(ssd, model, torch.randint(11, (1, 19)))
     assert [[a.shape[1] for a in arguments] for arguments in seen] == 2 * [4 * [19]]
     assert not torch.equal(seen[0][0], seen[1][0])
+
+
+def test_a_model_that_never_calls_it_is_not_passed_off_as_run_by_it() -> None:
+    model, tokens = LanguageModel(11, 16, "E", options={"E": OPTIONS["E"]}), torch.randint(11, (1, 5))
+    message = r"nothing inside `swapped` called lecture17\.ops\.ssd: expected a model"
+    with pytest.raises(RuntimeError, match=message), own_code.swapped(ssd, ssd_numpy.recurrent):
+        model(tokens)
+    assert model(tokens).isfinite().all()

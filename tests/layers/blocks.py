@@ -20,6 +20,8 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "Attention window": lambda: layers.Attention(
         D_MODEL, head_dim=8, rope=True, n_kv_heads=2, window=5, qk_norm="all", rope_theta=100.0
     ),
+    "LatentAttention": lambda: layers.LatentAttention(D_MODEL, 8, latent_dim=12, shared_dim=4, v_dim=6),
+    "LatentAttention heads": lambda: layers.LatentAttention(D_MODEL, 6, 20, 5, n_heads=3),
     "Mamba": lambda: layers.Mamba(D_MODEL, d_state=4),
     "Mamba2": lambda: layers.Mamba2(D_MODEL, d_state=6, head_dim=8, chunk_size=16),
     "Mamba2 groups": lambda: layers.Mamba2(D_MODEL, d_state=6, head_dim=8, n_groups=4, d_conv=2),
@@ -39,6 +41,7 @@ BLOCKS: dict[str, Callable[[], Mixer]] = {
     "ChannelMix": lambda: layers.ChannelMix(D_MODEL, 40),
     "SideBySide": lambda: layers.SideBySide(layers.Attention(D_MODEL, 8, window=5), layers.Mamba2(D_MODEL, 6, 8)),
     "KDA": lambda: layers.KDA(D_MODEL, head_dim=8),
+    "KDA heads": lambda: layers.KDA(D_MODEL, head_dim=6, n_heads=3),
     "DeltaProduct": lambda: layers.DeltaProduct(D_MODEL, head_dim=8),
     "DeltaProduct of 3 steps": lambda: layers.DeltaProduct(D_MODEL, head_dim=8, beta_max=1.0, n_h=3),
     "MLSTM": lambda: layers.MLSTM(D_MODEL, head_dim=8, chunk_size=16),

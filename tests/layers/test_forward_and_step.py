@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lecture17.layers import Attention
+from lecture17.layers import Attention, LatentAttention
 from lecture17.ops import (
     delta_product,
     delta_rule,
@@ -97,8 +97,11 @@ def test_only_the_cache_of_attention_without_a_window_grows_with_every_token(nam
         one = 2 * 64 * 6
         assert [size - sizes[0] for size in sizes] == [0, one, -one]
         return
-    grows = isinstance(layer, Attention) and layer.window is None
-    numbers = 2 * 2 * layer.n_kv_heads * layer.head_dim if isinstance(layer, Attention) and grows else 0
+    numbers = 0
+    if isinstance(layer, Attention) and layer.window is None:
+        numbers = 2 * 2 * layer.n_kv_heads * layer.head_dim
+    elif isinstance(layer, LatentAttention):
+        numbers = 2 * (layer.latent_dim + layer.shared_dim)
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == numbers
 
 

@@ -2,7 +2,10 @@
 and sequences packed in one row.
 """
 
+import cProfile
 import os
+import pstats
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -250,3 +253,23 @@ def test_a_decay_that_forgets_parts_packed_sequences(name: str) -> None:
         args["kappa"] = args["kappa"].masked_fill(seq_start[..., None, None], 0)
     for form in mixer.forms(chunk_size=4).values():
         assert relative_error(form(*args.values())[0], torch.cat(rows)) < 1e-12
+
+
+@pytest.mark.parametrize(("name", "most"), [("ssd", 0.02), ("delta_rule_gated", 0.02), ("kda", 0.02), ("gla", 0.03)])
+def test_looking_at_values_takes_a_small_share_of_4096_tokens(name: str, most: float) -> None:
+    """CPU time inside `value_validation`, as a share of the whole call, in the best of four."""
+    mixer, shares = BATCHED[name], []
+    args = mixer.draw(np.random.default_rng(1), 1, 4, 4, 4096, 64, 64, "mild").args
+    given = list(in_type(args, torch.float32).values())
+    for _ in range(4):
+        profile = cProfile.Profile(time.process_time)
+        profile.runcall(mixer.module.chunkwise, *given)
+        stats: Any = pstats.Stats(profile)
+        entered = [
+            call[3]
+            for (file, *_), (*_, callers) in stats.stats.items()
+            for (caller, *_), call in callers.items()
+            if file.endswith("value_validation.py") and not caller.endswith("value_validation.py")
+        ]
+        shares.append(sum(entered) / stats.total_tt)
+    assert 0 < min(shares) < most

@@ -34,6 +34,16 @@ MAMBA = {
     "mamba_d_state": 12,
     "mamba_chunk_size": 16,
 }
+KIMI = {
+    "linear_num_heads": 3,
+    "linear_head_dim": 8,
+    "kv_lora_rank": 12,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "mlp_layer_types": 4 * ["dense"],
+    "bos_token_id": None,
+}
 MULTIPLIERS = {
     "embedding_multiplier": 3.0,
     "lm_head_multiplier": 0.3,
@@ -61,6 +71,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_next": ("Qwen3Next", {**HYBRID, **DELTA, "head_dim": 16, "num_experts": 0, "rope_parameters": QUARTER}),
     "olmo_hybrid": ("OlmoHybrid", {**HYBRID, **DELTA, "rms_norm_eps": 1e-2, "rope_parameters": ROPE}),
     "olmo_hybrid without positions": ("OlmoHybrid", {**HYBRID, **DELTA, "linear_allow_neg_eigval": False}),
+    "kimi_linear": (
+        "KimiLinear",
+        {**HYBRID, **KIMI, "num_key_value_heads": 4, "layer_types": 3 * ["linear_attention"] + ["full_attention"]},
+    ),
     "bamba": ("Bamba", {**HYBRID, **MAMBA, "attn_layer_indices": [1, 3], "rms_norm_eps": 1e-2}),
     "bamba with biases": ("Bamba", {**HYBRID, **MAMBA, "attn_layer_indices": [2], "mamba_proj_bias": True}),
     "falcon_h1": ("FalconH1", {**HYBRID, **MAMBA, **MULTIPLIERS, "mamba_d_ssm": 64, "rope_parameters": ROPE}),
@@ -146,6 +160,21 @@ def test_the_text_model_of_one_that_reads_images_is_loaded_without_the_rest(tmp_
     compare(load(tmp_path), peer)
 
 
+def test_kimi_linear_in_the_format_of_its_authors_is_read_too(tmp_path: Path) -> None:
+    peer = peer_of("kimi_linear")
+    peer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    sizes = {"head_dim": config.pop("linear_head_dim"), "num_heads": config.pop("linear_num_heads")}
+    sizes |= {"short_conv_kernel_size": config.pop("linear_conv_kernel_dim")}
+    del config["layer_types"], config["mlp_layer_types"]
+    config |= {"linear_attn_config": {**sizes, "kda_layers": [1, 2, 3], "full_attn_layers": [4]}, "num_experts": None}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = pytest.importorskip("safetensors.torch").load_file(tmp_path / "model.safetensors")
+    torch.save({n.replace("block_sparse_moe", "mlp"): w for n, w in weights.items()}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    compare(load(tmp_path), peer)
+
+
 def test_shards_that_the_peer_writes_are_read(tmp_path: Path) -> None:
     peer = peer_of("bamba")
     peer.save_pretrained(tmp_path, max_shard_size="20KB")
@@ -163,6 +192,10 @@ def test_shards_that_the_peer_writes_are_read(tmp_path: Path) -> None:
             {"layer_types": ["sliding_attention"] * 4},
             "expected 4 of linear_attention and",
         ),
+        ("kimi_linear", {"mlp_layer_types": ["dense", *3 * ["sparse"]]}, "num_experts: expected a dense model"),
+        ("kimi_linear", {"mlp_layer_types": None, "num_experts": 256}, "num_experts: expected a dense model"),
+        ("kimi_linear", {"q_lora_rank": 6}, "q_lora_rank = 6: expected None, no latent of queries"),
+        ("kimi_linear", {"mla_use_nope": False}, "mla_use_nope = False: expected True, no rotation"),
         ("bamba", {"rope_parameters": {"rope_type": "yarn"}}, "rope_type = 'yarn': expected 'default'"),
         ("bamba", {"hidden_act": "gelu"}, "hidden_act = 'gelu': expected 'silu'"),
         ("falcon_h1", {"projectors_bias": True}, "projectors_bias = True: expected False"),
