@@ -37,6 +37,19 @@ right(TOTALS)(without_other_but_where)
 
 
 @triton.jit
+def token_by_token(log_a, total, N, chunks, L: tl.constexpr):
+    head, chunk = tl.program_id(0), tl.program_id(1)
+    logs = 0.0
+    for i in range(L):
+        t = chunk * L + i
+        logs += tl.load(log_a + head * N + t, mask=t < N, other=0.0)
+    tl.store(total + head * chunks + chunk, tl.exp(logs))
+
+
+right(TOTALS)(token_by_token)
+
+
+@triton.jit
 def values_are_decayed(
     x, B, log_a, added, N, chunks,
     D_STATE: tl.constexpr, D: tl.constexpr, L: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
