@@ -347,7 +347,7 @@ right = {name: a[:, 0] for name, a in scores["right"].items()}
 print(scores.provenance)
 lowest = min(a.min() for a in right.values())
 by_word = guesses[32]["the first word"]
-title = f"All seeds are above {lowest:.0%}; the first word alone gives {by_word:.0%}"
+title = f"The lowest seed has {lowest:.0%}; the first word alone gives {by_word:.0%}"
 figures.above_levels(right, guesses[32], title=title)
 
 # %%
