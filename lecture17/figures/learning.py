@@ -174,17 +174,20 @@ def learning_curves(runs: Mapping[str, Run], families: Mapping[str, str], baseli
         size=(10.0, 4.4),
     )
     looks = _in_families(families) | {baseline: {"color": NEUTRAL, "linestyle": "--"}}
-    for ax, x, unit in zip(picture.subplots(1, 2, sharey=True), (0, 1), ("steps", "seconds of one core"), strict=True):
+    axes = picture.subplots(1, 2, sharey=True)
+    ends_of: list[dict[str, float]] = [{}, {}]
+    for ax, x, unit in zip(axes, (0, 1), ("steps", "seconds of one core"), strict=True):
         first, last = base[x][[0, -1]]
-        shown = {}
         for name, line in lines.items():
             moments = line[x][line[x] >= first]
             if moments[-1] > last:
                 moments = np.append(moments[moments < last], last)
-            shown[name] = np.interp(moments, line[x], line[2]) - np.interp(moments, base[x], base[2])
-            ax.plot(moments, shown[name], **looks[name])
+            apart = np.interp(moments, line[x], line[2]) - np.interp(moments, base[x], base[2])
+            ax.plot(moments, apart, **looks[name])
+            ends_of[x][name] = apart[-1]
         ax.set(title=f"after equal {unit.split()[0]}", xlabel=unit, ylabel=f"bits per byte more than {baseline}")
-        name_ends(ax, {name: apart[-1] for name, apart in shown.items()}, looks)
+    for ax, heights in zip(axes, ends_of, strict=True):
+        name_ends(ax, heights, looks)
     return picture
 
 
@@ -221,7 +224,7 @@ def differences(
         + ".",
         size=(10.0, 1.7 + 0.32 * max(map(len, panels.values()))),
     )
-    axes = picture.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    axes = picture.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     looks = _in_families(families)
     for ax, (panel, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
