@@ -1,5 +1,6 @@
 """Byte language models: equal sizes, blocks that step as they read, bits by group of bytes, equal time, sampling."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -187,11 +188,13 @@ def test_bytes_of_one_letter_are_put_together_and_those_of_none_are_marked(monke
 def test_decoding_is_timed_in_turn_after_any_context(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[str, int]] = []
     models = {kind: language.network(kind) for kind in ("attention", "windowed 3:1")}
+
+    def noted(kind: str, stack: Any, tokens: Tensor, caches: list[Any]) -> Any:
+        read.append((kind, tokens.shape[1]))
+        return stack(tokens, caches)
+
     for kind, model in models.items():
-        stack = model._stack
-        monkeypatch.setattr(
-            model, "_stack", lambda t, c, kind=kind, stack=stack: read.append((kind, t.shape[1])) or stack(t, c)
-        )
+        monkeypatch.setattr(model, "_stack", partial(noted, kind, model._stack))
     rates = language.decoding_rates(models, TEXT.test, context=20, n_bytes=3)
     assert set(rates) == set(models)
     assert min(rates.values()) > 0
