@@ -2,7 +2,7 @@
 
     python -m lecture17.experiments.data_parallel                                            one process
     torchrun --standalone --nproc-per-node 2 -m lecture17.experiments.data_parallel          two, sharing each batch
-    … --kind hybrid --steps 500 --batch 8 --length 128              one of the kinds that 05c_language compares
+    … --kind "hybrid 3:1" --steps 500 --batch 8 --length 128        one of the kinds that 05c_language compares
 
 Each process holds all weights and its share of every batch; DistributedDataParallel averages the gradients during the
 backward pass. The batch of a step depends on the step alone, so any number of processes takes the same steps up

@@ -1,74 +1,107 @@
-"""Byte language models of equal size, trained in turn and timed: by steps and by seconds. Introduced in 05c_language.
+"""Byte language models of equal size and depth that differ in their mixers. Introduced in 05c_language.
 
 text = data.standard_library()
-schedule = Schedule(500, lengths=(128, 128), batch=8, lr=8e-3, warmup=30, grow=0, anytime=True)
-curves = compare(text, schedule, seeds=[0, 1])                  for each kind one curve per seed
-curves["SSD"][0].bits_at(seconds=10)                            bits per byte in the test, as far as 10 s of training
-model = curves["SSD"][0].model()                                with what was learned
+schedule = Schedule(300, lengths=(256, 256), batch=4, lr=8e-3, warmup=30, grow=0, anytime=True)
+results = runs.run(trainings(text, schedule), seeds=[0, 1, 2])         all take turns, step by step
+results.by_place("SSD", "bits")                                        bits per byte of the test, (seeds, windows)
+results.by_place("SSD", "name again")                                  of the bytes that repeat a name
+at_equal_time(results)["SSD"]                                          of the validation part, (seeds, windows)
+model = trained("SSD", results.outcomes["SSD"][0])
 print(*write(model, "def ", n_bytes=200, temperature=0.7))
 
 The blocks differ only in the mixer. In each of them q, k and v are the SiLU of a convolution of W x over four tokens,
 and what is read is normalized per head:
 
     SoftmaxBlock   y_t = Σ_j softmax_j(q_t·k_j / √head_dim) v_j,     q and k rotated by position (RoPE)
-    SSDBlock       S_t = e^{log_a_t} S_{t-1} + k_t (Δ_t v_t)ᵀ,       Δ and log_a as in Mamba-2
-    GLABlock       S_t = diag(α_t) S_{t-1} + k_t v_tᵀ,               α as in GLA
+    WindowBlock    the same for t - WINDOW < j
+    SSDBlock       S_t = a_t S_{t-1} + k_t (Δ_t v_t)ᵀ,               Δ and a as in Mamba-2
+    HeadsBlock     the same, but for one head, which is that of SoftmaxBlock
+    DeltaBlock     S_t = a_t (S_{t-1} - β_t k_t (k_tᵀ S_{t-1})) + β_t k_t v_tᵀ,     |k_t| = 1, as in Gated DeltaNet
+    KDABlock       the same with diag(α_t) S_{t-1} in place of a_t S_{t-1}
     RWKV7Block     S_t = diag(w_t) S_{t-1} - (a_t ∘ κ̂_t)(κ̂_tᵀ S_{t-1}) + (a_t ∘ k_t) v_tᵀ,     w in RWKV-7's range
-    the last three y_t = q_t S_t
+    y_t = q_t S_t in the last five
 
-These are the recurrences of the published models, not the models: Mamba-2 has a gate after its scan, RWKV-7 a bonus, a
-shift instead of the convolution, and values that pass from layer to layer.
+These are the recurrences of the published models, not the models: there is no gate after the mixer, and RWKV-7 lacks
+its bonus, its shift, for which the convolution stands, and values that pass from layer to layer.
 """
 
 import codecs
+import keyword
 import math
+import re
+import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..layers import attention
+from ..layers import KDA, GatedDeltaNet, attention
 from ..layers.delta_net import Convolved
 from ..layers.mixer import over_time
 from ..layers.parts import init_log_rate, init_step_bias
 from ..models import LanguageModel
-from ..ops import gla, rwkv7, ssd
+from ..ops import rwkv7, ssd
 from .data import Bytes, Text
-from .processes import OnStep
-from .runs import Outcome, Training, run, take_turns
+from .runs import Outcome, Results, Training
 from .tasks import Batch
 from .training import Reading, Schedule
 
-KINDS = {"attention": "AA", "SSD": "SS", "GLA": "GG", "RWKV-7": "RR", "hybrid": "SA"}
-TESTS = 10  # how often a training is tested on its way
-TEST_WINDOWS = 200
+KINDS = {  # four blocks of two heads
+    "attention": "AAAA",
+    "SSD": "SSSS",
+    "gated delta": "DDDD",
+    "KDA": "KKKK",
+    "RWKV-7": "RRRR",
+    "hybrid 3:1": "SSSA",
+    "hybrid 7:1": "SSSH",  # of all eight heads, one is attention
+    "windowed 3:1": "SSSW",
+}
+WINDOW = 32  # bytes that windowed attention sees, itself included
+TESTS = 6  # how often a training is tested on its way
+TEST_WINDOWS = 300
+VALIDATION_WINDOWS = 40
+GROUPS = "name again", "new name", "all else"
+_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{5,}")
+_KEYWORDS = {word.encode() for word in keyword.kwlist}
 _AT_ONCE = 50  # windows of a test
 RANK = 16  # of the maps from x to gates that are as many as a head's keys
 
 
 class SoftmaxBlock(Convolved):
+    window: int | None = None
+
     def init_state(self, batch: int) -> attention.Cache:
         return attention.empty_cache(self.out_proj.weight, batch, self.n_heads, self.head_dim)
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        q, k, v = (z.transpose(1, 2) for z in (q, k, v))  # (b, h, t, p) each
-        y, state = attention.attend(*attention.rotated(q, k, state.position), v, state)
-        return y.transpose(1, 2), state
+        return _softmax(q, k, v, state, self.window)
+
+
+def _softmax(q: Tensor, k: Tensor, v: Tensor, cache: attention.Cache, window: int | None) -> tuple[Tensor, Any]:
+    q, k, v = (z.transpose(1, 2) for z in (q, k, v))  # (b, h, t, p) each
+    y, cache = attention.attend(*attention.rotated(q, k, cache.position), v, cache, window)
+    return y.transpose(1, 2), cache
+
+
+class WindowBlock(SoftmaxBlock):
+    window = WINDOW
 
 
 class SSDBlock(Convolved):
+    softmax_heads = 0
+
     def __init__(self, d_model: int, head_dim: int):
         super().__init__(d_model, head_dim)
-        self.step_proj = nn.Linear(d_model, self.n_heads, bias=False)
-        self.dt_bias = init_step_bias(self.n_heads)
-        self.A_log = init_log_rate(self.n_heads)
+        n_heads = self.n_heads - self.softmax_heads
+        self.step_proj = nn.Linear(d_model, n_heads, bias=False)
+        self.dt_bias = init_step_bias(n_heads)
+        self.A_log = init_log_rate(n_heads)
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         delta = F.softplus(self.step_proj(x).to(state.dtype) + self.dt_bias)  # (b, t, h)
@@ -76,14 +109,39 @@ class SSDBlock(Convolved):
         return over_time(ssd, v * delta[..., None].to(v.dtype), log_a, k, q, state=state, chunk_size=64)
 
 
-class GLABlock(Convolved):
-    def __init__(self, d_model: int, head_dim: int):
-        super().__init__(d_model, head_dim)
-        self.alpha_proj = nn.Sequential(nn.Linear(d_model, RANK, bias=False), nn.Linear(RANK, d_model))
+class HeadsBlock(SSDBlock):
+    """SSD, but for its first head, which is softmax attention."""
+
+    softmax_heads = 1
+
+    def init_state(self, batch: int) -> tuple[attention.Cache, Tensor]:
+        cache = attention.empty_cache(self.out_proj.weight, batch, 1, self.head_dim)
+        return cache, super().init_state(batch)[:, 1:]
 
     def read(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        log_alpha = F.logsigmoid(self.heads(self.alpha_proj(x).to(state.dtype), 1)[:, :, 0]) / 16
-        return over_time(gla, q, k, v, log_alpha, state=state, chunk_size=64)
+        by_softmax, cache = _softmax(q[:, :, :1], k[:, :, :1], v[:, :, :1], state[0], window=None)
+        by_state, state = super().read(q[:, :, 1:], k[:, :, 1:], v[:, :, 1:], x, state[1])
+        return torch.cat([by_softmax, by_state], dim=2), (cache, state)
+
+
+class DeltaBlock(GatedDeltaNet):
+    """The layer without its output gate, which the other blocks lack, too."""
+
+    def __init__(self, d_model: int, head_dim: int):
+        super().__init__(d_model, head_dim)
+        del self.g_proj
+
+    gated = Convolved.gated
+
+
+class KDABlock(KDA):
+    """The layer without its output gate."""
+
+    def __init__(self, d_model: int, head_dim: int):
+        super().__init__(d_model, head_dim)
+        del self.g_proj
+
+    gated = Convolved.gated
 
 
 class RWKV7Block(Convolved):
@@ -99,10 +157,18 @@ class RWKV7Block(Convolved):
         return over_time(rwkv7, q, log_w, a * k, v, F.normalize(k, dim=-1), a, state=state, chunk_size=64)
 
 
-BLOCKS: dict[str, type[Convolved]] = {"A": SoftmaxBlock, "S": SSDBlock, "G": GLABlock, "R": RWKV7Block}
+BLOCKS: dict[str, type[Convolved]] = {
+    "A": SoftmaxBlock,
+    "W": WindowBlock,
+    "S": SSDBlock,
+    "H": HeadsBlock,
+    "D": DeltaBlock,
+    "K": KDABlock,
+    "R": RWKV7Block,
+}
 
 
-def network(kind: str, d_model: int = 64, head_dim: int = 16, parameters: int = 107_000) -> LanguageModel:
+def network(kind: str, d_model: int = 48, head_dim: int = 24, parameters: int = 90_000) -> LanguageModel:
     """A model of one of `KINDS`, with MLPs of the width that brings it nearest to the number of parameters.
 
     The embedding starts with larger values than GPT-2's, with which so short a training learns less. Raises ValueError
@@ -128,90 +194,84 @@ def count(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One training: tests along the way, and the weights at its end.
+def trainings(
+    text: Text, schedule: Schedule, validation: int = VALIDATION_WINDOWS, test: int = TEST_WINDOWS
+) -> list[Training]:
+    """A training of a network of each kind, for `runs.run`, read on so many windows of the validation and test parts.
 
-    steps, seconds    when it was tested: steps done, and time of one core spent on them, tests left out
-    bits              bits per byte, for each test and window of the test text
+    What is read are bits per byte (windows,), of all bytes, and of each of `GROUPS` (`of_group`).
     """
-
-    kind: str
-    steps: Float[np.ndarray, " tests"]
-    seconds: Float[np.ndarray, " tests"]
-    bits: Float[np.ndarray, "tests windows"]
-    weights: Mapping[str, np.ndarray] = field(repr=False)
-
-    def bits_at(self, *, steps: float | None = None, seconds: float | None = None) -> float:
-        """Bits per byte after so many steps or so much time, interpolated between two tests.
-
-        Raises ValueError unless exactly one of them is given, and for a time outside the tests.
-        """
-        if steps is not None and seconds is None:
-            when, asked = self.steps, steps
-        elif seconds is not None and steps is None:
-            when, asked = self.seconds, seconds
-        else:
-            raise ValueError(f"steps is {steps} and seconds {seconds}: expected one of them")
-        if not when[0] <= asked <= when[-1]:
-            raise ValueError(f"asked for {asked:g}: expected {when[0]:g} to {when[-1]:g}, the tests of {self.kind}")
-        return float(np.interp(asked, when, self.bits.mean(1)))
-
-    def model(self) -> LanguageModel:
-        """The network with what was learned."""
-        model = network(self.kind)
-        model.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights.items()})
-        return model.eval()
+    length = schedule.lengths[1]
+    windows = {"validation": text.validation.spread(validation, length), "test": text.test.spread(test, length)}
+    read = partial(_reading, windows)
+    return [Training(kind, text.train, partial(network, kind), schedule, read, TESTS) for kind in KINDS]
 
 
-def once(
-    kind: str,
-    text: Text,
-    schedule: Schedule,
-    seed: int,
-    on_step: OnStep = lambda step: None,
-    windows: int = TEST_WINDOWS,
-) -> Curve:
-    """Train a network of one kind, and test it along the way, each time on that many `windows` of the test text."""
-    (outcome,) = take_turns([_training(kind, text, schedule, windows)], seed, on_step).values()
-    return _curve(kind, outcome)
-
-
-def _training(kind: str, text: Text, schedule: Schedule, windows: int) -> Training:
-    read = partial(_reading, text.test.spread(windows, schedule.lengths[1]))
-    return Training(kind, text.train, partial(network, kind), schedule, read, TESTS)
-
-
-def _reading(test: Batch, model: nn.Module, part: str) -> Reading:
-    return {"bits": bits(model, test)}
-
-
-def _curve(kind: str, outcome: Outcome) -> Curve:
-    """What was read on the way, and where the training ended or was stopped."""
-    readings = {**outcome.readings, len(outcome.losses): outcome.final}
-    steps = np.array(list(readings))
-    in_test = np.array([reading["bits"] for reading in readings.values()])
-    return Curve(kind, steps.astype(float), outcome.seconds.cumsum()[steps - 1], in_test, outcome.weights)
+def _reading(windows: Mapping[str, Batch], model: nn.Module, part: str) -> Reading:
+    of_bytes, groups = bits(model, windows[part]), name_bytes(windows[part])
+    found = {group: of_group(of_bytes, groups == i) for i, group in enumerate(GROUPS)}
+    return {"bits": of_bytes.mean(1), **found}
 
 
 @torch.no_grad()
-def bits(model: torch.nn.Module, test: Batch) -> Float[np.ndarray, " windows"]:
-    """Bits per byte that the model needs for each window: its mean cross entropy in bits."""
+def bits(model: torch.nn.Module, windows: Batch) -> Float[np.ndarray, "windows time"]:
+    """The bits that the model needs for each byte: its cross entropy in bits."""
     model.eval()
-    parts = (torch.from_numpy(a).split(_AT_ONCE) for a in test)
-    nats = [F.cross_entropy(model(x).transpose(1, 2), y, reduction="none").mean(1) for x, y in zip(*parts, strict=True)]
+    parts = (torch.from_numpy(a).split(_AT_ONCE) for a in windows)
+    nats = [F.cross_entropy(model(x).transpose(1, 2), y, reduction="none") for x, y in zip(*parts, strict=True)]
     return torch.cat(nats).numpy() / math.log(2)
 
 
-def compare(
-    text: Text, schedule: Schedule, seeds: Sequence[int], windows: int = TEST_WINDOWS
-) -> dict[str, list[Curve]]:
-    """Train a network of each kind with each seed, the kinds in turn step by step; one curve per seed for each kind.
+def name_bytes(windows: Batch) -> Int[np.ndarray, "windows time"]:
+    """For each byte that is asked for, which of `GROUPS` it belongs to.
 
-    After the stop button, curves are shorter, and seeds that had not begun are missing.
+    A name has six letters, digits or underscores or more and is no keyword. Its first two bytes are "all else": they
+    say which name it is. The others are "name again" if the name occurs earlier in the window, the last time more than
+    `WINDOW` bytes before, and "new name" if it does not. If it occurs nearer, they are "all else", too.
     """
-    results = run([_training(kind, text, schedule, windows) for kind in KINDS], seeds)
-    return {kind: [_curve(kind, outcome) for outcome in some] for kind, some in results.outcomes.items()}
+    groups = np.full(windows.labels.shape, GROUPS.index("all else"))
+    for of_window, tokens, labels in zip(groups, *windows, strict=True):
+        seen: dict[bytes, int] = {}
+        for name in _NAME.finditer(bytes([tokens[0], *labels])):  # labels[i] is byte i + 1
+            word, begin = name.group(), name.start()
+            if word not in _KEYWORDS:
+                if begin - seen.get(word, -WINDOW - 1) > WINDOW:
+                    of_window[begin + 1 : name.end() - 1] = GROUPS.index("name again" if word in seen else "new name")
+                seen[word] = begin
+    return groups
+
+
+def of_group(of_bytes: np.ndarray, group: np.ndarray) -> Float[np.ndarray, " windows"]:
+    """The bits of each window's bytes of a group, in units such that their mean is the group's bits per byte."""
+    return (of_bytes * group).sum(1) / max(group.sum(1).mean(), 1 / group.size)
+
+
+def at_equal_time(results: Results) -> dict[str, Float[np.ndarray, "seeds windows"]]:
+    """Bits per byte of the validation windows when, with each seed, the quickest kind had done its last step.
+
+    Between two tests, bits are interpolated. Raises ValueError if a training was stopped before its first test.
+    """
+    of_seeds = zip(*results.outcomes.values(), strict=True)
+    moments = [min(float(outcome.seconds.sum()) for outcome in outcomes) for outcomes in of_seeds]
+    return {
+        kind: np.array([_at(outcome, moment) for outcome, moment in zip(outcomes, moments, strict=True)])
+        for kind, outcomes in results.outcomes.items()
+    }
+
+
+def _at(outcome: Outcome, moment: float) -> Float[np.ndarray, " windows"]:
+    if not outcome.readings:
+        raise ValueError("a training was stopped before its first test: run the cell again, and it goes on")
+    seconds = outcome.seconds.cumsum()[np.array(list(outcome.readings)) - 1]
+    of_tests = np.array([reading["bits"] for reading in outcome.readings.values()])
+    return np.array([np.interp(moment, seconds, of_window) for of_window in of_tests.T])
+
+
+def trained(kind: str, outcome: Outcome) -> LanguageModel:
+    """The network with what was learned."""
+    model = network(kind)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in outcome.weights.items()})
+    return model.eval()
 
 
 def counted_bits(text: Text, order: int) -> float:
@@ -253,8 +313,25 @@ def write(
     yield decoder.decode(b"", final=True)
 
 
-def decoding_rate(model: LanguageModel, text: Bytes, context: int, n_bytes: int = 200) -> float:
-    """Bytes a second that the model writes after a context, by the median of `n_bytes` steps."""
+def decoding_rates(models: Mapping[str, LanguageModel], text: Bytes, context: int, n_bytes: int) -> dict[str, float]:
+    """Bytes a second that each model writes after a context, by the median of `n_bytes` steps on one core.
+
+    The models take turns byte by byte, so that all of them are slow when the machine is.
+    """
     prompt = torch.from_numpy(text.spread(1, context).tokens)
-    times = [time.perf_counter() for _ in model.stream(prompt, n_bytes + 1)]
-    return float(1 / np.median(np.diff(times)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        streams = {kind: model.stream(prompt, n_bytes + 2) for kind, model in models.items()}
+        for stream in streams.values():  # reads the context
+            next(stream), next(stream)
+        steps = [{kind: _seconds_of_next(stream) for kind, stream in streams.items()} for _ in range(n_bytes)]
+    finally:
+        torch.set_num_threads(threads)
+    return {kind: 1 / statistics.median(step[kind] for step in steps) for kind in models}
+
+
+def _seconds_of_next(stream: Iterator[Tensor]) -> float:
+    begin = time.process_time()
+    next(stream)
+    return time.process_time() - begin

@@ -1,6 +1,5 @@
 """The stop button, the progress bar, and one process for each seed. Introduced in 03d_expressivity."""
 
-import os
 import signal
 import sys
 import threading
@@ -91,7 +90,7 @@ def in_processes(job: Callable[..., _Result], seeds: Sequence[int], steps: int, 
     """
     context = get_context("spawn")
     counter, stop = context.Value("q", 0), context.Value("b", 0)
-    workers = min(processes, os.cpu_count() or 1, len(seeds))
+    workers = min(processes, len(seeds))
     pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
     total = len(seeds) * steps
     with progress_bar(total, f"{len(seeds)} seeds, {total:,} steps") as bar, StopButton() as button:

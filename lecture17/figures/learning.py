@@ -148,59 +148,71 @@ def accuracy_against(
 
 
 @styled
-def learning_curves(
-    runs: Mapping[str, Sequence[Run]], levels: Mapping[str, float], *, baseline: str = "SSD", title: str
-) -> Picture:
-    """For each name and seed (steps, seconds, bits per byte in the test); `levels` are reference lines.
+def learning_curves(runs: Mapping[str, Run], families: Mapping[str, str], baseline: str, *, title: str) -> Picture:
+    """For each name steps (tests,), seconds and bits per byte (seeds, tests): differences to the mean of `baseline`.
 
-    On the left are the whole curves, which lie close together; in the middle and on the right their differences to the
-    mean of `baseline`, by steps, and by seconds over the range in which the baseline was tested.
+    On the left by steps, and on the right by seconds, while the baseline was trained; means of the seeds.
+
+    families    for each name which color it shares: that of "softmax", "state" or "hybrid"
     """
-    lines = {name: np.mean(some, axis=0) for name, some in runs.items()}
+    lines = {name: (steps, seconds.mean(0), bits.mean(0)) for name, (steps, seconds, bits) in runs.items()}
     base = lines[baseline]
     picture = Picture(
         title,
-        "Bits per byte in the test, mean of the seeds: "
-        + "; ".join(
-            f"{name}, {bits[0]:.2f} after {steps[0]:,.0f} steps to {bits[-1]:.2f} after {steps[-1]:,.0f} steps and "
-            f"{seconds[-1]:.0f} seconds"
-            for name, (steps, seconds, bits) in lines.items()
+        "Bits per byte, mean of the seeds: "
+        + each(
+            lines,
+            lambda line: (
+                f"{line[2][0]:.2f} after {line[0][0]} steps to {line[2][-1]:.2f} after {line[0][-1]} steps and "
+                f"{line[1][-1]:.0f} seconds"
+            ),
         )
-        + f"; for comparison {', '.join(f'{name}, {level:.2f}' for name, level in levels.items())}. Beside this, the "
-        f"differences to {baseline}, which at the last step are "
+        + f". Drawn are the differences to {baseline}, which at the last step are "
         + ", ".join(f"{bits[-1] - base[2][-1]:+.2f} ({name})" for name, (_, _, bits) in lines.items())
         + ".",
-        size=(10.0, 4.2),
+        size=(10.0, 4.4),
     )
-    left, *differences = picture.subplots(1, 3)
-    looks = dict(zip(runs, LOOKS, strict=False))
-    looks["attention"] = looks["attention"] | {"color": ATTENTION, "marker": "s"}
-    for name, some in runs.items():
-        left.plot(lines[name][0], lines[name][2], label=name, **looks[name])
-        for ax, x in zip(differences, (0, 1), strict=True):
-            for run in (*some, lines[name]):
-                within = (run[x] >= base[x][0]) & (run[x] <= base[x][-1])
-                apart = (run[2] - np.interp(run[x], base[x], base[2]))[within]
-                look = looks[name] if run is lines[name] else {"color": looks[name]["color"], "alpha": 0.4, "lw": 1}
-                ax.plot(run[x][within], apart, **look)
-    for (name, level), style in zip(levels.items(), ("-.", ":", "--", (0, (1, 4))), strict=False):
-        left.axhline(level, color=NEUTRAL, linestyle=style, linewidth=1.2)
-        left.annotate(f" {name}", (1, level), xycoords=("axes fraction", "data"), va="center", fontsize=9)
-    left.set(title="the whole curves", xlabel="steps", ylabel="bits per byte in the test")
-    for ax, label in zip(differences, ("steps", "seconds"), strict=True):
-        ax.axhline(0, color=NEUTRAL, linewidth=0.8)
-        ax.set(title=f"difference to {baseline}, by {label}", ylabel="bits per byte, below 0 is better")
-    differences[0].set_xlabel("steps")
-    differences[1].set_xlabel("seconds of one core")
-    picture.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs))
+    looks = _in_families(families) | {baseline: {"color": NEUTRAL, "linestyle": "--"}}
+    axes = picture.subplots(1, 2, sharey=True)
+    ends_of: list[dict[str, float]] = [{}, {}]
+    for ax, x, unit in zip(axes, (0, 1), ("steps", "seconds of one core"), strict=True):
+        first, last = base[x][[0, -1]]
+        for name, line in lines.items():
+            moments = line[x][line[x] >= first]
+            if moments[-1] > last:
+                moments = np.append(moments[moments < last], last)
+            apart = np.interp(moments, line[x], line[2]) - np.interp(moments, base[x], base[2])
+            ax.plot(moments, apart, **looks[name])
+            ends_of[x][name] = apart[-1]
+        ax.set(title=f"after equal {unit.split()[0]}", xlabel=unit, ylabel=f"bits per byte more than {baseline}")
+    for ax, heights in zip(axes, ends_of, strict=True):
+        name_ends(ax, heights, looks)
     return picture
+
+
+def _in_families(families: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """A color for each family, and a marker for each of its members."""
+    colors = {"softmax": ATTENTION, "state": STATE, "hybrid": DIAGONAL}
+    members = {family: [name for name in families if families[name] == family] for family in colors}
+    return {
+        name: {"color": colors[family], "marker": "so^D"[members[family].index(name)]}
+        for name, family in families.items()
+    }
 
 
 @styled
 def differences(
-    panels: Mapping[str, Mapping[str, tuple[float, float, float]]], baseline: str, unit: str, *, title: str
+    panels: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    families: Mapping[str, str],
+    baseline: str,
+    unit: str,
+    *,
+    title: str,
 ) -> Picture:
-    """In each named panel, for each name the difference to a baseline: its mean and both ends of its 95% interval."""
+    """In each named panel, for each name the difference to a baseline: its mean and both ends of its 95% interval.
+
+    families: as in `learning_curves`, the baseline included.
+    """
     picture = Picture(
         title,
         f"Difference to {baseline} in {unit}, mean and 95% interval: "
@@ -211,12 +223,13 @@ def differences(
         + ".",
         size=(10.0, 1.7 + 0.32 * max(map(len, panels.values()))),
     )
-    axes = picture.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    axes = picture.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    looks = _in_families(families)
     for ax, (panel, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color=NEUTRAL, linestyle="--", linewidth=1.2)
-        for row, (mean, low, high) in enumerate(rows.values()):
-            ax.plot([low, high], [row, row], color=OUTPUT)
-            ax.plot(mean, row, "o", color=OUTPUT)
+        for row, (name, (mean, low, high)) in enumerate(rows.items()):
+            ax.plot([low, high], [row, row], color=looks[name]["color"])
+            ax.plot(mean, row, **looks[name])
         ax.set_yticks(range(len(rows)), list(rows))
         ax.set(title=panel, xlabel=f"difference to {baseline}, {unit}", ylabel="mixer")
         ax.label_outer()

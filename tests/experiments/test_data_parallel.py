@@ -14,7 +14,7 @@ from lecture17.experiments.data_parallel import train, windows
 from lecture17.experiments.launch import launch
 
 SCRIPT = "lecture17.experiments.data_parallel"
-OPTIONS = ("--steps", "6", "--batch", "4", "--length", "32", "--kind", "hybrid")
+OPTIONS = ("--steps", "6", "--batch", "4", "--length", "32", "--kind", "hybrid 3:1")
 TEXT = Bytes("counting", np.arange(1000, dtype=np.uint8))
 
 

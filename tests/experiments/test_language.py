@@ -1,5 +1,6 @@
-"""Byte language models: equal sizes, blocks that step as they read, tests and levels in bits, curves, sampling."""
+"""Byte language models: equal sizes, blocks that step as they read, bits by group of bytes, equal time, sampling."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,17 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from lecture17.course.notebooks import read
-from lecture17.experiments import Schedule, language
+from lecture17.experiments import Results, Schedule, language
 from lecture17.experiments.data import Bytes, Text
-from lecture17.experiments.language import BLOCKS, KINDS, Curve, RWKV7Block
+from lecture17.experiments.language import BLOCKS, GROUPS, KINDS, WINDOW, RWKV7Block
+from lecture17.experiments.runs import Outcome, take_turns
+from lecture17.experiments.tasks import Batch
 from lecture17.layers.mixer import Mixer
 from lecture17.ops import rwkv7
-from tests.conftest import ROOT
 
 TEXT = Text(*(Bytes("lines", np.frombuffer(b"for i in range(%d):\n" % n * 200, np.uint8)) for n in (12, 34, 56)))
-SCHEDULE = Schedule(steps=20, lengths=(16, 16), batch=4, lr=8e-3, warmup=5, grow=0, anytime=True)
-each_kind = pytest.mark.parametrize("kind", KINDS)
+SCHEDULE = Schedule(steps=16, lengths=(16, 16), batch=4, lr=8e-3, warmup=5, grow=0, anytime=True)
 each_block = pytest.mark.parametrize("letter", BLOCKS)
 
 
@@ -28,7 +28,8 @@ def block(letter: str) -> Mixer:
 
 def test_all_kinds_have_the_same_size_and_a_budget_that_is_too_small_is_named() -> None:
     sizes = [language.count(language.network(kind)) for kind in KINDS]
-    assert max(sizes) / min(sizes) < 1.005
+    assert max(sizes) / min(sizes) < 1.03
+    assert len({len(pattern) for pattern in KINDS.values()}) == 1
     with pytest.raises(ValueError, match="parameters is 9,000: expected more"):
         language.network("SSD", parameters=9_000)
 
@@ -79,7 +80,29 @@ class Uniform(torch.nn.Module):
 
 def test_a_model_that_knows_nothing_needs_eight_bits_a_byte() -> None:
     windows = TEXT.test.spread(60, 7)  # more than are tested at once
-    np.testing.assert_allclose(language.bits(Uniform(), windows), np.full(60, 8.0), rtol=1e-6)
+    np.testing.assert_allclose(language.bits(Uniform(), windows), np.full((60, 7), 8.0), rtol=1e-6)
+
+
+def windows_of(*texts: bytes) -> Batch:
+    rows = np.array([list(text) for text in texts])
+    return Batch(rows[:, :-1], rows[:, 1:])
+
+
+def test_bytes_of_names_are_told_apart_from_the_third_on_and_only_far_from_where_the_name_was_last() -> None:
+    far, near = b"." * WINDOW, b"." * (WINDOW - len("counter"))
+    text = b"counter" + far + b"counter" + near + b"counter return " + far + b"return short short counters"
+    groups = language.name_bytes(windows_of(text))[0]
+    again, new, rest = ("".join(chr(b) for b, g in zip(text[1:], groups, strict=True) if g == i) for i in range(3))
+    assert (again, new) == ("unter", "unterunters")
+    kept = "o" + far.decode() + "co" + near.decode() + "counter return " + far.decode()
+    assert rest == kept + "return short short co"
+
+
+def test_a_group_has_the_bits_per_byte_of_its_bytes_whichever_window_they_are_in() -> None:
+    of_bytes = np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 5.0]])
+    group = np.array([[True, True, False], [False, True, False]])
+    assert language.of_group(of_bytes, group).mean() == pytest.approx((1 + 2 + 4) / 3)
+    assert language.of_group(of_bytes, np.zeros((2, 3), bool)).tolist() == [0, 0]
 
 
 def test_counts_are_those_of_the_bytes_before() -> None:
@@ -94,60 +117,65 @@ def test_counts_are_those_of_the_bytes_before() -> None:
 
 
 @pytest.fixture(scope="module")
-def curve() -> Curve:
-    return language.once("hybrid", TEXT, SCHEDULE, seed=3)
+def outcomes() -> dict[str, Outcome]:
+    some = language.trainings(TEXT, SCHEDULE, validation=5, test=9)
+    return take_turns([t for t in some if t.name in ("SSD", "hybrid 3:1")], seed=3)
 
 
-def test_a_training_learns_is_tested_on_its_way_and_brings_its_weights_along(curve: Curve) -> None:
-    assert curve.steps.tolist() == list(range(2, 21, 2))
-    assert (np.diff(curve.seconds) > 0).all()
-    assert curve.bits.shape == (10, language.TEST_WINDOWS)
-    assert curve.bits[-1].mean() < curve.bits[0].mean() - 1
-    again = language.bits(curve.model(), TEXT.test.spread(language.TEST_WINDOWS, 16))
-    np.testing.assert_array_equal(again, curve.bits[-1])
+def test_a_training_learns_is_read_on_its_way_and_brings_its_weights_along(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["hybrid 3:1"]
+    on_the_way = [reading["bits"].mean() for reading in outcome.readings.values()]
+    assert list(outcome.readings) == list(range(2, 17, 2))
+    assert on_the_way[-1] < on_the_way[0] - 1
+    windows = TEXT.test.spread(9, 16)
+    again = language.bits(language.trained("hybrid 3:1", outcome), windows)
+    np.testing.assert_array_equal(again.mean(1), outcome.final["bits"])
+    groups = language.name_bytes(windows)
+    shares = [(groups == i).mean() for i in range(3)]
+    of_groups = [outcome.final[group].mean() for group in GROUPS]
+    assert np.dot(shares, of_groups) == pytest.approx(again.mean())
 
 
-def test_the_seed_decides_whatever_came_before(curve: Curve) -> None:
-    torch.rand(3)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    same, other = (language.once("hybrid", TEXT, SCHEDULE, seed) for seed in (3, 4))
-    torch.set_num_threads(threads)
-    np.testing.assert_allclose(same.bits, curve.bits, atol=1e-3)
-    assert abs(other.bits - curve.bits).max() > 1e-2
+def test_only_the_validation_part_is_read_before_the_end() -> None:
+    seen: list[str] = []
+
+    def noted(text: Bytes, batch: int, length: int) -> Batch:
+        seen.append(text.name)
+        return Batch(*(np.zeros((batch, length), int),) * 2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bytes, "spread", noted)
+        named = Text(*(Bytes(part, TEXT.train.data) for part in ("train", "validation", "test")))
+        training = language.trainings(named, SCHEDULE, validation=2, test=3)[0]
+    assert training.read is not None
+    assert (training.task, seen) == (named.train, ["validation", "test"])
+    model = training.new_network(0)
+    assert [len(training.read(model, part)["bits"]) for part in ("validation", "test")] == [2, 3]
 
 
-def test_a_training_that_is_stopped_is_tested_where_it_stopped() -> None:
-    curve = language.once("SSD", TEXT, SCHEDULE, 0, on_step=lambda step: step == 3)
-    assert curve.steps.tolist() == [2, 3]
+def outcome(seconds: list[float], readings: dict[int, list[float]]) -> Outcome:
+    read = {step: {"bits": np.array(of_windows)} for step, of_windows in readings.items()}
+    return Outcome({}, np.zeros(len(seconds)), 0, np.array(seconds), read)
 
 
-def test_a_curve_is_read_between_its_tests_and_not_beyond(curve: Curve) -> None:
-    mean = curve.bits.mean(1)
-    assert curve.bits_at(steps=3) == pytest.approx((mean[0] + mean[1]) / 2)
-    assert curve.bits_at(seconds=curve.seconds[4]) == pytest.approx(mean[4])
-    with pytest.raises(ValueError, match="asked for 21: expected 2 to 20"):
-        curve.bits_at(steps=21)
-    with pytest.raises(ValueError, match="expected one of them"):
-        curve.bits_at()
+def test_equal_time_is_when_the_quickest_has_ended_and_each_seed_has_its_own() -> None:
+    quick = [outcome(4 * [1.0], {2: [3.0, 4.0], 4: [2.0, 3.0]}), outcome(4 * [3.0], {2: [3.0, 4.0], 4: [1.0, 2.0]})]
+    slow = [outcome(4 * [1.5], {2: [5.0, 6.0], 4: [2.0, 6.0]}), outcome(4 * [6.0], {2: [5.0, 6.0], 4: [2.0, 6.0]})]
+    found = language.at_equal_time(Results({"quick": quick, "slow": slow}, {"quick": 4, "slow": 4}))
+    np.testing.assert_allclose(found["quick"], [[2, 3], [1, 2]])
+    np.testing.assert_allclose(found["slow"], [[4, 6], [5, 6]])  # after 4 of 6 seconds, and after 12 of 24
+    with pytest.raises(ValueError, match="stopped before its first test"):
+        language.at_equal_time(Results({"quick": [outcome([1.0], {})]}, {"quick": 4}))
 
 
-def test_two_processes_train_every_kind_with_every_seed() -> None:
-    short = Schedule(steps=2, lengths=(16, 16), batch=2, grow=0)
-    curves = language.compare(TEXT, short, seeds=[0, 3])
-    assert list(curves) == list(KINDS)
-    for kind, some in curves.items():
-        assert [c.kind for c in some] == [kind, kind]
-        assert abs(some[0].bits - some[1].bits).max() > 0
-
-
-def test_text_is_written_piece_by_piece_the_same_for_a_seed(curve: Curve) -> None:
-    pieces = list(language.write(curve.model(), "for", 50, seed=1))
+def test_text_is_written_piece_by_piece_the_same_for_a_seed(outcomes: dict[str, Outcome]) -> None:
+    model = language.trained("SSD", outcomes["SSD"])
+    pieces = list(language.write(model, "for", 50, seed=1))
     assert len(pieces) == 51
-    assert "".join(pieces) == "".join(language.write(curve.model(), "for", 50, seed=1))
-    assert "".join(pieces) != "".join(language.write(curve.model(), "for", 50, seed=2))
-    likeliest = "".join(language.write(curve.model(), "", 20, temperature=0))
-    assert likeliest == "".join(language.write(curve.model(), "\n", 20, temperature=0))
+    assert "".join(pieces) == "".join(language.write(model, "for", 50, seed=1))
+    assert "".join(pieces) != "".join(language.write(model, "for", 50, seed=2))
+    likeliest = "".join(language.write(model, "", 20, temperature=0))
+    assert likeliest == "".join(language.write(model, "\n", 20, temperature=0))
 
 
 def test_bytes_of_one_letter_are_put_together_and_those_of_none_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,13 +185,31 @@ def test_bytes_of_one_letter_are_put_together_and_those_of_none_are_marked(monke
     assert list(language.write(model, "x", 3)) == ["", "é", "\ufffd", ""]
 
 
-@each_kind
-def test_decoding_is_timed_after_any_context(kind: str) -> None:
-    assert language.decoding_rate(language.network(kind), TEXT.test, context=20, n_bytes=5) > 0
+def test_decoding_is_timed_in_turn_after_any_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, int]] = []
+    models = {kind: language.network(kind) for kind in ("attention", "windowed 3:1")}
+
+    def noted(kind: str, stack: Any, tokens: Tensor, caches: list[Any]) -> Any:
+        read.append((kind, tokens.shape[1]))
+        return stack(tokens, caches)
+
+    for kind, model in models.items():
+        monkeypatch.setattr(model, "_stack", partial(noted, kind, model._stack))
+    rates = language.decoding_rates(models, TEXT.test, context=20, n_bytes=3)
+    assert set(rates) == set(models)
+    assert min(rates.values()) > 0
+    assert [n for _, n in read] == [20, 1, 20, 1] + 6 * [1]
+    assert [kind for kind, _ in read[4:]] == 3 * ["attention", "windowed 3:1"]
 
 
-def test_the_stored_outputs_are_those_of_a_full_run() -> None:
-    cells = read(ROOT / "notebooks" / "05c_language.ipynb").cells
-    text = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
-    assert text.count("full run, seeds 0, 1; ") == 1
-    assert "QUICK" not in text
+def test_a_window_bounds_the_cache_and_hides_what_is_farther_back() -> None:
+    mixer = block("W")
+    x = torch.randn(1, 3 * WINDOW, 16, dtype=torch.float64)
+    y, cache = mixer.mix(x, mixer.init_cache(1))
+    assert cache.state.k.shape[2] == WINDOW - 1
+    changed = x.clone()
+    changed[:, 0] += 1
+    reach = WINDOW - 1 + 3  # the convolution reaches three bytes further
+    same = torch.isclose(mixer(changed), y).all(-1)[0]
+    assert same[reach + 1 :].all()
+    assert not same[: reach + 1].any()

@@ -224,6 +224,10 @@ def receptive_fields(seed: int) -> Picture:
     return figures.receptive_fields(weights, (7, 7), title=TITLE)
 
 
+FAMILIES = {"SSD": "state", "gated delta": "state", "KDA": "state", "RWKV-7": "state", "attention": "softmax"}
+FAMILIES |= dict.fromkeys(("hybrid 3:1", "hybrid 7:1", "windowed 3:1"), "hybrid")
+
+
 def against_control(seed: int) -> Picture:
     accuracies = {f"kind number {i}": np.array([0.9, 0.92, 0.93 + seed / 100]) - i / 50 for i in range(5)}
     intervals = {"kind number 0": (0.01, 0.05), "kind number 1": (-0.02, 0.0), "kind number 4": (-0.06, 0.01)}
@@ -232,8 +236,8 @@ def against_control(seed: int) -> Picture:
 
 
 def differences(seed: int) -> Picture:
-    rows = {f"kind number {i}": (i / 10 - 0.2, i / 10 - 0.3, i / 10 + seed / 10) for i in range(7)}
-    return figures.differences({"equal steps": rows, "equal time": rows}, "SSD", "bits per byte", title=TITLE)
+    rows = {name: (i / 10 - 0.2, i / 10 - 0.3, i / 10 + seed / 10) for i, name in enumerate(FAMILIES) if i}
+    return figures.differences({"equal steps": rows, "equal time": rows}, FAMILIES, "SSD", "bits per byte", title=TITLE)
 
 
 def above_levels(seed: int) -> Picture:
@@ -262,12 +266,12 @@ def decoding_cost(seed: int) -> Picture:
 
 
 def learning_curves(seed: int) -> Picture:
-    steps = np.arange(1.0, 6)
-    names = "attention", "SSD", "GLA", "RWKV-7", "hybrid"
+    steps = np.arange(1, 6)
     runs = {
-        name: [(steps, (i + 1) * steps, 4 - steps / (i + 2 + j + seed)) for j in (0, 1)] for i, name in enumerate(names)
+        name: (steps, (9 - i) * np.stack([steps, steps + 0.1]), 4 - np.stack([steps, steps]) / (i + 2 + seed))
+        for i, name in enumerate(FAMILIES)
     }
-    return figures.learning_curves(runs, {"bytes alone": 4.7, "a file compressor": 1.9}, title=TITLE)
+    return figures.learning_curves(runs, FAMILIES, "SSD", title=TITLE)
 
 
 MADE: list[Callable[[int], Picture]] = [
