@@ -14,10 +14,13 @@ from lecture17.ops import delta_rule, ssd
 from tests.ops.inputs import relative_error
 from tests.ops.test_manners import arguments
 
-pytestmark = pytest.mark.skipif(
-    not any(map(shutil.which, ("c++", "g++", "clang++"))),
-    reason="Inductor needs a C++ compiler, and there is no c++, g++ or clang++ on the PATH",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not any(map(shutil.which, ("c++", "g++", "clang++"))),
+        reason="Inductor needs a C++ compiler, and there is no c++, g++ or clang++ on the PATH",
+    ),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # inside PyTorch
+]
 
 
 def compiled(function: Callable[..., Any]) -> Any:
