@@ -93,7 +93,8 @@ def in_processes(job: Callable[..., _Result], seeds: Sequence[int], steps: int, 
     workers = min(processes, len(seeds))
     pool = ProcessPoolExecutor(workers, context, _begin, (counter, stop))
     total = len(seeds) * steps
-    with progress_bar(total, f"{len(seeds)} seed{'s' * (len(seeds) > 1)}, {total:,} steps") as bar, StopButton() as button:
+    title = f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, {total:,} steps"
+    with progress_bar(total, title) as bar, StopButton() as button:
         try:
             started = [pool.submit(_counted, partial(job, seed=seed)) for seed in seeds]
             waiting: set[Future[_Result | None]] = set(started)

@@ -19,7 +19,8 @@ class LatentAttention(Mixer):
     goes through U_v once.
 
     x, out: (batch, time, d_model); n_heads is d_model / head_dim if not given, and values have head_dim numbers unless
-    v_dim says otherwise. The published code rotates s and a part of q by position; here, as in Kimi Linear, nothing does.
+    v_dim says otherwise. The published code rotates s and a part of q by position; here, as in Kimi Linear, nothing is
+    rotated.
     Sources: DeepSeek-AI, arXiv 2405.04434, Section 2.1; without positions: Kimi Team, arXiv 2510.26692.
     """
 
