@@ -276,9 +276,8 @@ assert slower > 2
 # ## 5 · Reading a prompt
 #
 # Before a model writes, it reads: the whole prompt at once, and afterwards it must be ready for the next token.
-# Attention leaves a cache, a recurrent mixer a state. (The line "token by token" reads the prompt as in decoding.) From
-# here on there are eight heads. Attention does eight times the work for them, and so does SSD, but its *calls* are made
-# once for all heads.
+# Attention leaves a cache, a recurrent mixer a state. (From here on there are eight heads. The line "token by token"
+# reads the prompt as in decoding.)
 
 # %%
 predict("05a_cost-reading")
