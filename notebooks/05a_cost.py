@@ -118,15 +118,18 @@ assert slopes["chunkwise"] > 0.7
 for mixer in with_products:  # more FLOPs in less time: matrix products
     chunks, loop = (costs[mixer, form] for form in ("chunkwise", "recurrent"))
     assert chunks.at(4096) < loop.at(4096), mixer
+    at_4096 = [s.counted[list(s.N).index(4096)] for s in (chunks, loop)]
+    assert at_4096[0] > at_4096[1], mixer
     parallel = costs[mixer, "parallel"]
     assert all(parallel.at(N) > attention.at(N) for N in parallel.N), mixer
 
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# As counted, the parallel forms grow roughly like $N^2$ and the other two roughly like $N$. Counting does not say how
-# high the lines are: with more FLOPs, the chunkwise forms take less time than the recurrent ones. At no length is one
-# of the parallel forms that are made of matrix products faster than attention.
+# The recurrent and chunkwise forms grow roughly like $N$, as counted, and those parallel forms whose lines reach 2,048
+# tokens or more grow like $N^2$ or more steeply. The next section asks where the other slopes come from. Counting does
+# not say how high the lines are: with more FLOPs, the chunkwise forms take less time than the recurrent ones. At no
+# length is one of the parallel forms that are made of matrix products faster than attention.
 #
 # </details>
 #
@@ -146,11 +149,13 @@ for mixer in [*with_products, "gla", "kda"]:
     s = costs[mixer, "chunkwise"]
     calls[mixer] = s.at(1) / s.at(256), s.at(1) / s.at(65536)
     steep = np.log2(s.at(1024) / s.at(256)) / 2
+    assert steep < 0.8, mixer
     print(f"{mixer:17}{calls[mixer][0]:9.0%} and {calls[mixer][1]:.1%} {steep:22.2f}")
 
 # %%
 assert min(at_256 for at_256, _ in calls.values()) > 0.3
 assert max(at_end for _, at_end in calls.values()) < 0.05
+assert costs["gla", "parallel"].N[-1] == costs["kda", "parallel"].N[-1] == 512
 few = costs["gla", "parallel"].N[-3:]  # 64, 256, and 512 tokens
 at_these = {}
 for mixer in ("ssd", "gla", "kda"):
@@ -165,9 +170,10 @@ assert costs["ssd", "parallel"].slope() > at_these["ssd"] + 1
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # In all eight, a single token takes more than 30% of the time of 256 tokens, and less than 5% of that of 65,536. So the
-# lines are flat on the left, and only the longest lengths show the slope that was counted. This also explains the
-# slopes far below 2 of the parallel forms of GLA and KDA: a decay for every key number takes so much memory that their
-# lines end at 512 tokens. At these lengths SSD has no larger slope.
+# lines are flat on the left, and only the longest lengths show the slope that was counted. (A share above 100% is
+# noise: both times are nearly all calls.) This also explains the slopes far below 2 of the parallel forms of GLA, KDA
+# and Mamba-1: their decays take so much memory that the lines end at 512 tokens or before. Where those of GLA and KDA
+# end, SSD has no larger slope.
 #
 # </details>
 
@@ -191,7 +197,8 @@ held = {
     "product, matrix at hand": squares["product", "at-hand"],
 }
 per_entry = {name: [1e9 * s.at(N) / N**2 for N in shown] for name, s in held.items()}
-title = "Nanoseconds for each entry of an N × N matrix"
+slower = squares["product", "new"].at(4096) / squares["product", "at-hand"].at(4096)
+title = f"At 4,096 tokens a new matrix makes the product take {slower:.1f} times as long"
 figures.growth(shown, per_entry, "nanoseconds per entry", title=title)
 
 # %%
@@ -215,8 +222,9 @@ assert sum(slope > 2.2 for slope in last.values()) >= 4
 #
 # Up to 2,048 tokens it makes little difference where the result goes. At 4,096 a matrix takes 64 MiB, and a new one
 # more than doubles the time of the product, though the arithmetic is the same. In this last doubling most parallel
-# forms of the cell above are steeper than 2. One might blame the cache. An entry does take longer once the matrices have
-# left it, but that is between 512 and 2,048 tokens, where SSD's time *per entry* changes less than in the last doubling.
+# forms of the cell above are steeper than 2. Is it the processor's cache? An entry of the product does take longer once
+# the matrices no longer fit there, but that is between 512 and 2,048 tokens, where SSD's time *per entry* changes less
+# than in the last doubling.
 #
 # </details>
 
@@ -269,8 +277,8 @@ assert slower > 2
 # ## 5 · Reading a prompt
 #
 # Before a model writes, it reads: the whole prompt at once, and afterwards it must be ready for the next token.
-# Attention leaves a cache, a recurrent mixer a state. (From here on there are eight heads. The last line reads the
-# prompt token by token instead, as in decoding.)
+# Attention leaves a cache, a recurrent mixer a state. (From here on there are eight heads. The line "token by token"
+# reads the prompt as in decoding.)
 
 # %%
 predict("05a_cost-reading")
@@ -298,6 +306,13 @@ for name, s in read.items():
     print(f"{name:20} {s.seconds[-1]:6.2f} s for {s.N[-1]:,.0f} tokens", end="; ")
     print(f"then {s.counted[-1]:12,.0f} bytes are kept")
 assert read["softmax"].at(64) < together.at(64)
+from_here = [
+    measure.crossover(some["ssd", "chunkwise"], some["softmax", "parallel"])
+    for some in (costs, reads)
+]
+print(f"SSD is faster from about {from_here[0]:.0f} tokens on with one head,", end=" ")
+print(f"from about {from_here[1]:.0f} with eight")
+assert from_here[1] < 0.9 * from_here[0]
 for name in ("ssd", "rwkv7"):
     assert read[name].at(1024) < read["softmax"].at(1024), name
     assert 10 * read[name].at(16384) < read["softmax"].at(16384), name
@@ -309,8 +324,9 @@ assert (read["softmax"].counted == 4 * 8 * 128 * read["softmax"].N).all()
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # Long prompts are where a state saves most: attention's time grows like $N^2$, and at 16,384 tokens SSD and RWKV-7
-# read in less than a tenth of it. But short prompts are read faster by attention. And it has to be a form for whole
-# sequences: token by token, the same mixer takes more than five times as long.
+# read in less than a tenth of it. Attention reads short prompts faster, but not as far as with one head: eight heads
+# share the calls. And it has to be a form for whole sequences: token by token, the same mixer takes more than five
+# times as long.
 #
 # </details>
 
@@ -380,11 +396,11 @@ assert steps["softmax", "batch-1"].at(256) < steps["ssd", "batch-1"].at(256)
 #
 # A step with a state does the same work at every context. (Here its time stays within a factor of four, on a machine
 # that other programs used, too.) That of attention grows with its cache, and so do the bytes: 128 KiB against 64 MiB
-# after 16,384 tokens, for one layer of one sequence. With a short context attention is faster, because its step is one
-# call and not several. Two heads of keys and values instead of eight keep a quarter of the bytes and take less than two
-# thirds of the time; the arithmetic is the same, so they need not take a quarter. Eight sequences take attention about
-# eight times as long, since each has a cache of its own to read. For a state it is less than four times, because the
-# calls are made once for all.
+# after 16,384 tokens, for one layer of one sequence. With one sequence and a short context attention is faster, because
+# its step is one call and not several. Two heads of keys and values instead of eight keep a quarter of the bytes and,
+# at 16,384 tokens, take less than two thirds of the time; the arithmetic is the same, so they need not take a quarter.
+# There, eight sequences take attention about eight times as long, since each has a cache of its own to read. With a
+# state they take less than four times as long, because the calls are made once for all.
 #
 # </details>
 
@@ -404,8 +420,9 @@ assert steps["softmax", "batch-1"].at(256) < steps["ssd", "batch-1"].at(256)
 # | delta rule, RWKV-7 | the same, plus a triangular solve | $O(d \cdot \text{head size})$ | the same |
 #
 # ($c$ is the chunk size. For RetNet, GLA, the delta rule and RWKV-7, $r$ is the size of a key. Mamba-3 costs what
-# Mamba-2 does.) The next cell puts these columns beside the measurements: if the number of tokens doubles, by how much
-# does the work grow?
+# Mamba-2 does, up to a constant factor.) The next cell puts these columns beside the measurements: if the number of
+# tokens doubles, by how much does the work grow? (If a step of attention takes more than twice as long, the keys and
+# values have probably outgrown the processor's own cache.)
 
 # %% tags=["nbval-ignore-output"]
 names = {"softmax": "softmax attention", "ssd": "Mamba-2", "rwkv7": "RWKV-7"}
@@ -424,7 +441,8 @@ for mixer, name in names.items():
 # - With chunks of 64 the chunkwise form takes more FLOPs than the recurrent form, and less time: matrix products.
 # - Short sequences take the time of the calls, and large new matrices that of new memory: no formula counts either.
 # - From some length on a linear form beats attention, also in reading a prompt. It depends on machine and code.
-# - In decoding, a state costs the same at every context; a KV cache grows with the context and with the batch.
+# - In decoding, a state costs the same at every context, and a KV cache grows with it. Each sequence of a batch has
+#   its own.
 #
 # **Where next:** the [exercise](../exercises/05a_cost.ipynb) (4 points), then [part 05b](05b_long_range.ipynb) asks
 # how many facts a state of fixed size can remember.

@@ -105,8 +105,10 @@ assert sizing.CACHE_BYTES * deepseek.cache == 70_272  # as reported in arXiv 250
 # $$\max\left(\frac{\text{bytes moved}}{\text{bandwidth}},\; \frac{\text{FLOPs}}{\text{rate}}\right),$$
 #
 # and for small batches the bytes decide. (Reading a prompt and training are the other way around: there FLOPs
-# decide.) **(2.1)** For short texts, few at a time, layouts take about as long as each other: each reads its
-# weights, which differ by a fifth, and little else. **(2.2)** For long texts the cache decides.
+# decide.) **(2.1)** For short texts, few at a time, all layouts take about as long: each reads its weights and little
+# else. Its weights differ by up to a quarter, because all layouts here have the same width and the same number of
+# layers, and a layer of Mamba-2 has more parameters than one of grouped attention. **(2.2)** For long texts the cache
+# decides.
 
 # %%
 H100 = choosing.DEVICES["H100"]
@@ -118,6 +120,8 @@ def step(name: str, N: int, batch: int) -> float:
     return 1e3 * sizing.decoding_seconds(net, N, batch, H100.bandwidth, H100.rate)
 
 
+parameters = [model(name).parameters for name in choosing.LAYOUTS]
+assert 1.2 < max(parameters) / min(parameters) < 1.25
 for N, batch in ((2048, 1), (2048, 8), (131_072, 4)):
     times = {name: step(name, N, batch) for name in choosing.LAYOUTS}
     print(f"{batch:2} × {N:7,}:", ", ".join(f"{name} {ms:.1f} ms" for name, ms in times.items()))
@@ -125,6 +129,7 @@ for N, batch in ((2048, 1), (2048, 8), (131_072, 4)):
         assert max(times.values()) < 1.35 * min(times.values())  # (2.1)
     else:
         assert times["softmax"] > 2 * times["three"] > 2 * times["seven"]  # (2.2)
+        assert times["seven"] > times["windows"]
 
 # %% [markdown]
 # **Is that what people measure?** Kimi Linear (arXiv 2510.26692) reports how much faster its 3:1 hybrid is than the
@@ -279,18 +284,20 @@ print(f"photographs: Mamba-2 in every layer takes {slower:.2f} times as long as 
 assert pictures.listed == ("softmax",)
 
 # %% [markdown]
-# - **Chat on a laptop.** The texts are short, so a step reads mostly weights, and all layouts take about as long. Take
-#   a small Transformer in 4 bits, such as Llama 3.2 3B, or Gemma 3 with its windows (arXiv 2503.19786). LFM2 is built
-#   for this: ten of its sixteen layers are short convolutions (arXiv 2511.23404).
+# - **Chat on a laptop.** The texts are short, so a step reads mostly weights, and all layouts take about as long. The
+#   layout decides little here, so take a small model in 4 bits that is good at your task. It may have softmax in every
+#   layer (Qwen3 4B, arXiv 2505.09388), windows (Gemma 3, arXiv 2503.19786, and Gemma 4), a delta rule with softmax 3:1
+#   (Qwen3.5 4B), or short convolutions in ten of sixteen layers (LFM2, arXiv 2511.23404).
 # - **Questions on long documents.** A hybrid: 3:1 with a delta rule, as in Qwen3.5 and Olmo Hybrid (arXiv 2604.03444),
 #   or about 7:1 with Mamba-2, as in Nemotron-H (arXiv 2504.03624). Take the one that your server runs well. Windows
-#   are as fast, and with them MiMo-V2-Flash finds 96.7% of the needles in 256K tokens (arXiv 2601.02780). But Olmo 3,
-#   with windows in three of four layers, has 70.9 on RULER at 64K tokens, and Olmo Hybrid, with a delta rule in their
-#   place, 85.0. With softmax in every layer the four documents fit only if weights or caches take 8 bits a number.
+#   take even less time, and with them MiMo-V2-Flash finds 96.7% of the needles in 256K tokens (arXiv 2601.02780). But
+#   Olmo 3, with windows in three of four layers, has 70.9 on RULER at 64K tokens, and Olmo Hybrid, with a delta rule in
+#   their place, 85.0 (arXiv 2604.03444). With softmax in every layer the four documents fit only if weights or caches
+#   take 8 bits a number or fewer.
 # - **A long book, quoted.** Softmax in every layer, with caches of 8 bits. Hybrids and windows recall facts, but how
 #   well they repeat long passages is measured only in part: try one of them if that much memory is too much. In
 #   practice one also puts the book into an index and hands the model the passages it asks for: then the text is short.
-# - **A million bases of DNA.** The scores behind this answer are of English text. Models of DNA agree about the layout:
+# - **A million bases of DNA.** The scores behind this answer are of English text. Some models of DNA mix layers, too:
 #   JanusDNA reads a million bases with Mamba and attention on one GPU of 80 GB (arXiv 2505.17257), HybriDNA 131,072
 #   with Mamba-2 and attention (arXiv 2502.10807), and Evo 2 a million with 8 softmax layers among 50, the others
 #   convolutions; it finds a needle in them (Brixi et al., 2025). Models without any attention exist, too: HyenaDNA
@@ -301,10 +308,12 @@ assert pictures.listed == ("softmax",)
 #   routes (arXiv 2401.10166).
 #
 # **What the chooser does not know.** How *well* a model does what it can do, and what 8 bits cost it; whether evidence
-# from text holds for your data; how mature the kernels are on your machine; what a finished model costs that you only
-# fine-tune; and whether the task can be changed, by an index, a tool or a chain of thought. Take its answer as a short
-# list. Train two of them small, on equal steps *and* equal time, with several seeds, and compare them text by text
-# ([05c](05c_language.ipynb)).
+# from text holds for your data; how mature the kernels are on your machine; what it costs to fine-tune a finished
+# model instead of training one; whether many requests begin with the same text, whose caches or states a server can
+# keep; and whether the task can be changed, by an index, a tool or a chain of thought. It has no layout with *sparse
+# attention*, either, which keeps the cache of every token and reads a part of it for each new one, as in DeepSeek-V3.2
+# (arXiv 2512.02556). Take its answer as a short list. Train two of them small, on equal steps *and* equal time, with
+# several seeds, and compare them text by text ([05c](05c_language.ipynb)).
 
 # %% [markdown]
 # ## Recap

@@ -209,13 +209,13 @@ def differences(
     *,
     title: str,
 ) -> Picture:
-    """In each named panel, for each name the difference to a baseline: its mean and both ends of its 95% interval.
+    """In each named panel, for each name the difference from a baseline: its mean and both ends of its 95% interval.
 
     families: as in `learning_curves`, the baseline included.
     """
     picture = Picture(
         title,
-        f"Difference to {baseline} in {unit}, mean and 95% interval: "
+        f"Difference from {baseline} in {unit}, mean and 95% interval: "
         + ". ".join(
             f"{panel}: " + each(rows, lambda d: f"{d[0]:+.2f} ({d[1]:+.2f} to {d[2]:+.2f})")
             for panel, rows in panels.items()
@@ -231,7 +231,7 @@ def differences(
             ax.plot([low, high], [row, row], color=looks[name]["color"])
             ax.plot(mean, row, **looks[name])
         ax.set_yticks(range(len(rows)), list(rows))
-        ax.set(title=panel, xlabel=f"difference to {baseline}, {unit}", ylabel="mixer")
+        ax.set(title=panel, xlabel=f"difference from {baseline}, {unit}", ylabel="mixer")
         ax.label_outer()
         ax.set_ylabel("mixer")
     axes[0].invert_yaxis()
@@ -247,7 +247,7 @@ def against_control(
     controls: Mapping[str, str] = MappingProxyType({}),
     title: str,
 ) -> Picture:
-    """For each name the accuracies of the seeds, and an interval for the mean difference to a control.
+    """For each name the accuracies of the seeds, and an interval for the mean difference from a control.
 
     intervals   (low, high) for all names but the controls; the difference drawn is the interval's middle
     level       name and height of a reference line for the accuracies
@@ -255,11 +255,11 @@ def against_control(
     """
     picture = Picture(
         title,
-        "Accuracy of each seed, and 95% interval of the difference to the control: "
+        "Accuracy of each seed, and 95% interval of the difference from the control: "
         + "; ".join(
             f"{name}, {a.min():.3f} to {a.max():.3f}"
             + (f", difference {intervals[name][0]:+.3f} to {intervals[name][1]:+.3f}" if name in intervals else "")
-            + (f" (to {controls[name]})" if name in controls else "")
+            + (f" (from {controls[name]})" if name in controls else "")
             for name, a in accuracies.items()
         )
         + f"; {level[0]}, {level[1]:.3f}.",
@@ -273,14 +273,14 @@ def against_control(
             low, high = (100 * end for end in intervals[name])
             right.plot([low, high], [row, row], color=OUTPUT)
             right.plot((low + high) / 2, row, "o", color=OUTPUT)
-            said = f"to {controls[name]}" if name in controls else ""
-        else:  # a control, whose difference to itself is 0
+            said = f"from {controls[name]}" if name in controls else ""
+        else:  # a control, whose difference from itself is 0
             right.plot(0, row, "D", color=NEUTRAL, markerfacecolor="white", markersize=7)
             said = "a second control" if name in controls.values() else "the control"
             high = 0
         right.annotate(f" {said}", (max(high, 0), row), (6, 0), textcoords="offset points", va="center")
     right.margins(x=0.25)
-    right.set(title="difference to the control", xlabel="points of accuracy, 95% interval")
+    right.set(title="difference from the control", xlabel="points of accuracy, 95% interval")
     right.set_ylabel("what is trained")
     picture.legend(*left.get_legend_handles_labels(), loc="outside lower left")
     return picture

@@ -168,7 +168,8 @@ def picture(task: Task, cpu: Sequence[float] | None = None) -> Picture:
             ax.plot([value], [row], markersize=7, linestyle="", **LOOKS[look_of(name, choice)])
             ax.annotate(words, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     handles = [Line2D([], [], linestyle="", markersize=7, label=name, **look) for name, look in LOOKS.items()]
-    made.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2)
+    handles.append(Line2D([], [], color="black", linestyle="--", linewidth=1.2, label="memory there is"))
+    made.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.2)
     return made
 
 
