@@ -187,7 +187,7 @@ for kind, b in bits.items():
 
 # %%
 def against_ssd(some: dict[str, np.ndarray]) -> dict[str, tuple[float, float, float]]:
-    """Mean difference to SSD, same seed and same window, and both ends of its 95% interval."""
+    """Mean difference from SSD, same seed and same window, and both ends of its 95% interval."""
     differences = {kind: b - some["SSD"] for kind, b in some.items() if kind != "SSD"}
     return {kind: (d.mean(), *experiments.interval(d)) for kind, d in differences.items()}
 
