@@ -1,6 +1,11 @@
 """`python -m lecture17 …`: the course from the command line."""
 
+import os
 import sys
+
+if __name__ == "__main__" and sys.path[0] == os.getcwd():  # where a learner's random.py would be Python's for all
+    sys.path.append(sys.path.pop(0))
+
 from pathlib import Path
 from typing import Annotated
 
@@ -212,6 +217,10 @@ def doctor() -> None:
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # of what the terminal cannot show
+    try:
+        Path.home()
+    except RuntimeError:  # a user whom the system does not know, as in some containers
+        os.environ["HOME"] = os.sep
     app(prog_name="python -m lecture17")

@@ -1,6 +1,7 @@
 """The git clone that holds the course. Snapshots use an index of their own, so the learner's git never sees them."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,11 +25,17 @@ class Clone:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.unfiltered: list[str] = []
         if shutil.which("git") is None:
             raise CannotUpdate("git is not installed: update needs it to fetch the newer course")
-        top = self.git("rev-parse", "--show-toplevel", fails=f"{root} is not a git clone: update needs one")
+        none = "" if (root / ".git").exists() else f"{root} is not a git clone: update needs one"
+        top = self.git("rev-parse", "--show-toplevel", fails=none)
         if Path(top).resolve() != root.resolve():
             raise CannotUpdate(f"{root} is inside the git repository {top}: update needs a clone of the course itself")
+        filters = set(re.findall(r"^filter\.(.+)\.\w+$", self.git("config", "--list", "--name-only"), re.MULTILINE))
+        for name in filters - {"lfs"}:  # one such as nbstripout would drop outputs from backups and from files
+            off = (f"filter.{name}.{key}" for key in ("clean=", "smudge=", "process=", "required=false"))
+            self.unfiltered += [word for setting in off for word in ("-c", setting)]
         started = map(self.path, ("MERGE_HEAD", "rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD"))
         if self.git("ls-files", "--unmerged") or any(path.exists() for path in started):
             raise CannotUpdate("git is in the middle of a merge or rebase: finish it or abort it first")
@@ -37,13 +44,16 @@ class Clone:
         """Run git; returns its output, or raises CannotUpdate with its message. `index` replaces the clone's own."""
         own = {k: v for k, v in os.environ.items() if k not in OTHERS} | OURS
         done = subprocess.run(
-            ["git", "-C", str(self.root), *words],
+            ["git", "-C", str(self.root), *self.unfiltered, *words],
             capture_output=True,
             input=stdin,
             encoding="utf-8",
             errors="surrogateescape",
             env=own | ({"GIT_INDEX_FILE": str(index)} if index else {}),
         )
+        if trust := re.search(r"git config --global --add safe\.directory .+", done.stderr):
+            folder = trust[0].split(maxsplit=5)[-1]
+            raise CannotUpdate(f"{folder} belongs to another user: if you trust it, run `{trust[0]}`")
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "error:"))]
             raise CannotUpdate(fails or f"git {words[0]} failed: {said[0] if said else f'status {done.returncode}'}")

@@ -62,7 +62,8 @@ def start(arguments: list[str]) -> None:
             os.environ.setdefault(name, str(own / name.lower()))
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments = ["--allow-root", *arguments]  # in a container the user is root
-    LabApp.launch_instance(arguments)
+    root = f"--ServerApp.root_dir={os.getcwd()}"  # whatever folder the user's own settings open
+    LabApp.launch_instance([root, *arguments])
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

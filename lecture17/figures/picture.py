@@ -33,9 +33,10 @@ NEUTRAL = "#555555"  # reference lines, what came before
 RENDERED_DPI = 144
 CSS_DPI = 96  # a point of text in the figure is a point of text on the page
 
-# Decorates every figure function, so that what it draws has the course's look.
+# Decorates every figure function: what it draws has the course's look, whatever a matplotlibrc or a cell has set.
 styled = mpl.rc_context(
-    {
+    {name: value for name, value in mpl.rcParamsDefault.items() if name not in ("backend", "backend_fallback")}
+    | {
         "figure.facecolor": "white",
         "axes.facecolor": "white",
         "text.color": "black",
@@ -95,6 +96,7 @@ class Picture(Figure):
             ax.remove()
         return axes[:number]
 
+    @styled
     def png(self) -> bytes:
         """The picture as a PNG file, sharp on screens of up to one and a half times the usual resolution."""
         file = io.BytesIO()

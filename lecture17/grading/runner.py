@@ -129,7 +129,7 @@ def _nbval(cells: list[Cell], stem: str, room: Room) -> list[CellRun]:
         command += ["-s", "--tb=no", "-p", "no:cacheprovider", "-p", "nbval.plugin"]
         command += ["-p", f"{__package__}.nbval_plugin"]
         command += ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={room.timeout:g}"]
-        command += [f"--nbval-kernel-startup-timeout={STARTUP}", str(notebook)]
+        command += [f"--nbval-kernel-startup-timeout={STARTUP}", notebook.name]  # pytest parses [ and ::
         environment = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
         environment |= {MARK: mark, sandbox.MEMORY: str(memory()), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         for variable in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):

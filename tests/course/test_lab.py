@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ipykernel.ipkernel import IPythonKernel
 from jupyter_server.extension.config import ExtensionConfigManager
+from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupyterlab_server.config import get_page_config
 from jupyterlab_server.settings_utils import _get_overrides
@@ -47,7 +48,17 @@ def started(clone: Path, monkeypatch: Patch) -> list[str]:
 def test_root_is_allowed_to_be_root(started: list[str], monkeypatch: Patch, user: int, options: list[str]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
     lab.start(["--port=1"])
-    assert started == options
+    assert started[1:] == options
+
+
+def test_the_course_is_opened_whatever_folder_the_users_settings_open(started: list[str], clone: Path) -> None:
+    (clone / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": {"root_dir": os.devnull}}))
+    os.environ["JUPYTER_CONFIG_DIR"] = str(clone)
+    lab.start([])
+    server = ServerApp()
+    server.parse_command_line(started)
+    server.load_config_file()
+    assert server.root_dir == str(clone)
 
 
 def test_a_home_that_cannot_be_written_to_is_said_and_left_alone(

@@ -147,3 +147,33 @@ def test_help_tells_a_newcomer_what_there_is() -> None:
     assert status == 0
     for command in ("grade", "progress", "hint", "reset", "build", "doctor"):
         assert command in text
+
+
+def test_a_command_needs_no_output_to_write_to(clone: Path) -> None:
+    """A shortcut, or a service, may start it with standard output closed."""
+    command = f"'{sys.executable}' -m lecture17 progress >&-"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["random.py", "typing.py", "typer/__init__.py"])
+def test_a_file_of_the_learners_in_the_folder_hides_no_module_from_a_command(clone: Path, name: str) -> None:
+    (clone / name).parent.mkdir(exist_ok=True)
+    (clone / name).write_text("raise SystemExit('hidden')")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "lecture17", "progress"]
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_user_whom_the_system_does_not_know_has_a_home(clone: Path) -> None:
+    """As in containers: no HOME, and no line in /etc/passwd."""
+    (clone / "path").mkdir()
+    unknown = "import pwd\ndef unknown(user):\n    raise KeyError(user)\npwd.getpwuid = unknown\n"
+    (clone / "path" / "sitecustomize.py").write_text(unknown)
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    environment["PYTHONPATH"] = f"{clone / 'path'}{os.pathsep}{ROOT}"
+    command = [sys.executable, "-m", "lecture17", "grade", "solutions/00_quickstart.ipynb"]
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -503,6 +503,33 @@ def test_text_is_utf_8_whatever_the_locale(course: Path, mine: Path) -> None:
     assert (mine / "exercises/ü").read_text(encoding="utf-8") == "ü"
 
 
+@pytest.mark.parametrize(("key", "program"), [("clean", "false"), ("clean", "echo"), ("process", "false")])
+def test_a_filter_of_the_learners_git_changes_no_byte(course: Path, mine: Path, key: str, program: str) -> None:
+    """As nbstripout installs one: outputs never reach git."""
+    git(mine, "config", f"filter.a.b.{key}", program)
+    git(mine, "config", "filter.a.b.required", str(program == "false"))
+    (mine / ".git/info/attributes").write_text("*.ipynb filter=a.b\n")
+    before = everything(mine)
+    newer(course)
+    update(mine)
+    (backup,) = (mine / ".lecture17/backups").glob("*-update")
+    assert (backup / "exercises/00_a.ipynb").read_bytes() == before["exercises/00_a.ipynb"]
+    undo(mine)
+    assert everything(mine) == before
+
+
+def test_a_clone_of_another_user_is_called_that(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(CannotUpdate, match=f"{mine} belongs to another user.*--add safe.directory {mine}`"):
+        update(mine)
+
+
+def test_what_git_says_of_a_broken_clone_is_said(mine: Path) -> None:
+    (mine / ".git" / "HEAD").write_text("")
+    with pytest.raises(CannotUpdate, match="git rev-parse failed: fatal"):
+        update(mine)
+
+
 def test_nothing_newer_changes_nothing(mine: Path) -> None:
     before = everything(mine)
     assert "nothing newer" in update(mine)

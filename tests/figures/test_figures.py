@@ -412,11 +412,19 @@ def test_a_notebook_shows_an_image_with_the_description_as_alternative_text(make
     assert 600 <= int(match[2]) <= 960
 
 
+SETTINGS: dict[str, dict[str, object]] = {
+    "dark": {"figure.facecolor": "black", "text.color": "white", "font.size": 4},
+    "a thesis": {"text.usetex": True, "pgf.rcfonts": False, "axes.formatter.use_locale": True, "axes.grid": True},
+    "saving": {"savefig.bbox": "tight", "savefig.transparent": True, "figure.dpi": 300, "savefig.pad_inches": 0},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("make", [mask_times_gram, block_ranks, chunk_grid])  # images, lines, patches
-def test_it_looks_the_same_under_a_dark_style(make):
-    with mpl.rc_context({"figure.facecolor": "black", "text.color": "white", "font.size": 4}):
-        dark = make(0)._repr_mimebundle_()
-    assert dark == shown(make)
+def test_it_looks_the_same_whatever_the_user_has_set(make, settings):
+    with mpl.rc_context(SETTINGS[settings]):
+        set_by_user = make(0)._repr_mimebundle_()
+    assert set_by_user == shown(make)
 
 
 def test_quotes_in_a_description_stay_inside_the_alternative_text():

@@ -58,3 +58,10 @@ def test_why_nothing_could_be_run_is_said(clone: Path, monkeypatch: Patch) -> No
     [only] = grade([clone / "solutions" / "00_quickstart.ipynb"])
     assert only.verdict == "not graded"
     assert only.reason.startswith("Kernel died before replying to kernel_info")
+
+
+def test_a_scratch_folder_may_have_a_name_that_pytest_parses(clone: Path, monkeypatch: Patch) -> None:
+    (clone / "a::b[c]").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(clone / "a::b[c]"))
+    [only] = grade([clone / "solutions" / "00_quickstart.ipynb"])
+    assert only.verdict == "passed", only.reason
