@@ -219,7 +219,7 @@ assert (right["delta rule, 2,048"].max(axis=0) < large.min(axis=0)).all()
 # that never fades, SSD, the delta rule?
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 task = experiments.Passkey()
 lengths = [16, 64, 160, 640] if full else [8, 16]
 kinds = {
