@@ -41,8 +41,8 @@ from lecture17.widgets.prompt import PromptBox
 #
 # - all bytes equally likely: exactly 8 bits;
 # - how often each byte occurs, alone or after the one or two bytes before it, counted in the training part;
-# - a file compressor (LZMA), which learns nothing from the training part but looks back over all it has seen, or, to
-#   see what that is worth, over the last 4 KB alone.
+# - a file compressor (LZMA), which learns nothing from the training part but looks back over all it has seen, or
+#   over the last 4 KB alone.
 
 # %%
 predict("05c_language-compressor")
@@ -68,7 +68,8 @@ assert levels["counts, order 2"] - levels["LZMA"] > 0.5
 assert 0.3 < levels["LZMA, 4 KB back"] - levels["LZMA"] < 0.7
 frequencies = 8 - levels["counts, order 0"]  # bits saved by knowing how often each byte occurs …
 context = levels["counts, order 0"] - levels["counts, order 2"]  # … and by two bytes of context
-assert frequencies > 3 and 1.5 < context < 2.5
+assert frequencies > 3
+assert 1.5 < context < 2.5
 
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
@@ -233,13 +234,13 @@ figures.differences(panels, families, "SSD", "bits per byte", title=title)
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # The title names what is *clear*: models whose whole interval is below zero. After equal steps that is the gated delta
-# rule, and attention and the hybrid 7:1 are clearly above, all three with each of the seeds. (Drawing only three seeds
-# again makes intervals rather too narrow, so look at each seed, too.) The hybrids with a whole layer of attention
+# rule, and attention and the hybrid 7:1 are clearly above, all three with each of the seeds. (With only three
+# seeds such intervals are rather too narrow.) The hybrids with a whole layer of attention
 # cannot be told from SSD. What is not clear need not be equal; with more seeds or longer training it may become so.
 #
 # A clear difference may have another cause than the mixer. The two that are clearly above were trained with the higher
-# learning rate (as was RWKV-7, which is not), for it looked better after 40 steps; it may not be better after 500. So
-# this does not show that an attention head in the last block does harm. It is a reason to try both rates to the end.
+# learning rate (as was RWKV-7, which is not), for it was better after 40 steps; it may not be after 500. So this does
+# not show that an attention head does harm.
 #
 # The two panels are two questions. A step of the gated delta rule, KDA and RWKV-7 takes longer than a step of SSD, so
 # after equal time each of them has done fewer steps, and all three are clearly *above* SSD, with each of the seeds. The
@@ -308,7 +309,7 @@ figures.differences(panels, families, "SSD", "bits per byte", title=title)
 # Not the hybrids, nor attention in all layers: their intervals hold zero, so after 500 steps nothing shows that they
 # look names up any better than SSD. Only KDA is ahead, and by little; one of seven intervals may miss zero by chance,
 # so a claim about KDA would need more seeds. That recall *can* be learned by attention, and by states as far as they
-# have room, is what [05b](05b_long_range.ipynb) shows, on a task that consists of nothing else.
+# have room, is what [05b](05b_long_range.ipynb) shows.
 #
 # In larger models, too, the mean says little about recall: among 72 models of up to 1.3 billion parameters the quality
 # of language modeling hardly depended on the share of attention, while recall improved with more layers of it (arXiv
@@ -349,9 +350,9 @@ for kind in training:
 # The same model processes dozens of times as many bytes per second in training as in writing, although a step of
 # training goes backwards, too: it does the work of 512 bytes at once, and a step of writing that of one. Of the eight,
 # attention writes fastest after the short context and slowest after the long one, since each step reads the whole cache
-# (part [05a](05a_cost.ipynb)). With a state a step does the same work after any context, and with a window too. That
-# some were even *faster* after the long context, by up to a quarter, shows how far two measurements on one machine may
-# be apart: the columns were measured one after the other, so compare the models within a column.
+# (part [05a](05a_cost.ipynb)). With a state or a window a step does the same work after any context. (Some were even
+# *faster* after the long one, by up to a quarter: the columns were measured one after the other, and a machine's speed
+# varies. So compare within a column.)
 #
 # </details>
 
