@@ -690,7 +690,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # - **The ratio.** Where full attention takes the place of Mamba, it is one layer in five to eleven; with delta rules
-#   it is one in four. In Samba, whose attention has a window, it is every second layer. (The comparison of 72 hybrids
+#   it is one in four. In Samba, whose attention has a window, it is every second layer. (The comparison of 72 models
 #   that [06](06_review.ipynb) cites recommends one in four to one in seven.)
 # - **Where.** Evenly through the stack, for the most part, and not first: only Falcon-H1 has attention in layer 0; it
 #   has it in all its layers, side by side with Mamba-2. In Zamba2 the attention layers share weights, and stand

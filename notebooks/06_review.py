@@ -148,7 +148,7 @@ assert (years.count("24"), len(years)) == (11, 32)
 # 6. the limits: [2402.01032](https://arxiv.org/abs/2402.01032) (copying),
 #    [2404.08819](https://arxiv.org/abs/2404.08819) (state tracking), [2411.12537](https://arxiv.org/abs/2411.12537)
 #    (eigenvalues);
-# 7. a hybrid, [2403.19887](https://arxiv.org/abs/2403.19887), and 72 of them compared,
+# 7. a hybrid, [2403.19887](https://arxiv.org/abs/2403.19887), and 72 models compared,
 #    [2507.06457](https://arxiv.org/abs/2507.06457).
 #
 # ## 4 · The map

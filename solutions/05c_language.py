@@ -31,7 +31,8 @@ from lecture17.course import check, hint, progress
 #
 # $$\bar\delta \pm t\, s / \sqrt{n},$$
 #
-# where `t` is Student's factor for this $n$. Return $\bar\delta$, the lower and the upper end, and a verdict: 1 if the
+# where `t` is Student's factor for this $n$. (The notebook draws seeds and windows again instead. With one seed and
+# independent texts this formula is enough.) Return $\bar\delta$, the lower and the upper end, and a verdict: 1 if the
 # second model is shown to have the larger loss, -1 if the first one is, and 0 if the interval holds 0. Stuck? Type `hint("05c_language-paired-interval")` in a new cell.
 
 

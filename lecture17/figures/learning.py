@@ -149,9 +149,9 @@ def accuracy_against(
 
 @styled
 def learning_curves(runs: Mapping[str, Run], families: Mapping[str, str], baseline: str, *, title: str) -> Picture:
-    """For each name steps (tests,), seconds and bits per byte (seeds, tests): differences to the mean of `baseline`.
+    """For each name steps (tests,), seconds and bits per byte (seeds, tests): differences from the mean of `baseline`.
 
-    On the left by steps, and on the right by seconds, while the baseline was trained; means of the seeds.
+    On the left by steps, and on the right by seconds, until the quickest ends; means of the seeds.
 
     families    for each name which color it shares: that of "softmax", "state" or "hybrid"
     """
@@ -167,7 +167,7 @@ def learning_curves(runs: Mapping[str, Run], families: Mapping[str, str], baseli
                 f"{line[1][-1]:.0f} seconds"
             ),
         )
-        + f". Drawn are the differences to {baseline}, which at the last step are "
+        + f". Drawn are the differences from {baseline}, which at the last step are "
         + ", ".join(f"{bits[-1] - base[2][-1]:+.2f} ({name})" for name, (_, _, bits) in lines.items())
         + ".",
         size=(10.0, 4.4),
@@ -176,11 +176,9 @@ def learning_curves(runs: Mapping[str, Run], families: Mapping[str, str], baseli
     axes = picture.subplots(1, 2, sharey=True)
     ends_of: list[dict[str, float]] = [{}, {}]
     for ax, x, unit in zip(axes, (0, 1), ("steps", "seconds of one core"), strict=True):
-        first, last = base[x][[0, -1]]
+        first, last = base[x][0], min(line[x][-1] for line in lines.values())
         for name, line in lines.items():
-            moments = line[x][line[x] >= first]
-            if moments[-1] > last:
-                moments = np.append(moments[moments < last], last)
+            moments = np.append(line[x][(line[x] >= first) & (line[x] < last)], last)
             apart = np.interp(moments, line[x], line[2]) - np.interp(moments, base[x], base[2])
             ax.plot(moments, apart, **looks[name])
             ends_of[x][name] = apart[-1]
