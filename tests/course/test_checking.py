@@ -246,7 +246,6 @@ def test_twins_have_the_same_sizes_and_other_numbers() -> None:
     alone = {e.id for e in all_exercises() if e.stem != "04b_triton" and answers.twins(e, 7) is None}
     assert alone == {  # numbers only, or a size that decides everything
         "03b_duality-exp-counterexample",
-        "03e_family_since-fenwick-levels",
         "05b_long_range-copying-bound",
     }
     first, second = answers.twins(get("03c_family-gla-chunkwise"), 7) or ({}, {})
