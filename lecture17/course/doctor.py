@@ -96,21 +96,28 @@ def pins(constraints: Path) -> Iterator[tuple[str, str]]:
 
 
 def kernel() -> str:
-    """Jupyter's `python3` kernel is this Python."""
+    """Jupyter's `python3` kernel is this Python, and imports this clone's course."""
     fix = f"run `{sys.executable} -m ipykernel install --sys-prefix --name python3`"
     try:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
         raise Ailment("Jupyter has no kernel called python3", fix) from None
-    code = "import sys; print(sys.prefix)"
+    code = (
+        "import sys, importlib.util as u; print(sys.prefix); s = u.find_spec('lecture17'); print(s and s.origin or '')"
+    )
     executable = sys.executable if spec.argv[0] in ("python", "python3") else spec.argv[0]
     try:
-        done = subprocess.run([executable, "-X", "utf8", "-c", code], capture_output=True, encoding="utf-8", check=True)
-        prefix = done.stdout.strip()
+        command, away = [executable, "-X", "utf8", "-c", code], os.sep  # a kernel does not start in this folder either
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=away)
+        prefix, _, course = done.stdout.strip().partition("\n")
     except (OSError, subprocess.CalledProcessError) as error:
         raise Ailment(f"the kernel python3 cannot start {spec.argv[0]}: {error}", fix) from None
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
         raise Ailment(f"the kernel python3 belongs to {prefix}, but this Python is in {sys.prefix}", fix)
+    here = Path(__file__).resolve().parents[1]
+    if not Path(course).resolve().is_relative_to(here):
+        what = f"notebooks import the course from {Path(course).parent if course else 'nowhere'}, not from {here}"
+        raise Ailment(what, f"{INSTALL} in {here.parent}, or work where the course is imported from")
     return f"python3 runs in {Path(sys.prefix).name}"
 
 

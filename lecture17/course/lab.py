@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
+from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from jupyterlab.labapp import LabApp
@@ -53,17 +54,35 @@ def start(arguments: list[str]) -> None:
     os.chdir(home())
     paths = [str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, paths))
-    try:
-        tempfile.TemporaryFile(dir=Path.home()).close()
-    except OSError:
-        own = private() / "jupyter"
-        say(f"Your home folder cannot be written to, so JupyterLab keeps its files in {own}")
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR"):
-            os.environ.setdefault(name, str(own / name.lower()))
+    own = private() / "jupyter"
+    if closed := {name: folder for name, folder in _folders().items() if not _can_be_written_to(Path(folder))}:
+        say(f"{next(iter(closed.values()))} cannot be written to, so JupyterLab keeps its files in {own}")
+        os.environ.update({name: str(own / name.lower()) for name in closed})
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments = ["--allow-root", *arguments]  # in a container the user is root
-    root = f"--ServerApp.root_dir={os.getcwd()}"  # whatever folder the user's own settings open
-    LabApp.launch_instance([root, *arguments])
+    here = ("ServerApp.root_dir", "ServerApp.preferred_dir", "CourseFiles.root_dir")
+    root = [*(f"--{each}={os.getcwd()}" for each in here), "--CourseFiles.preferred_dir="]
+    LabApp.launch_instance([*root, *arguments])  # whatever folder the user's own settings open
+
+
+def _folders() -> dict[str, str]:
+    """Variable of the environment → the folder of the user's own that Jupyter, IPython or Matplotlib writes to."""
+    return {
+        "JUPYTER_CONFIG_DIR": jupyter_config_dir(),
+        "JUPYTER_DATA_DIR": jupyter_data_dir(),
+        "JUPYTER_RUNTIME_DIR": jupyter_runtime_dir(),
+        "IPYTHONDIR": os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython"),
+        "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR") or os.path.expanduser("~/.config/matplotlib"),
+    }
+
+
+def _can_be_written_to(folder: Path) -> bool:
+    """Whether a folder, or where it would be made, can be written to."""
+    try:
+        tempfile.TemporaryFile(dir=next(f for f in (folder, *folder.parents) if os.path.exists(f))).close()
+    except OSError:
+        return False
+    return True
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

@@ -42,6 +42,8 @@ def keep(exercise_id: str) -> str:
         return ""
     if here != counts:
         fix = "In VS Code, set `jupyter.notebookFileRoot` to `${fileDirname}` and restart the kernel."
+        if here.name == EXERCISES and (here.parent / SOLUTIONS).is_dir():
+            fix = f"This is another clone: to work in it, run `make lab` or `pip install -e .` in `{here.parent}`."
         return f"Not recorded: this notebook runs in `{here}`, and what counts is what runs in `{counts}`. {fix}"
     passed = load()
     if exercise_id not in passed:

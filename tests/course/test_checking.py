@@ -165,6 +165,11 @@ def test_a_pass_says_how_far_one_has_come_and_links_what_is_next(clone: Path, mo
     monkeypatch.chdir(clone / "solutions")
     check("00_quickstart-matrix", right)
     assert shown == []  # a pass that is not the learner's
+    (clone / "another" / "exercises").mkdir(parents=True)
+    (clone / "another" / "solutions").mkdir()
+    monkeypatch.chdir(clone / "another" / "exercises")
+    check("00_quickstart-matrix", right)
+    assert shown.pop().endswith(f"run `make lab` or `pip install -e .` in `{clone / 'another'}`.")
     monkeypatch.chdir(clone)
     check("00_quickstart-matrix", right)
     assert shown.pop().startswith(f"Not recorded: this notebook runs in `{clone}`, and what counts is what runs in")

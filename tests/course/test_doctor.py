@@ -159,6 +159,12 @@ def no_kernel_starts(clone: Path, patch: Patch) -> None:
     patch.setenv("PYTHONPATH", f"{clone / 'path'}{os.pathsep}{ROOT}")
 
 
+def another_clone(clone: Path, patch: Patch) -> None:
+    (clone / "another" / "lecture17").mkdir(parents=True)
+    (clone / "another" / "lecture17" / "__init__.py").touch()
+    patch.setenv("PYTHONPATH", str(clone / "another"))
+
+
 def hidden(name: str) -> Callable[[Path, Patch], None]:
     """The learner has a file of this name among the exercises."""
 
@@ -197,6 +203,7 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
     "a kernel of another Python": ("kernel", kernel(other_program), "belongs to /of/another", "ipykernel install"),
     "a kernel that is gone": ("kernel", kernel(lambda clone: str(clone / "gone")), "cannot start", "ipykernel install"),
     "a kernel that is broken": ("kernel", kernel(broken_program), "cannot start", "ipykernel install"),
+    "another clone is installed": ("kernel", another_clone, "another/lecture17, not from", "-e .` again in"),
     "no front end of widgets": ("widgets", no_front_end, f"{MANAGER} is missing", "pip install --force-reinstall"),
     "an older front end of widgets": ("widgets", older_front_end(MANAGER), f"{MANAGER} 0.1 from", "delete the folder"),
     "an older anywidget": ("widgets", older_front_end("anywidget"), "not the 0.", "labextensions/anywidget"),

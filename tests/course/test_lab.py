@@ -48,34 +48,59 @@ def started(clone: Path, monkeypatch: Patch) -> list[str]:
 def test_root_is_allowed_to_be_root(started: list[str], monkeypatch: Patch, user: int, options: list[str]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
     lab.start(["--port=1"])
-    assert started[1:] == options
+    assert [word for word in started if "_dir=" not in word] == options
 
 
-def test_the_course_is_opened_whatever_folder_the_users_settings_open(started: list[str], clone: Path) -> None:
-    (clone / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": {"root_dir": os.devnull}}))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ServerApp": {"root_dir": os.devnull}},
+        {"ServerApp": {"preferred_dir": "/"}},
+        {"FileContentsManager": {"root_dir": "/", "preferred_dir": "tmp"}},
+        {"AsyncLargeFileManager": {"root_dir": "/"}},
+    ],
+)
+def test_the_course_is_opened_whatever_folder_the_users_settings_open(
+    started: list[str], clone: Path, settings: dict[str, Any]
+) -> None:
+    (clone / "jupyter_server_config.json").write_text(json.dumps(settings))
     os.environ["JUPYTER_CONFIG_DIR"] = str(clone)
     lab.start([])
     server = ServerApp()
     server.parse_command_line(started)
     server.load_config_file()
-    assert server.root_dir == str(clone)
+    files = lab.CourseFiles(parent=server)
+    assert (server.root_dir, server.preferred_dir, files.root_dir, files.preferred_dir) == (*[str(clone)] * 3, "")
 
 
 def test_a_home_that_cannot_be_written_to_is_said_and_left_alone(
-    started: list[str], clone: Path, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+    started: list[str], clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Path, "home", lambda: Path(os.devnull))
-    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
+    for name in [*lab._folders(), "XDG_DATA_HOME", "USERPROFILE", "APPDATA"]:
         os.environ.pop(name, None)
+    os.environ["HOME"] = os.environ["USERPROFILE"] = os.devnull
     lab.start([])
-    assert capsys.readouterr().out.startswith("Your home folder cannot be written to")
-    assert Path(os.environ["JUPYTER_RUNTIME_DIR"]).is_relative_to(clone / ".lecture17")
+    assert capsys.readouterr().out.startswith(os.devnull)
+    assert all(Path(os.environ[name]).is_relative_to(clone / ".lecture17") for name in lab._folders())
 
 
-def test_a_home_that_can_be_written_to_is_used_as_ever(started: list[str], tmp_path: Path, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize("name", ["JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"])
+def test_a_single_folder_that_cannot_be_written_to_is_kept_elsewhere(
+    started: list[str], clone: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.environ.update({each: str(clone / "home" / each) for each in lab._folders()})
+    os.environ[name] = before = os.path.join(os.devnull, "another's")
+    lab.start([])
+    assert capsys.readouterr().out.startswith(f"{before} cannot be written to")
+    elsewhere = [each for each in lab._folders() if Path(os.environ[each]).is_relative_to(clone / ".lecture17")]
+    assert elsewhere == [name]
+
+
+def test_a_home_that_can_be_written_to_is_used_as_ever(started: list[str], tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    os.environ.pop("JUPYTER_RUNTIME_DIR", None)
+    for name in [*lab._folders(), "XDG_DATA_HOME"]:
+        os.environ.pop(name, None)
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(tmp_path / "home")
     lab.start([])
     assert "JUPYTER_RUNTIME_DIR" not in os.environ
     assert list((tmp_path / "home").iterdir()) == []
