@@ -77,16 +77,3 @@ def test_opening_and_closing_changes_nothing_and_saving_keeps_every_byte(lab: La
     lab.page.evaluate(f"{CURRENT}.model.sharedModel.insertCell(0, {{cell_type: 'raw', source: ''}})")
     assert lab.page.evaluate(f"{CURRENT}.context.model.dirty") is True, "what is changed is still seen"
     lab.page.evaluate(f"{CURRENT}.context.revert()")
-
-
-def test_pictures_stay_readable_beside_the_file_browser_and_scroll(lab: Lab) -> None:
-    lab.open("notebooks/00_quickstart.ipynb")
-    lab.page.set_viewport_size({"width": 900, "height": 900})
-    lab.command("application:toggle-left-area")
-    picture = lab.page.locator(".jp-OutputArea-output img").first
-    picture.scroll_into_view_if_needed()
-    assert picture.evaluate("(img) => img.getBoundingClientRect().width") == 640
-    around = picture.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]")
-    width, inside = around.evaluate("(out) => [out.clientWidth, out.scrollWidth]")
-    assert width < 640 <= inside
-    assert around.evaluate("(out) => { out.scrollLeft = 50; return out.scrollLeft }") == 50
