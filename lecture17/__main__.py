@@ -218,7 +218,7 @@ def doctor() -> None:
 
 if __name__ == "__main__":
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # of what the terminal cannot show
+        stream.reconfigure(errors="replace")  # of what the terminal cannot show
     try:
         Path.home()
     except RuntimeError:  # a user whom the system does not know, as in some containers

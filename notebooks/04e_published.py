@@ -133,6 +133,7 @@ def delta_mine(q, k, v, beta, log_a, S):
     return kda_step(q, k, v, np.full(len(k), log_a), beta, S)
 
 
+# %%
 YOURS = {
     "Mamba2": (ops.ssd, mine),
     "RWKV7": (ops.rwkv7, by_steps(rwkv7_mine)),

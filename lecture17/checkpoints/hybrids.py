@@ -91,14 +91,15 @@ def kimi_linear(config: Config, weights: Weights) -> tuple[LanguageModel, State]
     authors: dict[str, Any] = config.get("linear_attn_config", {})
     names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads"}
     names["short_conv_kernel_size"] = "linear_conv_kernel_dim"
-    config = Config(config.entries | {theirs: authors[name] for name, theirs in names.items() if name in authors})
+    renamed = {theirs: authors[name] for name, theirs in names.items() if name in authors}
+    config = Config({**config.entries, **renamed})
     n = config["num_hidden_layers"]
     dense = n if not config.get("num_experts", 0) else config.get("first_k_dense_replace", 1)
     if set(config.get("mlp_layer_types", ["dense" if i < dense else "sparse" for i in range(n)])) != {"dense"}:
         raise ValueError("config.json has num_experts: expected a dense model; no block here has experts")
     if "full_attn_layers" in authors:  # counted from 1
         kinds = ["full_attention" if i + 1 in authors["full_attn_layers"] else "linear_attention" for i in range(n)]
-        config = Config(config.entries | {"layer_types": kinds})
+        config = Config({**config.entries, "layer_types": kinds})
     config["layer_types"]  # must be there: `_layer_types` has another default
 
     def mixer(i: int, layer: Weights) -> tuple[Mixer, State]:
