@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -412,7 +413,7 @@ def test_a_notebook_shows_an_image_with_the_description_as_alternative_text(make
     assert 600 <= int(match[2]) <= 960
 
 
-SETTINGS: dict[str, dict[str, object]] = {
+SETTINGS: dict[str, dict[Any, Any]] = {
     "dark": {"figure.facecolor": "black", "text.color": "white", "font.size": 4},
     "a thesis": {"text.usetex": True, "pgf.rcfonts": False, "axes.formatter.use_locale": True, "axes.grid": True},
     "saving": {"savefig.bbox": "tight", "savefig.transparent": True, "figure.dpi": 300, "savefig.pad_inches": 0},
