@@ -420,7 +420,7 @@ def _() -> list[object]:
 def _() -> list[object]:
     right = study.stored("05d_images", {}, False, "")["right"]
     one, control, four = (right[name].mean() for name in ("one mixer", "control", "four routes"))
-    return [pick("05d_images-control", (control - one) / (four - one), 1 / 2, 1)]
+    return [pick("05d_images-control", (control - one) / (four - one), 0, 1 / 2, 1)]
 
 
 @answers("05e_choose-long-documents")
