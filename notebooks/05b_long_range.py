@@ -111,14 +111,13 @@ assert lead[2] < 1e-5 < 0.1 < lead[16]
 # Softmax attention is compared with linear attention, which neither decays nor removes, once with 8 and once with 32
 # numbers in a key, so with 512 and 2,048 in its state; and with SSD (which decays) and the delta rule (which removes
 # what the key has recalled so far), both with 2,048.
-
-# %%
-predict("05b_long_range-recall")
-
-# %% [markdown]
+#
 # (From here on, what is shown was stored by a full run: a *quick* run, as the tests make it, is printed beside it and
 # replaces nothing. With `full = True` the experiments of this notebook together take a few minutes on two idle cores;
 # you may stop a training with ■, run the cell again, and it goes on.)
+
+# %%
+predict("05b_long_range-recall")
 
 # %%
 full = experiments.FULL  # True to train as long as the stored results did

@@ -35,12 +35,6 @@ from lecture17.reference import delta_rule, ssd
 # %% [markdown]
 # ## 1 · Does it fit?
 #
-# **Predict** first, by a rough count: weights and caches of 16 bits a number, and a model like Llama 3.1 8B.
-
-# %%
-predict("05e_choose-long-documents")
-
-# %% [markdown]
 # A server holds the weights once, and for every sequence the caches of its softmax layers and the states of the others.
 # With $P$ parameters, $b$ sequences of $N$ tokens, and $h_{kv}$ heads of keys and values of $d_h$ numbers each, 16 bits
 # a number for weights and caches and 32 for states:
@@ -50,6 +44,11 @@ predict("05e_choose-long-documents")
 #
 # The state of a Mamba-2 layer has $2d \cdot 128 = 256\, d$ numbers, and so has that of a gated delta rule with heads of
 # 128. An 8B model has 32 layers, $d = 4096$, and 8 heads of keys and values of 128 (Llama 3.1, arXiv 2407.21783).
+#
+# **Predict** first, by a rough count.
+
+# %%
+predict("05e_choose-long-documents")
 
 # %%
 shape = sizing.SHAPES["8B"]

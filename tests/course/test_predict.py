@@ -147,8 +147,6 @@ def test_what_answers_a_question_is_folded_when_a_notebook_opens(source: Path) -
     for cell, follower in itertools.pairwise(cells):
         asks = is_question(cell)
         if asks or (cell.cell_type == "markdown" and "**Predict" in cell.source):
-            if asks and follower.cell_type == "markdown":
-                continue  # text that gives the formula, from which the next cell computes the answer
             assert follower.cell_type == "code"
             assert is_question(follower) or follower.metadata.jupyter.outputs_hidden
         if asks:
