@@ -174,13 +174,10 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
         ("removed", removed, ", with your work in it; the file is in the backup"),
         ("backup", [backup] if changed else [], ""),
     ]
+    install = "The packages changed too: `make lab` or `pip install -c constraints.txt -e .` installs them."
     return [
         f"The course is now at {clone.named(after)}, {newer} commits newer.",
         *(f"{word + ':':<10}{', '.join(sorted(map(str, names)))}{note}" for word, names, note in lines if names),
-        *(
-            ["The packages changed too: `make lab` or `pip install -c constraints.txt -e .` installs them."]
-            if "constraints.txt" in moved
-            else []
-        ),
+        *([install] if "constraints.txt" in moved else []),
         "`python -m lecture17 update --undo` undoes all of this.",
     ]

@@ -48,6 +48,7 @@ from ..layers.parts import init_log_rate, init_step_bias
 from ..models import LanguageModel
 from ..ops import rwkv7, ssd
 from .data import Bytes, Text
+from .measure import one_thread
 from .runs import Outcome, Results, Training
 from .tasks import Batch
 from .training import Reading, Schedule
@@ -124,8 +125,8 @@ class HeadsBlock(SSDBlock):
         return torch.cat([by_softmax, by_state], dim=2), (cache, state)
 
 
-class DeltaBlock(GatedDeltaNet):
-    """The layer without its output gate, which the other blocks lack, too."""
+class _Ungated(Convolved):
+    """A layer without its output gate, which the other blocks lack, too."""
 
     def __init__(self, d_model: int, head_dim: int):
         super().__init__(d_model, head_dim)
@@ -134,14 +135,12 @@ class DeltaBlock(GatedDeltaNet):
     gated = Convolved.gated
 
 
-class KDABlock(KDA):
-    """The layer without its output gate."""
+class DeltaBlock(_Ungated, GatedDeltaNet):
+    pass
 
-    def __init__(self, d_model: int, head_dim: int):
-        super().__init__(d_model, head_dim)
-        del self.g_proj
 
-    gated = Convolved.gated
+class KDABlock(_Ungated, KDA):
+    pass
 
 
 class RWKV7Block(Convolved):
@@ -319,15 +318,11 @@ def decoding_rates(models: Mapping[str, LanguageModel], text: Bytes, context: in
     The models take turns byte by byte, so that all of them are slow when the machine is.
     """
     prompt = torch.from_numpy(text.spread(1, context).tokens)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         streams = {kind: model.stream(prompt, n_bytes + 2) for kind, model in models.items()}
         for stream in streams.values():  # reads the context
             next(stream), next(stream)
         steps = [{kind: _seconds_of_next(stream) for kind, stream in streams.items()} for _ in range(n_bytes)]
-    finally:
-        torch.set_num_threads(threads)
     return {kind: 1 / statistics.median(step[kind] for step in steps) for kind in models}
 
 

@@ -32,7 +32,8 @@ _CLOCK = time.perf_counter if os.name == "nt" else time.thread_time
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, without gradients."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -171,7 +172,7 @@ class Series:
         return float(self.seconds[self.N == N].item())
 
 
-@_one_thread()
+@one_thread()
 def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]:
     """Every mixer in every form, and softmax attention, at the lengths given for each form.
 
@@ -192,7 +193,7 @@ def sweep(lengths: Mapping[str, Iterable[int]]) -> dict[tuple[str, str], Series]
     return _series(found)
 
 
-@_one_thread()
+@one_thread()
 def passes(lengths: Iterable[int]) -> dict[tuple[str, str], Series]:
     """The product of two N × N matrices entry by entry, into a new matrix and into one at hand: N² entries."""
     found: dict[tuple[str, str], list[tuple[int, float, int]]] = {}
@@ -248,7 +249,7 @@ def crossover(quick: Series, attention: Series) -> float:
     return float(N[last] * (N[last + 1] / N[last]) ** share)
 
 
-@_one_thread()
+@one_thread()
 def reading(wanted: Iterable[tuple[str, str]], lengths: Iterable[int]) -> dict[tuple[str, str], Series]:
     """Seconds to `read` a prompt of each length by each (mixer, form), of 8 heads, and the bytes that this leaves."""
     some = list(lengths)
@@ -256,7 +257,7 @@ def reading(wanted: Iterable[tuple[str, str]], lengths: Iterable[int]) -> dict[t
     return _kept_by(calls, "prompts")
 
 
-@_one_thread()
+@one_thread()
 def decoding(decoders: Iterable[str], contexts: Mapping[int, Iterable[int]]) -> dict[tuple[str, str], Series]:
     """Seconds of the step that makes the N-th token, of 8 heads, and the bytes that are kept after it.
 

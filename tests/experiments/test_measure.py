@@ -111,7 +111,7 @@ def test_one_thread_measures_and_the_callers_number_is_put_back() -> None:
     before, threads = torch.get_num_threads(), []
     torch.set_num_threads(2)
     try:
-        with measure._one_thread():
+        with measure.one_thread():
             threads.append(torch.get_num_threads())
         assert (threads, torch.get_num_threads()) == ([1], 2)
     finally:
