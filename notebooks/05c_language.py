@@ -219,9 +219,11 @@ figures.learning_curves(runs, families, "SSD", title=title)
 # %% [markdown]
 # **How sure?** Windows of text differ far more from one another than the models do. So the next picture compares each
 # model with SSD *window by window and seed by seed*, and its intervals come from drawing both the seeds and the windows
-# again, with replacement (the paired bootstrap of [part 05d](05d_images.ipynb)). After equal steps it is the test that
-# is read. Equal time is up when the quickest of the eight has done its last step; what is read then is the validation
-# part, because the test is read only at the end.
+# again, with replacement (the paired bootstrap of [part 05d](05d_images.ipynb)). After equal steps the test is read.
+# Equal time is up when the quickest has done its last step; there the validation part is read, since the test is read
+# once.
+#
+# **Predict.** Which intervals lie wholly below zero?
 
 # %% tags=["nbval-ignore-output"]
 panels = {"after equal steps (test)": equal["steps"]}
