@@ -314,7 +314,7 @@ assert (years.count("24"), len(years)) == (11, 32)
 #
 # ## 8 · Ten questions
 #
-# Every answer is explained, right or wrong. Nothing is kept.
+# Every answer is explained, right or wrong. Run the cell again to start over.
 
 # %%
 widgets.Quiz()

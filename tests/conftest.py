@@ -5,6 +5,8 @@ import shutil
 import signal
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -28,6 +30,41 @@ def copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(ROOT / name, folder / name)
     monkeypatch.setenv("LECTURE17_HOME", str(folder))
     return folder
+
+
+class Displayed(list[dict[str, Any]]):
+    """What a cell displays where somebody watches, as MIME bundles in order; `updates` replaced the first one later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates: list[dict[str, Any]] = []
+
+    def display(self, bundle: dict[str, Any], raw: bool) -> None:
+        assert raw
+        self.append(bundle)
+
+    def handle(self) -> SimpleNamespace:
+        return SimpleNamespace(display=self.display, update=lambda bundle, raw: self.updates.append(bundle))
+
+    def show(self, what: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The still and the widget that a cell ending with `what` displays."""
+        what._ipython_display_()
+        still, live = self[-2:]
+        assert "lecture17-still" in (still.get("text/html") or still["text/markdown"])
+        assert "model_id" in live["application/vnd.jupyter.widget-view+json"]
+        assert live["text/html"] == live["text/plain"] == ""  # an export without widgets shows the still alone
+        return still, live
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Displayed:
+    from lecture17.widgets import _front  # not above: NumPy must not be imported before the number of threads is set
+
+    displayed = Displayed()
+    monkeypatch.setattr(_front, "somebody_watches", lambda: True)
+    monkeypatch.setattr(_front, "display", displayed.display)
+    monkeypatch.setattr(_front, "DisplayHandle", displayed.handle)
+    return displayed
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock
+
 from .say import say
 
 Kept = TypeVar("Kept", dict, list)
@@ -66,6 +68,13 @@ def write_atomically(path: Path, text: str) -> None:
 def write_kept(name: str, key: str, value: Any) -> None:
     """Keep `value` under `key` in a JSON file of the learner's own folder."""
     write_atomically(private() / name, json.dumps({key: value}, indent=1, ensure_ascii=False) + "\n")
+
+
+def add_kept(name: str, key: str, more: dict[str, Any]) -> None:
+    """Add entries to the dictionary kept under `key`; nothing is lost when two notebooks do it at once."""
+    private().mkdir(parents=True, exist_ok=True)
+    with FileLock(private() / f"{name}.lock", timeout=10):
+        write_kept(name, key, read_kept(name, key, dict) | more)
 
 
 def read_kept(name: str, key: str, kind: type[Kept]) -> Kept:

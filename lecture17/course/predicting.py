@@ -68,11 +68,14 @@ class Prediction(Form):
         return "Predict: " + " ".join(part.ask for part in self._question.parts)
 
     def static(self) -> str:
-        """The question, its options, and the answer folded away."""
+        """The question, its options, and the answer folded away; where the learner answers, also what they guessed."""
+        guesses = self._guesses() if self.handle is not None else []
+        said = [f"You guessed: {g}. {note}" for g, note in zip(guesses, self.notes, strict=False) if g is not None]
         parts = []
         for part in self._question.parts:
             options = "\n".join(f"- {option}" for option in part.options)
             parts.append(part.ask + (f"\n\n{options}" if options else " (A number.)"))
         answers = "; ".join(part.answer() for part in self._question.parts)
         folded = f"<details><summary>Answer</summary>\n\n{answers}. {self._question.truth}\n\n</details>"
-        return "**Predict.** " + "\n\n".join([*parts, folded, "*In JupyterLab, run this cell to answer.*"])
+        wake = "*Run this cell to bring the question back.*" if said else "*In JupyterLab, run this cell to answer.*"
+        return "**Predict.** " + "\n\n".join([*parts, *said, folded, wake])

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from IPython.display import Markdown, display
 
+from lecture17.widgets._front import somebody_watches
+
 from . import assessment, exercises, predictions
 from .exercise import Exercise
-from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS, home, read_kept, write_kept
+from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS, add_kept, home, read_kept
 from .say import say
 
 # The lecture's seven zones, by the first digit of a notebook's number, with the stars of their hardest notebook.
@@ -49,7 +51,7 @@ def keep(exercise_id: str) -> str:
     if exercise_id not in passed:
         passed[exercise_id] = datetime.now().isoformat(timespec="seconds")
         try:
-            write_kept("progress.json", "passed", passed)
+            add_kept("progress.json", "passed", {exercise_id: passed[exercise_id]})
         except OSError as error:
             return f"Passed, but progress could not be written: {error}"
     (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed)
@@ -85,7 +87,9 @@ def progress(stem: str | None = None) -> None:
     if stem is None:
         say(summary())
     else:
-        display(Markdown(so_far(stem)))
+        now = datetime.now()
+        when = f" *As of {now.day} {now:%B, %H:%M}.*" if somebody_watches() else ""
+        display(Markdown(so_far(stem) + when))
 
 
 def so_far(stem: str) -> str:
@@ -98,7 +102,7 @@ def so_far(stem: str) -> str:
         done, total = _points(passed, exercises.of_notebook(stem))
         here.append(f"{done} of {total} points")
     made, right = predictions.counted(stem)
-    here.append(f"{right} of {made} predictions right")
+    here.append(f"{made} of {len(predictions.of_notebook(stem))} predictions made, {right} right")
     done, total = _points(passed, exercises.all_exercises())
     whole = f"the course: {done} of {total} points, {done / total:.0%}"
     return f"**Your progress.** This notebook: {', '.join(here)}; {whole}. {_step(first_open(passed))}"

@@ -58,7 +58,8 @@ class Shown(ipywidgets.DOMWidget):
     def _ipython_display_(self) -> None:
         if not somebody_watches():
             raise NotImplementedError  # IPython then takes `_repr_mimebundle_`
-        self.handle = display(_marked(self.still()), raw=True, display_id=True)
+        self.handle = DisplayHandle()  # before the still is made: it may say what this learner did
+        self.handle.display(_marked(self.still()), raw=True)
         live = super()._repr_mimebundle_()
         view = live[0] if isinstance(live, tuple) else live  # anywidget adds metadata
         display({**view, "text/plain": "", "text/html": ""}, raw=True)

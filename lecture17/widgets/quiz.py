@@ -45,7 +45,7 @@ def score(marked: list[list[int]]) -> str:
 
 
 class Quiz(Form):
-    """Ten questions. Nothing is kept: run the cell again, or press the button, to start over."""
+    """Ten questions; run the cell again, or press the button, to start over."""
 
     button = traitlets.Unicode("Start over").tag(sync=True)
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lecture17.course import paths, predict, predictions
 from lecture17.course.build import from_source
 from lecture17.course.notebooks import cover_previews, hide_answers, is_question
 from lecture17.course.progress import summary
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Displayed
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 ALL = [q for stem in predictions.stems() for q in predictions.of_notebook(stem).values()]
@@ -39,6 +40,27 @@ def test_a_guess_is_kept_at_once_and_can_change_until_the_answer_is_shown(home: 
     assert (again.locked, again.button) == (True, "")
     last = predict(CHOICE)
     assert (last.marked, last.locked, last.notes, last.words) == ([[1]], True, again.notes, again.words)
+
+
+def test_on_the_next_day_the_notebook_still_shows_what_was_guessed(home: Path, watched: Displayed) -> None:
+    still, _ = watched.show(form := predict(PARTS))
+    assert "You guessed" not in still["text/markdown"]
+    form.marked = [[6], [1]]
+    form.press()
+    form.refresh()
+    for later in (watched.updates[-1], watched.show(predict(PARTS))[0]):
+        text = later["text/markdown"]
+        assert "You guessed: 6.0. Right." in text or "You guessed: 6. Right." in text
+        assert "You guessed: 1. Not quite: 64 tokens." in text
+        assert "In JupyterLab, run this cell" not in text
+    assert watched.updates[-1]["text/plain"] == still["text/plain"]
+
+
+def test_two_notebooks_that_keep_at_once_lose_nothing(home: Path) -> None:
+    names = [str(i) for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: paths.add_kept("some.json", "some", {name: 1}), names))
+    assert paths.read_kept("some.json", "some", dict) == dict.fromkeys(names, 1)
 
 
 def test_numbers_are_right_within_their_tolerance(home: Path) -> None:

@@ -13,10 +13,9 @@ import pytest
 
 from lecture17 import widgets
 from lecture17.widgets.explorer import BUNDLE_FILE, Control, Explorer
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Displayed
 from tests.npm import bundle, installed
 
-from .conftest import Displayed
 from .twins import any_settings
 
 EXPLORERS = [e for e in (getattr(widgets, name) for name in widgets.__all__) if issubclass(e, Explorer)]

@@ -8,8 +8,7 @@ import pytest
 
 from lecture17.widgets import prompt
 from lecture17.widgets.prompt import PromptBox
-
-from .conftest import Displayed
+from tests.conftest import Displayed
 
 asked: list[tuple[str, str, float]] = []
 

@@ -4,8 +4,7 @@ import pytest
 
 from lecture17.widgets import Quiz
 from lecture17.widgets.quiz import QUESTIONS, score, verdict
-
-from .conftest import Displayed
+from tests.conftest import Displayed
 
 ANSWERS = [(question, i) for question in QUESTIONS for i in range(len(question.answers))]
 

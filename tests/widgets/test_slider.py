@@ -17,8 +17,8 @@ from lecture17.reference import retention
 from lecture17.widgets import _front
 from lecture17.widgets._front import somebody_watches
 from lecture17.widgets.slider import MOST_STOPS, Slider, stops
+from tests.conftest import Displayed
 
-from .conftest import Displayed
 from .twins import assert_close, shown_by_browser
 
 N = 16

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..paths import read_kept, write_kept
+from ..paths import add_kept, read_kept
 
 FOLDER = Path(__file__).parent
 
@@ -105,8 +105,7 @@ def load() -> dict[str, dict[str, Any]]:
 
 def keep(question: Question, guesses: list[object], revealed: bool) -> None:
     """Keep what is guessed. Raises OSError where nothing can be written."""
-    kept = {**load(), question.id: {"guesses": guesses, "revealed": revealed}}
-    write_kept("predictions.json", "predictions", kept)
+    add_kept("predictions.json", "predictions", {question.id: {"guesses": guesses, "revealed": revealed}})
 
 
 def counted(stem: str) -> tuple[int, int]:
