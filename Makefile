@@ -48,7 +48,7 @@ site: $(ALL)
 
 $(LEARNER) $(ALL): $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing into .venv, which takes about 2 GB of disk. This happens once and takes a few minutes."
-	@PIP_USER=0 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".$(if $(filter $(ALL),$@),[$(EXTRAS)])" \
+	@PIP_USER=0 PIP_TARGET= PIP_PREFIX= $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".$(if $(filter $(ALL),$@),[$(EXTRAS)])" \
 		|| { echo "The installation failed; the reason is above. It needs the network: connect, then run the same command again."; exit 1; }
 	@touch $(LEARNER) $@
 

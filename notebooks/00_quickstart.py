@@ -13,7 +13,7 @@
 #
 # After this you can …
 # - build the matrix this course is about, and read it both as attention and as a state-space model,
-# - multiply a sequence by it in two ways that give the same numbers,
+# - multiply a sequence by it in two ways, and compare what comes out,
 # - say in one sentence what the duality claims and what it does not: **softmax attention is *not* a state-space model
 #   with a finite state.**
 
@@ -140,20 +140,7 @@ figures.matrix_state_output(
 )
 
 # %% [markdown]
-# ## What this says, and what it does not
-#
-# **Causal linear attention with decays and a state-space model with one decay per token are the same map: one matrix,
-# whose blocks below the diagonal have rank at most $r$, the number of state entries per feature.** This is Mamba-2's
-# state-space duality (Dao and Gu, arXiv 2405.21060).
-#
-# Why did that paper surprise people? Attention and state-space models had come from different fields and looked like
-# rivals. That linear attention is a recurrence was known (Katharopoulos et al., arXiv 2006.16236). The paper showed
-# that selective state-space models with one decay per token are masked attention too, just without softmax. Computed
-# with attention's matrix products, the core layer became 2 to 8 times as fast as Mamba's.
-#
-# The duality is *not* a statement about softmax attention, although the paper's title, "Transformers are SSMs", sounds
-# like it. No finite linear state produces the softmax weights $e^{q_i \cdot k_j}$: [03b · Duality](03b_duality.ipynb)
-# proves that and measures it. Here is a glimpse.
+# ## How much passes from past to future
 #
 # Take the block that leads from the past (columns before 12) to the future (rows from 12 on). Its rank is the number of
 # values per feature that must pass from past to future.
@@ -173,6 +160,22 @@ assert np.linalg.matrix_rank(A[12:, :12]) == r
 assert np.linalg.matrix_rank(P[12:, :12]) > r
 
 # %% [markdown]
+# ## What this says, and what it does not
+#
+# **Causal linear attention with decays and a state-space model with one decay per token are the same map: one matrix,
+# whose blocks below the diagonal have rank at most $r$, the number of state entries per feature.** This is Mamba-2's
+# state-space duality (Dao and Gu, arXiv 2405.21060).
+#
+# Why did that paper surprise people? Attention and state-space models had come from different fields and looked like
+# rivals. That linear attention is a recurrence was known (Katharopoulos et al., arXiv 2006.16236). The paper showed
+# that selective state-space models with one decay per token are masked attention too, just without softmax. Computed
+# with attention's matrix products, the core layer became 2 to 8 times as fast as Mamba's.
+#
+# The duality is *not* a statement about softmax attention, although the paper's title, "Transformers are SSMs", sounds
+# like it. You have just seen a hint: its block passes 12 numbers per feature, as many as there are tokens to pass.
+# [03b · Duality](03b_duality.ipynb) proves that no finite linear state gives the softmax weights $e^{q_i \cdot k_j}$.
+
+# %% [markdown]
 # ## Play
 #
 # A *mixer* is a layer that mixes tokens. The explorer below shows a decay mask, the scores, and the matrix that a mixer
@@ -190,9 +193,9 @@ widgets.SemiseparableExplorer()
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# Whatever the mixer and its decay, at most $r$ numbers per feature pass from chunk to chunk. Only softmax
-# attention needs more. You can see that where a chunk has more than $r$ tokens; a block of $c$ tokens has rank at most
-# $c$ anyway.
+# Whatever the decay, a mixer with one state passes at most $r$ numbers per feature from chunk to chunk. Two in the menu
+# pass more: softmax attention, which has no such state, and log-linear attention, which keeps several. You can see that
+# where a chunk has more than $r$ tokens; a block of $c$ tokens has rank at most $c$ anyway.
 #
 # </details>
 #

@@ -113,7 +113,7 @@ check("03b_duality-ssd-parallel", ssd_parallel)
 # Cut the sequence into chunks of `chunk_size` tokens (the last may be shorter) and start from a state of zeros. For each
 # chunk:
 #
-# 1. **diagonal block**: what the tokens of the chunk contribute to each other, as in the previous exercise;
+# 1. **diagonal block**: what the tokens of the chunk contribute to each other, by masked attention;
 # 2. **chunk state**: what the chunk writes, $\sum_j (\text{decay from } j \text{ to the chunk's end})\; B_j x_j^\top$;
 # 3. **state passing**: the old state, shrunk by the decay of the whole chunk, plus what step 2 wrote;
 # 4. **output of the incoming state**: token $t$ gets $(\text{decay from the chunk's start to } t)\; C_t S$, where $S$ is

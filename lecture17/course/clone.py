@@ -109,12 +109,13 @@ class Clone:
         """A commit on `head` with the learner's changes and whatever is where the files of `base` and `goal` differ.
 
         What differs from `head` is also copied to a folder of its own in `.lecture17/backups/`, links as links.
-        Raises CannotUpdate if there is a folder in place of a file of `goal`, or another clone in place of a folder.
+        Raises CannotUpdate if there is a folder in place of a file of `goal`, or another clone or a link in place of a folder.
         """
         moved = self.differing(base, goal)
         for name in moved & self.files(goal).keys():
             here = self.root / name
-            nested = [f for f in here.relative_to(self.root).parents[:-1] if (self.root / f / ".git").exists()]
+            above = [(f, self.root / f) for f in here.relative_to(self.root).parents[:-1]]
+            nested = [f for f, folder in above if folder.is_symlink() or (folder / ".git").exists()]
             emptied = any(other.startswith(f"{name}/") for other in moved)
             if nested or (here.is_dir() and not here.is_symlink() and not emptied):
                 raise CannotUpdate(f"{nested[0] if nested else name} is in the way of the course's {name}: move it")

@@ -89,7 +89,8 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
         if cell.get("id") is None or cell.id in ids:
             cell.id = uuid.uuid4().hex[:12]
         merged.cells.insert(anchor + 1, cell)
-    merged.metadata = from_dict({**old.metadata, **new.metadata})
+    chosen = {key: old.metadata[key] for key in ("kernelspec",) if key in old.metadata}
+    merged.metadata = from_dict({**old.metadata, **new.metadata, **chosen})
     return merged
 
 

@@ -54,8 +54,9 @@ def keep(exercise_id: str) -> str:
             add_kept("progress.json", "passed", {exercise_id: passed[exercise_id]})
         except OSError as error:
             return f"Passed, but progress could not be written: {error}"
-    (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed)
-    if upcoming and upcoming.stem == exercises.get(exercise_id).stem:
+    stem = exercises.get(exercise_id).stem
+    (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed, stem)
+    if upcoming and upcoming.stem == stem:
         step = f"Next: `{upcoming.id}` in this notebook."
     else:
         step = _step(upcoming)
@@ -67,9 +68,10 @@ def _points(passed: Container[str], some: Sequence[Exercise]) -> tuple[int, int]
     return sum(e.points for e in some if e.id in passed), sum(e.points for e in some)
 
 
-def first_open(passed: Container[str]) -> Exercise | None:
-    """The first exercise in the course's order that is not passed yet."""
-    return next((e for e in exercises.all_exercises() if e.id not in passed), None)
+def first_open(passed: Container[str], stem: str = "") -> Exercise | None:
+    """The first exercise that is not passed yet: from the notebook `stem` on if there is one, else in the course."""
+    still = [e for e in exercises.all_exercises() if e.id not in passed]
+    return next((e for e in still if e.stem >= stem), still[0] if still else None)
 
 
 def _step(upcoming: Exercise | None) -> str:
@@ -105,7 +107,7 @@ def so_far(stem: str) -> str:
     here.append(f"{made} of {len(predictions.of_notebook(stem))} predictions made, {right} right")
     done, total = _points(passed, exercises.all_exercises())
     whole = f"the course: {done} of {total} points, {done / total:.0%}"
-    return f"**Your progress.** This notebook: {', '.join(here)}; {whole}. {_step(first_open(passed))}"
+    return f"**Your progress.** This notebook: {', '.join(here)}; {whole}. {_step(first_open(passed, stem))}"
 
 
 def summary() -> str:

@@ -8,7 +8,8 @@ import pytest
 from lecture17.course import assessment, paths
 from lecture17.course.assessment import ITEMS
 from lecture17.course.board import ProgressBoard
-from lecture17.course.progress import summary
+from lecture17.course.exercises import all_exercises, of_notebook
+from lecture17.course.progress import so_far, summary
 
 
 def test_ticks_are_kept_at_once_and_found_by_a_new_board(home: Path) -> None:
@@ -70,3 +71,13 @@ def test_where_nobody_can_tick_the_items_are_a_list(home: Path) -> None:
     assert f"- ☑ {ITEMS['chunks']}" in data["text/markdown"]
     assert summary() in data["text/markdown"]
     assert data["text/plain"] == "Self-assessment: 1 of 8."
+
+
+def test_what_is_next_goes_on_from_the_notebook_one_is_in(home: Path) -> None:
+    assert f"Next: `{of_notebook('00_quickstart')[0].id}`" in so_far("00_quickstart")
+    paths.write_kept("progress.json", "passed", {e.id: "" for e in of_notebook("03b_duality")})
+    following = next(e.id for e in all_exercises() if e.stem > "03b_duality")
+    assert f"Next: `{following}`" in so_far("03b_duality")  # not back to the first notebook
+    paths.write_kept("progress.json", "passed", {e.id: "" for e in all_exercises() if e.stem > "01"})
+    assert f"Next: `{of_notebook('00_quickstart')[0].id}`" in so_far("06_review")
+    assert "0 of 4 predictions made, 0 right" in so_far("00_quickstart")

@@ -456,10 +456,30 @@ def test_a_link_in_place_of_a_folder_of_the_course_stops_the_update(course: Path
     (mine / "exercises/new").symlink_to(target)
     before = everything(mine)
     publish(course, {"exercises/etc": "x", "exercises/new/hosts": "x"} if target == "/" else {"exercises/new/a": "x"})
-    with pytest.raises(CannotUpdate, match="exercises/new"):
+    with pytest.raises(CannotUpdate, match="exercises/new is in the way"):
         update(mine)
     assert everything(mine) == before
     assert os.readlink(mine / "exercises/new") == target
+
+
+def test_where_a_whole_folder_is_a_link_the_update_says_so(course: Path, mine: Path, tmp_path: Path) -> None:
+    shutil.move(mine / "exercises", tmp_path / "elsewhere")
+    (mine / "exercises").symlink_to(tmp_path / "elsewhere")
+    before = everything(mine)
+    newer(course)
+    with pytest.raises(CannotUpdate, match="exercises is in the way of the course's exercises/"):
+        update(mine)
+    assert everything(mine) == before
+
+
+def test_the_kernel_that_the_learner_chose_stays(course: Path, mine: Path) -> None:
+    path = mine / "exercises/00_a.ipynb"
+    nb = nbformat.read(path, as_version=4)
+    chosen = nb.metadata.kernelspec = {"name": "course", "display_name": "My course"}
+    nbformat.write(nb, path)
+    newer(course)
+    update(mine)
+    assert nbformat.read(path, as_version=4).metadata.kernelspec == chosen
 
 
 def test_a_notebook_with_conflict_markers_is_named_and_backed_up_and_counts_for_nothing(

@@ -449,7 +449,7 @@ SSD_CHUNKWISE = Exercise(
     hints=(
         (
             "I do not know where to begin",
-            "Loop over slices of chunk_size tokens. Step 1 is the previous exercise, on one slice.",
+            "Loop over slices of chunk_size tokens. Step 1 is masked attention, (L ∘ C Bᵀ) x, on one slice.",
         ),
         (
             "The first chunk is right and the second is not",
