@@ -109,7 +109,8 @@ class Clone:
         """A commit on `head` with the learner's changes and whatever is where the files of `base` and `goal` differ.
 
         What differs from `head` is also copied to a folder of its own in `.lecture17/backups/`, links as links.
-        Raises CannotUpdate if there is a folder in place of a file of `goal`, or another clone or a link in place of a folder.
+        Raises CannotUpdate if there is a folder in place of a file of `goal`, or a link or another clone in place of a
+        folder.
         """
         moved = self.differing(base, goal)
         for name in moved & self.files(goal).keys():

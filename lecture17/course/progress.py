@@ -56,10 +56,8 @@ def keep(exercise_id: str) -> str:
             return f"Passed, but progress could not be written: {error}"
     stem = exercises.get(exercise_id).stem
     (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed, stem)
-    if upcoming and upcoming.stem == stem:
-        step = f"Next: `{upcoming.id}` in this notebook."
-    else:
-        step = _step(upcoming)
+    in_sight = upcoming and upcoming.stem == stem
+    step = f"Next: `{upcoming.id}` in this notebook." if upcoming and in_sight else _step(upcoming)
     return f"{done} of {total} points, {done / total:.0%}. {step}"
 
 
