@@ -18,7 +18,9 @@ CURRENT = "window.jupyterapp.shell.currentWidget"  # the notebook in front
 # JupyterLab asks a kernel that is just being restarted for its debugger, and complains that nothing answers.
 # ipywidgets closes the comms of a kernel that was restarted when its notebook closes, and complains that they are gone.
 # It says too that a widget of an earlier day has no model, before it gives way to the still.
+# And a notebook that is closed while its kernel starts has a request of JupyterLab's own on the way.
 NOT_OURS = (
+    "Error: Canceled future for create_subshell_request message",
     "Could not restore the debugger state",
     "Error: Kernel connection is disposed",
     "Error: widget model not found",

@@ -2,9 +2,8 @@
 and sequences packed in one row.
 """
 
-import cProfile
+import math
 import os
-import pstats
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -255,21 +254,23 @@ def test_a_decay_that_forgets_parts_packed_sequences(name: str) -> None:
         assert relative_error(form(*args.values())[0], torch.cat(rows)) < 1e-12
 
 
-@pytest.mark.parametrize(("name", "most"), [("ssd", 0.02), ("delta_rule_gated", 0.02), ("kda", 0.02), ("gla", 0.03)])
-def test_looking_at_values_takes_a_small_share_of_4096_tokens(name: str, most: float) -> None:
-    """CPU time inside `value_validation`, as a share of the whole call, in the best of four."""
-    mixer, shares = BATCHED[name], []
+@pytest.mark.parametrize("name", ["ssd", "delta_rule_gated", "kda", "gla"])
+def test_looking_at_values_costs_at_most_a_fiftieth_of_4096_tokens(name: str) -> None:
+    """CPU time with and without, in turn: the least of each, of as many as a busy machine needs to show them."""
+    mixer = BATCHED[name]
     args = mixer.draw(np.random.default_rng(1), 1, 4, 4, 4096, 64, 64, "mild").args
     given = list(in_type(args, torch.float32).values())
-    for _ in range(4):
-        profile = cProfile.Profile(time.process_time)
-        profile.runcall(mixer.module.chunkwise, *given)
-        stats: Any = pstats.Stats(profile)
-        entered = [
-            call[3]
-            for (file, *_), (*_, callers) in stats.stats.items()
-            for (caller, *_), call in callers.items()
-            if file.endswith("value_validation.py") and not caller.endswith("value_validation.py")
-        ]
-        shares.append(sum(entered) / stats.total_tt)
-    assert 0 < min(shares) < most
+
+    def seconds() -> float:
+        start = time.process_time()
+        mixer.module.chunkwise(*given)
+        return time.process_time() - start
+
+    looking, not_looking = math.inf, math.inf
+    for turn in range(200):
+        looking = min(looking, seconds())
+        with values_unchecked():
+            not_looking = min(not_looking, seconds())
+        if turn >= 20 and looking < 1.02 * not_looking:
+            return
+    pytest.fail(f"{looking:.4f} s with a look at the values, {not_looking:.4f} s without")
