@@ -79,8 +79,10 @@ def half_life(decay: float) -> str:
 # *chunkwise*, carries the state from chunk to chunk and computes each chunk of $c$ tokens at once. For a chunk that
 # starts at token $s$,
 #
-# $$y_i = \sum_{j=s}^{i} \gamma^{\,i-j} (q_i \cdot k_j)\, v_j + \gamma^{\,i-s+1} q_i S, \qquad
-#   S \leftarrow \gamma^c S + \sum_{j=s}^{s+c-1} \gamma^{\,s+c-1-j} k_j v_j^\top .$$
+# $$\begin{aligned}
+#   y_i &= \sum_{j=s}^{i} \gamma^{\,i-j} (q_i \cdot k_j)\, v_j + \gamma^{\,i-s+1} q_i S, \\
+#   S &\leftarrow \gamma^c S + \sum_{j=s}^{s+c-1} \gamma^{\,s+c-1-j} k_j v_j^\top .
+# \end{aligned}$$
 #
 # Make the three agree yourself: [exercise](../exercises/01_tour.ipynb) `01_tour-retention-three-ways`.
 

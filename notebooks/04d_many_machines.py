@@ -40,8 +40,9 @@ from lecture17.ops import ssd
 # consecutive tokens. What must a later segment know about an earlier one? Part 03b has the answer: all that the future
 # knows about the past passes through the state. And in each head, a segment changes the state by one affine map,
 #
-# $$S \;\mapsto\; a\, S + U, \qquad a = e^{\sum_t \log a_t}, \qquad
-#   U = \text{the segment's last state, if it begins at zero.}$$
+# $$S \;\mapsto\; a\, S + U, \qquad a = e^{\sum_t \log a_t},$$
+#
+# where $U$ is the segment's last state if it begins at zero.
 #
 # **So a segment is a pair $(a, U)$, and two segments in a row are again such a pair**: $(a_1, U_1)$ followed by $(a_2,
 # U_2)$ gives $(a_2 a_1,\; a_2 U_1 + U_2)$. All machines can compute their pairs at once, before any message is sent.
