@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
+from lecture17.course.predictions import get
 from lecture17.widgets import SemiseparableExplorer
 from lecture17.widgets.quiz import QUESTIONS
 
@@ -20,13 +21,16 @@ CELLS = [
     "from lecture17.course.board import ProgressBoard\n\nProgressBoard()",
     "from lecture17.widgets.prompt import PromptBox\n\n"
     "PromptBox(lambda name, prompt, heat: iter(['pass']), ['SSD'], prompt='def f(): ')",
+    'from lecture17.course import predict\n\npredict("03b_duality-random-features")',
 ]
+GUESS, OTHER, *_ = get("03b_duality-random-features").parts[0].options
 WORDS = SemiseparableExplorer(d_state=3).words
 ANSWER = QUESTIONS[0].answers[1][0]
 WAKE = (
     "Run this cell to answer.",
     "Run this cell to tick them.",
     "Run this cell to type a prompt of your own.",
+    "Run this cell to bring the question back.",
 )
 
 
@@ -40,6 +44,10 @@ def use(lab: Lab, course: Path, name: str) -> None:
     shown.shows(WORDS)
     lab.page.get_by_text(ANSWER, exact=True).last.click()
     expect(lab.page.locator(".lecture17-form .words").first).to_contain_text("of 1 answered", timeout=PATIENCE)
+    form = lab.page.locator(".lecture17-form").last
+    for option in (OTHER, GUESS):  # one of them is new, whatever the test before has left
+        form.get_by_text(option, exact=True).click()
+    expect(form.locator(".words")).to_contain_text("Saved", timeout=PATIENCE)
     lab.page.get_by_role("button", name="Write").click()
     expect(lab.page.locator(".lecture17-live pre", has_text="def f(): pass")).to_be_visible(timeout=PATIENCE)
     expect(lab.page.locator(f'img[alt="{WORDS}"]')).to_have_count(1, timeout=PATIENCE)  # the still follows
@@ -63,6 +71,7 @@ def assert_asleep(page: Locator) -> None:
     shown.shows(SemiseparableExplorer(d_state=4).words)
     expect(page.get_by_text(f"☑ {ANSWER}").locator("visible=true")).to_have_count(1)
     expect(page.get_by_text("def f(): pass").locator("visible=true")).to_have_count(1)
+    expect(page.get_by_text(f"You guessed: {GUESS}.").locator("visible=true")).to_have_count(1)
     expect(page.get_by_text("Error displaying widget").locator("visible=true")).to_have_count(0)
 
 
