@@ -38,7 +38,7 @@ class Device:
     memory: float | None = None
 
 
-GB = 1e9
+GB = 1e9  # bytes: powers of ten, as makers of devices count
 CPU = "CPU"
 DEVICES = {
     "B200": Device(8e12, 2250e12, 180 * GB),

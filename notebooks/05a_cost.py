@@ -18,7 +18,7 @@
 #
 # **Letters** as everywhere ([table](03a_semiseparable.ipynb#notation)): $N$ tokens, $d$ features, $r$ state entries for
 # each feature. All measurements: one head (from Section 5 on eight), keys and values of 64 numbers, float32, forward
-# pass, one thread.
+# pass, one thread. The units kB, MB and GB are powers of ten: 1 kB is 1,000 bytes.
 
 # %%
 import numpy as np
@@ -64,7 +64,7 @@ assert chunkwise > loop
 # (The pictures show the results of a full run, which come with the course. As it stands, the next cell measures short
 # sequences only, prints what came of it, and changes nothing else. With `full = True` it measures all of them on your
 # machine, which takes a few minutes, and the pictures show yours. Everything runs on one thread, and what is counted
-# are the seconds of that thread. A line of the parallel form ends where its matrix would no longer fit into 128 MiB.
+# are the seconds of that thread. A line of the parallel form ends where its matrix would no longer fit into 134 MB.
 # The picture shows four mixers; the table below it has all of them.)
 
 # %% tags=["nbval-ignore-output"]
@@ -91,7 +91,9 @@ for form in lengths:
         series = attention if mixer == "softmax" else costs[mixer, form]
         lines[form][mixer] = (series.N[series.N > 1], series.seconds[series.N > 1])
 powers = {"parallel": 2, "recurrent": 1, "chunkwise": 1}
-title = "Seconds against length, on logarithmic axes"
+took = {form: 1e3 * costs["ssd", form].at(4096) for form in lengths}
+said = ", ".join(f"{took[form]:.0f} ms ({form})" for form in sorted(took, key=took.get))
+title = f"At 4,096 tokens SSD takes {said}; attention takes {1e3 * attention.at(4096):.0f} ms"
 figures.time_against_length(lines, powers, title=title)
 
 # %% [markdown]
@@ -220,7 +222,7 @@ assert sum(slope > 2.2 for slope in last.values()) >= 4
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# Up to 2,048 tokens it makes little difference where the result goes. At 4,096 a matrix takes 64 MiB, and a new one
+# Up to 2,048 tokens it makes little difference where the result goes. At 4,096 a matrix takes 67 MB, and a new one
 # more than doubles the time of the product, though the arithmetic is the same. In this last doubling most parallel
 # forms of the cell above are steeper than 2. Is it the processor's cache? An entry of the product does take longer once
 # the matrices no longer fit there, but that is between 512 and 2,048 tokens, where SSD's time *per entry* changes less
@@ -296,8 +298,10 @@ print(study.provenance)
 reads = measure.restored(study)
 names = ["softmax", "ssd", "rwkv7", "ssd, token by token"]
 prompt = {name: (s.N, s.seconds) for name, s in zip(names, reads.values(), strict=True)}
-title = "Reading a prompt of N tokens, eight heads"
-figures.time_against_length({"reading": prompt}, {"reading": 1}, title=title)
+begin = measure.crossover(reads["ssd", "chunkwise"], reads["softmax", "parallel"])
+since = "at no length" if np.isnan(begin) else f"from about {begin:,.0f} tokens on"
+title = f"SSD reads faster than attention {since}"
+figures.time_against_length({"eight heads": prompt}, {"eight heads": 1}, title=title)
 
 # %%
 read = {name: reads[way] for name, way in zip(names, ways, strict=True)}
@@ -370,7 +374,12 @@ latency = {
     for b in (1, 8)
 }
 kept = {names[m]: (steps[m, "batch-1"].N, steps[m, "batch-1"].counted) for m in names}
-title = "One step of decoding and what it keeps, against the context"
+said = []
+for m, name in (("softmax", "attention"), ("ssd", "SSD")):
+    s = steps[m, "batch-1"]
+    longer, larger = s.seconds[-1] / s.seconds[0], s.counted[-1] / s.counted[0]
+    said += [f"{name}'s step takes {longer:.3g} times as long, with {larger:.3g} times the bytes"]
+title = f"One sequence, from {s.N[0]:,} to {s.N[-1]:,} tokens: " + ";\n".join(said)
 figures.decoding_cost(latency, kept, title=title)
 
 # %%
@@ -395,7 +404,7 @@ assert steps["softmax", "batch-1"].at(256) < steps["ssd", "batch-1"].at(256)
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # A step with a state does the same work at every context. (Here its time stays within a factor of four, on a machine
-# that other programs used, too.) That of attention grows with its cache, and so do the bytes: 128 KiB against 64 MiB
+# that other programs used, too.) That of attention grows with its cache, and so do the bytes: 131 kB against 67 MB
 # after 16,384 tokens, for one layer of one sequence. With one sequence and a short context attention is faster, because
 # its step is one call and not several. Two heads of keys and values instead of eight keep a quarter of the bytes and,
 # at 16,384 tokens, take less than two thirds of the time; the arithmetic is the same, so they need not take a quarter.

@@ -37,7 +37,7 @@ from lecture17.reference import delta_rule, ssd
 #
 # A server holds the weights once, and for every sequence the caches of its softmax layers and the states of the others.
 # With $P$ parameters, $b$ sequences of $N$ tokens, and $h_{kv}$ heads of keys and values of $d_h$ numbers each, 16 bits
-# a number for weights and caches and 32 for states:
+# a number for weights and caches and 32 for states (kB and GB are powers of ten, as in [05a](05a_cost.ipynb)):
 #
 # $$\text{bytes} = 2P \;+\; b\,\bigl(2 \cdot 2 h_{kv} d_h\, N \cdot \text{softmax layers} \;+\;
 #   4 \cdot 256\, d \cdot \text{state layers}\bigr)$$
@@ -150,7 +150,8 @@ for use, at_length in reported.items():
 # %% [markdown]
 # The count is up to 1.5 times too optimistic, most of all for reading. It takes all work to run at the machine's peak
 # rates, so it cannot say why. Nemotron Nano 2 (arXiv 2508.14444) reports 6.3 times the throughput of Qwen3-8B on a GPU
-# of 22 GiB, with 8K tokens in and 16K out; with as many sequences as fit, the count gives 5.8 (`tests/test_sizing.py`).
+# of 22 GiB (23.6 GB), with 8K tokens in and 16K out; with as many sequences as fit, the count gives 5.8
+# (`tests/test_sizing.py`).
 #
 # One report it does not explain. With large batches, Kimi Linear decodes 6.3 times as fast at 1M tokens. Bytes allow
 # 27/7 = 3.9 times at most, since 7 of its 27 layers keep a cache. This course has not measured what does the rest.
@@ -309,10 +310,11 @@ assert pictures.listed == ("softmax",)
 # **What the chooser does not know.** How *well* a model does what it can do, and what 8 bits cost it; whether evidence
 # from text holds for your data; how mature the kernels are on your machine; what it costs to fine-tune a finished
 # model instead of training one; whether many requests begin with the same text, whose caches or states a server can
-# keep; and whether the task can be changed, by an index, a tool or a chain of thought. It has no layout with *sparse
-# attention*, either, which keeps the cache of every token and reads a part of it for each new one, as in DeepSeek-V3.2
-# (arXiv 2512.02556). Take its answer as a short list. Train two of them small, on equal steps *and* equal time, with
-# several seeds, and compare them text by text ([05c](05c_language.ipynb)).
+# keep; and whether the task can be changed, by an index, a tool or a chain of thought. It leaves out *sparse
+# attention*, as in DeepSeek-V3.2 (arXiv 2512.02556), because its formulas let a step read all that is kept: there, a
+# step reads a short key of every token, and only the 2,048 entries of the cache that these keys select. Take its answer
+# as a short list. Train two of them small, on equal steps *and* equal time, with several seeds, and compare them text
+# by text ([05c](05c_language.ipynb)).
 
 # %% [markdown]
 # ## Recap

@@ -69,7 +69,7 @@ def growth(tokens: Sequence[int], held: Mapping[str, Sequence[float]], unit: str
     """Two or three named quantities against the number of tokens, both axes logarithmic.
 
     The colors are those of the state, of blocks below the diagonal, and of attention, in this order; two quantities get
-    the first and the last. A unit that begins with "bytes" is written as kB, MB and GB.
+    the first and the last. A unit that begins with "bytes" is written as kB, MB and GB, powers of ten.
     """
     told = "; ".join(f"{name} {ends(values, ',.0f')}" for name, values in held.items())
     picture = Picture(title, f"{unit} against tokens {ends(tokens, ',')}, logarithmic: {told}.")
@@ -125,7 +125,8 @@ def time_against_length(forms: Mapping[str, Mapping[str, Line]], powers: Mapping
         span = np.array([min(n[0] for n, _ in lines.values()), max(n[-1] for n, _ in lines.values())])
         lowest = min(t[0] for _, t in lines.values())
         ax.loglog(span, lowest / 2 * (span / span[0]) ** powers[form], color=NEUTRAL, linestyle=":")
-        ax.set(title=f"{form}; dotted: N{'²' if powers[form] == 2 else ''}", xlabel="N, tokens", ylabel="seconds")
+        ax.set(title=f"{form}; dotted: N{'²' if powers[form] == 2 else ''}", xlabel="N, tokens")
+    panels[0].set_ylabel("seconds")
     name_ends(panels[-1], {name: seconds[-1] for name, (_, seconds) in lines.items()}, looks)
     return picture
 
@@ -144,7 +145,7 @@ def decoding_cost(latency: Mapping[str, Mapping[str, Line]], kept: Mapping[str, 
             for panel, lines in latency.items()
         )
         + "; bytes kept of a sequence: "
-        + each(kept, lambda line: f"{line[1][0] / 1024:,.0f} to {line[1][-1] / 1024:,.0f} KiB")
+        + each(kept, lambda line: f"{line[1][0] / 1e3:,.0f} to {line[1][-1] / 1e3:,.0f} kB")
         + ".",
         size=(10.0, 3.8),
     )
@@ -156,6 +157,7 @@ def decoding_cost(latency: Mapping[str, Mapping[str, Line]], kept: Mapping[str, 
         ax.set(title=panel, xlabel="tokens so far", ylabel="milliseconds a step")
         ax.sharey(panels[0])
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.label_outer()
     for name, (contexts, values) in kept.items():
         memory.loglog(contexts, values, **looks[name])
     memory.set(title="kept of each sequence", xlabel="tokens so far", ylabel="bytes")

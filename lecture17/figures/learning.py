@@ -182,7 +182,8 @@ def learning_curves(runs: Mapping[str, Run], families: Mapping[str, str], baseli
             apart = np.interp(moments, line[x], line[2]) - np.interp(moments, base[x], base[2])
             ax.plot(moments, apart, **looks[name])
             ends_of[x][name] = apart[-1]
-        ax.set(title=f"after equal {unit.split()[0]}", xlabel=unit, ylabel=f"bits per byte more than {baseline}")
+        ax.set(title=f"after equal {unit.split()[0]}", xlabel=unit)
+    axes[0].set_ylabel(f"bits per byte more than {baseline}")
     for ax, heights in zip(axes, ends_of, strict=True):
         name_ends(ax, heights, looks)
     return picture
@@ -231,7 +232,6 @@ def differences(
         ax.set_yticks(range(len(rows)), list(rows))
         ax.set(title=panel, xlabel=f"difference from {baseline}, {unit}", ylabel="mixer")
         ax.label_outer()
-        ax.set_ylabel("mixer")
     axes[0].invert_yaxis()
     return picture
 
@@ -279,7 +279,6 @@ def against_control(
         right.annotate(f" {said}", (max(high, 0), row), (6, 0), textcoords="offset points", va="center")
     right.margins(x=0.25)
     right.set(title="difference from the control", xlabel="points of accuracy, 95% interval")
-    right.set_ylabel("what is trained")
     picture.legend(*left.get_legend_handles_labels(), loc="outside lower left")
     return picture
 

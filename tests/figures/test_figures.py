@@ -352,7 +352,16 @@ def test_it_is_a_picture_with_a_title_and_labeled_axes(make):
     assert panels
     for ax in panels:
         assert ax.get_xlabel()
-        assert ax.get_ylabel()
+        assert any(one.get_ylabel() for one in ax.get_shared_y_axes().get_siblings(ax))
+
+
+SIDE_BY_SIDE = [time_against_length, decoding_cost, learning_curves, differences, against_control]
+
+
+@pytest.mark.parametrize("make", SIDE_BY_SIDE, ids=lambda make: make.__name__)
+def test_panels_side_by_side_say_once_what_their_shared_axis_is(make):
+    said = [ax.get_ylabel() for ax in make(0).axes if ax.get_ylabel()]
+    assert len(said) == len(set(said))
 
 
 @functools.cache
