@@ -102,7 +102,9 @@ def test_it_ends_with_a_recap_where_next_and_how_far_one_is(path: Path) -> None:
     assert last.source == f'progress("{path.stem}")'
     assert last.metadata.tags == ["nbval-ignore-output"], "it differs from learner to learner"
     said = last.outputs[0].data["text/markdown"]
-    assert re.search(r": (0 of \d+ points, )?0 of [1-9]\d* predictions made, 0 right;", said), "stored is what somebody new is told"
+    assert re.search(r": (0 of \d+ points, )?0 of [1-9]\d* predictions made, 0 right;", said), (
+        "stored is what somebody new is told"
+    )
     assert sum(line.startswith("- ") for line in recap.source.split("Where next")[0].splitlines()) <= 5
 
 
