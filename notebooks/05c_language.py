@@ -123,12 +123,12 @@ assert max(sizes.values()) < 1.03 * min(sizes.values())
 # processor core. **The models take turns, step by step.** When the machine is slow for a while, it is slow for all of
 # them, so that their seconds can be compared.
 #
-# Each model first gets the learning rate, of three, that is best on the validation part after 200 steps with seeds of
+# Each model first gets the learning rate, of four, that is best on the validation part after 200 steps with seeds of
 # its own. On their way the trainings are tested on the validation part, too, and only then is the test read.
 #
 # (What is shown below was stored by a full run. As it stands, the next cell trains the *quick* setting, a few steps and
-# one seed, prints what came of it, and changes nothing else. With `full = True` it trains in full, which takes minutes;
-# you may stop it with ■ and run the cell again, and it goes on where it was.)
+# one seed, prints what came of it, and changes nothing else. With `full = True` it trains in full, which takes half an
+# hour or so; you may stop it with ■ and run the cell again, and it goes on where it was.)
 
 # %% tags=["nbval-ignore-output"]
 full = experiments.FULL  # True to train as long as the stored results did
@@ -136,12 +136,12 @@ seeds = (0, 1, 2) if full else (0,)
 saved = experiments.CHECKPOINTS if full else None
 T = 256 if full else 64
 schedule = experiments.Schedule(
-    500 if full else 8, (T, T), batch=2, lr=8e-3, warmup=20, grow=0, anytime=True
+    1500 if full else 8, (T, T), batch=2, lr=8e-3, warmup=20, grow=0, anytime=True
 )
 windows = {} if full else {"validation": 4, "test": 8}
 trainings = experiments.tuned(
     language.trainings(text, schedule, **windows),
-    rates=(4e-3, 8e-3, 1.6e-2),
+    rates=(4e-3, 8e-3, 1.6e-2, 3.2e-2),
     seeds=(17, 18) if full else (17,),
     steps=200 if full else 2,
     cost=lambda reading: reading["bits"].mean(),
@@ -236,22 +236,22 @@ figures.differences(panels, families, "SSD", "bits per byte", title=title)
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # The title names what is *clear*: models whose whole interval is below zero. After equal steps that is the gated delta
-# rule, and attention and the hybrid 7:1 are clearly above, all three with each of the seeds. (With only three
-# seeds such intervals are rather too narrow.) The hybrids with a whole layer of attention
-# cannot be told from SSD. What is not clear need not be equal; with more seeds or longer training it may become so.
+# rule, and attention is clearly above, both with each of the seeds. (With only three seeds such intervals are rather
+# too narrow.) No hybrid can be told from SSD, nor can KDA and RWKV-7. What is not clear need not be equal; with more
+# seeds or longer training it may become so.
 #
-# A clear difference may have another cause than the mixer. The two that are clearly above were trained with the higher
-# learning rate (as was RWKV-7, which is not), for it was better after 40 steps; it may not be after 500. So this does
-# not show that an attention head does harm.
+# A clear difference may have another cause than the mixer. When the rates were chosen after 40 steps in place of 200,
+# the hybrid 7:1 got a rate twice as high, and it too came out clearly above SSD. That was a difference between learning
+# rates which looked like one between mixers.
 #
 # The two panels are two questions. A step of the gated delta rule, KDA and RWKV-7 takes longer than a step of SSD, so
 # after equal time each of them has done fewer steps, and all three are clearly *above* SSD, with each of the seeds. The
 # seconds are those of one machine and of this code: with a fused kernel the right panel would change, and the left one
 # would not.
 #
-# *Not shown at all:* what larger models do after days of training. **All eight are undertrained**: none is as low as
-# the table of counts after two bytes, and all are far from LZMA. After so few steps a difference says how quickly a
-# model learns, and not how well it ends.
+# *Not shown at all:* what larger models do after days of training. **All eight are undertrained**: they are not far
+# from the table of counts after two bytes, and all need at least half a bit more than LZMA. After so few steps a
+# difference says how quickly a model learns, and not how well it ends.
 #
 # </details>
 
@@ -262,16 +262,16 @@ for kind in recurrent:
     assert (study["equal time"][kind] - study["equal time"]["SSD"]).mean(axis=1).min() > 0, kind
 assert below(equal["steps"]) == "gated delta"
 assert (bits["gated delta"] - bits["SSD"]).mean(axis=1).max() < 0
-for kind in ("attention", "hybrid 7:1"):
-    assert equal["steps"][kind][1] > 0, kind
-    assert (bits[kind] - bits["SSD"]).mean(axis=1).min() > 0, kind
-    assert study["rates"][kind] > study["rates"]["SSD"], kind
-for kind in ("hybrid 3:1", "windowed 3:1"):
+assert equal["steps"]["attention"][1] > 0
+assert (bits["attention"] - bits["SSD"]).mean(axis=1).min() > 0
+for kind in ("hybrid 3:1", "hybrid 7:1", "windowed 3:1", "KDA", "RWKV-7"):
     assert equal["steps"][kind][1] < 0 < equal["steps"][kind][2], kind
 four = ("attention", "SSD", "gated delta", "hybrid 3:1")  # of the prediction
-assert min(four, key=mean.get) == max(four, key=quickly.get) == "gated delta"
+assert min(four, key=mean.get) == "gated delta"
+assert quickly["gated delta"] > max(quickly["SSD"], quickly["hybrid 3:1"])
 assert bits["SSD"].mean(axis=0).std() > 3 * np.std(list(mean.values()))  # windows, models
-assert levels["LZMA"] + 1 < levels["counts, order 2"] < min(mean.values())
+assert levels["LZMA"] + 0.5 < min(mean.values())
+assert max(abs(m - levels["counts, order 2"]) for m in mean.values()) < 0.4
 
 # %% [markdown]
 # ## 4 · Names that come again
@@ -308,10 +308,11 @@ figures.differences(panels, families, "SSD", "bits per byte", title=title)
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# Not the hybrids, nor attention in all layers: their intervals hold zero, so after 500 steps nothing shows that they
-# look names up any better than SSD. Only KDA is ahead, and by little; one of seven intervals may miss zero by chance,
-# so a claim about KDA would need more seeds. That recall *can* be learned by attention, and by states as far as they
-# have room, is what [05b](05b_long_range.ipynb) shows.
+# Nobody: all seven intervals hold zero, so after 1,500 steps nothing shows that any of these models looks names up
+# better than SSD. The gated delta rule and attention differ from SSD in the first two panels, and by as much in names
+# that cannot be looked up. (After 500 steps the interval of KDA missed zero by a little. One of seven may do so by
+# chance; now it holds zero.) That recall *can* be learned by attention, and by states as far as they have room, is what
+# [05b](05b_long_range.ipynb) shows.
 #
 # In larger models, too, the mean says little about recall: among 72 models of up to 1.3 billion parameters the quality
 # of language modeling hardly depended on the share of attention, while recall improved with more layers of it (arXiv
@@ -323,10 +324,9 @@ figures.differences(panels, families, "SSD", "bits per byte", title=title)
 # %%
 kinds_of_bytes = language.name_bytes(text.test.spread(300, 256))  # in the windows of the full run
 assert (kinds_of_bytes == language.GROUPS.index("name again")).mean() < 0.1  # few bytes tell it
-assert below(recall) == "KDA"
-assert recall["KDA"][0] > -0.15
-for kind in ("attention", "hybrid 3:1", "hybrid 7:1", "windowed 3:1"):
-    assert recall[kind][1] < 0 < recall[kind][2], kind
+assert all(low < 0 < high for _, low, high in recall.values())
+for panel in panels.values():
+    assert max(panel["gated delta"][2], -panel["attention"][1]) < 0 or panel is recall
 
 # %% [markdown]
 # ## 5 · Bytes per second
@@ -352,9 +352,9 @@ for kind in training:
 # The same model processes dozens of times as many bytes per second in training as in writing, although a step of
 # training goes backwards, too: it does the work of 512 bytes at once, and a step of writing that of one. Of the eight,
 # attention writes fastest after the short context and slowest after the long one, since each step reads the whole cache
-# (part [05a](05a_cost.ipynb)). With a state or a window a step does the same work after any context. (Some were even
-# *faster* after the long one, by up to a quarter: the columns were measured one after the other, and a machine's speed
-# varies. So compare within a column.)
+# (part [05a](05a_cost.ipynb)). With a state or a window a step does the same work after any context. (Here those were
+# slower after the long one, too, by up to a quarter: the columns were measured one after the other, and a machine's
+# speed varies. So compare within a column.)
 #
 # </details>
 
@@ -362,8 +362,7 @@ for kind in training:
 assert min(training[kind] / short[kind] for kind in training) > 24
 assert slower["attention"] == max(slower.values()) > 1.3
 assert max(short, key=short.get) == min(long, key=long.get) == "attention"
-assert max(slower[kind] for kind in ("SSD", *recurrent, "windowed 3:1")) < 1.3
-assert 1 / 1.25 < min(slower.values()) < 1
+assert max(slower[kind] for kind in ("SSD", *recurrent, "windowed 3:1")) < 1.25
 
 # %% [markdown]
 # ## 6 · Let them write
