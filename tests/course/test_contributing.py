@@ -15,17 +15,21 @@ from tests.npm import bundle, installed
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 EXERCISE, MIXER = (PAGE.split(f"\n## A{word}\n")[1].split("\n## A ")[0] for word in ("n exercise", " mixer"))
-NEW = "00_quickstart-decay-mask"
+NEW = "01_tour-decay-mask"
 
 
 def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path.name}: {old}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
 def insert(path: Path, text: str, before: str) -> None:
-    old = path.read_text(encoding="utf-8")
-    assert old.count(before) == 1
-    path.write_text(old.replace(before, text + before), encoding="utf-8")
+    replace(path, before, text + before)
 
 
 @pytest.fixture
@@ -48,18 +52,15 @@ def lint(copy: Path) -> None:
 
 
 def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solved(copy: Path) -> None:
-    exercises_of = "lecture17/course/exercises/ex_00_quickstart.py"
-    assert f"In `{exercises_of}`, as the last of `EXERCISES` (" in EXERCISE
-    assert "In `solutions/00_quickstart.py`, before `# ## Where next` and its `# %% [markdown]`:" in EXERCISE
+    exercises_of = "lecture17/course/exercises/ex_01_tour.py"
+    assert f"In `{exercises_of}`, before `EXERCISES`:" in EXERCISE
+    assert "In `solutions/01_tour.py`, before `# ## Where next` and its `# %% [markdown]`:" in EXERCISE
     cells, entry = blocks(EXERCISE, "python")
-    insert(copy / "solutions" / "00_quickstart.py", cells, "# %% [markdown]\n# ## Where next")
-    (copy / exercises_of).write_text((ROOT / exercises_of).read_text().removesuffix(")\n") + entry + ")\n")
-    (changes,) = blocks(EXERCISE, "diff")
-    readme = (copy / "README.md").read_text(encoding="utf-8")
-    for old, new in re.findall(r"^-(.*)\n\+(.*)$", changes, re.MULTILINE):
-        assert readme.count(old) == 1, f"README.md has no {old}"
-        readme = readme.replace(old, new)
-    (copy / "README.md").write_text(readme, encoding="utf-8")
+    insert(copy / "solutions" / "01_tour.py", cells, "# %% [markdown]\n# ## Where next")
+    insert(copy / exercises_of, entry, "EXERCISES = (")
+    for name, changes in zip((exercises_of, "README.md"), blocks(EXERCISE, "diff"), strict=True):
+        [(old, new)] = re.findall(r"^-(.*)\n\+(.*)$", changes, re.MULTILINE)
+        replace(copy / name, old, new)
 
     (commands,) = blocks(EXERCISE, "sh")
     build, grade, test = commands.splitlines()
@@ -67,7 +68,7 @@ def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solve
     assert built.returncode == 0, built.stderr
     graded = run(copy, grade)
     assert re.search(rf"{NEW} +0 of 2 +not filled in", graded.stdout), graded.stdout + graded.stderr
-    path = copy / "exercises" / "00_quickstart.ipynb"
+    path = copy / "exercises" / "01_tour.ipynb"
     nb = read(path)
     assert "BEGIN SOLUTION" not in str(nb.cells)
     answers = {grade_id(c): c.source for c in read(copy / "solutions" / path.name).cells if is_answer(c)}
@@ -76,7 +77,7 @@ def test_the_page_adds_an_exercise_that_earns_nothing_empty_and_everything_solve
             cell.source = answers[grade_id(cell)]
     write(nb, path)
     graded = run(copy, grade)
-    assert "5 of 5 points" in graded.stdout, graded.stdout + graded.stderr
+    assert "18 of 18 points" in graded.stdout, graded.stdout + graded.stderr
     tested = run(copy, f"{test} tests/test_notebooks.py -v -p no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     assert f"test_every_mutant_of_the_solution_is_rejected[{NEW}] PASSED" in tested.stdout
