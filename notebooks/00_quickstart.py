@@ -25,6 +25,8 @@ from lecture17.compare import assert_same
 from lecture17.course import predict, progress
 
 # %% [markdown]
+# Go cell by cell with Shift+Enter, from the top: questions come before the cells that answer them.
+#
 # ## The matrix
 #
 # Give every token $i$ a vector $u_i$ to **read** with, and every token $j$ a vector $v_j$ to **write** with. (The
@@ -142,8 +144,9 @@ figures.matrix_state_output(
 # %% [markdown]
 # ## How much passes from past to future
 #
-# Take the block that leads from the past (columns before 12) to the future (rows from 12 on). Its rank is the number of
-# values per feature that must pass from past to future.
+# Go back to $A$, the matrix without decays. Take its block that leads from the past (columns before 12) to the future
+# (rows from 12 on). The rank of this block is the number of values per feature that must pass from past to future.
+# Compare it with the same block of softmax attention, made from the same queries and keys.
 
 # %%
 predict("00_quickstart-softmax-rank")
@@ -154,10 +157,6 @@ P = P / P.sum(axis=1, keepdims=True)
 for name, matrix in {"linear attention": A, "softmax attention": P}.items():
     rank = np.linalg.matrix_rank(matrix[12:, :12])
     print(f"{name:18} rank of the block from past to future: {rank}")
-
-# %%
-assert np.linalg.matrix_rank(A[12:, :12]) == r
-assert np.linalg.matrix_rank(P[12:, :12]) > r
 
 # %% [markdown]
 # ## What this says, and what it does not
@@ -175,12 +174,17 @@ assert np.linalg.matrix_rank(P[12:, :12]) > r
 # like it. You have just seen a hint: its block passes 12 numbers per feature, as many as there are tokens to pass.
 # [03b · Duality](03b_duality.ipynb) proves that no finite linear state gives the softmax weights $e^{q_i \cdot k_j}$.
 
+# %%
+assert np.linalg.matrix_rank(A[12:, :12]) == r
+assert np.linalg.matrix_rank(P[12:, :12]) == 12
+
 # %% [markdown]
 # ## Play
 #
-# A *mixer* is a layer that mixes tokens. The explorer below shows a decay mask, the scores, and the matrix that a mixer
-# makes of them, cut into chunks of tokens. Its lower half gives the rank of each block, and the singular values of the
-# framed block. The course introduces the mixers you do not know yet.
+# A *mixer* is a layer that mixes tokens. The explorer below shows a decay mask, the scores, and the matrix that a
+# mixer makes of them, cut into chunks of tokens. (For Mamba-2 it writes $C$ and $B$ for our $U$ and $V$.) Its lower
+# half gives the rank of each block, and the singular values of the framed block. The course introduces the mixers you
+# do not know yet.
 #
 # Answer the question, run the next cell, then move the controls and click on blocks.
 
@@ -194,8 +198,9 @@ widgets.SemiseparableExplorer()
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
 # Whatever the decay, a mixer with one state passes at most $r$ numbers per feature from chunk to chunk. Two in the menu
-# pass more: softmax attention, which has no such state, and log-linear attention, which keeps several. You can see that
-# where a chunk has more than $r$ tokens; a block of $c$ tokens has rank at most $c$ anyway.
+# pass more: softmax attention, which has no such state, and log-linear attention, which keeps several (choose chunks of
+# 12 to see a block that reads from two of them). You can see that where a chunk has more than $r$ tokens; a block of
+# $c$ tokens has rank at most $c$ anyway.
 #
 # </details>
 #

@@ -336,10 +336,10 @@ widgets.SemiseparableExplorer()
 #
 # Every mixer with one state keeps to $r$ numbers for each feature, even those that one mask does not describe. Softmax
 # attention has no such state. Log-linear attention keeps several, and a block that reads from more than one of them has
-# a higher rank. A rank falls below $r$ for one of three reasons: decays have faded the block into rounding, a chunk has
-# fewer than $r$ tokens, or *removals* have emptied the state. The delta rule with $\beta = 1$ removes everything that a
-# key recalls, so one direction of the old state does not survive the token: with $r = 2$ and no decay, its blocks
-# between chunks have rank 1.
+# a higher rank: choose chunks of 12. A rank falls below $r$ for one of three reasons: decays have faded the block into
+# rounding, a chunk has fewer than $r$ tokens, or *removals* have emptied the state. The delta rule with $\beta = 1$
+# removes everything that a key recalls, so one direction of the old state does not survive the token: with $r = 2$ and
+# no decay, its blocks between chunks have rank 1.
 #
 # </details>
 #

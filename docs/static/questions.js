@@ -41,7 +41,7 @@
       if (!revealed) save(true);
       fields.forEach((field, k) => {
         field.box.disabled = true;
-        field.note.textContent = isRight(parts[k], guesses()[k]) ? "Right." : `Not quite: ${parts[k].answer}.`;
+        field.note.textContent = isRight(parts[k], guesses()[k]) ? "Right." : `Not quite. The answer: ${parts[k].answer}.`;
       });
       words.textContent = truth;
       button.remove();

@@ -50,7 +50,7 @@ class Prediction(Form):
         with self.hold_sync():
             self.locked, self.button = True, ""
             self.notes = [
-                "Right." if part.is_right(guess) else f"Not quite: {part.answer()}."
+                "Right." if part.is_right(guess) else f"Not quite. The answer: {part.answer()}."
                 for part, guess in zip(self._question.parts, self._guesses(), strict=True)
             ]
             self.words = f"{self._question.truth} The next cell shows it."
@@ -69,13 +69,14 @@ class Prediction(Form):
 
     def static(self) -> str:
         """The question, its options, and the answer folded away; where the learner answers, also what they guessed."""
-        guesses = self._guesses() if self.handle is not None else []
-        said = [f"You guessed: {g}. {note}" for g, note in zip(guesses, self.notes, strict=False) if g is not None]
-        parts = []
-        for part in self._question.parts:
+        parts, any_guess = [], False
+        for part, guess, note in zip(self._question.parts, self._guesses(), self.notes, strict=True):
             options = "\n".join(f"- {option}" for option in part.options)
             parts.append(part.ask + (f"\n\n{options}" if options else " (A number.)"))
+            if self.handle is not None and guess is not None:
+                any_guess = True
+                parts.append(f"You guessed: {guess if part.options else f'{guess:g}'}. {note}")
         answers = "; ".join(part.answer() for part in self._question.parts)
         folded = f"<details><summary>Answer</summary>\n\n{answers}. {self._question.truth}\n\n</details>"
-        wake = "*Run this cell to bring the question back.*" if said else "*In JupyterLab, run this cell to answer.*"
-        return "**Predict.** " + "\n\n".join([*parts, *said, folded, wake])
+        wake = f"*To {'bring the question back' if any_guess else 'answer'}, run the cells from the top to this one.*"
+        return "**Predict.** " + "\n\n".join([*parts, folded, wake])

@@ -55,7 +55,7 @@ def keep(exercise_id: str) -> str:
         except OSError as error:
             return f"Passed, but progress could not be written: {error}"
     stem = exercises.get(exercise_id).stem
-    (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed, stem)
+    (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed, exercise_id)
     in_sight = upcoming and upcoming.stem == stem
     step = f"Next: `{upcoming.id}` in this notebook." if upcoming and in_sight else _step(upcoming)
     return f"{done} of {total} points, {done / total:.0%}. {step}"
@@ -66,20 +66,21 @@ def _points(passed: Container[str], some: Sequence[Exercise]) -> tuple[int, int]
     return sum(e.points for e in some if e.id in passed), sum(e.points for e in some)
 
 
-def first_open(passed: Container[str], stem: str = "") -> Exercise | None:
-    """The first exercise that is not passed yet: from the notebook `stem` on if there is one, else in the course."""
-    still = [e for e in exercises.all_exercises() if e.id not in passed]
-    return next((e for e in still if e.stem >= stem), still[0] if still else None)
+def first_open(passed: Container[str], here: str = "") -> Exercise | None:
+    """The first exercise not passed: after the exercise `here`, or from the notebook `here` on, then from the start."""
+    course = exercises.all_exercises()
+    at = next((i for i, e in enumerate(course) if here in (e.id, e.stem) or e.stem > here), 0)
+    return next((e for e in [*course[at:], *course[:at]] if e.id not in passed), None)
 
 
-def _step(upcoming: Exercise | None) -> str:
-    """What to do next, in Markdown with links that hold in notebooks/ and in exercises/."""
+def _step(upcoming: Exercise | None, stem: str = "") -> str:
+    """What to do next, in Markdown with links that hold in notebooks/ and in exercises/, for a reader of `stem`."""
     if upcoming is None:
         return "Every exercise is passed. [06 · Review](../notebooks/06_review.ipynb) sums up the course."
     lecture, exercise = (
         f"[{folder}/{upcoming.stem}](../{folder}/{upcoming.stem}.ipynb)" for folder in (NOTEBOOKS, EXERCISES)
     )
-    return f"Next: `{upcoming.id}` in {exercise}, after {lecture}."
+    return f"Next: `{upcoming.id}` in {exercise}{'' if upcoming.stem == stem else f', after {lecture}'}."
 
 
 def progress(stem: str | None = None) -> None:
@@ -88,8 +89,8 @@ def progress(stem: str | None = None) -> None:
         say(summary())
     else:
         now = datetime.now()
-        when = f" *As of {now.day} {now:%B, %H:%M}.*" if somebody_watches() else ""
-        display(Markdown(so_far(stem) + when))
+        when = f" *As of {now.day} {now:%B, %H:%M}: run this cell again for a newer count.*"
+        display(Markdown(so_far(stem) + when * somebody_watches()))
 
 
 def so_far(stem: str) -> str:
@@ -105,7 +106,7 @@ def so_far(stem: str) -> str:
     here.append(f"{made} of {len(predictions.of_notebook(stem))} predictions made, {right} right")
     done, total = _points(passed, exercises.all_exercises())
     whole = f"the course: {done} of {total} points, {done / total:.0%}"
-    return f"**Your progress.** This notebook: {', '.join(here)}; {whole}. {_step(first_open(passed, stem))}"
+    return f"**Your progress.** This notebook: {', '.join(here)}; {whole}. {_step(first_open(passed, stem), stem)}"
 
 
 def summary() -> str:

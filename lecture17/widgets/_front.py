@@ -42,15 +42,17 @@ class Shown(ipywidgets.DOMWidget):
     """A widget with a still: as the last expression of a cell both are shown; where nobody watches, only the still."""
 
     handle: DisplayHandle | None = None
+    shown_still: dict[str, str] | None = None  # that of the handle
 
     def still(self) -> dict[str, str]:
         """What stays in the notebook when the kernel has gone."""
         raise NotImplementedError
 
     def refresh(self) -> None:
-        """Bring the still up to date, if it was shown."""
-        if self.handle is not None:
-            self.handle.update(_marked(self.still()), raw=True)
+        """Bring the still up to date, if it was shown. The same again would make a saved notebook ask to be saved."""
+        if self.handle is not None and (still := self.still()) != self.shown_still:
+            self.shown_still = still
+            self.handle.update(_marked(still), raw=True)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.still(), {}
@@ -59,7 +61,8 @@ class Shown(ipywidgets.DOMWidget):
         if not somebody_watches():
             raise NotImplementedError  # IPython then takes `_repr_mimebundle_`
         self.handle = DisplayHandle()  # before the still is made: it may say what this learner did
-        self.handle.display(_marked(self.still()), raw=True)
+        self.shown_still = self.still()
+        self.handle.display(_marked(self.shown_still), raw=True)
         live = super()._repr_mimebundle_()
         view = live[0] if isinstance(live, tuple) else live  # anywidget adds metadata
         display({**view, "text/plain": "", "text/html": ""}, raw=True)

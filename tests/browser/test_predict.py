@@ -68,7 +68,7 @@ def test_numbers_are_typed(lab: Lab, course: Path) -> None:
     expect(form.locator(".words")).to_contain_text("Guess first", timeout=PATIENCE)
     fields.nth(1).fill("1")
     button.click()
-    expect(form.locator(".note")).to_have_text(["Right.", "Not quite: 64 tokens."], timeout=PATIENCE)
+    expect(form.locator(".note")).to_have_text(["Right.", "Not quite. The answer: 64 tokens."], timeout=PATIENCE)
     expect(button).to_be_hidden()
     assert kept(course, NUMBER) == {"guesses": [6, 1], "revealed": True}
     assert lab.errors().count() == 0

@@ -30,7 +30,7 @@ WAKE = (
     "Run this cell to answer.",
     "Run this cell to tick them.",
     "Run this cell to type a prompt of your own.",
-    "Run this cell to bring the question back.",
+    "To bring the question back, run the cells from the top to this one.",
 )
 
 

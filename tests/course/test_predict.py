@@ -50,9 +50,9 @@ def test_on_the_next_day_the_notebook_still_shows_what_was_guessed(home: Path, w
     form.refresh()
     for later in (watched.updates[-1], watched.show(predict(PARTS))[0]):
         text = later["text/markdown"]
-        assert "You guessed: 6.0. Right." in text or "You guessed: 6. Right." in text
-        assert "You guessed: 1. Not quite: 64 tokens." in text
-        assert "In JupyterLab, run this cell" not in text
+        assert "fewest?\n\nYou guessed: 6. Right." in text or " (A number.)\n\nYou guessed: 6. Right." in text
+        assert "You guessed: 1. Not quite. The answer: 64 tokens." in text
+        assert text.endswith("To bring the question back, run the cells from the top to this one.*")
     assert watched.updates[-1]["text/plain"] == still["text/plain"]
 
 
@@ -64,7 +64,7 @@ def test_two_notebooks_that_keep_at_once_lose_nothing(home: Path) -> None:
 
 
 def test_numbers_are_right_within_their_tolerance(home: Path) -> None:
-    for guess, note in ((164, "Right."), (165.0, "Right."), (300, "Not quite: 165 entries.")):
+    for guess, note in ((164, "Right."), (165.0, "Right."), (300, "Not quite. The answer: 165 entries.")):
         (home / ".lecture17" / "predictions.json").unlink(missing_ok=True)
         form = predict(NUMBER)
         form.marked = [[guess]]
@@ -82,7 +82,7 @@ def test_every_part_is_guessed_before_the_answer_is_shown(home: Path) -> None:
     assert predictions.outcome() == "Predictions: 0 made, 0 right"
     form.marked = [[6], [1]]
     form.press()
-    assert form.notes == ["Right.", "Not quite: 64 tokens."]
+    assert form.notes == ["Right.", "Not quite. The answer: 64 tokens."]
 
 
 def test_the_summary_says_how_the_guesses_went(home: Path) -> None:
