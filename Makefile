@@ -14,6 +14,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 BIN := .venv/bin
 LEARNER := .venv/.installed
 ALL := .venv/.installed-$(EXTRAS)
+# What is installed knows the folder's path: in a folder that was moved, it is installed again.
+MOVED := $(shell [ ! -f $(LEARNER) ] || { read -r where < $(LEARNER); [ "$$where" = "$$(pwd)" ] || rm -f $(LEARNER)*; })
 
 .PHONY: lab install check test grade build bench site
 .DEFAULT_GOAL := lab
@@ -50,7 +52,7 @@ $(LEARNER) $(ALL): $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing into .venv, which takes about 2 GB of disk. This happens once and takes a few minutes."
 	@PIP_USER=0 PIP_TARGET= PIP_PREFIX= $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".$(if $(filter $(ALL),$@),[$(EXTRAS)])" \
 		|| { echo "The installation failed; the reason is above. It needs the network: connect, then run the same command again."; exit 1; }
-	@touch $(LEARNER) $@
+	@pwd > $(LEARNER); pwd > $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13; none was found. Name one: make lab PYTHON=/path/to/python3.12"; exit 1; }

@@ -95,7 +95,7 @@ def test_a_learners_install_has_no_tools_of_authors() -> None:
     assert set(re.findall(r"^ *(?:import|from) (\w+)", lines, re.MULTILINE)) & authors == set()
 
 
-def make(folder: Path, *arguments: str, path: str | None = None) -> str:
+def make(folder: Path, *arguments: str, path: str | None = None, installed_in: str | None = None) -> str:
     """What make says in a clone whose path has a space and letters outside ASCII, where all is installed."""
     clone = folder / "my course 講義"
     (clone / ".venv" / "bin").mkdir(parents=True)
@@ -104,7 +104,7 @@ def make(folder: Path, *arguments: str, path: str | None = None) -> str:
     if path is None:
         (clone / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$@"\n')
         (clone / ".venv" / "bin" / "python").chmod(0o755)
-        (clone / ".venv" / ".installed").touch()
+        (clone / ".venv" / ".installed").write_text(f"{clone if installed_in is None else installed_in}\n")
     outer = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # `make test` itself
     own = outer | {"LC_ALL": "C", "PATH": path or os.environ["PATH"]}
     command = [str(shutil.which("make")), *arguments]
@@ -114,6 +114,13 @@ def make(folder: Path, *arguments: str, path: str | None = None) -> str:
 
 def test_make_lab_starts_the_course_in_a_folder_of_any_name(tmp_path: Path) -> None:
     assert make(tmp_path, "lab", "ARGS=--no-browser --port 9999") == "-m lecture17 lab --no-browser --port 9999\n"
+
+
+def test_a_folder_that_was_moved_is_installed_again(tmp_path: Path) -> None:
+    said = make(tmp_path, "lab", installed_in="/where/it/was")
+    assert "-m pip install" in said
+    assert said.endswith("-m lecture17 lab\n")
+    assert (tmp_path / "my course 講義" / ".venv" / ".installed").read_text().strip().endswith("my course 講義")
 
 
 def test_make_lab_says_which_pythons_it_needs(tmp_path: Path) -> None:

@@ -243,5 +243,7 @@ def _cause(runs: list[CellRun]) -> tuple[str, str]:
     for run in runs:
         if run.cause:
             memory_error = run.cause.endswith("MemoryError")
-            return "out of memory" if memory_error else VERDICTS.get(run.cause, "error"), run.reason
+            alone = "; a copy of the notebook is graded alone: put what it needs into one of its cells"
+            reason = run.reason + alone * (run.cause == "ModuleNotFoundError")
+            return "out of memory" if memory_error else VERDICTS.get(run.cause, "error"), reason
     return "not checked", "the check left no record: does a cell of this notebook change how cells are run?"

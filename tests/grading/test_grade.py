@@ -136,6 +136,18 @@ def test_answers_may_use_the_learners_own_cells_and_one_that_kills_the_kernel_do
     assert "'import os'" in grades[-1].reason
 
 
+def test_a_file_of_functions_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path) -> None:
+    (clone / "exercises" / "my_helpers.py").write_text("import numpy as np\nlower = np.tril\n")
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    answer = next(c for c in nb.cells if c.get("id") == "00_quickstart-matrix")
+    answer.source = "from my_helpers import lower\ndef semiseparable_matrix(U, V):\n    return lower(U @ V.T)"
+    write(nb, path)
+    first, *_ = grade([path])
+    assert first.earned == 0
+    assert "No module named 'my_helpers'; a copy of the notebook is graded alone" in first.reason
+
+
 @pytest.mark.parametrize(
     ("content", "verdict", "reason"),
     [
