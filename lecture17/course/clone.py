@@ -25,7 +25,7 @@ class Clone:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.unfiltered: list[str] = []
+        self.unfiltered = ["-c", "core.fileMode=false"]  # a stick or `chmod -R` changes every mode, and no work
         if shutil.which("git") is None:
             raise CannotUpdate("git is not installed: update needs it to fetch the newer course")
         none = "" if (root / ".git").exists() else f"{root} is not a git clone: update needs one"

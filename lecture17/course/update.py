@@ -38,13 +38,11 @@ def update(root: Path, source: str | None = None, branch: str | None = None) -> 
     base = clone.git("merge-base", before, after, fails="the course there shares no commit with this clone")
     if base == after:
         return "\n".join([*notes, "There is nothing newer than what you have."])
-    changed = clone.differing(before) | clone.differing(base, before)
-    foreign = sorted(name for name in changed if name.split("/")[0] not in FOLDERS)
-    if foreign:  # changes to the package itself are left to git and to whoever made them
-        raise CannotUpdate(
-            f"you changed {', '.join(foreign[:5])}{' and more' if len(foreign) > 5 else ''}, part of the course "
-            "itself: undo that (`git restore FILE`), or merge with git yourself"
-        )
+    _refuse_foreign(clone.differing(before), "undo that (`git restore FILE`), or merge with git yourself")
+    rewritten = (
+        f"merge with git yourself; or, if these commits are not yours, `git reset --keep {base[:10]}` drops them"
+    )
+    _refuse_foreign(clone.differing(base, before), rewritten)
     head = after
     if base != before:  # what was committed here stays committed
         merged = _merge(clone, base, before, after)
@@ -80,6 +78,14 @@ def undo(root: Path) -> str:
         lines.append(f"No longer here: {', '.join(sorted(gone))}; your version is in {backup}")
     _switch(clone, undone, mine, undone, before, f"delete {UPDATED}\n")
     return "\n".join(lines)
+
+
+def _refuse_foreign(changed: set[str], fix: str) -> None:
+    """Changes to the package itself are left to git and to whoever made them."""
+    foreign = sorted(name for name in changed if name.split("/")[0] not in FOLDERS)
+    if foreign:
+        some = f"{', '.join(foreign[:5])}{' and more' if len(foreign) > 5 else ''}"
+        raise CannotUpdate(f"you changed {some}, part of the course itself: {fix}")
 
 
 def _take_back_interrupted(clone: Clone) -> bool:

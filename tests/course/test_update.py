@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -637,3 +638,27 @@ def test_the_command_says_what_happened(course: Path, mine: Path, monkeypatch: p
     assert (undone.exit_code, "as it was" in undone.output) == (0, True)
     refused = CliRunner().invoke(app, ["update", "--undo"])
     assert (refused.exit_code, refused.output) == (1, "there is no update to undo\n")
+
+
+def test_modes_that_a_stick_has_changed_are_no_changes(course: Path, mine: Path) -> None:
+    for path in mine.rglob("*"):
+        if path.is_file() and ".git" not in path.parts:
+            path.chmod(0o777)
+    newer(course)
+    assert "newer" in update(mine)
+
+
+def test_a_history_that_was_rewritten_is_told_with_the_way_out(course: Path, mine: Path) -> None:
+    publish(course, {"README.md": "as first published"})
+    update(mine)
+    git(course, "reset", "-q", "--hard", "HEAD~1")
+    publish(course, {"README.md": "as published now"})
+    with pytest.raises(
+        CannotUpdate, match=r"if these commits are not yours, `git reset --keep [0-9a-f]{10}` drops them"
+    ) as told:
+        update(mine)
+    fix = re.search("`git (reset --keep .+)`", str(told.value))
+    assert fix is not None
+    git(mine, *fix[1].split())
+    update(mine)
+    assert (mine / "README.md").read_text() == "as published now"
