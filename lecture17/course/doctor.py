@@ -102,6 +102,12 @@ def kernel() -> str:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
         raise Ailment("Jupyter has no kernel called python3", fix) from None
+    found, own = (
+        Path(spec.resource_dir).resolve(),
+        Path(sys.prefix).resolve() / "share" / "jupyter" / "kernels" / "python3",
+    )
+    if own.exists() and found != own:
+        fix = f"delete the folder {found}, which hides this Python's own kernel"
     code = (
         "import sys, importlib.util as u; print(sys.prefix); s = u.find_spec('lecture17'); print(s and s.origin or '')"
     )
@@ -168,7 +174,7 @@ def folder() -> str:
         raise Ailment(what, fix) from None
     try:
         probe = private() / "probe"
-        write_atomically(probe, "")
+        write_atomically(probe, " " * 2**20)  # an empty file fits on a full disk
         probe.unlink()
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
