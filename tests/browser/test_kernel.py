@@ -9,7 +9,7 @@ from lecture17.course.notebooks import read
 from lecture17.widgets import SemiseparableExplorer
 
 from .conftest import write_notebook
-from .lab import PATIENCE, Lab
+from .lab import CURRENT, PATIENCE, Lab
 
 
 def test_python_reads_what_was_moved_and_moves_what_is_shown(lab: Lab, course: Path) -> None:
@@ -95,3 +95,20 @@ def test_saving_works_from_within_an_explorer_and_plain_keys_stay_there(lab: Lab
     notebook = read(path)
     assert moved in str(notebook.cells[0].outputs)
     assert len(notebook.cells) == 2
+
+
+def test_a_saved_notebook_stays_saved_while_one_looks_at_another(lab: Lab, course: Path) -> None:
+    for name in ("first", "second"):
+        write_notebook(course / f"{name}.ipynb", ["from lecture17 import widgets\n\nwidgets.SemiseparableExplorer()"])
+    lab.open("first.ipynb")
+    lab.run_all()
+    lab.explorer()
+    lab.idle()
+    dirty = f"{CURRENT}.context.model.dirty"
+    lab.save()
+    lab.page.wait_for_timeout(1500)  # the still of an explorer at rest
+    lab.save()
+    for name in ("second", "first"):
+        lab.command("docmanager:open", {"path": f"{name}.ipynb"})
+        lab.page.wait_for_timeout(2500)
+    assert not lab.page.evaluate(dirty)
