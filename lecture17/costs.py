@@ -124,6 +124,7 @@ class Metered(np.ndarray):
         plain = [np.asarray(x) for x in inputs]
         if options.get("out"):
             options["out"] = tuple(None if x is None else np.asarray(x) for x in options["out"])
+        options = {name: np.asarray(x) if isinstance(x, Metered) else x for name, x in options.items()}  # `where`
         result = np.asarray(getattr(ufunc, method)(*plain, **options))
         self.meter.charge(ufunc if method == "__call__" else None, plain, result)
         return metered(result, self.meter)

@@ -284,6 +284,13 @@ def test_metered_arrays_compute_what_others_compute() -> None:
     np.testing.assert_array_equal(np.asarray(carry(metered(U, meter), metered(x, meter))), carry(U, x))
 
 
+def test_a_mask_of_where_to_compute_may_be_metered() -> None:
+    a = metered(np.arange(4.0), Meter(10**9, "too much"))
+    inverse = np.divide(1.0, a, out=np.zeros(4), where=a != 0)
+    np.testing.assert_array_equal(np.asarray(inverse), [0, 1, 1 / 2, 1 / 3])
+    assert np.asarray(np.add.reduce(a, where=a > 1, initial=a[3])) == 2 + 3 + 3
+
+
 def test_more_work_than_the_budget_raises_with_advice() -> None:
     U = metered(np.ones((TOKENS, R)), Meter(TOKENS * TOKENS, "carry a state"))
     with pytest.raises(TooMuchWork, match=r"^carry a state$"):

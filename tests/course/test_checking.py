@@ -1,5 +1,6 @@
 """What `check` says of answers that are wrong in form: each fault is named."""
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lecture17.course import CheckFailed, answers, check, checking, hint
 from lecture17.course.checking import PASSED, SEEDS, judge
 from lecture17.course.exercises import all_exercises, get, of_notebook
+from lecture17.course.exercises.ex_00_quickstart import loops
 from lecture17.course.hints import hint_text
 from lecture17.course.paths import write_kept
-from lecture17.reference import ssd
+from lecture17.reference import retention, ssd
 
 
 def message(exercise: str, answer: Callable[..., Any], **options: int) -> str:
@@ -274,3 +277,73 @@ def test_zeroing_what_the_check_gave_is_a_fault() -> None:
         return 0 * V, np.zeros((K.shape[1], V.shape[1]))
 
     assert "changed its argument Q in place" in message("03c_family-gla-chunkwise", empties)
+
+
+def arguments_made_plain(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+    assert all(isinstance(matrix, np.ndarray) for matrix in (U, V))
+    for matrix in (U, V):
+        assert matrix.ndim == 2
+    U, V = map(np.asarray, (U, V))
+    return np.tril(U @ V.T)
+
+
+def test_a_loop_over_the_arguments_is_not_one_over_the_matrix() -> None:
+    assert judge("00_quickstart-matrix", arguments_made_plain).status == PASSED
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "map(V.__matmul__, U)",
+        "[V @ u for M in (U, V) for u in M]",
+        "list(f for f in [map])[0](f, (U, V))",
+        "map(f, *(U,))",
+    ],
+)
+def test_a_loop_over_tokens_is_one_however_it_is_written(source: str) -> None:
+    assert loops(ast.parse(source))
+
+
+def chunks_of_plain_arrays(
+    x: np.ndarray, log_a: np.ndarray, B: np.ndarray, C: np.ndarray, chunk_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    assert np.all(log_a <= 0)
+    x, log_a, B, C = (np.array(t, dtype=np.float64) for t in (x, log_a, B, C))
+    return ssd.chunkwise(x, log_a, B, C, chunk_size=chunk_size)
+
+
+def one_form_in_torch(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) -> tuple[np.ndarray, ...]:
+    assert np.all(np.isfinite(V))
+    parallel, recurrent = retention.parallel(Q, K, V, gamma)[0], retention.recurrent(Q, K, V, gamma)[0]
+    Q, K, V = (torch.tensor(t, dtype=torch.float64) for t in (Q, K, V))
+    S, y = torch.zeros(K.shape[1], V.shape[1], dtype=torch.float64), []
+    for q, k, v in zip(*(t.split(chunk_size) for t in (Q, K, V)), strict=True):
+        t = torch.arange(len(q), dtype=torch.float64)
+        D = torch.tril(gamma ** (t[:, None] - t).abs())
+        y.append((D * (q @ k.T)) @ v + gamma ** (t[:, None] + 1) * (q @ S))
+        S = gamma ** len(q) * S + (k * gamma ** (len(q) - 1 - t)[:, None]).T @ v
+    return parallel, recurrent, torch.cat(y).numpy()
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("03b_duality-ssd-chunkwise", chunks_of_plain_arrays),
+        ("01_tour-retention-three-ways", one_form_in_torch),
+    ],
+)
+def test_chunks_of_arrays_that_left_the_meter_are_no_loop_over_tokens(exercise: str, answer: Any) -> None:
+    record = judge(exercise, answer)
+    assert record.status == PASSED, str(record)
+
+
+def three_forms_two_by_token(Q: Any, K: Any, V: Any, gamma: float, chunk_size: int) -> tuple[np.ndarray, ...]:
+    S, y = np.zeros((K.shape[1], V.shape[1])), np.zeros(V.shape)
+    for t in range(len(V)):
+        S[:] = gamma * S + K[t][:, None] * V[t]
+        y[t] = np.einsum("k,kv->v", Q[t], S)
+    return retention.parallel(Q, K, V, gamma)[0], retention.recurrent(Q, K, V, gamma)[0], y
+
+
+def test_a_loop_over_tokens_into_plain_arrays_is_refused() -> None:
+    assert "loop over chunks, not tokens" in message("01_tour-retention-three-ways", three_forms_two_by_token)

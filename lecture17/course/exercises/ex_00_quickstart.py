@@ -19,15 +19,27 @@ def draw(rng: np.random.Generator) -> Inputs:
 HIDDEN = {"map", "vectorize", "frompyfunc", "apply_along_axis"}  # functions that loop in Python, too
 
 
+def lists_names(node: ast.expr) -> bool:
+    """Whether an expression lists names, as in `(U, V)`: a loop over these is not one over tokens."""
+    return isinstance(node, ast.Tuple | ast.List) and all(isinstance(item, ast.Name) for item in node.elts)
+
+
+def loops(tree: ast.AST) -> bool:
+    """Whether a source loops in Python, over more than names that are listed there."""
+    nodes = list(ast.walk(tree))
+    of_names = {n.func for n in nodes if isinstance(n, ast.Call) and n.args[1:] and all(map(lists_names, n.args[1:]))}
+    names = {getattr(n, "id", getattr(n, "attr", "")) for n in nodes if n not in of_names or ast.unparse(n) != "map"}
+    over = [n.iter for n in nodes if isinstance(n, ast.For | ast.comprehension)]
+    return bool(names & HIDDEN) or not all(map(lists_names, over)) or any(isinstance(n, ast.While) for n in nodes)
+
+
 def refuse_loops(answer: Function) -> None:
     """Raise WrongForm for an answer whose own source loops in Python; functions that it calls are not looked into."""
-    loops = ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
     except (OSError, TypeError, SyntaxError):  # its source is not available, or is only part of a statement
         return
-    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)}
-    if names & HIDDEN or any(isinstance(node, loops) for node in ast.walk(tree)):
+    if loops(tree):
         raise WrongForm("A is right, but Python loops over it: one matrix product gives all entries at once")
 
 
