@@ -111,7 +111,7 @@ def hint(
     from .course.hints import hint_text
 
     try:
-        typer.echo(hint_text(exercise, number))
+        typer.echo(hint_text(exercise, number, "`python -m lecture17 hint {} 1`"))
     except (KeyError, ValueError) as error:
         raise _fail(error) from None
 

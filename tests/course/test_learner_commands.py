@@ -117,6 +117,7 @@ def test_hint_lists_symptoms_then_opens_one() -> None:
     assert status == 0
     assert [line[0] for line in text.splitlines()[1:4]] == ["1", "2", "3"]
     assert "The first chunk is right and the second is not" in text
+    assert text.endswith("\n`python -m lecture17 hint 03b_duality-ssd-chunkwise 1` opens the first\n")
     assert "has it decayed" in run("hint", "03b_duality-ssd-chunkwise", "2")[1]
     assert run("hint", "03b_duality-ssd-chunkwise", "4") == (
         1,
