@@ -3,17 +3,37 @@
 import os
 import sys
 
-if __name__ == "__main__" and sys.path[0] == os.getcwd():  # where a learner's random.py would be Python's for all
+try:
+    here = os.getcwd()
+except FileNotFoundError:
+    sys.exit("the folder that you are in does not exist any more: go to another with `cd`")
+if __name__ == "__main__" and sys.path[0] == here:  # where a learner's random.py would be Python's for all
     sys.path.append(sys.path.pop(0))
 
+import errno
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # jsonschema does without; it loads slowly
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, of which each says in a line what the system refuses: no course here, a full disk."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was called."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads any more: that ends it without a word
+                raise
+            raise _fail(error) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="The course from the command line. Learners need: lab, grade, progress, hint, reset, update, doctor.",
     no_args_is_help=True,
     add_completion=False,
@@ -91,7 +111,7 @@ def hint(
     from .course.hints import hint_text
 
     try:
-        typer.echo(hint_text(exercise, number))
+        typer.echo(hint_text(exercise, number, "`python -m lecture17 hint {} 1`"))
     except (KeyError, ValueError) as error:
         raise _fail(error) from None
 
@@ -103,11 +123,12 @@ def reset(exercise: Annotated[str, typer.Argument(help="The exercise's id.")]) -
     from .course.paths import EXERCISES, home
 
     try:
-        path = home() / EXERCISES / f"{exercises.get(exercise).stem}.ipynb"
-        copy = learner.reset(exercise, path, home())
-    except (KeyError, ValueError, OSError) as error:
+        found = exercises.get(exercise)
+        path = home() / EXERCISES / f"{found.stem}.ipynb"
+        copy = learner.reset(found.id, path, home())
+    except (KeyError, ValueError) as error:
         raise _fail(error) from None
-    typer.echo(f"{exercise} is empty again; {path.name} as it was before is in {copy}")
+    typer.echo(f"{found.id} is empty again; {path.name} as it was before is in {copy}")
 
 
 @app.command()
@@ -124,7 +145,7 @@ def update(
 
     try:
         typer.echo(updating.undo(home()) if undo else updating.update(home(), source, branch))
-    except (updating.CannotUpdate, OSError) as error:
+    except updating.CannotUpdate as error:
         raise _fail(error) from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from nbformat import NotebookNode, from_dict
 
 from .notebooks import NotANotebook, grade_id, is_answer, is_check, made, note, read, write
+from .say import say
 
 
 def backup(path: Path, root: Path) -> Path:
@@ -30,16 +31,18 @@ def is_filled(cell: NotebookNode) -> bool:
 def install(new: NotebookNode, path: Path, root: Path) -> bool:
     """Put a newly built exercise notebook at `path`, keeping what the learner wrote there; True if the file changed.
 
-    A file that holds any of the learner's work is backed up before it is replaced.
+    A file that holds any of the learner's work is backed up before it is replaced. One that cannot be read is, too, and
+    that is said.
     """
     try:
         old = read(path)
     except FileNotFoundError:
         write(new, path)
         return True
-    except NotANotebook:
-        backup(path, root)
+    except NotANotebook as error:
+        copy = backup(path, root)
         write(new, path)
+        say(f"{path.name} could not be read ({error}): it is empty now; the file as it was before is in {copy}")
         return True
     merged = carry_over(old, new)
     if merged == old:
@@ -64,19 +67,28 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
     """
     merged = from_dict(new)
     by_id = {c.id: i for i, c in enumerate(merged.cells)}
+    by_text: dict[object, list[int]] = {}  # for files of a format without ids
+    for i, cell in enumerate(merged.cells):
+        by_text.setdefault(note(cell, "lecture17").get("made"), []).append(i)
+    answers: dict[str | None, NotebookNode] = {}  # grade_id → the first answer that is filled, or else the first
+    for cell in filter(is_answer, old.cells):
+        if not is_filled(answers.setdefault(grade_id(cell), cell)) and is_filled(cell):
+            answers[grade_id(cell)] = cell
     there = {c.source for c in new.cells if _is_work(c)}
     kept: list[tuple[int, NotebookNode]] = []  # (index of the new cell that it follows, cell)
-    taken = set()
+    taken: set[int] = set()
     anchor = -1
     for cell in old.cells:
-        key = grade_id(cell) or cell.get("id")
-        place = by_id.get(key)
-        if place is None or _is_own(cell) or key in taken:
+        place = by_id.get(grade_id(cell) or cell.get("id"))
+        if place is None and (text := note(cell, "lecture17").get("made")):
+            place = next((i for i in by_text.get(text, ()) if i not in taken), None)
+        another = is_answer(cell) and answers[grade_id(cell)] is not cell
+        if place is None or _is_own(cell) or place in taken or another:
             if _is_work(cell) and cell.source not in there:
                 kept.append((anchor, _as_own(cell)))
             continue
         anchor = place
-        taken.add(key)
+        taken.add(place)
         target = merged.cells[place]
         if is_answer(target) and is_filled(cell):
             target.source = cell.source
@@ -107,7 +119,8 @@ def reset(exercise_id: str, path: Path, root: Path) -> Path:
         )
     copy = backup(path, root)
     for cell in cells:
-        cell.source = cell.metadata["lecture17"]["stub"]
+        cell.pop("attachments", None)  # of a cell that was turned into text
+        cell.cell_type, cell.source = "code", cell.metadata["lecture17"]["stub"]
         cell.outputs, cell.execution_count = [], None
     write(nb, path)
     return copy

@@ -36,12 +36,15 @@ def read(path: Path) -> NotebookNode:
 
 
 def parse(text: str) -> NotebookNode:
-    """The notebook in a file's text, converted to format 4. Raises NotANotebook, with the reason."""
+    """The notebook in a file's text, converted to format 4. Raises NotANotebook, with the reason.
+
+    A byte order mark and Windows' line ends inside cells, which some editors write, are left out.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", nbformat.warnings.DuplicateCellId)  # repaired while reading
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
-            nb = nbformat.reads(text, as_version=4)
+            nb = nbformat.reads(text.removeprefix("\ufeff"), as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
     except (KeyError, AttributeError, TypeError, AssertionError, nbformat.ValidationError) as error:
@@ -50,6 +53,8 @@ def parse(text: str) -> NotebookNode:
         nbformat.validate(nb, relax_add_props=True)
     except nbformat.ValidationError as error:
         raise NotANotebook(f"JSON, but not a notebook: {str(error).splitlines()[0][:100]}") from error
+    for cell in nb.cells:
+        cell.source = cell.source.replace("\r\n", "\n")
     return nb
 
 

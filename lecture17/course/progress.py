@@ -98,6 +98,9 @@ def so_far(stem: str) -> str:
 
     Raises KeyError for a notebook that there is not.
     """
+    known = sorted({*exercises.stems(), *predictions.stems()})
+    if stem not in known:
+        raise KeyError(f"no notebook is called {stem!r}: expected one of {', '.join(known)}")
     passed, here = load(), []
     if stem in exercises.stems():
         done, total = _points(passed, exercises.of_notebook(stem))

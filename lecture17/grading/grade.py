@@ -33,6 +33,7 @@ VERDICTS = {  # for what a cell raised
 }
 STATES = {  # what is wrong with an exercise's cells, and what grading did about it
     "answer missing": "the answer cell of {} is gone; `python -m lecture17 build --no-run` restores it",
+    "answer not code": "the answer cell of {} is text: click on it, then press Esc and Y, which makes it code again",
     "check missing": "the check cell of {} is gone; the course's own check was used.",
     "check duplicated": "there is more than one check cell of {}; the course's own check was used.",
     "check edited": "the check cell of {} was changed; the course's own check was used.",
@@ -171,8 +172,9 @@ def _belongs(cell: NotebookNode, exercise: Exercise) -> bool:
 def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
     """What is wrong with the exercise's own cells: "" if all are as they were built."""
     found = [c for c in nb.cells if _belongs(c, exercise)]
-    if not any(is_answer(c) and grade_id(c) == exercise.id for c in nb.cells):
-        return "answer missing"
+    answers = [c.cell_type for c in nb.cells if is_answer(c) and grade_id(c) == exercise.id]
+    if "code" not in answers:
+        return "answer not code" if answers else "answer missing"
     if not found:
         return "check missing"
     if len(found) > 1:
@@ -223,9 +225,10 @@ def _verdict(
         verdict, reason = _cause([*mine["answer"], check])
     passed = verdict == PASSED
     found = STATES[state].format(exercise.id) if state else "".join(_undone(r) for r in mine["answer"] if r.changed)
-    if found and not (state == "answer missing" and passed):
+    no_answer = state in ("answer missing", "answer not code")
+    if found and not (no_answer and passed):
         verdict = state or DISTURBS
-        reason = found if passed or state == "answer missing" else f"{found} {reason}"
+        reason = found if passed or no_answer else f"{found} {reason}"
     if uses and passed:
         reason = f"uses the reference: {uses}{f'. {reason}' if reason else ''}"
     earned, misconception = exercise.points if passed else 0, record.misconception if record else ""

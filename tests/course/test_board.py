@@ -83,3 +83,8 @@ def test_what_is_next_goes_on_from_the_notebook_one_is_in(home: Path) -> None:
     paths.write_kept("progress.json", "passed", {e.id: "" for e in all_exercises() if e.stem > "01"})
     assert f"Next: `{of_notebook('00_quickstart')[0].id}`" in so_far("06_review")
     assert "0 of 4 predictions made, 0 right" in so_far("00_quickstart")
+
+
+def test_a_notebook_that_there_is_not_is_named_with_those_there_are(home: Path) -> None:
+    with pytest.raises(KeyError, match=r"no notebook is called '03b': .*03b_duality, .*06_review"):
+        so_far("03b")

@@ -4,9 +4,10 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nbformat
 import pytest
 from jupytext.async_contentsmanager import AsyncTextFileContentsManager
-from nbformat import NotebookNode, v4
+from nbformat import NotebookNode, from_dict, v4
 from typer.testing import CliRunner
 
 from lecture17.__main__ import app
@@ -200,12 +201,55 @@ def test_deleted_and_changed_checks_come_back(clone: Path) -> None:
     assert path.read_bytes() == pristine
 
 
-def test_a_file_that_is_not_a_notebook_is_backed_up_before_it_is_replaced(clone: Path) -> None:
+def test_a_file_that_is_not_a_notebook_is_backed_up_before_it_is_replaced(
+    clone: Path, capsys: pytest.CaptureFixture
+) -> None:
     path = clone / "exercises" / "00_quickstart.ipynb"
     path.write_text('{"cells": [ half of what I wro')
     assert build(clone, run=False) == [path]
     (backup,) = (clone / ".lecture17" / "backups").glob("*/00_quickstart.ipynb")
     assert backup.read_text() == '{"cells": [ half of what I wro'
+    said = capsys.readouterr().out
+    assert said.startswith("00_quickstart.ipynb could not be read (not JSON: ")
+    assert said.endswith(f" is in {backup}\n")
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_cost_nothing(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    for cell in nb.cells:
+        cell.source = cell.source.replace("\n", "\r\n")
+    write(nb, path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert not learner.has_work(read(path))
+    assert build(clone, run=False) == []
+
+
+def test_own_cells_stay_after_the_cell_they_followed_in_files_without_ids(clone: Path) -> None:
+    path = clone / "exercises" / "03b_duality.ipynb"
+    nb = read(path)
+    for i in range(len(nb.cells), 0, -1):
+        nb.cells.insert(i, v4.new_code_cell(f"mine = {i}"))
+    for cell in nb.cells:
+        del cell["id"]
+    nb.nbformat_minor = 4
+    write(nb, path)
+    before = [(c.cell_type, c.source) for c in nb.cells]
+    build(clone, run=False)
+    assert [(c.cell_type, c.source) for c in read(path).cells] == before
+
+
+def test_of_two_answers_to_an_exercise_the_one_that_is_filled_counts(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    i = next(i for i, c in enumerate(nb.cells) if grade_id(c) == "00_quickstart-matrix")
+    nb.cells.insert(i + 1, from_dict({**nb.cells[i], "id": "second", "source": "first_filled = 1"}))
+    nb.cells.insert(i + 2, from_dict({**nb.cells[i], "id": "third", "source": "second_filled = 1"}))
+    write(nb, path)
+    build(clone, run=False)
+    answer, own = read(path).cells[i : i + 2]
+    assert (grade_id(answer), answer.source) == ("00_quickstart-matrix", "first_filled = 1")
+    assert (grade_id(own), own.source) == (None, "second_filled = 1")
 
 
 def test_reset_empties_one_answer_and_backs_up(clone: Path) -> None:
@@ -217,6 +261,19 @@ def test_reset_empties_one_answer_and_backs_up(clone: Path) -> None:
     answer = next(c for c in nb.cells if grade_id(c) == "03b_duality-ssd-parallel")
     assert "raise NotImplementedError()" in answer.source
     assert "my_scratch = 1" in [c.source for c in nb.cells]
+
+
+def test_reset_makes_code_of_an_answer_that_was_turned_into_text(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    i = next(i for i, c in enumerate(nb.cells) if grade_id(c) == "00_quickstart-matrix")
+    kept = {key: nb.cells[i][key] for key in ("id", "metadata")}
+    nb.cells[i] = v4.new_markdown_cell("my work", attachments={"a.png": {"image/png": ""}}, **kept)
+    write(nb, path)
+    learner.reset("00_quickstart-matrix", path, clone)
+    after = read(path)
+    nbformat.validate(after)
+    assert (after.cells[i].cell_type, after.cells[i].source) == ("code", kept["metadata"].lecture17.stub)
 
 
 def test_two_backups_in_one_second_are_two_files(clone: Path) -> None:

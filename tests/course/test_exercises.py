@@ -166,5 +166,9 @@ def test_the_solution_matches_no_misconception(exercise: Exercise) -> None:
 def test_an_unknown_exercise_is_named_with_what_comes_nearest() -> None:
     with pytest.raises(KeyError, match=r"03b_duality-sd-parallel.*did you mean 03b_duality-ssd-parallel"):
         check("03b_duality-sd-parallel", print)
-    with pytest.raises(KeyError, match=r"nothing of the kind.*progress` lists them"):
+    with pytest.raises(KeyError, match=r"nothing of the kind.*the notebooks with exercises are 00_quickstart, "):
         check("nothing of the kind", print)
+    there = ", ".join(e.id for e in exercises.of_notebook("03b_duality"))
+    for name in ("03b", "03b_duality"):
+        with pytest.raises(KeyError, match=f"'{name}': there are {there}$"):
+            exercises.get(name)

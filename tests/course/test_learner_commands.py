@@ -117,6 +117,7 @@ def test_hint_lists_symptoms_then_opens_one() -> None:
     assert status == 0
     assert [line[0] for line in text.splitlines()[1:4]] == ["1", "2", "3"]
     assert "The first chunk is right and the second is not" in text
+    assert text.endswith("\n`python -m lecture17 hint 03b_duality-ssd-chunkwise 1` opens the first\n")
     assert "has it decayed" in run("hint", "03b_duality-ssd-chunkwise", "2")[1]
     assert run("hint", "03b_duality-ssd-chunkwise", "4") == (
         1,
@@ -140,6 +141,44 @@ def test_reset_says_where_the_backup_is(clone: Path) -> None:
     assert any(c.source == "my work" for c in read(backup).cells)
     assert not any(c.source == "my work" for c in read(path).cells)
     assert run("reset", "00_quickstart-nothing")[0] == 1
+
+
+def test_reset_takes_a_short_id(clone: Path) -> None:
+    status, text = run("reset", "matrix")
+    assert (status, text.split(";")[0]) == (0, "00_quickstart-matrix is empty again")
+
+
+@pytest.mark.parametrize(
+    "command", ["progress", "grade", "lab", "build --no-run", "build --check", "reset matrix", "update"]
+)
+def test_where_there_is_no_course_each_command_says_so_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("LECTURE17_HOME", str(tmp_path))
+    status, text = run(*command.split())
+    assert status == 1
+    assert text.startswith(f"{tmp_path} is not a clone of the course")
+    assert text.count("\n") == 1
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_named_in_a_line(clone: Path) -> None:
+    command = f"mkdir gone && cd gone && rmdir ../gone && '{sys.executable}' -m lecture17 progress"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, shell=True, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "the folder that you are in does not exist any more: go to another with `cd`\n"
+
+
+def test_a_full_disk_is_named_in_a_line(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "00_quickstart.ipynb")
+
+    (clone / "exercises" / "00_quickstart.ipynb").unlink()
+    monkeypatch.setattr("lecture17.course.notebooks.write_atomically", full)
+    assert run("build", "--no-run", "00_quickstart") == (
+        1,
+        "[Errno 28] No space left on device: '00_quickstart.ipynb'\n",
+    )
 
 
 def test_help_tells_a_newcomer_what_there_is() -> None:

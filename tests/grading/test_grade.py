@@ -125,6 +125,17 @@ def test_checks_that_are_gone_doubled_or_changed_are_reported_and_the_courses_ow
     assert "was changed" in grades["ssd-parallel"]["reason"]
 
 
+def test_an_answer_that_was_turned_into_text_is_called_that(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    i = next(i for i, c in enumerate(nb.cells) if grade_id(c) == "00_quickstart-matrix")
+    nb.cells[i] = v4.new_markdown_cell("my work", id=nb.cells[i].id, metadata=nb.cells[i].metadata)
+    write(nb, path)
+    (found,) = grade([path])
+    assert (found.verdict, found.earned) == ("answer not code", 0)
+    assert found.reason.startswith("the answer cell of 00_quickstart-matrix is text: click on it")
+
+
 def test_answers_may_use_the_learners_own_cells_and_one_that_kills_the_kernel_does_not_cost_them(clone: Path) -> None:
     path, nb = solved(clone)
     cell(nb, "ssd-parallel").source = "def ssd_parallel(x, log_a, B, C):\n    return mask(log_a) * (C @ B.T) @ x"

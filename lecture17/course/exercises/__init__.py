@@ -42,5 +42,10 @@ def get(exercise_id: str) -> Exercise:
     if len(matches) == 1:
         return by_id[matches[0]]
     near = matches or difflib.get_close_matches(exercise_id, by_id, n=2, cutoff=0.5)
-    meant = f"did you mean {' or '.join(near)}?" if near else "`python -m lecture17 progress` lists them"
+    if part := [s for s in stems() if exercise_id in (s, s.partition("_")[0])]:
+        meant = f"there are {', '.join(e.id for s in part for e in of_notebook(s))}"
+    elif near:
+        meant = f"did you mean {' or '.join(near)}?"
+    else:
+        meant = f"the `check(…)` below an answer has its id; the notebooks with exercises are {', '.join(stems())}"
     raise UnknownExercise(f"no exercise is called {exercise_id!r}: {meant}")
