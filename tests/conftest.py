@@ -58,12 +58,12 @@ class Displayed(list[dict[str, Any]]):
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Displayed:
-    from lecture17.widgets import _front  # not above: NumPy must not be imported before the number of threads is set
+    from lecture17.widgets import front  # not above: NumPy must not be imported before the number of threads is set
 
     displayed = Displayed()
-    monkeypatch.setattr(_front, "somebody_watches", lambda: True)
-    monkeypatch.setattr(_front, "display", displayed.display)
-    monkeypatch.setattr(_front, "DisplayHandle", displayed.handle)
+    monkeypatch.setattr(front, "somebody_watches", lambda: True)
+    monkeypatch.setattr(front, "display", displayed.display)
+    monkeypatch.setattr(front, "DisplayHandle", displayed.handle)
     return displayed
 
 

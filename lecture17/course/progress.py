@@ -6,7 +6,7 @@ from pathlib import Path
 
 from IPython.display import Markdown, display
 
-from lecture17.widgets._front import somebody_watches
+from lecture17.widgets.front import somebody_watches
 
 from . import assessment, exercises, predictions
 from .exercise import Exercise

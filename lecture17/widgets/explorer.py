@@ -20,7 +20,7 @@ import traitlets
 
 from lecture17.figures.picture import CSS_DPI, Picture, image_html
 
-from ._front import Shown, between_cells
+from .front import Shown, between_cells
 
 BUNDLE_FILE = Path(__file__).with_name("explorers.js")  # of js/, made by `npm run build` there
 BUNDLE = BUNDLE_FILE.read_text(encoding="utf-8")

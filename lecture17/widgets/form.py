@@ -6,7 +6,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ._front import Shown
+from .front import Shown
 
 
 class Form(Shown, anywidget.AnyWidget):

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets
 
-from ._front import LIVE, Shown
+from .front import LIVE, Shown
 
 _EVERY = 0.05  # seconds between two updates of a growing text
 _LINES = 12  # of the text in a still

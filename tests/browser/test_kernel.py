@@ -98,7 +98,7 @@ def test_saving_works_from_within_an_explorer_and_plain_keys_stay_there(lab: Lab
 
 
 def test_a_saved_notebook_stays_saved_while_one_looks_at_another(lab: Lab, course: Path) -> None:
-    for name in ("first", "second"):
+    for name in ("first", "second"):  # both stay open
         write_notebook(course / f"{name}.ipynb", ["from lecture17 import widgets\n\nwidgets.SemiseparableExplorer()"])
     lab.open("first.ipynb")
     lab.run_all()
@@ -112,3 +112,4 @@ def test_a_saved_notebook_stays_saved_while_one_looks_at_another(lab: Lab, cours
         lab.command("docmanager:open", {"path": f"{name}.ipynb"})
         lab.page.wait_for_timeout(2500)
     assert not lab.page.evaluate(dirty)
+    lab.page.goto("about:blank")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lecture17.figures.states import Play, plateau_and_spike
 from lecture17.reference import retention
-from lecture17.widgets import _front
-from lecture17.widgets._front import somebody_watches
+from lecture17.widgets import front
+from lecture17.widgets.front import somebody_watches
 from lecture17.widgets.slider import MOST_STOPS, Slider, stops
 from tests.conftest import Displayed
 
@@ -41,7 +41,7 @@ def made() -> Slider:
 
 def asked_by(metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = SimpleNamespace(get_parent=lambda: {"metadata": metadata})
-    monkeypatch.setattr(_front, "get_ipython", lambda: SimpleNamespace(kernel=kernel))
+    monkeypatch.setattr(front, "get_ipython", lambda: SimpleNamespace(kernel=kernel))
 
 
 def in_browser(slider: Slider, values: list[float]) -> list[dict[str, Any]]:
