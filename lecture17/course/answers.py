@@ -110,7 +110,10 @@ def twins(exercise: Exercise, seed: int) -> tuple[Inputs, Inputs] | None:
     """Two cases of the same sizes and single numbers whose arrays differ; None where a case has no arrays."""
     for tried in range(TRIES):
         first = _SameSizes(seed + tried)
-        cases = exercise.draw(first), exercise.draw(_SameSizes(seed + tried + TRIES, first.singles))
+        try:
+            cases = exercise.draw(first), exercise.draw(_SameSizes(seed + tried + TRIES, first.singles))
+        except (ValueError, IndexError):  # how many numbers a case draws may depend on those before: these do not fit
+            continue
         arrays = [name for name, value in cases[0].items() if np.ndim(value)]
         if _sizes(cases[0]) == _sizes(cases[1]) and any(not _identical(cases[0][n], cases[1][n]) for n in arrays):
             return cases

@@ -261,6 +261,11 @@ def test_twins_have_the_same_sizes_and_other_numbers() -> None:
     assert (first["Q"] != second["Q"]).any()
 
 
+def test_twins_are_found_whatever_the_seed() -> None:
+    block_rank = get("03a_semiseparable-block-rank")  # draws as many numbers as the case before them asks for
+    assert all(answers.twins(block_rank, seed) is not None for seed in range(1_000_000, 1_000_200))
+
+
 def test_zeroing_what_the_check_gave_is_a_fault() -> None:
     """Right answers are computed from other copies, and arrays that PyTorch shares are looked at, too."""
 

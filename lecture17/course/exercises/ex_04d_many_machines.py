@@ -13,14 +13,15 @@ def draw_segment(rng: np.random.Generator) -> Inputs:
     """A segment of tokens, once for SSD and once for the delta rule, with keys of different lengths."""
     N, r = int(rng.integers(3, 20)), int(rng.integers(2, 6))
     d = r + int(rng.integers(1, 4))
-    keys = rng.normal(size=(N, r))
+    keys, lengths = rng.normal(size=(N, r)), rng.uniform(0.7, 1.1, N)
+    kept = rng.uniform(0.4, 0.9, N) * rng.choice([-1, 1], N)  # along a key: near 0 the product would be all rounding
     return {
         "log_a": -rng.uniform(0.05, 0.6, N),
         "B": rng.normal(size=(N, r)),
         "x": rng.normal(size=(N, d)),
-        "K": keys / np.linalg.norm(keys, axis=1, keepdims=True) * rng.uniform(0.7, 1.1, (N, 1)),
+        "K": keys * (lengths / np.linalg.norm(keys, axis=1))[:, None],
         "V": rng.normal(size=(N, d)),
-        "beta": rng.uniform(0.3, 1.7, N),
+        "beta": (1 - kept) / lengths**2,
     }
 
 
