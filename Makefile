@@ -37,7 +37,7 @@ test: $(ALL)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 grade: $(LEARNER)
-	$(BIN)/python -m lecture17 grade $(ARGS)
+	@$(BIN)/python -m lecture17 grade $(ARGS) || [ $$? = 1 ] # points are missing: no error of make's
 
 build: $(LEARNER)
 	$(BIN)/python -m lecture17 build $(ARGS)

@@ -123,6 +123,15 @@ def test_a_folder_that_was_moved_is_installed_again(tmp_path: Path) -> None:
     assert (tmp_path / "my course 講義" / ".venv" / ".installed").read_text().strip().endswith("my course 講義")
 
 
+def test_missing_points_are_no_error_of_make(tmp_path: Path) -> None:
+    assert make(tmp_path, "grade", "ARGS=exercises") == "-m lecture17 grade exercises\n"
+    python = tmp_path / "my course 講義" / ".venv" / "bin" / "python"
+    for status in (1, 2):
+        python.write_text(f"#!/bin/sh\nexit {status}\n")
+        done = subprocess.run(["make", "grade"], cwd=python.parents[2], capture_output=True, check=False)
+        assert (done.returncode != 0) == (status == 2)
+
+
 def test_make_lab_says_which_pythons_it_needs(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "sh").symlink_to("/bin/sh")
