@@ -21,9 +21,9 @@ CELLS = [
     "from lecture17.course.board import ProgressBoard\n\nProgressBoard()",
     "from lecture17.widgets.prompt import PromptBox\n\n"
     "PromptBox(lambda name, prompt, heat: iter(['pass']), ['SSD'], prompt='def f(): ')",
-    'from lecture17.course import predict\n\npredict("03b_duality-random-features")',
+    'from lecture17.course import predict\n\npredict("03b_duality-basis")',
 ]
-GUESS, OTHER, *_ = get("03b_duality-random-features").parts[0].options
+GUESS, OTHER, *_ = get("03b_duality-basis").parts[0].options
 WORDS = SemiseparableExplorer(d_state=3).words
 ANSWER = QUESTIONS[0].answers[1][0]
 WAKE = (
