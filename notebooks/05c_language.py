@@ -281,7 +281,8 @@ assert bits["SSD"].mean(axis=0).std() > 3 * np.std(list(mean.values()))  # windo
 assert np.ptp(bits["SSD"].mean(axis=1)) > max(abs(d[0]) for d in equal["steps"].values())
 assert all(c["bits"].mean(axis=0)[-1] < c["bits"].mean(axis=0)[-2] for c in trained.values())
 assert trained["SSD"]["steps"][-1] * 2 * 256 < 0.15 * len(text.train.data)
-assert study["rates"]["attention"] == 2 * max(r for k, r in study["rates"].items() if k != "attention")
+others = [rate for kind, rate in study["rates"].items() if kind != "attention"]
+assert study["rates"]["attention"] == 2 * max(others)
 
 # %% [markdown]
 # ## 4 · Names that come again
