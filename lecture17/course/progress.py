@@ -6,8 +6,6 @@ from pathlib import Path
 
 from IPython.display import Markdown, display
 
-from lecture17.widgets.front import somebody_watches
-
 from . import assessment, exercises, predictions
 from .exercise import Exercise
 from .paths import EXERCISES, NOTEBOOKS, SOLUTIONS, add_kept, home, read_kept
@@ -88,6 +86,8 @@ def progress(stem: str | None = None) -> None:
     if stem is None:
         say(summary())
     else:
+        from lecture17.widgets.front import somebody_watches  # explorers and Matplotlib, which a check needs not
+
         now = datetime.now()
         when = f" *As of {now.day} {now:%B, %H:%M}: run this cell again for a newer count.*"
         display(Markdown(so_far(stem) + when * somebody_watches()))
