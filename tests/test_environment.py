@@ -117,10 +117,11 @@ def test_make_lab_starts_the_course_in_a_folder_of_any_name(tmp_path: Path) -> N
 
 
 def test_a_folder_that_was_moved_is_installed_again(tmp_path: Path) -> None:
-    said = make(tmp_path, "lab", installed_in="/where/it/was")
+    said = make(tmp_path, "lab", "ARGS=", installed_in="/where/it/was")
     assert "-m pip install" in said
     assert said.endswith("-m lecture17 lab\n")
-    assert (tmp_path / "my course 講義" / ".venv" / ".installed").read_text().strip().endswith("my course 講義")
+    stamp = tmp_path / "my course 講義" / ".venv" / ".installed"
+    assert stamp.read_text(encoding="utf-8").strip().endswith("my course 講義")
 
 
 def test_missing_points_are_no_error_of_make(tmp_path: Path) -> None:
