@@ -39,8 +39,10 @@ from lecture17.reference import delta_rule, ssd
 # With $P$ parameters, $b$ sequences of $N$ tokens, and $h_{kv}$ heads of keys and values of $d_h$ numbers each, 16 bits
 # a number for weights and caches and 32 for states (kB and GB are powers of ten, as in [05a](05a_cost.ipynb)):
 #
-# $$\text{bytes} = 2P \;+\; b\,\bigl(2 \cdot 2 h_{kv} d_h\, N \cdot \text{softmax layers} \;+\;
-#   4 \cdot 256\, d \cdot \text{state layers}\bigr)$$
+# $$\begin{aligned}
+#   \text{bytes} = 2P + b\,\bigl(& 2 \cdot 2 h_{kv} d_h\, N \cdot \text{softmax layers} \\
+#   & + 4 \cdot 256\, d \cdot \text{state layers}\bigr)
+# \end{aligned}$$
 #
 # The state of a Mamba-2 layer has $2d \cdot 128 = 256\, d$ numbers, and so has that of a gated delta rule with heads of
 # 128. An 8B model has 32 layers, $d = 4096$, and 8 heads of keys and values of 128 (Llama 3.1, arXiv 2407.21783).
