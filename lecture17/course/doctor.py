@@ -102,10 +102,8 @@ def kernel() -> str:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
         raise Ailment("Jupyter has no kernel called python3", fix) from None
-    found, own = (
-        Path(spec.resource_dir).resolve(),
-        Path(sys.prefix).resolve() / "share" / "jupyter" / "kernels" / "python3",
-    )
+    found = Path(spec.resource_dir).resolve()
+    own = Path(sys.prefix).resolve() / "share" / "jupyter" / "kernels" / "python3"
     if own.exists() and found != own:
         fix = f"delete the folder {found}, which hides this Python's own kernel"
     code = (

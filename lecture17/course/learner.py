@@ -101,8 +101,9 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
         if cell.get("id") is None or cell.id in ids:
             cell.id = uuid.uuid4().hex[:12]
         merged.cells.insert(anchor + 1, cell)
-    chosen = {key: old.metadata[key] for key in ("kernelspec",) if key in old.metadata}
-    merged.metadata = from_dict({**old.metadata, **new.metadata, **chosen})
+    merged.metadata = from_dict({**old.metadata, **new.metadata})
+    if "kernelspec" in old.metadata:  # the learner may have chosen another
+        merged.metadata.kernelspec = old.metadata.kernelspec
     return merged
 
 

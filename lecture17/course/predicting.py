@@ -69,14 +69,15 @@ class Prediction(Form):
 
     def static(self) -> str:
         """The question, its options, and the answer folded away; where the learner answers, also what they guessed."""
-        parts, any_guess = [], False
-        for part, guess, note in zip(self._question.parts, self._guesses(), self.notes, strict=True):
+        guesses = self._guesses() if self.handle is not None else [None] * len(self._question.parts)
+        parts = []
+        for part, guess, note in zip(self._question.parts, guesses, self.notes, strict=True):
             options = "\n".join(f"- {option}" for option in part.options)
             parts.append(part.ask + (f"\n\n{options}" if options else " (A number.)"))
-            if self.handle is not None and guess is not None:
-                any_guess = True
+            if guess is not None:
                 parts.append(f"You guessed: {guess if part.options else f'{guess:g}'}. {note}")
         answers = "; ".join(part.answer() for part in self._question.parts)
         folded = f"<details><summary>Answer</summary>\n\n{answers}. {self._question.truth}\n\n</details>"
-        wake = f"*To {'bring the question back' if any_guess else 'answer'}, run the cells from the top to this one.*"
+        aim = "answer" if guesses == [None] * len(guesses) else "bring the question back"
+        wake = f"*To {aim}, run the cells from the top to this one.*"
         return "**Predict.** " + "\n\n".join([*parts, folded, wake])

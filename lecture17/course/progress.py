@@ -54,8 +54,7 @@ def keep(exercise_id: str) -> str:
             return f"Passed, but progress could not be written: {error}"
     stem = exercises.get(exercise_id).stem
     (done, total), upcoming = _points(passed, exercises.all_exercises()), first_open(passed, exercise_id)
-    in_sight = upcoming and upcoming.stem == stem
-    step = f"Next: `{upcoming.id}` in this notebook." if upcoming and in_sight else _step(upcoming)
+    step = f"Next: `{upcoming.id}` in this notebook." if upcoming and upcoming.stem == stem else _step(upcoming)
     return f"{done} of {total} points, {done / total:.0%}. {step}"
 
 
@@ -86,7 +85,7 @@ def progress(stem: str | None = None) -> None:
     if stem is None:
         say(summary())
     else:
-        from lecture17.widgets.front import somebody_watches  # explorers and Matplotlib, which a check needs not
+        from lecture17.widgets.front import somebody_watches  # with ipywidgets, which a check does without
 
         now = datetime.now()
         when = f" *As of {now.day} {now:%B, %H:%M}: run this cell again for a newer count.*"
