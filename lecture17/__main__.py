@@ -240,6 +240,8 @@ def doctor() -> None:
 if __name__ == "__main__":
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
         stream.reconfigure(errors="replace")  # of what the terminal cannot show
+    if os.environ.get("COLUMNS") == "0":  # as programs say that start a terminal without a window; Rich prints nothing
+        del os.environ["COLUMNS"]
     try:
         Path.home()
     except RuntimeError:  # a user whom the system does not know, as in some containers

@@ -24,7 +24,7 @@ WIDTH = 86  # columns of a message: what fits on a line of JupyterLab on a small
 N_UNSEEDED = 12  # and as many that nobody has seen
 PASSED, UNFILLED, WRONG, NO_MEMORY = "passed", "not filled in", "wrong", "out of memory"
 last_failed: list[str] = []  # the exercise whose check failed last, for `hint()`
-outdated: set[str] = set()  # functions whose newest text has a syntax error: what they name is older
+outdated: dict[str, Any] = {}  # the functions in use, by names whose newest text has a syntax error
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def judge(exercise_id: str, answer: Function, *, seed: int | None = None) -> Rec
 def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
     if not callable(answer):
         return _record(exercise, WRONG, f"expected a function, got {type(answer).__name__}")
-    if (name := getattr(answer, "__name__", "")) in outdated:
+    if outdated.get(name := getattr(answer, "__name__", "")) is answer:
         why = f"the cell that defines `{name}` has a syntax error, so an older `{name}` is still in use"
         return _record(exercise, WRONG, why, lines=["next:  fix that cell and run it, then run this check again"])
     seeds = [*SEEDS, *fresh_seeds()] if seed is None else [seed]
@@ -124,10 +124,10 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
 
 def note_definitions(result: Any) -> None:
     """After each cell (IPython's post_run_cell): note which functions are older than what the cells now say."""
-    names = set(re.findall(r"^ *def +(\w+)", result.info.raw_cell or "", re.MULTILINE))
-    outdated.difference_update(names)
-    if result.error_before_exec is not None:
-        outdated.update(names)
+    for name in re.findall(r"^ *def +(\w+)", result.info.raw_cell or "", re.MULTILINE):
+        outdated.pop(name, None)
+        if result.error_before_exec is not None and (shell := get_ipython()):
+            outdated[name] = shell.user_ns.get(name)
 
 
 if shell := get_ipython():
@@ -158,8 +158,9 @@ def _explain(
     exercise: Exercise, answer: Function, seed: int, inputs: Inputs, error: BaseException | None, failure: Failure
 ) -> Record:
     """The record of an answer that fails a case: what was tried, where it differs, why, and how to go on."""
-    if isinstance(error, NotImplementedError):
-        return _record(exercise, UNFILLED, exercise.unfilled)
+    if isinstance(error, NotImplementedError) and not error.args:  # the stub's own says nothing
+        ends = "Your code goes in place of `raise NotImplementedError()`, where the function ends."
+        return _record(exercise, UNFILLED, f"{exercise.unfilled} {ends}")
     mistake = diagnose(exercise, answer, [*SEEDS, seed])
     if mistake is not None:
         why = f"this is what you get when {mistake.name}: {mistake.advice}"

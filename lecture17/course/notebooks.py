@@ -1,6 +1,7 @@
 """Reading and writing notebook files, and what nbgrader's metadata says about their cells."""
 
 import hashlib
+import json
 import re
 import warnings
 from collections import Counter
@@ -38,23 +39,55 @@ def read(path: Path) -> NotebookNode:
 def parse(text: str) -> NotebookNode:
     """The notebook in a file's text, converted to format 4. Raises NotANotebook, with the reason.
 
-    A byte order mark and Windows' line ends inside cells, which some editors write, are left out.
+    A byte order mark, Windows' line ends inside cells, and metadata and outputs that are not what the format says are
+    left out.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", nbformat.warnings.DuplicateCellId)  # repaired while reading
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
-            nb = nbformat.reads(text.removeprefix("\ufeff"), as_version=4)
+            nb = nbformat.reads(_completed(text.removeprefix("\ufeff")), as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
     except (KeyError, AttributeError, TypeError, AssertionError, nbformat.ValidationError) as error:
         raise NotANotebook("JSON, but without a notebook's cells and metadata") from error
     try:
-        nbformat.validate(nb, relax_add_props=True)
-    except nbformat.ValidationError as error:
-        raise NotANotebook(f"JSON, but not a notebook: {str(error).splitlines()[0][:100]}") from error
+        nb = _validated(nb)
+    except nbformat.ValidationError:
+        for cell in nb.cells:
+            if "outputs" in cell:
+                cell.outputs = []
+        try:
+            nb = _validated(nb)
+        except nbformat.ValidationError as error:
+            raise NotANotebook(f"JSON, but not a notebook: {str(error).splitlines()[0][:100]}") from error
     for cell in nb.cells:
         cell.source = cell.source.replace("\r\n", "\n")
+    return nb
+
+
+def _completed(text: str) -> str:
+    """The notebook's JSON with what each cell must have and other programs leave out: metadata, outputs, and an id."""
+    document = json.loads(text)
+    cells = document.get("cells") or []
+    for part in (document, *cells):
+        if not isinstance(part.get("metadata"), dict):
+            part["metadata"] = {}
+    for cell in cells:
+        if not isinstance(cell["cell_type"], str):
+            raise TypeError("cell_type")
+        if cell["cell_type"] == "code":
+            cell["outputs"] = cell.get("outputs") or []
+            cell.setdefault("execution_count", None)
+        if not re.fullmatch("[a-zA-Z0-9_-]{1,64}", str(cell.get("id") or "")):
+            cell.pop("id", None)  # nbformat gives it one
+    return json.dumps(document)
+
+
+def _validated(nb: NotebookNode) -> NotebookNode:
+    """The notebook without metadata that break the format. Raises ValidationError if more than they do."""
+    _, nb = nbformat.validator.normalize(nb, relax_add_props=True, strip_invalid_metadata=True)
+    nbformat.validate(nb, relax_add_props=True)
     return nb
 
 

@@ -182,15 +182,18 @@ def _state(nb: NotebookNode, exercise: Exercise, check: str) -> str:
     return "" if found[0].source.strip() == check.strip() and found[0].cell_type == "code" else "check edited"
 
 
+def _places(nb: NotebookNode, exercise: Exercise) -> set[int]:
+    """The cells after which to check: the exercise's check, and its last answer if that comes later or alone."""
+    checks = [i for i, c in enumerate(nb.cells) if _belongs(c, exercise)]
+    answers = [i for i, c in enumerate(nb.cells) if is_answer(c) and grade_id(c) == exercise.id]
+    return {max(found) for found in (checks, checks + answers) if found} or {len(nb.cells) - 1}
+
+
 def _scratch(
     nb: NotebookNode, items: tuple[Exercise, ...], checks: dict[str, NotebookNode], stem: str, imports: str
 ) -> list[Cell]:
-    """The code cells to run: the learner's, and each check as the course built it, after its exercise's last cell."""
-    last = {e.id: len(nb.cells) - 1 for e in items}
-    for i, cell in enumerate(nb.cells):
-        owner = (grade_id(cell) or "").removesuffix("-check")
-        if owner in last and (is_answer(cell) or is_check(cell)):
-            last[owner] = i
+    """The code cells to run: the learner's, and each check as the course built it, where `_places` says."""
+    places = {e.id: _places(nb, e) for e in items}
     tampering = "import lecture17.grading.tampering as _tampering\n_tampering"
     cells = [Cell("begin", "", f"{tampering}.begin({stem!r}, {memory()}, {imports!r})")]
     for i, cell in enumerate(nb.cells):
@@ -198,7 +201,7 @@ def _scratch(
             owner = (grade_id(cell) or "") if is_answer(cell) else ""
             cells.append(Cell("answer" if owner else "own", owner, cell.source))
         for e in items:
-            if last[e.id] == i:
+            if i in places[e.id]:
                 cells.append(Cell("check", e.id, f"{tampering}.guard.check({TOKEN!r}, {checks[e.id].source!r})"))
     return cells
 
@@ -215,8 +218,8 @@ def _verdict(
     if not mine["check"]:
         reason = "grading was interrupted before this exercise"
         return Grade(file, exercise.id, exercise.points, 0, INTERRUPTED, reason)
-    [check] = mine["check"]
-    record = check.record if check.record and check.record.exercise == exercise.id and not check.changed else None
+    check = next((c for c in mine["check"] if _told(c, exercise, PASSED)), mine["check"][-1])
+    record = check.record if _told(check, exercise) else None
     if record:
         verdict, reason = record.status, "" if record.status == PASSED else "\n".join([record.summary, *record.details])
     elif check.changed:
@@ -233,6 +236,12 @@ def _verdict(
         reason = f"uses the reference: {uses}{f'. {reason}' if reason else ''}"
     earned, misconception = exercise.points if passed else 0, record.misconception if record else ""
     return Grade(file, exercise.id, exercise.points, earned, verdict, reason, misconception)
+
+
+def _told(check: CellRun, exercise: Exercise, status: str = "") -> bool:
+    """Whether this check left a record of this exercise (with this status, if one is given) that can be trusted."""
+    record = check.record
+    return bool(record and record.exercise == exercise.id and status in ("", record.status) and not check.changed)
 
 
 def _cause(runs: list[CellRun]) -> tuple[str, str]:

@@ -128,10 +128,14 @@ def test_something_that_is_not_a_function_is_named() -> None:
     assert "expected a function, got ndarray" in message("00_quickstart-matrix", np.zeros(3))  # type: ignore[arg-type]
 
 
-def test_a_function_whose_cell_has_a_syntax_error_is_not_judged_by_its_older_text() -> None:
+def test_a_function_whose_cell_has_a_syntax_error_is_not_judged_by_its_older_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     right = get("00_quickstart-matrix").expected
     scope: dict[str, Any] = {"right": right}
-    exec("def semiseparable_matrix(U, V):\n    return right(U, V)", scope)
+    text = "def semiseparable_matrix(U, V):\n    return right(U, V)"
+    exec(text, scope)
+    monkeypatch.setattr(checking, "get_ipython", lambda: SimpleNamespace(user_ns=scope))
 
     def ran(cell: str, error: Exception | None) -> None:
         checking.note_definitions(SimpleNamespace(info=SimpleNamespace(raw_cell=cell), error_before_exec=error))
@@ -140,8 +144,24 @@ def test_a_function_whose_cell_has_a_syntax_error_is_not_judged_by_its_older_tex
     record = checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"])
     assert record.status == checking.WRONG
     assert "has a syntax error, so an older `semiseparable_matrix` is still in use" in " ".join(str(record).split())
-    ran("def semiseparable_matrix(U, V):\n    return right(U, V)", None)
+    exec(text, scope)  # by `%run` or an import: another function, of the same name
     assert checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"]).status == checking.PASSED
+    ran("def semiseparable_matrix(U, V):\n    return (", SyntaxError())
+    ran(text, None)
+    assert checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"]).status == checking.PASSED
+
+
+def test_an_error_of_a_library_that_it_has_not_implemented_something_is_told() -> None:
+    def bmm(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        raise NotImplementedError('"bmm" not implemented for "Bool"')
+
+    def stub(U: np.ndarray, V: np.ndarray) -> np.ndarray:
+        raise NotImplementedError()
+
+    record = checking.judge("00_quickstart-matrix", bmm)
+    assert (record.status, '"bmm" not implemented for "Bool"' in str(record)) == (checking.WRONG, True)
+    record = checking.judge("00_quickstart-matrix", stub)
+    assert (record.status, "in place of `raise NotImplementedError()`" in str(record)) == (checking.UNFILLED, True)
 
 
 def test_hint_is_about_the_check_that_failed_last_and_says_what_it_does_not_know(

@@ -188,6 +188,13 @@ def test_help_tells_a_newcomer_what_there_is() -> None:
         assert command in text
 
 
+def test_a_terminal_that_says_it_has_no_columns_is_written_to(clone: Path) -> None:
+    environment = os.environ | {"COLUMNS": "0", "LECTURE17_HOME": str(clone), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "lecture17", "--help"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert "Usage: python -m lecture17" in done.stdout
+
+
 def test_a_command_needs_no_output_to_write_to(clone: Path) -> None:
     """A shortcut, or a service, may start it with standard output closed."""
     command = f"'{sys.executable}' -m lecture17 progress >&-"

@@ -17,7 +17,7 @@ import pytest
 from nbformat import NotebookNode
 
 from lecture17.course.checking import PASSED
-from lecture17.course.notebooks import is_answer, read, write
+from lecture17.course.notebooks import is_answer, is_check, read, write
 from lecture17.grading.grade import grade
 from tests.conftest import ROOT
 
@@ -65,6 +65,27 @@ def test_notebooks_of_other_formats_orders_and_kernels_are_graded_as_they_are(cl
         ("twins", "check duplicated"),
     ]
     assert sum(g.earned for g in grades) == 19 + 3 + 3
+
+
+def test_a_right_answer_counts_whichever_version_of_it_the_notebook_checks(clone: Path) -> None:
+    """A stub pasted below the check changes nothing, and neither does a check above the answer that it judges."""
+    text = (clone / "solutions" / "00_quickstart.ipynb").read_text(encoding="utf-8")
+    [stub] = filter(is_answer, read(clone / "exercises" / "00_quickstart.ipynb").cells)
+    for name, order in (
+        ("stub_below", ("right", "check", "stub")),
+        ("stub_between", ("stub", "right", "check")),
+        ("second_try", ("stub", "check", "right")),
+        ("check_above", ("check", "right")),
+        ("overwritten", ("right", "stub", "check")),
+    ):
+        nb = nbformat.reads(text, as_version=4)
+        kept = [c for c in nb.cells if not (is_answer(c) or is_check(c))]
+        parts = {"right": next(filter(is_answer, nb.cells)), "check": next(filter(is_check, nb.cells)), "stub": stub}
+        nb.cells = kept + [parts[part] for part in order]
+        (clone / f"{name}.ipynb").write_text(json.dumps(nb), encoding="utf-8")
+    found = {Path(g.file).stem: g.verdict for g in grade(sorted(clone.glob("*.ipynb")))}
+    passed = dict.fromkeys(("stub_below", "stub_between", "second_try", "check_above"), PASSED)
+    assert found == {**passed, "overwritten": "not filled in"}
 
 
 def test_text_that_no_file_can_hold_is_told(clone: Path) -> None:

@@ -187,3 +187,28 @@ def test_some_of_them_are_run(tmp_path: Path) -> None:
     text = (ROOT / "solutions" / "00_quickstart.ipynb").read_text(encoding="utf-8")
     for seed in range(4):
         assert verdicts(tmp_path / "00_quickstart.ipynb", mutated(text, random.Random(seed)))
+
+
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        lambda nb: nb.update(metadata=None),
+        lambda nb: nb["metadata"].update(kernelspec={}, language_info=None, title=3),
+        lambda nb: [cell.update(metadata=None) for cell in nb["cells"] if cell["cell_type"] == "markdown"],
+        lambda nb: [cell["metadata"].update(tags="x", jupyter=None, name=3) for cell in nb["cells"]],
+        lambda nb: [cell.pop(key, None) for cell in nb["cells"] for key in ("outputs", "execution_count")],
+        lambda nb: [cell.update(outputs=[{"output_type": "stream", "text": "x"}]) for cell in nb["cells"]],
+        lambda nb: [
+            cell.update(id=id) for cell, id in zip(nb["cells"], ("with space", None, "é", "x" * 99), strict=False)
+        ],
+    ],
+    ids=["no metadata", "notebook", "no text's metadata", "cells", "no outputs", "outputs", "ids"],
+)
+def test_what_no_answer_depends_on_may_be_odd(
+    oddity: Callable[[Json], object], filled_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs leave metadata, outputs and ids that the format forbids; JupyterLab opens them all the same."""
+    monkeypatch.setattr(grading, "run_all", stands_in)
+    nb = json.loads(filled_in)
+    oddity(nb)
+    assert set(verdicts(tmp_path / f"{STEM}.ipynb", json.dumps(nb).encode())) == {PASSED}

@@ -47,7 +47,7 @@ EXERCISES = (
     Exercise(
         id="00_quickstart-matrix",
         points=3,
-        unfilled="Replace the marked lines of `semiseparable_matrix` with NumPy code that builds A without a loop.",
+        unfilled="Write NumPy code in `semiseparable_matrix` that builds A without a loop.",
         draw=draw,
         returns=("A",),
         verified="with different numbers of tokens N and ranks r, without a loop",
