@@ -32,10 +32,9 @@ def hint(exercise_id: str | int | None = None, number: int | None = None) -> Non
 
 def predict(question_id: str) -> "Prediction":
     """Ask for a prediction, as the last expression of a cell. Raises KeyError for an unknown id."""
-    from .predicting import Prediction
-    from .predictions import get
+    from .predicting import ask
 
-    return Prediction(get(question_id))
+    return ask(question_id)
 
 
 def own_answer(exercise_id: str) -> Callable[..., Any]:

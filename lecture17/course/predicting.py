@@ -1,10 +1,12 @@
 """Prediction: the form in which `predict(id)` asks one question of `predictions/`."""
 
+from functools import cache
 from typing import Any
 
 from lecture17.widgets.form import Form
+from lecture17.widgets.front import somebody_watches
 
-from .predictions import Question, keep, load
+from .predictions import Question, get, keep, load
 
 
 class Prediction(Form):
@@ -81,3 +83,11 @@ class Prediction(Form):
         aim = "answer" if guesses == [None] * len(guesses) else "bring the question back"
         wake = f"*To {aim}, run the cells from the top to this one.*"
         return "**Predict.** " + "\n\n".join([*parts, folded, wake])
+
+
+_shown = cache(lambda question_id: Prediction(get(question_id)))
+
+
+def ask(question_id: str) -> Prediction:
+    """The question's form. A cell that runs again shows the same one: a guess may still be on its way to the kernel."""
+    return _shown(question_id) if somebody_watches() else Prediction(get(question_id))

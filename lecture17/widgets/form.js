@@ -38,6 +38,7 @@ function makeGroup(name, group, ask) {
 function render({ model, el }) {
   // Names of choices are their form's own: other forms on the page may use them too.
   const root = element("form", { className: "lecture17-form lecture17-live", onsubmit: (event) => event.preventDefault() });
+  root.tabIndex = -1; // takes the focus of what can no longer be used, so that JupyterLab still gets its keys
   // Plain keys are for the choices: JupyterLab would take the arrows for its commands on cells. Ctrl+S goes on to it.
   root.addEventListener("keydown", (event) => {
     const { ctrlKey, metaKey, altKey, shiftKey, key } = event;
@@ -65,7 +66,12 @@ function render({ model, el }) {
       button.hidden = !button.textContent;
     },
   };
-  for (const [event, show] of Object.entries(updates)) {
+  for (const [event, update] of Object.entries(updates)) {
+    const show = (updates[event] = () => {
+      const focused = document.activeElement;
+      update();
+      if (root.contains(focused) && focused.matches("[hidden], :disabled")) root.focus({ preventScroll: true });
+    });
     show();
     model.on(event, show);
   }

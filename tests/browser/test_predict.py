@@ -74,6 +74,34 @@ def test_numbers_are_typed(lab: Lab, course: Path) -> None:
     assert lab.errors().count() == 0
 
 
+def test_the_keyboard_goes_on_to_the_next_cell(lab: Lab, course: Path) -> None:
+    """What is pressed or answered last is gone or disabled afterwards; JupyterLab has to get the keys all the same."""
+    (course / ".lecture17" / "predictions.json").unlink(missing_ok=True)
+    write_notebook(course / "Keys.ipynb", [ASK.format(NUMBER), f'predict("{CHOICE}")', PLOT])
+    lab.open("Keys.ipynb")
+    lab.run_all()
+    forms, keys = lab.page.locator(".lecture17-form"), lab.page.keyboard
+    expect(forms).to_have_count(2, timeout=PATIENCE)
+    fields = forms.nth(0).get_by_role("spinbutton")
+    fields.nth(0).click()
+    keys.type("7")
+    keys.press("Tab")
+    field = fields.nth(1)
+    field.press_sequentially("5")
+    keys.press("Shift+Enter")  # runs the cell again, which redraws the form
+    lab.idle()
+    expect(field).to_have_value("5")
+    choices = forms.nth(1).get_by_role("radio")
+    choices.nth(0).press("ArrowDown")
+    choices.nth(1).press("Tab")
+    keys.press("Enter")
+    expect(choices.nth(1)).to_be_disabled(timeout=PATIENCE)
+    for _ in range(2):
+        keys.press("Shift+Enter")
+    lab.idle()
+    expect(lab.cell(PLOT).locator(".jp-InputPrompt")).to_have_text("[6]:", timeout=PATIENCE)
+
+
 def test_what_answers_it_is_folded_until_its_cell_is_run_also_after_saving(
     lab: Lab, course: Path, screenshots: Path
 ) -> None:
