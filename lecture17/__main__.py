@@ -9,6 +9,8 @@ except FileNotFoundError:
     sys.exit("the folder that you are in does not exist any more: go to another with `cd`")
 if __name__ == "__main__" and sys.path[0] == here:  # where a learner's random.py would be Python's for all
     sys.path.append(sys.path.pop(0))
+    if "" in os.environ.get("PYTHONPATH", "").split(os.pathsep):  # an empty entry is this folder, too
+        sys.path.sort(key=here.__eq__)
 
 import errno
 from pathlib import Path
@@ -58,7 +60,7 @@ def grade(
 ) -> None:
     """Grade your exercises: a verdict and a reason for each. Your files are read, never written.
 
-    The exit status is 0 if every exercise is passed, 1 if any is not, and 130 after Ctrl-C.
+    The exit status is 0 if all points are earned, 1 if any are missing, and 130 after Ctrl-C.
     """
     from rich.console import Console
     from rich.padding import Padding
@@ -74,9 +76,9 @@ def grade(
     grades = grading.grade(paths or [home() / EXERCISES], timeout, notes.append)
     for note in notes:
         console.print(note, highlight=False)
-    names = max((len(g.exercise) for g in grades), default=0)
-    for g in grades:
-        line = Text(f"{g.exercise:<{names}}  {g.earned:>3} of {g.points}  ")
+    names = report.names(grades)
+    for g, name in zip(grades, names, strict=True):
+        line = Text(f"{name:<{max(map(len, names))}}  {g.earned:>3} of {g.points}  ")
         console.print(line.append(g.verdict, "green" if g.verdict == PASSED else ""))
         if g.headline and g.verdict != UNFILLED:  # what there is to do is in the notebook
             console.print(Padding(Text(g.headline), (0, 0, 0, 4)))
@@ -91,7 +93,7 @@ def grade(
                 raise _fail(OSError(f"{path} could not be written: {error}")) from None
     if any(g.verdict == grading.INTERRUPTED for g in grades):
         raise typer.Exit(130)
-    raise typer.Exit(0 if grades and all(g.verdict == PASSED for g in grades) else 1)
+    raise typer.Exit(1 if any(g.missing for g in grades) or not grades else 0)
 
 
 @app.command()
@@ -165,9 +167,12 @@ def build(
     `build --no-run` also repairs exercises: it restores cells that were deleted and checks that were changed.
     """
     from .course.build import build as build_all
-    from .course.build import stale
+    from .course.build import sources, stale
     from .course.paths import home
 
+    stems = [Path(name).stem for name in stems or ()]
+    if unknown := sorted({*stems} - {source.stem for source in sources(home())}):
+        raise typer.BadParameter(f"no notebook is called {', '.join(unknown)}", param_hint="stems")
     if check:
         for source in (found := stale(home())):
             typer.echo(f"{source.relative_to(home())} has changed since its notebook was built: build {source.stem}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from IPython.core.getipython import get_ipython
 
 from .exercise import Exercise, Function, Inputs, WrongForm
 
@@ -207,4 +208,15 @@ def _place(error: BaseException) -> str:
     ]
     if not frames and error.__traceback__ is not None:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if sys.prefix not in f.filename][1:]
-    return f"line {frames[-1].lineno} of your cell: {frames[-1].line}" if frames else ""
+    return f"line {_number(frames[-1])} of your cell: {frames[-1].line}" if frames else ""
+
+
+def _number(frame: traceback.FrameSummary) -> int:
+    """The number of a frame's line in its cell, of which a first line as `%%time` is not run with the others."""
+    number, shell = frame.lineno or 0, get_ipython()
+    cells = [cell.splitlines() for cell in shell.history_manager.input_hist_raw] if shell else []
+    for cell in reversed(cells):
+        for place in (number, number + 1):
+            if frame.line and [line.strip() for line in cell[place - 1 : place]] == [frame.line]:
+                return place
+    return number + (frame.filename == "<timed exec>")

@@ -48,6 +48,9 @@ def parse(text: str) -> NotebookNode:
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)
             nb = nbformat.reads(_completed(text.removeprefix("\ufeff")), as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
+        if re.search("^<<<<<<< ", text, re.MULTILINE):
+            mend = "`git checkout --ours` or `--theirs`, with its name, keeps one of the two"
+            raise NotANotebook(f"git has left two versions in it, after a conflict: {mend}") from error
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
     except (KeyError, AttributeError, TypeError, AssertionError, nbformat.ValidationError) as error:
         raise NotANotebook("JSON, but without a notebook's cells and metadata") from error

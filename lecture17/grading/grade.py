@@ -51,6 +51,12 @@ class Grade:
     verdict: str
     reason: str = ""  # the whole message; tables show its first line
     misconception: str = ""  # the mistake, if the check knew it
+    remark: bool = False  # beside the exercises: a copy that is not counted, an own cell that did harm
+
+    @property
+    def missing(self) -> bool:
+        """Whether points are missing, or a file that should have been graded."""
+        return not self.remark and not 0 < self.points == self.earned
 
     @property
     def headline(self) -> str:
@@ -70,6 +76,7 @@ def grade(
     others: list[Grade] = []
     for path in paths:
         files += _counted(path, others) if path.is_dir() else [path]
+    files = list({file.resolve(): file for file in files}.values())  # once, though named twice
     room = Room(timeout)
     beside = {p for folder in {f.parent for f in files} for p in folder.glob("*.ipynb")}
     kept = {p: p.read_bytes() for p in beside if p.is_file() and os.access(p, os.R_OK)}
@@ -96,14 +103,14 @@ def grade(
 def _counted(folder: Path, others: list[Grade]) -> list[Path]:
     """The notebooks of a folder, each exercise once: a row in `others` says why another notebook does not count."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.ipynb"), key=lambda path: (path.stem not in exercises.stems(), path)):
+    for path in sorted(folder.glob("[!.]*.ipynb"), key=lambda path: (path.stem not in exercises.stems(), path)):
         try:
             stem = _stem(read(path)) or path.stem
         except (NotANotebook, OSError):
             stem = path.stem
         if found.setdefault(stem, path) != path:
             reason = f"its exercises are those of {found[stem].name}, which counts; to grade it, give its name"
-            others.append(Grade(str(path), path.name, 0, 0, "a copy", reason))
+            others.append(Grade(str(path), path.name, 0, 0, "a copy", reason, remark=True))
     if not found:
         others.append(Grade(str(folder), folder.name, 0, 0, "no notebooks", f"there is no notebook in {folder}"))
     return sorted(found.values())
@@ -152,7 +159,7 @@ def _own(file: str, stem: str, cell: Cell, run: CellRun) -> Grade:
     verdict, reason = (DISTURBS, _undone(run)) if run.changed else _cause([run])
     begin = (cell.source.strip().splitlines() or [""])[0]
     reason = f"your own cell that begins with {begin!r} was skipped or undone: {reason}"
-    return Grade(file, f"{stem} (own cell)", 0, 0, verdict, reason)
+    return Grade(file, f"{stem} (own cell)", 0, 0, verdict, reason, remark=True)
 
 
 def _undone(run: CellRun) -> str:

@@ -1,12 +1,13 @@
 """Whether an answer reads the right one from the course instead of computing it: found in its text, not by running it.
 
 This is allowed, and reported. An answer uses the reference if it, or a function of the learner's that it calls, names
-a module of the package that holds answers, or the folder `solutions`, in any way: `import … as …`, an attribute, or a
-string for `open` or `import_module`; or if it looks into the check that calls it. Learners may use whatever the
-course's own cells import. Names assembled at run time, as in "refer" + "ence", are not found.
+a module of the package that holds answers in any way (`import … as …`, an attribute, a string for `import_module`) or a
+path in the folder `solutions`, or looks into the check that calls it. Learners may use whatever the course's own cells
+import. Names assembled at run time, as in "refer" + "ence", are not found.
 """
 
 import ast
+import re
 import symtable
 from collections.abc import Iterator
 
@@ -21,7 +22,9 @@ HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"
 
 # Ways from an answer into the check that calls it, where the right answer is.
 PEEKS = {"_getframe", "currentframe", "f_back", "f_globals", "f_locals", "tb_frame", "__globals__", "__closure__"}
-PEEKS |= {"get_objects", "get_referrers", "sys.modules", "inspect.stack", "getmodule", "__module__"}
+PEEKS |= {"get_objects", "get_referrers", "inspect.stack", "getmodule"}
+IMPORTERS = {"import_module", "__import__"}  # of a module by its name, which `__module__` gives
+OPENERS = {"open", "Path", "PurePath", "join", "joinpath", "glob", "iglob", "listdir", "scandir", "walk", "chdir"}
 
 
 def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
@@ -59,6 +62,7 @@ def _statements(source: str) -> list[ast.stmt]:
 def _evidence(statement: ast.stmt) -> Iterator[str]:
     """Whatever in a statement names a holder of answers."""
     for node in ast.walk(statement):
+        yield from _reads(node)
         if isinstance(node, ast.ImportFrom) and not node.level:
             for name in node.names:
                 yield from (f"looks into the check by {peek}" for peek in PEEKS & {name.name})
@@ -73,8 +77,25 @@ def _evidence(statement: ast.stmt) -> Iterator[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) == 1:
             yield from _holder(node.value)
             yield from (f"looks into the check by {peek}" for peek in PEEKS & {node.value})
-            if SOLUTIONS in node.value.replace("\\", "/").split("/"):
+            if re.search(rf"(^|[/\\])\.\.[/\\]+{SOLUTIONS}\b|(^|[/\\]){SOLUTIONS}[/\\]+.*\.(py|ipynb)$", node.value):
                 yield f"reads {SOLUTIONS}/"
+
+
+def _reads(node: ast.AST) -> Iterator[str]:
+    """What a node does with the folder of solutions, or with the loaded modules, beside naming them."""
+    if isinstance(node, (ast.Subscript, ast.Attribute)) and ast.unparse(node.value) == "sys.modules":
+        yield "looks into the check by sys.modules"
+    used: list[ast.expr] = []
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        used = [node.left, node.right]
+    elif isinstance(node, ast.Call):
+        called = ast.unparse(node.func).split(".")[-1]
+        used = node.args if called in OPENERS else []
+        if called in IMPORTERS and any("__module__" in ast.unparse(arg) for arg in node.args):
+            yield "looks into the check by __module__"
+    words = {part for expr in used if isinstance(expr, ast.Constant) for part in re.split(r"[/\\]", str(expr.value))}
+    if SOLUTIONS in words:
+        yield f"reads {SOLUTIONS}/"
 
 
 def _holder(dotted: str) -> Iterator[str]:

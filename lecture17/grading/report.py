@@ -3,11 +3,10 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from lecture17.course.checking import PASSED
 
 from .grade import Grade
 
@@ -15,6 +14,12 @@ from .grade import Grade
 def total(grades: list[Grade]) -> tuple[int, int]:
     """Points earned, and points that could be earned."""
     return sum(g.earned for g in grades), sum(g.points for g in grades)
+
+
+def names(grades: list[Grade]) -> list[str]:
+    """A name for each grade: the exercise, with the file where several files hold it, as those of several learners."""
+    held = Counter(g.exercise for g in {(g.file, g.exercise): g for g in grades}.values())
+    return [_printable(f"{g.file}: {g.exercise}" if held[g.exercise] > 1 else g.exercise) for g in grades]
 
 
 def to_json(grades: list[Grade], notes: Sequence[str] = ()) -> str:
@@ -25,22 +30,29 @@ def to_json(grades: list[Grade], notes: Sequence[str] = ()) -> str:
 
 
 def to_junit(grades: list[Grade]) -> str:
-    """The grades as JUnit XML: one test case per exercise, failed if the verdict is not "passed"."""
-    failed = [g for g in grades if g.verdict != PASSED]
-    suite = ET.Element("testsuite", name="lecture17", tests=str(len(grades)), failures=str(len(failed)))
-    for g in grades:
-        case = ET.SubElement(suite, "testcase", classname=Path(g.file).stem, name=g.exercise)
-        if g.verdict == PASSED and g.reason:
-            ET.SubElement(case, "system-out").text = _printable(g.reason)
-        if g.verdict != PASSED:
-            ET.SubElement(case, "failure", message=f"{g.verdict}: {g.headline}").text = _printable(g.reason)
+    """The grades as JUnit XML: a test case per exercise, failed if points are missing; remarks are skipped."""
+    failures, skipped = sum(g.missing for g in grades), sum(g.remark for g in grades)
+    counts = {"tests": str(len(grades)), "failures": str(failures), "skipped": str(skipped)}
+    suite = ET.Element("testsuite", {"name": "lecture17"} | counts)
+    for g, name in zip(grades, names(grades), strict=True):
+        case = ET.SubElement(suite, "testcase", classname=_printable(Path(g.file).stem), name=name)
+        reason, message = _printable(g.reason), _printable(f"{g.verdict}: {g.headline}")
+        if g.missing:
+            ET.SubElement(case, "failure", message=message).text = reason
+        elif g.remark:
+            ET.SubElement(case, "skipped", message=message)
+        elif reason:
+            ET.SubElement(case, "system-out").text = reason
     return ET.tostring(suite, encoding="unicode") + "\n"
 
 
 def to_markdown(grades: list[Grade]) -> str:
     """The grades as a Markdown table, for job summaries."""
     earned, points = total(grades)
-    rows = [f"| {g.exercise} | {g.earned} of {g.points} | {g.verdict} | {_cell(g.headline)} |" for g in grades]
+    rows = [
+        f"| {_cell(name)} | {g.earned} of {g.points} | {g.verdict} | {_cell(g.headline)} |"
+        for g, name in zip(grades, names(grades), strict=True)
+    ]
     head = ["| exercise | points | verdict | reason |", "| --- | --- | --- | --- |"]
     return "\n".join([f"**{earned} of {points} points**", "", *head, *rows]) + "\n"
 

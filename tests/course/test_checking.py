@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,6 +164,19 @@ def test_an_error_of_a_library_that_it_has_not_implemented_something_is_told() -
     assert (record.status, '"bmm" not implemented for "Bool"' in str(record)) == (checking.WRONG, True)
     record = checking.judge("00_quickstart-matrix", stub)
     assert (record.status, "in place of `raise NotImplementedError()`" in str(record)) == (checking.UNFILLED, True)
+
+
+def test_the_line_of_an_error_is_that_of_the_cell_also_under_a_magic() -> None:
+    script = """
+from IPython.core.interactiveshell import InteractiveShell
+from lecture17.course.checking import judge
+shell = InteractiveShell.instance()
+for first in ("", "%%capture", "%%time", "# mine\\n"):
+    shell.run_cell(first + "\\ndef semiseparable_matrix(U, V):\\n    return U.nothing", store_history=True)
+    print("\\n", judge("00_quickstart-matrix", shell.user_ns["semiseparable_matrix"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert re.findall(r"line (\d) of your cell", done.stdout) == ["3", "3", "3", "4"]
 
 
 def test_hint_is_about_the_check_that_failed_last_and_says_what_it_does_not_know(

@@ -188,6 +188,13 @@ def test_help_tells_a_newcomer_what_there_is() -> None:
         assert command in text
 
 
+def test_build_names_what_is_no_notebook_and_takes_file_names(clone: Path) -> None:
+    status, text = run("build", "nonsense", "--no-run")
+    assert status == 2
+    assert "no notebook is called nonsense" in text
+    assert run("build", "exercises/00_quickstart.ipynb", "--no-run") == (0, "nothing changed\n")
+
+
 def test_a_terminal_that_says_it_has_no_columns_is_written_to(clone: Path) -> None:
     environment = os.environ | {"COLUMNS": "0", "LECTURE17_HOME": str(clone), "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-m", "lecture17", "--help"]
@@ -203,11 +210,14 @@ def test_a_command_needs_no_output_to_write_to(clone: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("empty", ["", os.pathsep])  # an entry of PYTHONPATH that is the folder, too
 @pytest.mark.parametrize("name", ["random.py", "typing.py", "typer/__init__.py"])
-def test_a_file_of_the_learners_in_the_folder_hides_no_module_from_a_command(clone: Path, name: str) -> None:
+def test_a_file_of_the_learners_in_the_folder_hides_no_module_from_a_command(
+    clone: Path, name: str, empty: str
+) -> None:
     (clone / name).parent.mkdir(exist_ok=True)
     (clone / name).write_text("raise SystemExit('hidden')")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": f"{empty}{ROOT}"}
     command = [sys.executable, "-m", "lecture17", "progress"]
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,6 +1,7 @@
 """Grading: each trouble has its own verdict, the other exercises are graded, the learner's file is untouched."""
 
 import json
+import os
 import shutil
 import time
 import xml.etree.ElementTree as ET
@@ -39,7 +40,8 @@ def test_empty_exercises_earn_nothing_each_with_its_own_message(clone: Path) -> 
     assert [g.exercise for g in grades] == [e.id for e in exercises.all_exercises()]
     assert {g.verdict for g in grades} == {"not filled in"}
     assert sum(g.points for g in grades) == TOTAL
-    assert [g.reason for g in grades] == [e.unfilled for e in exercises.all_exercises()]
+    for grade_, exercise in zip(grades, exercises.all_exercises(), strict=True):
+        assert grade_.reason.startswith(exercise.unfilled)
 
 
 def test_solutions_earn_everything_and_files_are_written(clone: Path, tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_solutions_earn_everything_and_files_are_written(clone: Path, tmp_path: 
     assert (suite.get("tests"), suite.get("failures")) == ("6", "0")
     table = (tmp_path / "g.markdown").read_text().splitlines()
     assert table[0] == "**19 of 19 points**"
-    assert table[4] == "| 03b_duality-exp-counterexample | 2 of 2 | passed |  |"
+    assert table[4] == r"| 03b\_duality-exp-counterexample | 2 of 2 | passed |  |"
     assert solved_path.read_bytes() == before
     assert not (clone / ".lecture17").exists(), "grading is not the learner's progress"
 
@@ -229,3 +231,58 @@ def test_what_a_learners_code_printed_is_text_in_the_table() -> None:
     reason = "✗ got [1] | <img src=x> **y** `z`\nmore"
     (row,) = to_markdown([Grade("f.ipynb", "f-a", 2, 0, "failed", reason)]).splitlines()[4:]
     assert row == r"| f-a | 0 of 2 | failed | ✗ got \[1\] \| \<img src=x\> \*\*y\*\* \`z\` |"
+
+
+def test_what_is_beside_the_exercises_fails_nothing(clone: Path, tmp_path: Path) -> None:
+    """A copy of a notebook, a file of macOS that goes with it, and an own cell that did harm cost no points."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    solved_path = folder / "00_quickstart.ipynb"
+    nb = read(clone / "solutions" / "00_quickstart.ipynb")
+    write(nb, folder / "00_quickstart-Copy1.ipynb")
+    nb.cells.insert(2, v4.new_code_cell("import os\nos._exit(3)", id="own"))
+    write(nb, solved_path)
+    (folder / "._00_quickstart.ipynb").write_bytes(b"\x00\x05\x16\x07")
+    result = CliRunner().invoke(app, ["grade", str(folder), f"--junit={tmp_path / 'g.xml'}"])
+    assert result.exit_code == 0, result.output
+    assert "3 of 3 points" in result.output
+    suite = ET.parse(tmp_path / "g.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "0", "2")
+    assert [case.find("skipped") is not None for case in suite] == [False, True, True]
+    solved_path.unlink()
+    assert CliRunner().invoke(app, ["grade", str(solved_path)]).exit_code == 1
+
+
+def test_learners_who_are_graded_together_are_told_apart(clone: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name / "00_quickstart.ipynb" for name in ("alice", "bob")]
+    for file in files:
+        file.parent.mkdir()
+        write(read(clone / "solutions" / "00_quickstart.ipynb"), file)
+    reports = [f"--{kind}={tmp_path / 'g'}.{kind}" for kind in ("junit", "markdown")]
+    result = CliRunner().invoke(app, ["grade", *map(str, [*files, files[0].parent]), *reports])
+    assert "6 of 6 points" in result.output  # alice's, named twice, count once
+    names = [f"{file}: 00_quickstart-matrix" for file in files]
+    assert [case.get("name") for case in ET.parse(tmp_path / "g.junit").getroot()] == names
+    for file in files:
+        assert f"{file.parent.name}/00" in "".join(result.output.split())
+        assert f"{file.parent.name}/00" in (tmp_path / "g.markdown").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX only")
+def test_a_file_name_that_is_no_text_is_graded_and_reported(clone: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"Pr\xe4sentation.ipynb")
+    write(read(clone / "exercises" / "00_quickstart.ipynb"), path)
+    files = [f"--{kind}={tmp_path / 'g'}.{kind}" for kind in ("json", "junit", "markdown")]
+    for content in (path.read_bytes(), b"no notebook"):
+        path.write_bytes(content)
+        result = CliRunner().invoke(app, ["grade", str(path), *files])
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+        assert ET.parse(tmp_path / "g.junit").getroot().get("failures") == "1"
+
+
+def test_a_conflict_that_git_left_is_named(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"cells": [', '"cells": [\n<<<<<<< HEAD\n'), encoding="utf-8")
+    [only] = grade([path])
+    assert (only.verdict, "git has left two versions" in only.reason) == ("not a notebook", True)
