@@ -213,8 +213,8 @@ def _place(error: BaseException) -> str:
 
 def _number(frame: traceback.FrameSummary) -> int:
     """The number of a frame's line in its cell, of which a first line as `%%time` is not run with the others."""
-    number, shell = frame.lineno or 0, get_ipython()
-    cells = [cell.splitlines() for cell in shell.history_manager.input_hist_raw] if shell else []
+    number, history = frame.lineno or 0, getattr(get_ipython(), "history_manager", None)
+    cells = [cell.splitlines() for cell in history.input_hist_raw] if history else []
     for cell in reversed(cells):
         for place in (number, number + 1):
             if frame.line and [line.strip() for line in cell[place - 1 : place]] == [frame.line]:

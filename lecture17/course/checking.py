@@ -162,43 +162,40 @@ def _explain(
         ends = "Your code goes in place of `raise NotImplementedError()`, where the function ends."
         return _record(exercise, UNFILLED, f"{exercise.unfilled} {ends}")
     mistake = diagnose(exercise, answer, [*SEEDS, seed])
-    if mistake is not None:
-        why = f"this is what you get when {mistake.name}: {mistake.advice}"
-    else:
-        why = _guess(failure, inputs) or "none of the usual mistakes gives exactly this answer"
-    lines = [
-        f"tried: {describe(inputs)}",
-        *([f"where: {failure.where}"] if failure.where else []),
-        f"why:   {why}",
-        f"next:  hint() in a new cell helps; check(…, seed={seed}) repeats this case",
-    ]
+    told = {
+        "tried": describe(inputs),
+        "where": failure.where,
+        "why": f"this is what you get when {mistake}" if mistake else _guess(failure, inputs),
+        "next": f"hint() in a new cell helps; check(…, seed={seed}) repeats this case",
+    }
+    lines = [f"{f'{name}:':<6} {text}" for name, text in told.items() if text]
     status = NO_MEMORY if type(error).__name__.endswith("MemoryError") else WRONG
     return _record(exercise, status, failure.what, mistake.name if mistake else "", failure.where, lines)
 
 
-def _guess(failure: Failure, inputs: Inputs) -> str | None:
-    """What can be said about a wrong array, or an exception, that matches no misconception."""
+def _guess(failure: Failure, inputs: Inputs) -> str:
+    """What can be said about a wrong array, or an exception, that matches no misconception; "" if nothing."""
     value, right = failure.value, failure.right
     if value is None or right is None:
         return _guess_of_error(failure.what, inputs)
     if value.ndim == right.ndim >= 2 and close(np.swapaxes(value, -1, -2), right):
         return "this is the right answer, transposed"
     if value.shape != right.shape:
-        return None
+        return ""
     if value.ndim and not value.any():
         return "every entry is zero"
     if value.dtype.kind == "f" and value.dtype.itemsize < right.dtype.itemsize:
         return f"this was computed in {value.dtype}; keep the precision of the inputs, {right.dtype}"
-    if right.dtype.kind != value.dtype.kind:
-        return f"the numbers are right, as {value.dtype}" if np.array_equal(value, right) else None
+    if right.dtype.kind != value.dtype.kind and np.array_equal(value, right):
+        return f"the numbers are right, as {value.dtype}"
     ratio = float((value * right).sum() / (right * right).sum()) if right.size > 1 and right.any() else np.nan
     if np.isfinite(ratio) and abs(ratio - 1) > 0.01 and close(value, ratio * right):
         return f"this is the right answer times {ratio:.6g}"
-    return None
+    return "none of the usual mistakes gives exactly this answer"
 
 
-def _guess_of_error(what: str, inputs: Inputs) -> str | None:
-    """The usual cause of an exception that NumPy raises."""
+def _guess_of_error(what: str, inputs: Inputs) -> str:
+    """The usual cause of an exception that NumPy raises, "" if there is none."""
     if "cannot reshape array" in what and "chunk_size" in inputs:
         return "N need not be a multiple of chunk_size: slice the tokens, the last chunk may be shorter"
     if "Singular matrix" in what:
@@ -210,7 +207,7 @@ def _guess_of_error(what: str, inputs: Inputs) -> str | None:
             return (
                 "NumPy lines up last axes: what has one number for each row of a matrix needs a second one, v[:, None]"
             )
-    return None
+    return ""
 
 
 def _record(

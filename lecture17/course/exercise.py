@@ -1,5 +1,6 @@
 """What an exercise is: what to compute, on which inputs, and the mistakes that its check knows by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,13 @@ class Misconception:
     wrong: Function
     of: tuple[str, ...] = ()
     also: tuple[Function, ...] = ()
+
+    def __str__(self) -> str:
+        begins_with_a_word = re.match(
+            r"(a |[a-z]+['’]?)[a-z]+(?=[ ,:])", self.advice
+        )  # and not with a symbol, as z or np.tril
+        advice = self.advice[0].upper() + self.advice[1:] if begins_with_a_word else self.advice
+        return f"{self.name}. {advice}"
 
 
 @dataclass(frozen=True)

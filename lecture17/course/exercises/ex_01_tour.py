@@ -222,6 +222,11 @@ GLA_GATE = Exercise(
             gla_by(gates=lambda z: np.exp(16 * log_gates(z))),
         ),
         Misconception(
+            "the gate is raised to the power 16",
+            "α = σ(z) ** (1/16), the sixteenth root: the power 16 closes nearly every gate",
+            gla_by(gates=lambda z: np.exp(256 * log_gates(z))),
+        ),
+        Misconception(
             "all keys share one gate",
             "that is Mamba-2's decay; GLA has d_k gates, one for each row of S",
             gla_by(lambda S, alpha, k, v: alpha.mean() * S + np.outer(k, v)),

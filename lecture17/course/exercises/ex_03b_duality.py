@@ -197,6 +197,12 @@ RUNNING_NORMALISER = Exercise(
             of=("y",),
         ),
         Misconception(
+            "the outputs are divided by the root of the normalizer",
+            "divide by q_t·z_t itself: only then do the weights of a token sum to 1, as correction 3 shows",
+            with_y(lambda Q, K, V: np.tril(Q @ K.T) @ V / np.sqrt(np.tril(Q @ K.T).sum(1))[:, None]),
+            of=("y",),
+        ),
+        Misconception(
             "the normalizer sums the values",
             "z is the sum of the keys: row t of tril(Q Kᵀ) sums to q_t·(k_0 + … + k_t)",
             with_y(lambda Q, K, V: np.tril(Q @ K.T) @ V / np.cumsum(V, axis=0)),

@@ -112,7 +112,7 @@ CROSS_SCAN = Exercise(
         ),
         Misconception(
             "img.T is taken for the transposed image",
-            "img has three axes and .T reverses them all, features too; swapaxes(0, 1) exchanges rows and columns",
+            "`img` has three axes and .T reverses them all, features too; swapaxes(0, 1) exchanges rows and columns",
             scan_with(
                 flat,
                 lambda img: img.T.reshape(-1, img.shape[2]),

@@ -197,7 +197,7 @@ WHAT_TRAVELS = Exercise(
         ),
         Misconception(
             "the log of the decay is passed on",
-            "a multiplies the state: a = exp of the sum of log_a",
+            "the state is multiplied by a = exp of the sum of log_a",
             spoilt(a=lambda log_a, *_: log_a.sum()),
             of=("a",),
         ),
