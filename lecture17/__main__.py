@@ -1,6 +1,7 @@
 """`python -m lecture17 …`: the course from the command line."""
 
 import os
+import signal
 import sys
 
 try:
@@ -245,6 +246,12 @@ def doctor() -> None:
 if __name__ == "__main__":
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
         stream.reconfigure(errors="replace")  # of what the terminal cannot show
+    for name in (
+        "SIGTERM",
+        "SIGHUP",
+    ):  # from a job that is canceled, or a terminal that is closed: as Ctrl-C, to clean up
+        if signal.getsignal(sent := getattr(signal, name, signal.SIGINT)) == signal.SIG_DFL:
+            signal.signal(sent, signal.default_int_handler)
     if os.environ.get("COLUMNS") == "0":  # as programs say that start a terminal without a window; Rich prints nothing
         del os.environ["COLUMNS"]
     try:
