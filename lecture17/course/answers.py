@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Failure:
     where: str = ""
     value: np.ndarray | None = None
     right: np.ndarray | None = None
+    output: str = ""  # which one differs, if the others were not looked at
 
 
 @contextlib.contextmanager
@@ -140,7 +141,7 @@ def compare(exercise: Exercise, inputs: Inputs, returned: Returned) -> Failure |
     for name, expected in rights.items():
         failure = _difference(exercise, inputs, name, returned.outputs[name], np.asarray(expected))
         if failure is not None:
-            return failure
+            return replace(failure, output=name)
     return None
 
 

@@ -142,7 +142,8 @@ def fresh_seeds() -> list[int]:
 def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misconception | None:
     """The misconception whose code gives what `answer` gives on each of `seeds`, None if there is none.
 
-    One of the seeds must be a case that the answer fails: then so does the misconception.
+    One of the seeds must be a case that the answer fails: then so does the misconception. If it is compared by some
+    outputs only, then on the last seed it must go wrong first in the same output as the answer.
     """
     candidates = [(m, wrong) for m in exercise.misconceptions for wrong in (m.wrong, *m.also)]
     for s in seeds:
@@ -151,7 +152,13 @@ def diagnose(exercise: Exercise, answer: Function, seeds: Iterable[int]) -> Misc
         candidates = [(m, f) for m, f in candidates if _same(exercise, returned, call(exercise, f, inputs), m.of)]
         if not candidates:
             return None
-    return candidates[0][0]
+
+    def output(result: Returned) -> str | None:
+        failure = compare(exercise, inputs, result)
+        return failure.output if failure else None
+
+    first = output(returned)
+    return next((m for m, f in candidates if not m.of or output(call(exercise, f, inputs)) == first), None)
 
 
 def _explain(

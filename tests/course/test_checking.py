@@ -261,6 +261,19 @@ def test_exceptions_count_as_the_same_mistake_only_if_they_say_the_same() -> Non
     assert "this is what you get" not in told
 
 
+def test_a_mistake_in_one_output_is_no_cause_of_another_that_differs() -> None:
+    right = get("05b_long_range-copying-bound").expected
+    sign = next(m for m in get("05b_long_range-copying-bound").misconceptions if m.of and "sign" in m.name)
+
+    def two_mistakes(*inputs: Any) -> tuple[Any, Any]:
+        return right(*inputs)[0] // 2 + 7, sign.wrong(*inputs)[1]
+
+    told = message("05b_long_range-copying-bound", two_mistakes)
+    assert "longest differs" in told
+    assert sign.name not in told
+    assert sign.name in message("05b_long_range-copying-bound", lambda *i: (right(*i)[0], sign.wrong(*i)[1]))
+
+
 def test_one_seed_earns_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.chdir(clone / "exercises")
     check("00_quickstart-matrix", lambda U, V: np.tril(U @ V.T), seed=0)
