@@ -74,8 +74,10 @@ def undo(root: Path) -> str:
     lines = [f"The course is as it was before the update, at {clone.named(before)}."]
     if carried:
         lines.append(f"What you wrote since then is in {', '.join(sorted(carried))}.")
-    if gone := written - carried:
-        lines.append(f"No longer here: {', '.join(sorted(gone))}; your version is in {backup}")
+    there = clone.files(undone).keys()
+    for words, names in (("As before the update", there), ("No longer here", written - there)):
+        if found := (written - carried) & names:
+            lines.append(f"{words}: {', '.join(sorted(found))}; your version is in {backup}")
     _switch(clone, undone, mine, undone, before, f"delete {UPDATED}\n")
     return "\n".join(lines)
 

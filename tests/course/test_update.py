@@ -213,16 +213,21 @@ def test_undo_brings_every_byte_back(course: Path, mine: Path) -> None:
 
 
 def test_undo_keeps_what_was_written_since(course: Path, mine: Path) -> None:
+    older = (mine / "notebooks/00_a.ipynb").read_bytes()
     newer(course)
+    publish(course, {"notebooks/00_a.ipynb": v4.new_notebook(cells=[v4.new_markdown_cell("Newer.", id="newer")])})
     update(mine)
     fill(mine / "exercises/00_a.ipynb", "00_a-two", "def answer():\n    return 2")
     fill(mine / "exercises/02_c.ipynb", "02_c-four", "def answer():\n    return 4")
+    write(v4.new_notebook(cells=[v4.new_markdown_cell("Run by me.", id="mine")]), mine / "notebooks/00_a.ipynb")
     said = undo(mine)
+    assert (mine / "notebooks/00_a.ipynb").read_bytes() == older
+    assert "As before the update: notebooks/00_a.ipynb; your version is in" in said
+    assert "No longer here: exercises/02_c.ipynb; your version is in" in said
     path = mine / "exercises/00_a.ipynb"
     assert answer_in(path, "00_a-one").endswith("return 1")
     assert answer_in(path, "00_a-two").endswith("return 2")
     assert read(path).cells[0].source == "Read this."
-    assert "02_c.ipynb" in said
     assert [p for p in (mine / ".lecture17/backups").rglob("02_c.ipynb") if "return 4" in p.read_text()]
 
 
