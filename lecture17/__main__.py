@@ -44,6 +44,13 @@ app = typer.Typer(
 )
 
 
+def _report_file(path: Path | None) -> Path | None:
+    """The file for a report, which must not take the place of a notebook, as with `--json exercises/*.ipynb`."""
+    if path is not None and path.suffix in (".ipynb", ".py"):
+        raise typer.BadParameter(f"this is the file to write, and {path} is a notebook: expected another name")
+    return path
+
+
 def _fail(error: Exception) -> typer.Exit:
     """Say what is wrong, without a traceback, and end with status 1."""
     message = error.args[0] if isinstance(error, KeyError) else str(error)
@@ -55,9 +62,15 @@ def _fail(error: Exception) -> typer.Exit:
 def grade(
     paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; by default exercises/.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds of processor time a cell may take.", min=1)] = 15.0,
-    json: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JSON.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the grades to this file as a table.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the grades to this file as JSON.", callback=_report_file)
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.", callback=_report_file)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the grades to this file as a table.", callback=_report_file)
+    ] = None,
 ) -> None:
     """Grade your exercises: a verdict and a reason for each. Your files are read, never written.
 
@@ -185,7 +198,9 @@ def build(
 @app.command()
 def bench(
     quick: Annotated[bool, typer.Option(help="Short sequences only, in half a minute.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Also write the rows to this file as JSON.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the rows to this file as JSON.", callback=_report_file)
+    ] = None,
     explorers: Annotated[bool, typer.Option("--explorers", help="Instead: how fast pictures follow a slider.")] = False,
     gpu: Annotated[bool, typer.Option("--gpu", help="Instead: Triton's kernels and PyTorch on a CUDA GPU.")] = False,
 ) -> None:

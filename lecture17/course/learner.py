@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from nbformat import NotebookNode, from_dict
+from nbformat import NotebookNode, from_dict, v4
 
 from .notebooks import NotANotebook, grade_id, is_answer, is_check, made, note, read, write
 from .say import say
@@ -110,14 +110,13 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
 def reset(exercise_id: str, path: Path, root: Path) -> Path:
     """Put the stub back into the answer cell of one exercise, after a backup; returns the backup.
 
-    Raises KeyError if the notebook has no answer cell with that id.
+    Raises KeyError if there is no answer cell with that id.
     """
-    nb = read(path)
+    nb = read(path) if path.exists() else v4.new_notebook()
     cells = [c for c in nb.cells if is_answer(c) and grade_id(c) == exercise_id and note(c, "lecture17").get("stub")]
     if not cells:
-        raise KeyError(
-            f"{path.name} has no answer cell for {exercise_id}: `python -m lecture17 build --no-run` puts it back"
-        )
+        lacks = f"has no answer cell for {exercise_id}" if path.exists() else "is not there"
+        raise KeyError(f"{path.name} {lacks}: `python -m lecture17 build --no-run {path.stem}` puts it back")
     copy = backup(path, root)
     for cell in cells:
         cell.pop("attachments", None)  # of a cell that was turned into text

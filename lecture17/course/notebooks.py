@@ -49,7 +49,7 @@ def parse(text: str) -> NotebookNode:
             nb = nbformat.reads(_completed(text.removeprefix("\ufeff")), as_version=4)
     except (nbformat.reader.NotJSONError, ValueError, RecursionError) as error:
         if re.search("^<<<<<<< ", text, re.MULTILINE):
-            mend = "`git checkout --ours` or `--theirs`, with its name, keeps one of the two"
+            mend = "`git checkout --ours FILE` keeps yours after a merge, `--theirs` after a rebase or `git stash pop`"
             raise NotANotebook(f"git has left two versions in it, after a conflict: {mend}") from error
         raise NotANotebook(f"not JSON: {str(error).splitlines()[0][:100]}") from error
     except (KeyError, AttributeError, TypeError, AssertionError, nbformat.ValidationError) as error:

@@ -6,6 +6,7 @@ while the working tree may be half of each: if an update is killed, the next one
 to it when all is done, for `undo`.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -161,6 +162,10 @@ def _tasks(notebooks: Notebooks) -> dict[str, str]:
     return texts
 
 
+def _some(things: Collection[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
 def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup: Path) -> list[str]:
     old, new, yours, now = (_notebooks(clone, tree) for tree in (before, after, mine, done))
     was, asked, answers, stays = _tasks(old), _tasks(new), _answers(yours), _answers(now)
@@ -170,12 +175,16 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
     replaced = changed & moved - yours.keys()
     damaged = {name for name in replaced if name.startswith(f"{EXERCISES}/")}
     removed = [Path(name).name for name, nb in yours.items() if name not in now and has_work(nb)]
-    newer = clone.git("rev-list", "--count", f"{before}..{after}")
+    newer = clone.git("rev-list", f"{before}..{after}").split()
     lines = [
         ("new", asked.keys() - was.keys(), ""),
         ("revised", {name for name in asked.keys() & was.keys() if asked[name] != was[name]}, ""),
         ("gone", was.keys() - asked.keys(), ""),
-        ("kept", [f"{len(answers) - len(lost)} of your {len(answers)} answers, each in its exercise"], ""),
+        (
+            "kept",
+            [f"{len(answers) - len(lost)} of your {_some(answers, 'answer')}"] if answers else [],
+            ", each in its exercise",
+        ),
         ("not kept", lost, ": no exercise asks for them any more; each is now a cell of your own, or in the backup"),
         ("replaced", replaced - damaged, ": your version is in the backup"),
         ("damaged", damaged, ": not a notebook that can be read; it is in the backup"),
@@ -184,7 +193,7 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
     ]
     install = "The packages changed too: `make lab` or `pip install -c constraints.txt -e .` installs them."
     return [
-        f"The course is now at {clone.named(after)}, {newer} commits newer.",
+        f"The course is now at {clone.named(after)}, {_some(newer, 'commit')} newer.",
         *(f"{word + ':':<10}{', '.join(sorted(map(str, names)))}{note}" for word, names, note in lines if names),
         *([install] if "constraints.txt" in moved else []),
         "`python -m lecture17 update --undo` undoes all of this.",

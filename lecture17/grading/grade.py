@@ -5,6 +5,7 @@ others are run again without it.
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -31,6 +32,11 @@ VERDICTS = {  # for what a cell raised
     "SystemExit": "ended itself",
     "TooMuchOutput": "too much output",
 }
+NO_EXERCISES = (
+    "no cell of this notebook belongs to an exercise of the course: that stands in the cells' metadata, which some "
+    "programs drop"
+)
+ALONE = "a copy of the notebook is graded alone: put what it needs into one of its cells"
 STATES = {  # what is wrong with an exercise's cells, and what grading did about it
     "answer missing": "the answer cell of {} is gone; `python -m lecture17 build --no-run` restores it",
     "answer not code": "the answer cell of {} is text: click on it, then press Esc and Y, which makes it code again",
@@ -135,7 +141,7 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
         return none("unreadable", str(error))
     stem = _stem(nb)
     if stem not in exercises.stems():
-        return none("no exercises", "no cell of this notebook belongs to an exercise of the course")
+        return none("no exercises", NO_EXERCISES)
     items = exercises.of_notebook(stem)
     try:
         solution = read(home() / SOLUTIONS / f"{stem}.ipynb")
@@ -233,6 +239,9 @@ def _verdict(
         verdict, reason = DISTURBS, f"this changed {', '.join(check.changed)} while it was checked"
     else:
         verdict, reason = _cause([*mine["answer"], check])
+    first, *rest = reason.split("\n")
+    if re.search(r"\b(ModuleNotFoundError|FileNotFoundError)\b", first):
+        reason = "\n".join([f"{first}; {ALONE}", *rest])
     passed = verdict == PASSED
     found = STATES[state].format(exercise.id) if state else "".join(_undone(r) for r in mine["answer"] if r.changed)
     no_answer = state in ("answer missing", "answer not code")
@@ -262,7 +271,5 @@ def _cause(runs: list[CellRun]) -> tuple[str, str]:
     for run in runs:
         if run.cause:
             memory_error = run.cause.endswith("MemoryError")
-            alone = "; a copy of the notebook is graded alone: put what it needs into one of its cells"
-            reason = run.reason + alone * (run.cause == "ModuleNotFoundError")
-            return "out of memory" if memory_error else VERDICTS.get(run.cause, "error"), reason
+            return "out of memory" if memory_error else VERDICTS.get(run.cause, "error"), run.reason
     return "not checked", "the check left no record: does a cell of this notebook change how cells are run?"

@@ -143,6 +143,18 @@ def test_reset_says_where_the_backup_is(clone: Path) -> None:
     assert run("reset", "00_quickstart-nothing")[0] == 1
 
 
+def test_reset_says_how_a_notebook_that_is_gone_comes_back(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    path.rename(path.with_name("mine.ipynb"))
+    status, text = run("reset", "00_quickstart-matrix")
+    assert (status, "is not there: `python -m lecture17 build --no-run 00_quickstart` puts it back" in text) == (
+        1,
+        True,
+    )
+    assert run("build", "--no-run", "00_quickstart")[0] == 0
+    assert run("reset", "00_quickstart-matrix")[0] == 0
+
+
 def test_reset_takes_a_short_id(clone: Path) -> None:
     status, text = run("reset", "matrix")
     assert (status, text.split(";")[0]) == (0, "00_quickstart-matrix is empty again")

@@ -495,7 +495,7 @@ def test_a_notebook_with_conflict_markers_is_named_and_backed_up_and_counts_for_
     (mine / "exercises/00_a.ipynb").write_text(f"<<<<<<< HEAD\n{text}=======\n>>>>>>> theirs\n")
     newer(course)
     said = update(mine)
-    assert "kept:     1 of your 1 answers" in said
+    assert "kept:     1 of your 1 answer" in said
     assert "damaged:  exercises/00_a.ipynb: not a notebook that can be read; it is in the backup" in said
     (copy,) = (mine / ".lecture17/backups").glob("*-update/exercises/00_a.ipynb")
     assert text in copy.read_text()

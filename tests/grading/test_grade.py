@@ -149,16 +149,33 @@ def test_answers_may_use_the_learners_own_cells_and_one_that_kills_the_kernel_do
     assert "'import os'" in grades[-1].reason
 
 
-def test_a_file_of_functions_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from my_helpers import lower\ndef semiseparable_matrix(U, V):\n    return lower(U @ V.T)",
+        "def semiseparable_matrix(U, V):\n    from my_helpers import lower\n    return lower(U @ V.T)",
+        "def semiseparable_matrix(U, V):\n    return np.loadtxt('mask.txt') * (U @ V.T)",
+    ],
+)
+def test_what_lies_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path, source: str) -> None:
     (clone / "exercises" / "my_helpers.py").write_text("import numpy as np\nlower = np.tril\n")
     path = clone / "exercises" / "00_quickstart.ipynb"
     nb = read(path)
-    answer = next(c for c in nb.cells if c.get("id") == "00_quickstart-matrix")
-    answer.source = "from my_helpers import lower\ndef semiseparable_matrix(U, V):\n    return lower(U @ V.T)"
+    next(c for c in nb.cells if c.get("id") == "00_quickstart-matrix").source = source
     write(nb, path)
     first, *_ = grade([path])
     assert first.earned == 0
-    assert "No module named 'my_helpers'; a copy of the notebook is graded alone" in first.reason
+    assert "; a copy of the notebook is graded alone" in first.headline
+
+
+def test_a_report_does_not_take_the_place_of_a_notebook(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    before = path.read_bytes()
+    for kind in ("--json", "--junit", "--markdown"):
+        result = CliRunner().invoke(app, ["grade", kind, str(path)])
+        assert result.exit_code == 2
+        assert "is a notebook: expected another name" in " ".join(result.output.replace("│", " ").split())
+        assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

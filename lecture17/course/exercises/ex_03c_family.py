@@ -358,7 +358,7 @@ DELTA_ONLINE_SGD = Exercise(
         ),
         Misconception(
             "the factor ½ of the loss is left out",
-            "ℓ = |v - Sᵀk|²/2; without the ½ both the loss and the step are twice as large",
+            "ℓ = |v - Sᵀk|²/2 has the ½, and so its gradient has no factor 2: look at both, the loss and the step",
             descended_with("no_half"),
             also=(
                 lambda *args: (2 * descended(*args)[0], descended(*args)[1]),
