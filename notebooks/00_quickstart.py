@@ -79,7 +79,6 @@ for t in range(N):
     states.append(S)
     y_state.append(U[t] @ S)
 
-# %%
 figures.matrix_state_output(
     A,
     np.array(states),
