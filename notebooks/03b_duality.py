@@ -579,7 +579,7 @@ assert_same(causal_before=(causal @ v)[:-1], causal_after=(causal @ changed)[:-1
 # orthogonal $w$, which lowers the variance of the mean.)
 #
 # $m$ is the size of the state that replaces softmax. How large must it be? Look at the variance, too: what happens if
-# queries and keys are three times as long?
+# the norms of queries and keys are three times as large?
 #
 # Then: [exercise](../exercises/03b_duality.ipynb) `03b_duality-random-features`.
 
@@ -617,9 +617,9 @@ figures.random_feature_error(n_features, errors, title=title)
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>
 #
-# The rate is $m^{-1/2}$ (proved for each score, measured here for the normalized weights). But long
-# queries and keys need exponentially many features before the error is small: the sharper the attention, the more
-# features it takes to imitate it.
+# At the small norm the rate is $m^{-1/2}$ (proved for each score, measured here for the normalized weights). But
+# queries and keys of large norm need exponentially many features before the error is small: the sharper the attention,
+# the more features it takes to imitate it.
 #
 # </details>
 #

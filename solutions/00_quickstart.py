@@ -9,9 +9,10 @@
 # %% [markdown]
 # # Exercises for 00 · Quick start
 #
-# Fill in the cell under the card, run it, then run the check below it. The check draws new inputs each time. If your
-# answer is wrong, it names the mistake when it knows it; if it is right, it says what was verified. Everything you need
-# is explained in [00 · Quick start](../notebooks/00_quickstart.ipynb).
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under the card, run
+# it, then run the check below it. The check tries random inputs, half of them new each time. If your answer is wrong,
+# it names the mistake when it knows it; if it is right, it says what was verified. Everything you need is explained in
+# [00 · Quick start](../notebooks/00_quickstart.ipynb).
 
 # %%
 import numpy as np

@@ -9,9 +9,10 @@
 # %% [markdown]
 # # Exercises for 01 · Tour
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name your
-# mistake when they know it. The exercises go from easy to hard, and none depends on an earlier one. Everything you need
-# is explained in [01 · Tour](../notebooks/01_tour.ipynb). Tokens are rows, and a state $S$ is always keys × values.
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name your mistake when they
+# know it. The exercises go from easy to hard, and none depends on an earlier one. Everything you need is explained in
+# [01 · Tour](../notebooks/01_tour.ipynb). Tokens are rows, and a state $S$ is always keys × values.
 
 # %%
 import numpy as np

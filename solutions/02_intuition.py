@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Exercises for 02 · Intuition
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name your
-# mistake when they know it. Neither exercise depends on the other. Everything you need is explained in
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name your mistake when they
+# know it. Neither exercise depends on the other. Everything you need is explained in
 # [02 · Intuition](../notebooks/02_intuition.ipynb). Tokens are rows, counted from 0.
 
 # %%

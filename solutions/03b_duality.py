@@ -9,9 +9,10 @@
 # %% [markdown]
 # # Exercises for 03b · Duality
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. All of it is explained in
-# [03b · Duality](../notebooks/03b_duality.ipynb). Tokens are rows, and a state $S$ is always keys × values.
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name the mistake when they
+# know it. No exercise needs an earlier one. All of it is explained in [03b · Duality](../notebooks/03b_duality.ipynb).
+# Tokens are rows, and a state $S$ is always keys × values.
 
 # %%
 import numpy as np

@@ -9,10 +9,11 @@
 # %% [markdown]
 # # Exercises for 03c · The family
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. The first two are explained in
-# [03c · The family](../notebooks/03c_family.ipynb), the last two in its
-# [second part](../notebooks/03c_memory.ipynb). Tokens are rows, and a state $S$ is always keys × values.
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name the mistake when they
+# know it. No exercise needs an earlier one. The first two are explained in
+# [03c · The family](../notebooks/03c_family.ipynb), the last two in its [second part](../notebooks/03c_memory.ipynb).
+# Tokens are rows, and a state $S$ is always keys × values.
 
 # %%
 import numpy as np

@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Exercises for 03d · Expressivity
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. All of it is explained in
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name the mistake when they
+# know it. No exercise needs an earlier one. All of it is explained in
 # [03d · Expressivity](../notebooks/03d_expressivity.ipynb). Nothing is trained here: you build the states yourself.
 
 # %%

@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Exercises for 03e · The family since
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they know it. No exercise needs an earlier one. All of them are explained in
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name the mistake when they
+# know it. No exercise needs an earlier one. All of them are explained in
 # [03e · The family since](../notebooks/03e_family_since.ipynb), in the sections in which they are named. Tokens are
 # rows, and a state $S$ is always keys × values.
 

@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Exercises for 04a · PyTorch
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they recognize it. No exercise needs an earlier one. Everything you need is in
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name the mistake when they
+# recognize it. No exercise needs an earlier one. Everything you need is in
 # [04a · PyTorch](../notebooks/04a_torch.ipynb). You get tensors and return tensors; checks compare them in float64 with
 # the reference, head by head.
 

@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Exercises for 04b · Triton
 #
-# Fill in the cell under each card, run it, then run the check below it. Checks draw new inputs each time, and name the
-# mistake when they recognize it. Neither exercise needs the other. Everything you need is in
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. Checks try random inputs, half of them new each time, and name the mistake when they
+# recognize it. Neither exercise needs the other. Everything you need is in
 # [04b · Triton](../notebooks/04b_triton.ipynb).
 #
 # A check sends the text of your kernel to processes of its own. In one, Triton's interpreter runs it and watches every

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercise for 04d · Many machines
 #
-# Fill in the cell under the card, run it, then run the check below it. The check draws new inputs each time, and names
-# the mistake when it recognizes it. Everything you need is in
-# [04d · Many machines](../notebooks/04d_many_machines.ipynb).
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under the card, run
+# it, then run the check below it. The check tries random inputs, half of them new each time, and names the mistake when
+# it recognizes it. Everything you need is in [04d · Many machines](../notebooks/04d_many_machines.ipynb).
 
 # %%
 import numpy as np

@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Exercises for 04e · A published model, by your own code
 #
-# Fill in the cell under each card, run it, then run the check below it. The check draws new inputs each time, and names
-# the mistake when it recognizes it. Everything you need is in
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. The check tries random inputs, half of them new each time, and names the mistake when
+# it recognizes it. Everything you need is in
 # [04e · A published model, by your own code](../notebooks/04e_published.ipynb).
 
 # %%

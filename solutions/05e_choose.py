@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises for 05e · Choose
 #
-# Fill in the cell under each card, run it, then run the check below it. The check draws new inputs each time, and names
-# the mistake when it recognizes it. Everything you need is in
-# [05e · Choose](../notebooks/05e_choose.ipynb).
+# Each time you open this notebook, run the code cell below this text first. Then fill in the cell under each card, run
+# it, then run the check below it. The check tries random inputs, half of them new each time, and names the mistake when
+# it recognizes it. Everything you need is in [05e · Choose](../notebooks/05e_choose.ipynb).
 
 # %%
 import numpy as np

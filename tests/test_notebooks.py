@@ -184,6 +184,14 @@ def test_links_lead_to_files_and_anchors_that_exist(path: Path) -> None:
                 assert f'id="{anchor}"' in "\n".join(c.source for c in read(linked).cells), f"no anchor {target}"
 
 
+@pytest.mark.parametrize("stem", exercises.stems())
+def test_an_exercise_says_which_cell_comes_first_and_that_cell_brings_the_check(stem: str) -> None:
+    text, imports, *_ = read(ROOT / "exercises" / f"{stem}.ipynb").cells
+    said = " ".join(text.source.split())
+    assert "Each time you open this notebook, run the code cell below this text first." in said
+    assert re.search(r"^from lecture17.course import .*\bcheck\b", imports.source, re.MULTILINE)
+
+
 @each_notebook
 def test_it_links_to_the_table_of_notation_and_the_lecture_to_the_glossary(path: Path) -> None:
     text = "\n".join(c.source for c in read(path).cells)

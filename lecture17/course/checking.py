@@ -1,4 +1,4 @@
-"""`check`: run a learner's answer on fresh random inputs, and name the mistake it makes.
+"""`check`: run a learner's answer on random inputs, half of them fresh, and name the mistake it makes.
 
 `judge` returns a `Record`. Its fields are for programs such as grading; its text is for people, and may change.
 """

@@ -11,7 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import zmq
 from ipykernel.ipkernel import IPythonKernel
+from jupyter_client.manager import KernelManager
 from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
@@ -62,6 +64,8 @@ def start(arguments: list[str]) -> None:
         arguments = ["--allow-root", *arguments]  # in a container the user is root
     here = ("ServerApp.root_dir", "ServerApp.preferred_dir", "CourseFiles.root_dir")
     root = [*(f"--{each}={os.getcwd()}" for each in here), "--CourseFiles.preferred_dir="]
+    if hasattr(KernelManager, "transport_encryption") and zmq.has("curve"):
+        root.append("--KernelManager.transport_encryption=auto")  # a kernel warns when it has to do without
     LabApp.launch_instance([*root, *arguments])  # whatever folder the user's own settings open
 
 

@@ -113,14 +113,16 @@ class Play(NamedTuple):
     title: str
 
     def describe(self) -> str:
-        M, S, y = self.M, np.abs(self.states), self.y
-        last = S[-1].max(axis=0)
+        M, S, y = self.M, self.states, self.y
+        last = [
+            f"{', '.join(f'{number:z.2f}' for number in rows)} for the {name}"
+            for rows, name in zip(S[-1].T, SIGNALS, strict=True)
+        ]
         return (
-            f"The {len(M)} × {len(M)} matrix has entries from {M.min():z.2f} to {M.max():.2f}, {abs(M[-1, 0]):.2f} in "
-            f"size in the lower left corner. The {S.shape[1]} numbers of the state that belong to each of two signals "
-            f"are at most {S.max():.2f} in size; after the last token at most {last[0]:.2f} are left of the "
-            f"{SIGNALS[0]} and {last[1]:.2f} of the {SIGNALS[1]}. The signals that come out reach {y[:, 0].max():.2f} "
-            f"and {y[:, 1].max():.2f}."
+            f"The {len(M)} × {len(M)} matrix has entries from {M.min():z.2f} to {M.max():z.2f}; the one in the lower "
+            f"left corner is {M[-1, 0]:z.2f}. The state holds {S.shape[1]} numbers for each of the two signals, "
+            f"from {S.min():z.2f} to {S.max():z.2f}. After the last token they are, row by row, {'; '.join(last)}. "
+            f"The outputs reach {y[:, 0].max():z.2f} and {y[:, 1].max():z.2f}."
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from lecture17 import widgets
 from lecture17.choosing import choose
@@ -268,6 +268,51 @@ def test_two_mixers_stand_side_by_side_with_what_differs(opened: Opened) -> None
     expect(panel(shown, "softmax attention")).to_be_visible()
     expect(panel(shown, "M − the other")).to_be_visible()
     expect(shown.words).to_contain_text("The same block of softmax attention has rank 16")
+
+
+@pytest.fixture
+def player(opened: Opened) -> tuple[ExplorerOnPage, Locator, int]:
+    """TwoViews at a slow speed, its slider that plays, and the slider's last value."""
+    shown = opened(widgets.TwoViews)
+    shown.control("speed").select_option("slow")
+    return shown, shown.control("token t"), int(widgets.TwoViews.controls[0].high)
+
+
+def test_reset_stops_what_plays(player: tuple[ExplorerOnPage, Locator, int], page: Page) -> None:
+    shown, slider, _ = player
+    shown.view.get_by_role("button", name="Play").click()
+    expect(slider).not_to_have_value(str(widgets.TwoViews.start.t), timeout=PATIENCE)
+    shown.view.get_by_role("button", name="Reset").click()
+    expect(shown.view.get_by_role("button", name="Play")).to_be_visible()
+    page.wait_for_timeout(1200)  # more than two steps
+    shown.shows(words_of(widgets.TwoViews))
+
+
+def test_play_begins_at_the_start_where_little_is_left_unless_it_was_paused_there(
+    player: tuple[ExplorerOnPage, Locator, int],
+) -> None:
+    shown, slider, last = player
+    for value, then in ((last - 2, 0), (last // 2, last // 2 + 1), (last, 0)):
+        slider.fill(str(value))
+        shown.view.get_by_role("button", name="Play").click()
+        expect(slider).to_have_value(str(then))
+        shown.view.get_by_role("button", name="Pause").click()
+    little = last - int(0.2 * last)
+    slider.fill(str(little - 1))
+    shown.view.get_by_role("button", name="Play").click()
+    expect(slider).to_have_value(str(little + 1), timeout=PATIENCE)
+    shown.view.get_by_role("button", name="Pause").click()
+    shown.view.get_by_role("button", name="Play").click()
+    expect(slider).to_have_value(str(little + 2))
+
+
+def test_the_dashed_line_is_explained_where_it_is_drawn(opened: Opened) -> None:
+    for settings, drawn in (({"decay": 0.95}, True), ({"decay": 0.999}, False), ({"mixer": "linear attention"}, False)):
+        shown = opened(widgets.SemiseparableExplorer, **settings)
+        shown.shows(words_of(widgets.SemiseparableExplorer, **settings))
+        assert bool(panel(shown, "mask L").locator("path.handle").get_attribute("d")) == drawn
+        told = "The dashed line of the mask is where the mean decay leaves a tenth"
+        assert (told in shown.view.locator(".readout").inner_text()) == drawn
 
 
 DISK, IMAGE = (42, 4, 8, 34), (24, 4, 8, 22)

@@ -126,7 +126,7 @@ def test_what_answers_it_is_folded_until_its_cell_is_run_also_after_saving(
     lab.idle()
 
 
-def test_contrast_and_labels_are_right_at_two_widths_in_two_themes(
+def test_contrast_labels_and_places_are_right_at_two_widths_in_two_themes(
     lab: Lab, course: Path, axe: str, screenshots: Path
 ) -> None:
     write_notebook(course / "Predictions.ipynb", [ASK.format(NUMBER), f'predict("{CHOICE}")', PLOT])
@@ -147,5 +147,8 @@ def test_contrast_and_labels_are_right_at_two_widths_in_two_themes(
             lab.page.set_viewport_size({"width": width, "height": 900})
             forms.nth(0).scroll_into_view_if_needed()
             lab.screenshot(screenshots / f"Predictions-{width}-{theme.lower()}.png")
+            for question in lab.page.locator(".lecture17-form legend").all():
+                top = "(element) => element.getBoundingClientRect().top"
+                assert question.evaluate(top) > question.locator("..").evaluate(top) + 1, "it is on the border"
             violations = lab.page.evaluate("async () => (await axe.run('.lecture17-form')).violations")
             assert not violations, [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations]

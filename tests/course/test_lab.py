@@ -16,6 +16,7 @@ from ipykernel.ipkernel import IPythonKernel
 from jupyter_server.extension.config import ExtensionConfigManager
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from jupyterlab_server.config import get_page_config
 from jupyterlab_server.settings_utils import _get_overrides
 from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
@@ -48,7 +49,19 @@ def started(clone: Path, monkeypatch: Patch) -> list[str]:
 def test_root_is_allowed_to_be_root(started: list[str], monkeypatch: Patch, user: int, options: list[str]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
     lab.start(["--port=1"])
-    assert [word for word in started if "_dir=" not in word] == options
+    assert [word for word in started if "_dir=" not in word and "encryption" not in word] == options
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_what_kernels_say_is_encrypted_where_zeromq_can_do_it(
+    started: list[str], monkeypatch: Patch, possible: bool
+) -> None:
+    monkeypatch.setattr("zmq.has", lambda what: possible and what == "curve")
+    lab.start([])
+    server = ServerApp()
+    server.parse_command_line(started)
+    policy = "auto" if possible else "disabled"
+    assert ServerKernelManager(config=server.config).transport_encryption == policy
 
 
 @pytest.mark.parametrize(

@@ -219,17 +219,19 @@ def _() -> list[object]:
 
 @answers("03b_duality-random-features")
 def _() -> list[object]:
-    points = 0.5 * unit(np.random.default_rng(0), 64, 8)
+    directions = np.random.default_rng(0).normal(size=(64, 8))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
 
-    def error(m: int) -> float:
-        squares = []
+    def error(norm: float) -> float:
+        points, squares = norm * directions, []
+        P = attention.softmax_matrix(points[:32], points[32:])
         for seed in range(16):
-            phi = attention.random_features(points, m, np.random.default_rng(seed))
+            phi = attention.random_features(points, 256, np.random.default_rng(seed))
             weights = linear_attention.matrix(phi[:32], phi[32:], points[32:], normalize=True)
-            squares.append(np.square(weights - attention.softmax_matrix(points[:32], points[32:])).sum())
-        return float(np.sqrt(np.mean(squares)))
+            squares.append(np.square(weights - P).sum())
+        return float(np.sqrt(np.mean(squares)) / np.linalg.norm(P))
 
-    return [pick("03b_duality-random-features", -error(1024) / error(256), -0.7, -0.35, -0.15)]
+    return [pick("03b_duality-random-features", error(1.5) / error(0.5), 5, 30)]
 
 
 @answers("03b_duality-chunk-size")

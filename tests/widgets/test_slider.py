@@ -67,6 +67,14 @@ def test_where_nobody_watches_it_is_a_picture_and_all_that_wakes_it(made: Slider
     assert (control["label"], control["low"], control["high"]) == ("decay <a>", 0.3, 1.0)
 
 
+def test_the_words_give_each_row_of_the_state_after_the_last_token() -> None:
+    """RWKV-4's rows are sums of two kinds: what is left of the signal, and of the weights, whatever the signal."""
+    states = np.arange(4 * N, dtype=float).reshape(N, 2, 2) / 100
+    said = play(0.9)._replace(states=states).describe()
+    assert "The state holds 2 numbers for each of the two signals, from 0.00 to 0.63." in said
+    assert "After the last token they are, row by row, 0.60, 0.62 for the plateau; 0.61, 0.63 for the spike." in said
+
+
 def test_a_front_end_is_one_that_says_which_cell_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not somebody_watches()  # no kernel at all
     asked_by({}, monkeypatch)

@@ -72,9 +72,12 @@ function range({ low, high, step, kind, label, doubles }, ask, id, box, root) {
   return part;
 }
 
+const LITTLE = 0.2; // of the range: where no more is left, playing begins at its start
+
 /** Buttons that move the slider step by step to its end, at a chosen speed. Returns what stops it. */
 function addPlayer(box, slider, root) {
   let timer = 0;
+  let paused = ""; // where the slider stood when it was paused: from there it goes on
   const speed = element("select", {}, ...Object.keys(SPEEDS).map((text) => element("option", { text })));
   speed.value = "normal";
   speed.setAttribute("aria-label", "speed");
@@ -82,6 +85,7 @@ function addPlayer(box, slider, root) {
   const stop = () => {
     clearTimeout(timer);
     timer = 0;
+    paused = "";
     button.textContent = "Play";
   };
   const advance = () => {
@@ -95,10 +99,16 @@ function addPlayer(box, slider, root) {
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);
   };
   button.onclick = () => {
-    if (timer) return stop();
+    if (timer) {
+      stop();
+      paused = slider.value;
+      return;
+    }
     button.textContent = "Pause";
-    if (!advance()) {
-      slider.value = slider.min; // from the end, again from the start
+    const [low, value, high] = [slider.min, slider.value, slider.max].map(Number);
+    const again = high - value < LITTLE * (high - low) && slider.value !== paused;
+    if (again || !advance()) {
+      slider.value = slider.min;
       slider.oninput();
     }
     timer = setTimeout(step, 1000 / SPEEDS[speed.value]);

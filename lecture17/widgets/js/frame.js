@@ -36,7 +36,10 @@ export class Frame {
     this.words = element("p", { className: "words" });
     this.spoken = element("p", { className: "spoken", role: "status" });
     this.tools = element("div", { className: "tools" });
-    this._tool("Reset", () => this.set(this.start));
+    this._tool("Reset", () => {
+      this._stop();
+      this.set(this.start);
+    });
     if (explorer.code) this._tool("Copy as code", () => this._copy());
     if (spec.button) this.press = this._tool(spec.button, () => link.press());
     this.note = element("span", { className: "note", role: "status" });
@@ -145,6 +148,11 @@ export class Frame {
     this.themes.disconnect();
     this.shown.disconnect();
     this.media.removeEventListener("change", this.onmedia);
+    this._stop();
+  }
+
+  /** Nothing plays any more. */
+  _stop() {
     for (const control of this.controls) control.stop?.();
   }
 }

@@ -198,8 +198,8 @@ export function panels(stage, { set }, { mixers }) {
       });
     }
     if (!spot) {
-      const decay = now.mixer.decay === "none" ? "" : ", drag the dashed line of the mask to change the decay";
-      readout.textContent = `Point at an entry to read it. Click a block to choose it, drag a border to change the chunks${decay}.`;
+      const there = now.handle.length ? " The dashed line of the mask is where the mean decay leaves a tenth; drag it to change the decay." : "";
+      readout.textContent = `Point at an entry to read it. Click a block to choose it, drag a border to change the chunks.${there}`;
       return;
     }
     const [i, j] = spot;
@@ -244,7 +244,9 @@ export function panels(stage, { set }, { mixers }) {
   return function draw(p, r, paper) {
     const mixer = mixers[p.mixer];
     const maskName = { none: "causal mask L", key: `mask L of key ${p.key}, one of ${p.d_state}` }[mixer.decay] ?? "decay mask L";
-    now = { p, r, mixer, names: { mask: "L", scores: "score", M: "M", other: p.compare, difference: "difference" } };
+    const age = p.decay > 0 ? Math.log(FADED) / Math.log(p.decay) : 0;
+    const handle = mixer.decay !== "none" && age < p.N && age >= 1 ? [[0, age], [p.N - age, p.N]] : [];
+    now = { p, r, mixer, handle, names: { mask: "L", scores: "score", M: "M", other: p.compare, difference: "difference" } };
     const titles = { mask: maskName, scores: `scores ${mixer.scores}`, M: mixer.formula, other: p.compare, difference: "M − the other" };
     const n = r.ranks.length;
     const borders = Array.from({ length: n - 1 }, (_, k) => (k + 1) * p.chunk_size);
@@ -258,8 +260,6 @@ export function panels(stage, { set }, { mixers }) {
       panel.matrix(r[name], limit, "signed", paper);
       panel.outline();
     }
-    const age = p.decay > 0 ? Math.log(FADED) / Math.log(p.decay) : 0;
-    const handle = mixer.decay !== "none" && age < p.N && age >= 1 ? [[0, age], [p.N - age, p.N]] : [];
     shown.mask.line("handle", handle, { dash: "5 4", width: 2 });
     for (const panel of [shown.M, grid]) {
       panel.domain({ x: [0, p.N], y: [p.N, 0], xticks: [], yticks: [] });
