@@ -263,6 +263,7 @@ def test_exceptions_count_as_the_same_mistake_only_if_they_say_the_same() -> Non
 
 def test_a_mistake_in_one_output_is_no_cause_of_another_that_differs() -> None:
     right = get("05b_long_range-copying-bound").expected
+    assert right is not None
     sign = next(m for m in get("05b_long_range-copying-bound").misconceptions if m.of and "sign" in m.name)
 
     def two_mistakes(*inputs: Any) -> tuple[Any, Any]:
