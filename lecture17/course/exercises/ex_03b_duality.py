@@ -95,7 +95,7 @@ EXP_COUNTEREXAMPLE = Exercise(
     hints=(
         (
             "I do not see how to get a counterexample",
-            "Nearly any two vectors will do. Pick two of two numbers each, and compute both sides.",
+            "Nearly any two vectors will do. Give each two numbers, and compute both sides.",
         ),
         ("I cannot find k1", "Write the right side as a single exponential. When are two exponentials equal?"),
         ("I cannot solve my equation for k1", "It is linear in k1: collect the terms with k1 on one side."),
