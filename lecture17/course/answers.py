@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import re
 import sys
 import traceback
 import warnings
@@ -204,9 +205,7 @@ def first_line(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str:
     """The line of the learner's own cell where the exception arose."""
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename or f.filename[:1] == "<"
-    ]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if re.search(r"ipykernel_\d+|^<", f.filename)]
     if not frames and error.__traceback__ is not None:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if sys.prefix not in f.filename][1:]
     return f"line {_number(frames[-1])} of your cell: {frames[-1].line}" if frames else ""

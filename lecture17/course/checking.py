@@ -124,10 +124,11 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
 
 def note_definitions(result: Any) -> None:
     """After each cell (IPython's post_run_cell): note which functions are older than what the cells now say."""
-    for name in re.findall(r"^ *def +(\w+)", result.info.raw_cell or "", re.MULTILINE):
-        outdated.pop(name, None)
-        if result.error_before_exec is not None and (shell := get_ipython()):
-            outdated[name] = shell.user_ns.get(name)
+    cell, compiled = result.info.raw_cell or "", result.error_before_exec is None
+    if cell.startswith("%%"):  # a magic such as %%time compiles the cell itself
+        compiled = compiled and not isinstance(result.error_in_exec, SyntaxError)
+    if not compiled and (shell := get_ipython()):
+        outdated.update({name: shell.user_ns.get(name) for name in re.findall(r"^ *def +(\w+)", cell, re.MULTILINE)})
 
 
 if shell := get_ipython():
@@ -166,7 +167,7 @@ def _explain(
 ) -> Record:
     """The record of an answer that fails a case: what was tried, where it differs, why, and how to go on."""
     if isinstance(error, NotImplementedError) and not error.args:  # the stub's own says nothing
-        ends = "Your code goes in place of `raise NotImplementedError()`, where the function ends."
+        ends = "Your code goes in place of `raise NotImplementedError()`, where the function ends; then run its cell."
         return _record(exercise, UNFILLED, f"{exercise.unfilled} {ends}")
     mistake = diagnose(exercise, answer, [*SEEDS, seed])
     told = {

@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from IPython.core.getipython import get_ipython
 from IPython.display import Markdown, display
 
 from . import assessment, exercises, predictions
@@ -35,9 +36,11 @@ def keep(exercise_id: str) -> str:
     where there is no course to record it in, the result is "".
     """
     try:
-        here, counts = Path.cwd().resolve(), (home() / EXERCISES).resolve()
+        now, counts = Path.cwd(), (home() / EXERCISES).resolve()
     except FileNotFoundError:
         return ""
+    begun = Path(getattr(get_ipython(), "starting_dir", now)).resolve()  # a cell may have gone elsewhere
+    here = counts if counts in (begun, now.resolve()) else begun
     if here == counts.with_name(SOLUTIONS):
         return ""
     if here != counts:

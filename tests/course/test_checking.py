@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -130,27 +129,33 @@ def test_something_that_is_not_a_function_is_named() -> None:
     assert "expected a function, got ndarray" in message("00_quickstart-matrix", np.zeros(3))  # type: ignore[arg-type]
 
 
-def test_a_function_whose_cell_has_a_syntax_error_is_not_judged_by_its_older_text(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    right = get("00_quickstart-matrix").expected
-    scope: dict[str, Any] = {"right": right}
-    text = "def semiseparable_matrix(U, V):\n    return right(U, V)"
-    exec(text, scope)
-    monkeypatch.setattr(checking, "get_ipython", lambda: SimpleNamespace(user_ns=scope))
+def in_a_shell(script: str) -> str:
+    """What a script prints that runs cells in a shell of IPython's."""
+    begin = "from IPython.core.interactiveshell import InteractiveShell\nshell = InteractiveShell.instance()\n"
+    begin += "from lecture17.course.checking import judge\n"
+    done = subprocess.run([sys.executable, "-c", begin + script], capture_output=True, text=True, check=True)
+    return done.stdout
 
-    def ran(cell: str, error: Exception | None) -> None:
-        checking.note_definitions(SimpleNamespace(info=SimpleNamespace(raw_cell=cell), error_before_exec=error))
 
-    ran("def semiseparable_matrix(U, V):\n    return (", SyntaxError())
-    record = checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"])
-    assert record.status == checking.WRONG
-    assert "has a syntax error, so an older `semiseparable_matrix` is still in use" in " ".join(str(record).split())
-    exec(text, scope)  # by `%run` or an import: another function, of the same name
-    assert checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"]).status == checking.PASSED
-    ran("def semiseparable_matrix(U, V):\n    return (", SyntaxError())
-    ran(text, None)
-    assert checking.judge("00_quickstart-matrix", scope["semiseparable_matrix"]).status == checking.PASSED
+def test_a_function_whose_cell_has_a_syntax_error_is_not_judged_by_its_older_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def semiseparable_matrix(U, V):\n    return (U @ V.T).T.copy()")
+    script = f"""
+def judged():
+    return str(judge("00_quickstart-matrix", shell.user_ns["semiseparable_matrix"]))
+
+text = "def semiseparable_matrix(U, V):\\n    return (U @ V.T)"
+for first in ("", "%%time\\n", "%%capture\\n", "\\n"):
+    shell.run_cell(text)
+    shell.run_cell(first + text + " +* 1")
+    print("OLD", "has a syntax error, so an older" in " ".join(judged().split()))
+    shell.run_cell(first + text)
+    print("NEW", "has a syntax error" in judged())
+shell.run_cell(text + " +* 1")
+shell.run_cell("%run {tmp_path / "mine.py"}")  # another function, of the same name
+print("OTHER", "has a syntax error" in judged())
+"""
+    said = re.findall("^(OLD|NEW|OTHER) (True|False)", in_a_shell(script), re.MULTILINE)
+    assert said == [("OLD", "True"), ("NEW", "False")] * 4 + [("OTHER", "False")]
 
 
 def test_an_error_of_a_library_that_it_has_not_implemented_something_is_told() -> None:
@@ -168,15 +173,11 @@ def test_an_error_of_a_library_that_it_has_not_implemented_something_is_told() -
 
 def test_the_line_of_an_error_is_that_of_the_cell_also_under_a_magic() -> None:
     script = """
-from IPython.core.interactiveshell import InteractiveShell
-from lecture17.course.checking import judge
-shell = InteractiveShell.instance()
 for first in ("", "%%capture", "%%time", "# mine\\n"):
     shell.run_cell(first + "\\ndef semiseparable_matrix(U, V):\\n    return U.nothing", store_history=True)
     print("\\n", judge("00_quickstart-matrix", shell.user_ns["semiseparable_matrix"]))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert re.findall(r"line (\d) of your cell", done.stdout) == ["3", "3", "3", "4"]
+    assert re.findall(r"line (\d) of your cell", in_a_shell(script)) == ["3", "3", "3", "4"]
 
 
 def test_hint_is_about_the_check_that_failed_last_and_says_what_it_does_not_know(

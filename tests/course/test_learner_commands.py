@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +50,15 @@ def test_the_first_pass_is_the_one_that_is_remembered(clone: Path, monkeypatch: 
 def test_a_solution_that_passes_is_not_the_learners_progress(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pass_the_first(monkeypatch, clone / "solutions")
     assert load() == {}
+
+
+def test_a_cell_that_changes_the_folder_keeps_no_pass_from_being_recorded(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun = SimpleNamespace(starting_dir=str(clone / "exercises"))
+    monkeypatch.setattr(sys.modules["lecture17.course.progress"], "get_ipython", lambda: begun)
+    pass_the_first(monkeypatch, tmp_path)
+    assert list(load()) == ["00_quickstart-matrix"]
 
 
 def test_a_failed_check_is_not_recorded(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

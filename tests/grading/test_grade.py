@@ -168,6 +168,17 @@ def test_what_lies_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path, s
     assert "; a copy of the notebook is graded alone" in first.headline
 
 
+def test_the_line_that_is_named_is_the_learners_and_not_the_kernels(clone: Path) -> None:
+    path = clone / "exercises" / "00_quickstart.ipynb"
+    nb = read(path)
+    answer = next(filter(is_answer, nb.cells))
+    answer.source = "def semiseparable_matrix(U, V):\n    wait = input('go on?')\n    return np.tril(U @ V.T)"
+    write(nb, path)
+    [only] = grade([path])
+    assert "raised StdinNotImplementedError" in only.headline
+    assert "line 2 of your cell: wait = input('go on?')" in only.reason
+
+
 def test_a_report_does_not_take_the_place_of_a_notebook(clone: Path) -> None:
     path = clone / "exercises" / "00_quickstart.ipynb"
     before = path.read_bytes()
