@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,28 @@ def test_a_mistake_in_one_output_is_no_cause_of_another_that_differs() -> None:
     assert "longest differs" in told
     assert sign.name not in told
     assert sign.name in message("05b_long_range-copying-bound", lambda *i: (right(*i)[0], sign.wrong(*i)[1]))
+
+
+def test_memory_that_the_learner_traces_is_not_the_answers() -> None:
+    def fast(U: np.ndarray, V: np.ndarray, U_up: np.ndarray, V_up: np.ndarray, x: np.ndarray) -> np.ndarray:
+        below = (U * np.cumsum(V * x[:, None], axis=0)).sum(1)
+        above = (U_up * (np.cumsum((V_up * x[:, None])[::-1], axis=0)[::-1] - V_up * x[:, None])).sum(1)
+        return below + above
+
+    def dense(U: np.ndarray, V: np.ndarray, U_up: np.ndarray, V_up: np.ndarray, x: np.ndarray) -> np.ndarray:
+        held = np.zeros((len(U), len(U)))
+        return fast(U, V, U_up, V_up, x) + held[0]
+
+    tracemalloc.start()
+    try:
+        held = np.ones(5_000_000)
+        assert judge("02_intuition-fast-matvec", fast).status == PASSED
+        assert tracemalloc.get_traced_memory()[0] >= held.nbytes
+        assert "8 MB are held for 1000 tokens" in message("02_intuition-fast-matvec", dense)
+    finally:
+        tracemalloc.stop()
+    assert "8 MB are held for 1000 tokens" in message("02_intuition-fast-matvec", dense)
+    assert not tracemalloc.is_tracing()
 
 
 def test_one_seed_earns_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -129,12 +129,16 @@ def refuse_the_matrix(answer: Function) -> None:
     """Raise WrongForm if an answer holds N² numbers, also in arrays that are not counted."""
     N = 1000
     U, V, U_up, V_up = np.random.default_rng(0).normal(size=(4, N, 2))
+    traced = tracemalloc.is_tracing()  # by the learner: then what is held already is not the answer's
     tracemalloc.start()
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
     try:
         answer(U, V, U_up, V_up, V[:, 0].copy())
-        peak = tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1] - before
     finally:
-        tracemalloc.stop()
+        if not traced:
+            tracemalloc.stop()
     if peak > 4 * N**2:
         raise WrongForm(f"y is right, but {peak / 1e6:.0f} MB are held for {N} tokens: do not build the matrix")
 
