@@ -44,8 +44,12 @@ def write_atomically(path: Path, text: str) -> None:
     """Write `text` so that even after a crash there is either the old file or the new one, never a mixture.
 
     A link stays one, and a file keeps its mode. On Windows a file that another program is reading just now cannot be
-    replaced: it is tried again for a second.
+    replaced: it is tried again for a second. What is no file, a pipe or a device as /dev/stdout, is written to.
     """
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        with path.open("a", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        return
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -108,7 +108,9 @@ def test_a_message_of_what_is_no_text_is_told_without_it(clone: Path) -> None:
     assert "ValueError: odd ?" in only.headline
 
 
-def command(clone: Path, *words: str, before: Callable[[], None] | None = None) -> subprocess.Popen:
+def command(
+    clone: Path, *words: str, before: Callable[[], None] | None = None, pass_fds: tuple[int, ...] = ()
+) -> subprocess.Popen:
     """`python -m lecture17 grade …`, as a learner starts it in a terminal."""
     return subprocess.Popen(
         [sys.executable, "-m", "lecture17", "grade", *words],
@@ -119,6 +121,7 @@ def command(clone: Path, *words: str, before: Callable[[], None] | None = None) 
         text=True,
         start_new_session=True,
         preexec_fn=before,
+        pass_fds=pass_fds,
     )
 
 
@@ -160,6 +163,24 @@ def test_grading_needs_no_folder_that_it_can_write_to(clone: Path) -> None:
     assert "3 of 3 points" in said
     assert "grades.json could not be written: [Errno 13] Permission denied" in said
     assert process.returncode == 1
+
+
+@posix
+def test_a_report_is_written_to_pipes_and_devices_and_does_not_replace_them(clone: Path, tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.mkfifo(fifo := tmp_path / "fifo")
+    waiting = os.open(fifo, os.O_RDWR)
+    targets = {"--json": f"/dev/fd/{write_end}", "--junit": str(fifo), "--markdown": "/dev/stdout"}
+    words = ["exercises/00_quickstart.ipynb", *(word for pair in targets.items() for word in pair)]
+    process = command(clone, *words, pass_fds=(write_end,))
+    said, _ = process.communicate(timeout=120)
+    os.close(write_end)
+    assert "0 of 3 points\n**0 of 3 points**" in said
+    assert json.loads(os.read(read_end, 10_000))["points"] == 3
+    assert os.read(waiting, 10_000).startswith(b"<testsuite")
+    assert fifo.is_fifo()
+    os.close(read_end)
+    os.close(waiting)
 
 
 def in_the_loop() -> bool:
