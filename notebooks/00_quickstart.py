@@ -85,6 +85,7 @@ figures.matrix_state_output(
     y_attention,
     np.array(y_state),
     title="The matrix has N² entries, the state r·d = 6 numbers; on the right, their outputs",
+    name="A",
 )
 
 # %%

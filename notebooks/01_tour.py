@@ -361,7 +361,7 @@ assert_same(without_bonus=without_bonus, quotient_of_sums=sums[:, 0] / sums[:, 1
 # itself. In the paper it is $e^{-e^{-1/2} \sigma(\cdot)}$, so never below 0.545. The full layer, and its step as an
 # exercise, are in part [03c](03c_memory.ipynb).)
 #
-# After the loop, run the cell with the slider and push it to 1, so that nothing fades.
+# The slider after the question begins at 1, where nothing fades.
 
 
 # %%
@@ -400,7 +400,7 @@ def play_rwkv7(decay: float):
     return figures.Play(M, states, x, y, title)
 
 
-Slider(play_rwkv7, "decay w", 0.55, 1.0, value=0.95)
+Slider(play_rwkv7, "decay w", 0.55, 1.0, value=1.0)
 
 # %% [markdown]
 # <details><summary><b>Learned</b> (open it when you have seen the picture)</summary>

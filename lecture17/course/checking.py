@@ -116,7 +116,8 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
             exercise.at_last(answer)
         except WrongForm as fault:
             return _record(exercise, WRONG, str(fault), lines=["next:  hint() helps"])
-    names = " and ".join(exercise.returns)
+    *others, last = exercise.returns
+    names = f"{', '.join(others)} and {last}" if others else last
     tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
     claim = f"{names} {'matches' if len(exercise.returns) == 1 else 'match'} the definition{tolerance}"
     return _record(exercise, PASSED, f"{claim} on {len(seeds)} random cases, {exercise.verified}")

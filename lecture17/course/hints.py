@@ -23,4 +23,4 @@ def hint_text(exercise_id: str | None, number: int | None = None, call: str = 'h
     if not 1 <= number <= len(exercise.hints):
         raise ValueError(f"number is {number}: {exercise.id} has hints 1 to {len(exercise.hints)}")
     symptom, help_ = exercise.hints[number - 1]
-    return f"{symptom}?\n{help_}"
+    return f"{symptom}:\n{help_}"

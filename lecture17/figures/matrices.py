@@ -48,7 +48,13 @@ def _draw_output(ax: Axes, y: np.ndarray, name: str, other: np.ndarray | None, o
 
 @styled
 def matrix_state_output(
-    M: np.ndarray, states: np.ndarray, y: np.ndarray, y_from_state: np.ndarray | None = None, *, title: str
+    M: np.ndarray,
+    states: np.ndarray,
+    y: np.ndarray,
+    y_from_state: np.ndarray | None = None,
+    *,
+    title: str,
+    name: str = "M",
 ) -> Picture:
     """One map in three panels: its matrix `M` (N, N), the state after each token (N, …), the output `y` (N, d).
 
@@ -60,16 +66,16 @@ def matrix_state_output(
     )
     picture = Picture(
         title,
-        f"Left, the {len(M)} × {len(M)} matrix M, entries from {M.min():.2f} to {M.max():.2f}; middle, the "
+        f"Left, the {len(M)} × {len(M)} matrix {name}, entries from {M.min():.2f} to {M.max():.2f}; middle, the "
         f"{states.shape[1]} number(s) of the state after each of {len(states)} tokens, at most "
         f"{np.abs(states).max():.2f} in size; right, the output y, {y.shape[1]} line(s) from {y.min():.2f} to "
         f"{y.max():.2f}{circles}.",
         size=(9.6, 3.4),
     )
     left, middle, right = picture.subplots(1, 3, width_ratios=(1.15, 1.15, 1))
-    draw_matrix(left, M, "the matrix M")
+    draw_matrix(left, M, f"the matrix {name}")
     _draw_states(middle, states, "the state")
-    _draw_output(right, y, "y = M x", y_from_state, "from the state")
+    _draw_output(right, y, f"y = {name} x", y_from_state, "from the state")
     return picture
 
 
