@@ -75,15 +75,17 @@ def carry_over(old: NotebookNode, new: NotebookNode) -> NotebookNode:
         if not is_filled(answers.setdefault(grade_id(cell), cell)) and is_filled(cell):
             answers[grade_id(cell)] = cell
     there = {c.source for c in new.cells if _is_work(c)}
+    known = {by_id.get(grade_id(c) or c.get("id")) for c in old.cells if not _is_own(c)}
     kept: list[tuple[int, NotebookNode]] = []  # (index of the new cell that it follows, cell)
     taken: set[int] = set()
     anchor = -1
     for cell in old.cells:
-        place = by_id.get(grade_id(cell) or cell.get("id"))
-        if place is None and (text := note(cell, "lecture17").get("made")):
-            place = next((i for i in by_text.get(text, ()) if i not in taken), None)
+        place = None if _is_own(cell) else by_id.get(grade_id(cell) or cell.get("id"))
+        if place is None:  # a text of the course is known by its hash, where a program has dropped its note, too
+            free = by_text.get(note(cell, "lecture17").get("made", made(cell.source)), ())
+            place = next((i for i in free if i not in taken and not (_is_own(cell) and i in known)), None)
         another = is_answer(cell) and answers[grade_id(cell)] is not cell
-        if place is None or _is_own(cell) or place in taken or another:
+        if place is None or place in taken or another:
             if _is_work(cell) and cell.source not in there:
                 kept.append((anchor, _as_own(cell)))
             continue

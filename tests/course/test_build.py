@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 from jupytext.async_contentsmanager import AsyncTextFileContentsManager
@@ -237,6 +238,20 @@ def test_own_cells_stay_after_the_cell_they_followed_in_files_without_ids(clone:
     before = [(c.cell_type, c.source) for c in nb.cells]
     build(clone, run=False)
     assert [(c.cell_type, c.source) for c in read(path).cells] == before
+
+
+def test_the_courses_own_texts_are_there_once_also_after_a_way_through_a_py_file(clone: Path) -> None:
+    """jupytext takes the course's metadata away: a text is then known by what it says."""
+    path = clone / "exercises" / "03b_duality.ipynb"
+    nb = read(path)
+    nb.cells.append(v4.new_code_cell("progress()", id="mine"))
+    nb.cells.append(v4.new_code_cell("progress()", id="mine-again"))
+    before = [c.source for c in nb.cells]
+    for cell in nb.cells:
+        cell.metadata.pop("lecture17", None)
+    write(jupytext.reads(jupytext.writes(nb, "py:percent"), "py:percent"), path)
+    build(clone, run=False)
+    assert [c.source for c in read(path).cells] == before
 
 
 def test_of_two_answers_to_an_exercise_the_one_that_is_filled_counts(clone: Path) -> None:
