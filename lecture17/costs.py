@@ -45,7 +45,7 @@ def held(form: str, N: int, d_k: int, d_v: int, c: int = 64) -> int:
     return numbers[form]
 
 
-_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide, np.square)
 
 
 @dataclass
@@ -72,9 +72,9 @@ class Tally:
 def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
     """Call `function` and count what it does with its arrays and with all that is computed from them.
 
-    A product (n, m) @ (m, p) is 2nmp FLOPs, an operation entry by entry one for each entry of its result. Sums over an
-    axis, square roots and comparisons are not counted, nor is anything that NumPy does outside its universal functions
-    (`np.outer`, `np.einsum`, `np.linalg.solve`).
+    A product (n, m) @ (m, p) is 2nmp FLOPs; an addition, subtraction, multiplication, division or square is one for
+    each entry of its result. Sums over an axis, changes of sign, other powers and comparisons are not counted, nor is
+    anything that NumPy does outside its universal functions (`np.outer`, `np.einsum`, `np.linalg.solve`).
     """
     tally = Tally()
 

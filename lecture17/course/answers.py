@@ -171,8 +171,10 @@ def _difference(exercise: Exercise, inputs: Inputs, name: str, value: Any, right
         return None
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     where = exercise.where(inputs, index) if exercise.where and name == exercise.returns[0] else ""
-    at = f"{name}[{', '.join(map(str, index))}]" if index else name
     got, expected = value[index], right[index]
+    if not index:
+        return Failure(what, f"got {_apart(got, expected)}", value, right)
+    at = f"{name}[{', '.join(map(str, index))}]"
     where = f"first at {at}{', ' + where if where else ''}: got {_apart(got, expected)}"
     where += f"; {int(wrong.sum())} of {wrong.size} entries are wrong"
     if np.isfinite(error):

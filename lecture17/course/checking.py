@@ -118,8 +118,10 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
             return _record(exercise, WRONG, str(fault), lines=["next:  hint() helps"])
     *others, last = exercise.returns
     names = f"{', '.join(others)} and {last}" if others else last
-    tolerance = f" to {exercise.tol:.0e}" if exercise.expected else ""
-    claim = f"{names} {'matches' if len(exercise.returns) == 1 else 'match'} the definition{tolerance}"
+    one = not others
+    claim = f"{names} {'is' if one else 'are'} right"
+    if exercise.expected:
+        claim = f"{names} {'matches' if one else 'match'} the definition to {exercise.tol:.0e}"
     return _record(exercise, PASSED, f"{claim} on {len(seeds)} random cases, {exercise.verified}")
 
 

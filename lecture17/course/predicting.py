@@ -1,6 +1,5 @@
 """Prediction: the form in which `predict(id)` asks one question of `predictions/`."""
 
-from functools import cache
 from typing import Any
 
 from lecture17.widgets.form import Form
@@ -85,9 +84,13 @@ class Prediction(Form):
         return "**Predict.** " + "\n\n".join([*parts, folded, wake])
 
 
-_shown = cache(lambda question_id: Prediction(get(question_id)))
+_shown: dict[str, Prediction] = {}
 
 
 def ask(question_id: str) -> Prediction:
     """The question's form. A cell that runs again shows the same one: a guess may still be on its way to the kernel."""
-    return _shown(question_id) if somebody_watches() else Prediction(get(question_id))
+    if not somebody_watches():
+        return Prediction(get(question_id))
+    if question_id not in _shown or _shown[question_id].comm is None:  # closed
+        _shown[question_id] = Prediction(get(question_id))
+    return _shown[question_id]

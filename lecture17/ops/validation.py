@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,14 +71,19 @@ def also_checked_by(check: Callable[..., None]) -> Callable[[Function], Function
 
         @wraps(function)
         def call(*args: Any, **options: Any) -> Any:
-            given = dict(zip(names, args, strict=False)) | options
+            given = {name: _plain(value) for name, value in (dict(zip(names, args, strict=False)) | options).items()}
             check(**given)
-            y, after = function(*args, **options)
+            y, after = function(**given)
             return y, _apart(after, given.get("state"))
 
         return cast(Function, cast_once(shapes_checked(call)))
 
     return decorate
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's, for which PyTorch asks."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _apart(after: Any, before: Any) -> Any:

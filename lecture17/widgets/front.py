@@ -58,7 +58,7 @@ class Shown(ipywidgets.DOMWidget):
         return self.still(), {}
 
     def _ipython_display_(self) -> None:
-        if not somebody_watches():
+        if not somebody_watches() or self.comm is None:  # nobody to show it to, or it was closed
             raise NotImplementedError  # IPython then takes `_repr_mimebundle_`
         self.handle = DisplayHandle()  # before the still is made: it may say what this learner did
         self.shown_still = self.still()

@@ -369,6 +369,7 @@ def arguments_made_plain(U: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 def test_a_loop_over_the_arguments_is_not_one_over_the_matrix() -> None:
     assert judge("00_quickstart-matrix", arguments_made_plain).status == PASSED
+    assert not loops(ast.parse("for name, (i, M) in zip(('U', 'V'), enumerate((U, V))):\n    print(name, i, M)"))
 
 
 @pytest.mark.parametrize(
@@ -378,6 +379,9 @@ def test_a_loop_over_the_arguments_is_not_one_over_the_matrix() -> None:
         "[V @ u for M in (U, V) for u in M]",
         "list(f for f in [map])[0](f, (U, V))",
         "map(f, *(U,))",
+        "[u @ V.T for i, u in enumerate(U)]",
+        "[u @ v for u, v in zip(U, V)]",
+        "[f(*a) for a in zip((U, V), U)]",
     ],
 )
 def test_a_loop_over_tokens_is_one_however_it_is_written(source: str) -> None:

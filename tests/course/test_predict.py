@@ -56,6 +56,18 @@ def test_on_the_next_day_the_notebook_still_shows_what_was_guessed(home: Path, w
     assert watched.updates[-1]["text/plain"] == still["text/plain"]
 
 
+def test_a_cell_that_runs_again_shows_the_same_form_unless_it_was_closed(
+    home: Path, watched: Displayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lecture17.course.predicting.somebody_watches", lambda: True)
+    watched.show(form := predict(CHOICE))
+    assert predict(CHOICE) is form
+    form.close()
+    again = predict(CHOICE)
+    assert again is not form
+    watched.show(again)
+
+
 def test_two_notebooks_that_keep_at_once_lose_nothing(home: Path) -> None:
     names = [str(i) for i in range(40)]
     with ThreadPoolExecutor(8) as pool:

@@ -231,3 +231,13 @@ def test_arguments_and_state_are_left_as_they_were(name: str, chunk_size: int) -
         torch.autograd.grad(total, [a for a in leaves if isinstance(a, Tensor)])
         assert all(torch.equal(s, b) for s, b in zip(parts(state), before, strict=True))
         assert all(torch.equal(a, b) for a, b in zip(leaves, args.values(), strict=True) if isinstance(a, Tensor))
+
+
+@pytest.mark.parametrize("name", [name for name, mixer in BATCHED.items() if mixer.chunkwise])
+def test_numbers_of_numpy_are_numbers(name: str) -> None:
+    """As in a sweep over chunk sizes in an array."""
+    mixer = BATCHED[name]
+    args = mixer.draw(np.random.default_rng(0), 1, 2, 1, 20, 3, 2, "mild").args
+    plain, _ = mixer.module.chunkwise(*args.values(), chunk_size=8)
+    y, _ = mixer.module.chunkwise(*args.values(), chunk_size=np.int64(8))
+    assert torch.equal(y, plain)

@@ -21,7 +21,11 @@ HIDDEN = {"map", "vectorize", "frompyfunc", "apply_along_axis"}  # functions tha
 
 def lists_names(node: ast.expr) -> bool:
     """Whether an expression lists names, as in `(U, V)`: a loop over these is not one over tokens."""
-    return isinstance(node, ast.Tuple | ast.List) and all(isinstance(item, ast.Name) for item in node.elts)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("enumerate", "zip"):
+        return bool(node.args) and all(map(lists_names, node.args))
+    return isinstance(node, ast.Tuple | ast.List) and all(
+        isinstance(item, ast.Name | ast.Constant) for item in node.elts
+    )
 
 
 def loops(tree: ast.AST) -> bool:

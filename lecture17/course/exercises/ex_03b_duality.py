@@ -63,7 +63,7 @@ EXP_COUNTEREXAMPLE = Exercise(
         ),
         Misconception(
             "k1 is q1 itself",
-            "q1² = 2·q1 holds for q1 = 0 and 2 only: k1 must depend on q1",
+            "q1² = 2·q1 holds for q1 = 0 and 2 only: solve q1·k1 = q1 + k1 for k1",
             counterexample_with(lambda q1: q1),
             of=("k1",),
         ),
@@ -87,7 +87,7 @@ EXP_COUNTEREXAMPLE = Exercise(
         ),
         Misconception(
             "k1 is 2",
-            "2·2 = 2 + 2 holds for q1 = 2 only: k1 must depend on q1",
+            "2·q1 = q1 + 2 holds for q1 = 2 only: k1 must depend on q1",
             counterexample_with(lambda q1: 2.0),
             of=("k1",),
         ),
