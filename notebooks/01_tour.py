@@ -319,7 +319,7 @@ def play_wkv(decay: float):
     w = np.log([decay, decay])
     M, _ = wkv_loop(w[:1], u[:1], k[:, :1], impulses)  # the first channel's weights
     y, states = wkv_loop(w, u, k, x)
-    title = f"RWKV-4: at decay {decay:.2f} {half_life(decay)}"
+    title = f"RWKV-4's weights: at decay {decay:.2f} {half_life(decay)}"
     return figures.Play(M, states, x, y, title)
 
 

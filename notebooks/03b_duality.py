@@ -339,7 +339,8 @@ widgets.SemiseparableExplorer()
 # a higher rank: choose chunks of 12. A rank falls below $r$ for one of three reasons: decays have faded the block into
 # rounding, a chunk has fewer than $r$ tokens, or *removals* have emptied the state. The delta rule with $\beta = 1$
 # removes everything that a key recalls, so one direction of the old state does not survive the token: with $r = 2$ and
-# no decay, its blocks between chunks have rank 1. (The explorer draws each $\beta$ below 1, where that does not happen.)
+# no decay, its blocks between chunks have rank 1. (The explorer draws each $\beta$ below 1, where this does not
+# happen.)
 #
 # </details>
 #

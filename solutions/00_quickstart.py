@@ -48,5 +48,5 @@ check("00_quickstart-matrix", semiseparable_matrix)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [01 · Tour](../notebooks/01_tour.ipynb): four relatives to play with.

@@ -172,5 +172,5 @@ check("01_tour-retention-three-ways", retention_three_ways)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [02 · Intuition](../notebooks/02_intuition.ipynb): one mountain, two sides.

@@ -80,5 +80,5 @@ check("02_intuition-fast-matvec", fast_matvec)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [03a · Semiseparable](../notebooks/03a_semiseparable.ipynb): the matrices behind all this.

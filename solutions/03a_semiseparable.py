@@ -116,5 +116,5 @@ check("03a_semiseparable-generators-overflow", find_and_mend)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [03b · Duality](../notebooks/03b_duality.ipynb): the theorem and its proof.

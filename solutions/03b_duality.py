@@ -200,5 +200,5 @@ check("03b_duality-random-features", random_features)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [03c · The family](../notebooks/03c_family.ipynb): the architectures as published.

@@ -170,6 +170,6 @@ check("03c_family-rwkv7-step", rwkv7_step)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [03c · The family, second part](../notebooks/03c_memory.ipynb): memories that correct themselves. If you have read it,
 # go on with [03d · Expressivity](../notebooks/03d_expressivity.ipynb): what a state can compute.

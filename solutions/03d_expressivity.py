@@ -119,5 +119,5 @@ check("03d_expressivity-permutation-householder", permutation_householder)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [03e · The family since](../notebooks/03e_family_since.ipynb): one loss, many learners.

@@ -166,5 +166,5 @@ check("03e_family_since-fenwick-step", fenwick_step)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [04a · PyTorch](../notebooks/04a_torch.ipynb): batches, gradients and caches.

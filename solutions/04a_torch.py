@@ -93,5 +93,5 @@ check("04a_torch-decode-cache", decode_step)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [04b · Triton](../notebooks/04b_triton.ipynb): kernels, from the first load.

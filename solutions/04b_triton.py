@@ -111,5 +111,5 @@ check("04b_triton-kernel-chunk-state", chunk_state)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [04c · Vision](../notebooks/04c_vision.ipynb): images as sequences.

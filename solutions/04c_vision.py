@@ -57,5 +57,5 @@ check("04c_vision-cross-scan", cross_scan_and_merge)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [04d · Many machines](../notebooks/04d_many_machines.ipynb): one sequence on many processes.

@@ -57,5 +57,5 @@ check("04d_many_machines-what-travels", what_travels)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [04e · A published model](../notebooks/04e_published.ipynb), which runs your own code.

@@ -84,5 +84,5 @@ check("04e_published-rope-pairs", rows_in_pairs)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [05a · Cost](../notebooks/05a_cost.ipynb), which measures time, FLOPs and decoding on your machine.

@@ -47,5 +47,5 @@ check("05a_cost-slope", slopes_and_crossover)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [05b · Long range](../notebooks/05b_long_range.ipynb): how much a state recalls.

@@ -50,5 +50,5 @@ check("05b_long_range-copying-bound", copying_bound)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [05c · Language](../notebooks/05c_language.ipynb): mixers that learn to write Python.

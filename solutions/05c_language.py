@@ -52,5 +52,5 @@ check("05c_language-paired-interval", paired_interval)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [05d · Digits](../notebooks/05d_images.ipynb): four routes, or just four mixers?

@@ -84,5 +84,5 @@ check("05e_choose-cheapest-hybrid", cheapest_hybrid)
 # %% [markdown]
 # ## Where next
 #
-# `progress()` in a new cell shows what you have passed. The lecture goes on with
+# `progress()` in a new cell shows what you have passed. The course goes on with
 # [06 · Review](../notebooks/06_review.ipynb): the whole course on one page.
