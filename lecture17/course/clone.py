@@ -37,8 +37,11 @@ class Clone:
             off = (f"filter.{name}.{key}" for key in ("clean=", "smudge=", "process=", "required=false"))
             self.unfiltered += [word for setting in off for word in ("-c", setting)]
         started = map(self.path, ("MERGE_HEAD", "rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD"))
-        if self.git("ls-files", "--unmerged") or any(path.exists() for path in started):
+        if any(path.exists() for path in started):
             raise CannotUpdate("git is in the middle of a merge or rebase: finish it or abort it first")
+        if unmerged := sorted({line.split("\t")[1] for line in self.git("ls-files", "--unmerged").splitlines()}):
+            files = " ".join(unmerged)
+            raise CannotUpdate(f"git has two versions of {files}: once it is as you want it, `git reset -q -- {files}`")
 
     def git(self, *words: str, stdin: str = "", index: Path | None = None, fails: str = "") -> str:
         """Run git; returns its output, or raises CannotUpdate with its message. `index` replaces the clone's own."""

@@ -174,7 +174,7 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
     changed = clone.differing(before, mine) & clone.files(mine).keys()
     replaced = changed & moved - yours.keys()
     damaged = {name for name in replaced if name.startswith(f"{EXERCISES}/")}
-    removed = [Path(name).name for name, nb in yours.items() if name not in now and has_work(nb)]
+    removed = {name for name, nb in yours.items() if name not in now and has_work(nb)}
     newer = clone.git("rev-list", f"{before}..{after}").split()
     lines = [
         ("new", asked.keys() - was.keys(), ""),
@@ -185,10 +185,15 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
             [f"{len(answers) - len(lost)} of your {_some(answers, 'answer')}"] if answers else [],
             ", each in its exercise",
         ),
-        ("not kept", lost, ": no exercise asks for them any more; each is now a cell of your own, or in the backup"),
+        (
+            "not kept",
+            lost,
+            ": no exercise asks for them now; each is a cell of your own, in the backup, or in git",
+        ),
         ("replaced", replaced - damaged, ": your version is in the backup"),
         ("damaged", damaged, ": not a notebook that can be read; it is in the backup"),
-        ("removed", removed, ", with your work in it; the file is in the backup"),
+        ("removed", removed & changed, ", with your work in it; the file is in the backup"),
+        ("removed", removed - changed, f", with your work in it; `git show {before[:10]}:FILE` gives the file"),
         ("backup", [backup] if changed else [], ""),
     ]
     install = "The packages changed too: `make lab` or `pip install -c constraints.txt -e .` installs them."

@@ -141,7 +141,8 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
         return none("unreadable", str(error))
     stem = _stem(nb)
     if stem not in exercises.stems():
-        return none("no exercises", NO_EXERCISES)
+        mend = f": `python -m lecture17 build --no-run {path.stem}` puts them back beside your cells"
+        return none("no exercises", NO_EXERCISES + mend * bool(items))
     items = exercises.of_notebook(stem)
     try:
         solution = read(home() / SOLUTIONS / f"{stem}.ipynb")

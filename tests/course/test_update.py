@@ -174,6 +174,17 @@ def test_the_answer_to_an_exercise_that_is_gone_stays_as_a_cell(course: Path, mi
     assert "not kept: 00_a-one: no exercise" in said
 
 
+def test_a_notebook_that_is_gone_and_was_committed_is_found_by_the_command_that_is_named(
+    course: Path, mine: Path
+) -> None:
+    fill(mine / "exercises/01_b.ipynb", "01_b-three", "def answer():\n    return 3")
+    git(mine, "commit", "-qam", "My answers")
+    publish(course, {"exercises/01_b.ipynb": None})
+    said = update(mine)
+    [(name, command)] = re.findall(r"^removed: +(\S+), .*`git (show \w+):FILE`", said, re.MULTILINE)
+    assert "return 3" in git(mine, *f"{command}:{name}".split())
+
+
 def test_a_notebook_that_is_gone_lies_in_the_backup(course: Path, mine: Path) -> None:
     before = (mine / "exercises/01_b.ipynb").read_bytes()
     publish(course, {"exercises/01_b.ipynb": None})
@@ -181,7 +192,7 @@ def test_a_notebook_that_is_gone_lies_in_the_backup(course: Path, mine: Path) ->
     assert not (mine / "exercises/01_b.ipynb").exists()
     (copy,) = (mine / ".lecture17/backups").glob("*-update/exercises/01_b.ipynb")
     assert copy.read_bytes() == before
-    assert "removed:  01_b.ipynb, with your work" in said
+    assert "removed:  exercises/01_b.ipynb, with your work in it; the file is in the backup" in said
 
 
 def test_a_notebook_that_was_run_and_a_file_in_the_way_are_backed_up(course: Path, mine: Path) -> None:
@@ -632,6 +643,22 @@ def test_in_the_middle_of_a_merge_it_waits(course: Path, mine: Path) -> None:
     assert subprocess.run(["git", "-C", str(mine), "merge", "FETCH_HEAD"], capture_output=True, check=False).returncode
     with pytest.raises(CannotUpdate, match="in the middle of a merge"):
         update(mine)
+
+
+def test_what_a_conflict_left_behind_is_named_with_a_command_that_helps(course: Path, mine: Path) -> None:
+    """After `git stash pop` no merge is going on, but git still counts two versions of the file."""
+    newer(course)
+    git(mine, "stash", "-q")
+    git(mine, "pull", "-q", "--ff-only")
+    subprocess.run(["git", "-C", str(mine), "stash", "pop", "-q"], capture_output=True, check=False)
+    git(mine, "checkout", "-q", "--theirs", "exercises/00_a.ipynb")
+    publish(course, {"notebooks/00_a.ipynb": v4.new_notebook(cells=[v4.new_markdown_cell("Newer.", id="newer")])})
+    with pytest.raises(CannotUpdate, match="two versions of exercises/00_a") as refusal:
+        update(mine)
+    (command,) = re.findall("`git (.*)`", str(refusal.value))
+    git(mine, *command.split())
+    update(mine)
+    assert answer_in(mine / "exercises/00_a.ipynb", "00_a-one").endswith("return 1")
 
 
 def test_the_command_says_what_happened(course: Path, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,8 +220,8 @@ SEGSUM = Exercise(
     verify=verify_segsum,
     misconceptions=(
         Misconception(
-            "infinities are subtracted, or multiplied by zero",
-            "differences of one cumulative sum make inf - inf, a mask of zeros 0 · inf: use np.tril, then only add",
+            "sums are subtracted from each other, or infinities multiplied by zero",
+            "a difference of two sums loses the digits of small terms, or is inf - inf: use np.tril, then only add",
             sums_by_differences,
         ),
         Misconception(

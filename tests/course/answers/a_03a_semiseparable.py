@@ -105,7 +105,7 @@ def row_by_row(log_a):
     return out
 
 
-@wrong(SEGSUM, "infinities are subtracted, or multiplied by zero")
+@wrong(SEGSUM, "sums are subtracted from each other, or infinities multiplied by zero")
 def cumulative_sums_subtracted(log_a):
     c = np.cumsum(log_a)
     return np.where(np.tri(len(log_a), dtype=bool), c[:, None] - c[None, :], -np.inf)
