@@ -175,9 +175,13 @@ def folder() -> str:
         write_atomically(probe, " " * 2**20)  # an empty file fits on a full disk
         probe.unlink()
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        fix = "free some of the disk" if full else "move the clone to a folder of your own"
-        raise Ailment(f"{home()} cannot be written to: {error}", fix) from None
+        where, fix = home(), "move the clone to a folder of your own"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            fix = "free some of the disk"
+        elif os.access(where, os.W_OK) and private().exists():  # only what is kept there is somebody else's
+            where = private()
+            fix = f"make it yours again: `sudo chown -R $USER {where}`"
+        raise Ailment(f"{where} cannot be written to: {error}", fix) from None
     return str(home())
 
 

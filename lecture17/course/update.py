@@ -177,7 +177,7 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
     removed = {name for name, nb in yours.items() if name not in now and has_work(nb)}
     newer = clone.git("rev-list", f"{before}..{after}").split()
     lines = [
-        ("new", asked.keys() - was.keys(), ""),
+        ("new", (asked.keys() - was.keys()) & _tasks(now).keys(), ""),
         ("revised", {name for name in asked.keys() & was.keys() if asked[name] != was[name]}, ""),
         ("gone", was.keys() - asked.keys(), ""),
         (

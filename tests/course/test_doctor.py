@@ -175,6 +175,12 @@ def hidden(name: str) -> Callable[[Path, Patch], None]:
     return provoke
 
 
+def kept_by_another(clone: Path, patch: Patch) -> None:
+    """As after a command that was run with sudo."""
+    (clone / ".lecture17").mkdir(exist_ok=True)
+    refused(DENIED)(clone, patch)
+
+
 DENIED, FULL = PermissionError(13, "Permission denied"), OSError(28, "No space left on device")
 ALONE = "nothing above explains it"
 AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # examination, provoked, what, fix
@@ -185,6 +191,12 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
         refused(DENIED),
         "Permission denied",
         "move the clone",
+    ),
+    "an own folder of somebody else's": (
+        "folder",
+        kept_by_another,
+        ".lecture17 cannot be written to",
+        "make it yours again: `sudo chown -R $USER",
     ),
     "a full disk": ("folder", refused(FULL), "No space left on device", "free some of the disk"),
     "other versions": (
