@@ -175,6 +175,11 @@ def hidden(name: str) -> Callable[[Path, Patch], None]:
     return provoke
 
 
+def read_only(clone: Path, patch: Patch) -> None:
+    patch.setattr(os, "access", lambda *_: False)
+    refused(DENIED)(clone, patch)
+
+
 def kept_by_another(clone: Path, patch: Patch) -> None:
     """As after a command that was run with sudo."""
     (clone / ".lecture17").mkdir(exist_ok=True)
@@ -188,7 +193,7 @@ AILMENTS: dict[str, tuple[str, Callable[[Path, Patch], None], str, str]] = {  # 
     "no clone": ("folder", no_course, "is not a clone of the course", "set LECTURE17_HOME"),
     "a folder that is read only": (
         "folder",
-        refused(DENIED),
+        read_only,
         "Permission denied",
         "move the clone",
     ),
