@@ -241,7 +241,7 @@ def _verdict(
     else:
         verdict, reason = _cause([*mine["answer"], check])
     first, *rest = reason.split("\n")
-    if re.search(r"\b(ModuleNotFoundError|FileNotFoundError)\b", first):
+    if re.search(r"\b(ModuleNotFoundError|FileNotFoundError)\b", first) and _lies_beside(Path(file).parent, first):
         reason = "\n".join([f"{first}; {ALONE}", *rest])
     passed = verdict == PASSED
     found = STATES[state].format(exercise.id) if state else "".join(_undone(r) for r in mine["answer"] if r.changed)
@@ -253,6 +253,12 @@ def _verdict(
         reason = f"uses the reference: {uses}{f'. {reason}' if reason else ''}"
     earned, misconception = exercise.points if passed else 0, record.misconception if record else ""
     return Grade(file, exercise.id, exercise.points, earned, verdict, reason, misconception)
+
+
+def _lies_beside(folder: Path, message: str) -> bool:
+    """Whether a message names a file of this folder, or a module that is one."""
+    found = re.findall(r"[\w.-]+", message)
+    return any((folder / name).is_file() or (folder / f"{name.split('.')[0]}.py").is_file() for name in found)
 
 
 def _told(check: CellRun, exercise: Exercise, status: str = "") -> bool:

@@ -17,9 +17,10 @@ def total(grades: list[Grade]) -> tuple[int, int]:
 
 
 def names(grades: list[Grade]) -> list[str]:
-    """A name for each grade: the exercise, with the file where several files hold it, as those of several learners."""
+    """A name for each grade: the exercise, with its file where there are several folders, as those of learners."""
     held = Counter(g.exercise for g in {(g.file, g.exercise): g for g in grades}.values())
-    return [_printable(f"{g.file}: {g.exercise}" if held[g.exercise] > 1 else g.exercise) for g in grades]
+    several = len({Path(g.file).parent for g in grades}) > 1
+    return [_printable(f"{g.file}: {g.exercise}" if several or held[g.exercise] > 1 else g.exercise) for g in grades]
 
 
 def to_json(grades: list[Grade], notes: Sequence[str] = ()) -> str:

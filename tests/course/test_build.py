@@ -249,7 +249,8 @@ def test_the_courses_own_texts_are_there_once_also_after_a_way_through_a_py_file
     before = [c.source for c in nb.cells]
     for cell in nb.cells:
         cell.metadata.pop("lecture17", None)
-    write(jupytext.reads(jupytext.writes(nb, "py:percent"), "py:percent"), path)
+    write(through_py := jupytext.reads(jupytext.writes(nb, "py:percent"), "py:percent"), path)
+    assert not any(learner.is_filled(cell) for cell in through_py.cells if is_answer(cell))
     build(clone, run=False)
     assert [c.source for c in read(path).cells] == before
 

@@ -158,14 +158,17 @@ def test_answers_may_use_the_learners_own_cells_and_one_that_kills_the_kernel_do
     ],
 )
 def test_what_lies_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path, source: str) -> None:
-    (clone / "exercises" / "my_helpers.py").write_text("import numpy as np\nlower = np.tril\n")
     path = clone / "exercises" / "00_quickstart.ipynb"
     nb = read(path)
     next(c for c in nb.cells if c.get("id") == "00_quickstart-matrix").source = source
     write(nb, path)
-    first, *_ = grade([path])
-    assert first.earned == 0
-    assert "; a copy of the notebook is graded alone" in first.headline
+    [missing] = grade([path])
+    (clone / "exercises" / "my_helpers.py").write_text("import numpy as np\nlower = np.tril\n")
+    (clone / "exercises" / "mask.txt").write_text("1")
+    [there] = grade([path])
+    assert (missing.earned, there.earned) == (0, 0)
+    assert "a copy of the notebook is graded alone" not in missing.headline
+    assert "; a copy of the notebook is graded alone" in there.headline
 
 
 def test_the_line_that_is_named_is_the_learners_and_not_the_kernels(clone: Path) -> None:
@@ -287,9 +290,11 @@ def test_learners_who_are_graded_together_are_told_apart(clone: Path, tmp_path: 
         file.parent.mkdir()
         write(read(clone / "solutions" / "00_quickstart.ipynb"), file)
     reports = [f"--{kind}={tmp_path / 'g'}.{kind}" for kind in ("junit", "markdown")]
-    result = CliRunner().invoke(app, ["grade", *map(str, [*files, files[0].parent]), *reports])
-    assert "6 of 6 points" in result.output  # alice's, named twice, count once
-    names = [f"{file}: 00_quickstart-matrix" for file in files]
+    (empty := tmp_path / "carol" / "01_tour.ipynb").parent.mkdir()
+    empty.touch()
+    result = CliRunner().invoke(app, ["grade", *map(str, [*files, files[0].parent, empty]), *reports])
+    assert "6 of 22 points" in result.output  # alice's, named twice, count once
+    names = [*(f"{file}: 00_quickstart-matrix" for file in files), f"{empty}: 01_tour.ipynb"]
     assert [case.get("name") for case in ET.parse(tmp_path / "g.junit").getroot()] == names
     for file in files:
         assert f"{file.parent.name}/00" in "".join(result.output.split())
