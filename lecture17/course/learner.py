@@ -1,5 +1,6 @@
 """The learner's work is never lost: backups first, then answers and own cells are carried into the new notebook."""
 
+import ast
 import shutil
 import uuid
 from datetime import datetime
@@ -27,8 +28,20 @@ def is_filled(cell: NotebookNode) -> bool:
     """Whether an answer cell holds something other than the stub it was built with."""
     stub = note(cell, "lecture17").get("stub")
     if stub is None:  # a program has dropped the note
-        return not cell.source.rstrip().endswith("raise NotImplementedError()")
+        return not _only_raises(cell.source)
     return cell.source.strip() != str(stub).strip()
+
+
+def _only_raises(source: str) -> bool:
+    """Whether a cell is one function that does nothing but raise NotImplementedError, as stubs do."""
+    try:
+        [function] = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return False
+    *docs, last = getattr(function, "body", [None])
+    return all(isinstance(line, ast.Expr) for line in docs) and (
+        isinstance(last, ast.Raise) and ast.unparse(last) == "raise NotImplementedError()"
+    )
 
 
 def install(new: NotebookNode, path: Path, root: Path) -> bool:

@@ -257,7 +257,7 @@ def _verdict(
 
 def _lies_beside(folder: Path, message: str) -> bool:
     """Whether a message names a file of this folder, or a module that is one."""
-    found = re.findall(r"[\w.-]+", message)
+    found = [word.strip(".") for word in re.findall(r"[\w./-]+", message)]
     return any((folder / name).is_file() or (folder / f"{name.split('.')[0]}.py").is_file() for name in found)
 
 

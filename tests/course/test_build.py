@@ -251,6 +251,10 @@ def test_the_courses_own_texts_are_there_once_also_after_a_way_through_a_py_file
         cell.metadata.pop("lecture17", None)
     write(through_py := jupytext.reads(jupytext.writes(nb, "py:percent"), "py:percent"), path)
     assert not any(learner.is_filled(cell) for cell in through_py.cells if is_answer(cell))
+    answer = next(filter(is_answer, through_py.cells))
+    for mine in ("return q1", "q = k = q1"):  # and the stub's own line is still below
+        answer.source = answer.source.replace("    # YOUR CODE HERE", f"    {mine}\n    # YOUR CODE HERE")
+        assert learner.is_filled(answer)
     build(clone, run=False)
     assert [c.source for c in read(path).cells] == before
 

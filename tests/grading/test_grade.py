@@ -155,6 +155,7 @@ def test_answers_may_use_the_learners_own_cells_and_one_that_kills_the_kernel_do
         "from my_helpers import lower\ndef semiseparable_matrix(U, V):\n    return lower(U @ V.T)",
         "def semiseparable_matrix(U, V):\n    from my_helpers import lower\n    return lower(U @ V.T)",
         "def semiseparable_matrix(U, V):\n    return np.loadtxt('mask.txt') * (U @ V.T)",
+        "def semiseparable_matrix(U, V):\n    return open('data/mask.txt').read()",
     ],
 )
 def test_what_lies_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path, source: str) -> None:
@@ -164,7 +165,9 @@ def test_what_lies_beside_the_notebook_is_said_to_be_out_of_reach(clone: Path, s
     write(nb, path)
     [missing] = grade([path])
     (clone / "exercises" / "my_helpers.py").write_text("import numpy as np\nlower = np.tril\n")
-    (clone / "exercises" / "mask.txt").write_text("1")
+    (clone / "exercises" / "data").mkdir()
+    for name in ("mask.txt", "data/mask.txt"):
+        (clone / "exercises" / name).write_text("1")
     [there] = grade([path])
     assert (missing.earned, there.earned) == (0, 0)
     assert "a copy of the notebook is graded alone" not in missing.headline
