@@ -18,7 +18,7 @@ from lecture17.course import exercises
 from lecture17.course.checking import PASSED
 from lecture17.course.exercise import Exercise
 from lecture17.course.notebooks import NotANotebook, grade_id, is_answer, is_check, read
-from lecture17.course.paths import SOLUTIONS, home
+from lecture17.course.paths import EXERCISES, NOTEBOOKS, SOLUTIONS, home
 
 from . import TOKEN, reference_use
 from .runner import CannotRun, Cell, CellRun, Room, memory, run_all
@@ -141,6 +141,8 @@ def grade_file(path: Path, room: Room) -> list[Grade]:
         return none("unreadable", str(error))
     stem = _stem(nb)
     if stem not in exercises.stems():
+        if path.resolve().parent == home() / NOTEBOOKS:
+            return none("no exercises", f"this is the lecture; exercises are in {EXERCISES}/, under the same name")
         mend = f": `python -m lecture17 build --no-run {path.stem}` puts them back beside your cells"
         return none("no exercises", NO_EXERCISES + mend * bool(items))
     items = exercises.of_notebook(stem)

@@ -16,6 +16,7 @@ from lecture17.course import exercises
 from lecture17.course.notebooks import grade_id, is_answer, read, write
 from lecture17.grading.grade import Grade, grade
 from lecture17.grading.report import to_markdown
+from tests.conftest import ROOT
 
 TOTAL = sum(e.points for e in exercises.all_exercises())
 
@@ -314,6 +315,19 @@ def test_a_file_name_that_is_no_text_is_graded_and_reported(clone: Path, tmp_pat
         result = CliRunner().invoke(app, ["grade", str(path), *files])
         assert (result.exit_code, type(result.exception)) == (1, SystemExit)
         assert ET.parse(tmp_path / "g.junit").getroot().get("failures") == "1"
+
+
+def test_a_lecture_is_no_exercise_and_a_program_that_drops_metadata_is_blamed_for_nothing(clone: Path) -> None:
+    (clone / "notebooks").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "notebooks" / "00_quickstart.ipynb", clone / "notebooks")
+    nb = read(clone / "exercises" / "00_quickstart.ipynb")
+    for cell in nb.cells:
+        cell.metadata.clear()
+    write(nb, clone / "exercises" / "00_quickstart.ipynb")
+    lecture, dropped = grade([clone / folder / "00_quickstart.ipynb" for folder in ("notebooks", "exercises")])
+    assert (lecture.verdict, dropped.verdict) == ("no exercises", "no exercises")
+    assert "this is the lecture; exercises are in exercises/" in lecture.reason
+    assert "build --no-run 00_quickstart` puts them back" in dropped.reason
 
 
 def test_a_conflict_that_git_left_is_named(clone: Path) -> None:
