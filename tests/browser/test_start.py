@@ -15,7 +15,11 @@ IN_FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell"
 
 @pytest.fixture
 def first_visit(browser: Browser, server: str) -> Iterator[Page]:
-    """The page that JupyterLab opens by itself, in a browser that has never seen it."""
+    """The page that JupyterLab opens by itself, in a browser that has never seen it, with no tabs of other tests."""
+    page = browser.new_page()
+    page.goto(f"{server}/lab?reset")
+    page.wait_for_load_state("networkidle")
+    page.close()
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENCE)
     yield page
