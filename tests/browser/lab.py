@@ -97,9 +97,13 @@ class Lab:
         """Close the notebook in front, which asks if a picture came after the last saving: save until none does."""
         self.idle()
         self.save()
-        while self.page.evaluate(f"{CURRENT}.context.model.dirty"):
+        quiet = 0
+        while quiet < 5:  # in a row: a picture may still be on its way
             time.sleep(0.1)
-            self.save()
+            quiet += 1
+            if self.page.evaluate(f"{CURRENT}.context.model.dirty"):
+                self.save()
+                quiet = 0
         self.command("application:close-all")
 
     def reload(self) -> None:
