@@ -44,11 +44,15 @@ app = typer.Typer(
 )
 
 
-def _report_file(path: Path | None) -> Path | None:
-    """The file for a report, which must not take the place of a notebook, as with `--json exercises/*.ipynb`."""
-    if path is not None and path.suffix in (".ipynb", ".py"):
-        raise typer.BadParameter(f"this is the file to write, and {path} is a notebook: expected another name")
-    return path
+def _also_write(what: str) -> Any:
+    """An option for the file of a report, which must not replace a notebook, as `--json exercises/*.ipynb` would."""
+
+    def not_a_notebook(path: Path | None) -> Path | None:
+        if path is not None and path.suffix in (".ipynb", ".py"):
+            raise typer.BadParameter(f"this is the file to write, and {path} is a notebook: expected another name")
+        return path
+
+    return typer.Option(help=f"Also write {what}.", callback=not_a_notebook)
 
 
 def _fail(error: Exception) -> typer.Exit:
@@ -62,15 +66,9 @@ def _fail(error: Exception) -> typer.Exit:
 def grade(
     paths: Annotated[list[Path] | None, typer.Argument(help="Notebooks or folders; by default exercises/.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds of processor time a cell may take.", min=1)] = 15.0,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the grades to this file as JSON.", callback=_report_file)
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Also write the grades to this file as JUnit XML.", callback=_report_file)
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Also write the grades to this file as a table.", callback=_report_file)
-    ] = None,
+    json: Annotated[Path | None, _also_write("the grades to this file as JSON")] = None,
+    junit: Annotated[Path | None, _also_write("the grades to this file as JUnit XML")] = None,
+    markdown: Annotated[Path | None, _also_write("the grades to this file as a table")] = None,
 ) -> None:
     """Grade your exercises: a verdict and a reason for each. Your files are read, never written.
 
@@ -91,8 +89,9 @@ def grade(
     for note in notes:
         console.print(note, highlight=False)
     names = report.names(grades)
+    width = max(map(len, names), default=0)
     for g, name in zip(grades, names, strict=True):
-        line = Text(f"{name:<{max(map(len, names))}}  {g.earned:>3} of {g.points}  ")
+        line = Text(f"{name:<{width}}  {g.earned:>3} of {g.points}  ")
         console.print(line.append(g.verdict, "green" if g.verdict == PASSED else ""))
         if g.headline and g.verdict != UNFILLED:  # what there is to do is in the notebook
             console.print(Padding(Text(g.headline), (0, 0, 0, 4)))
@@ -198,9 +197,7 @@ def build(
 @app.command()
 def bench(
     quick: Annotated[bool, typer.Option(help="Short sequences only, in half a minute.")] = False,
-    json: Annotated[
-        Path | None, typer.Option(help="Also write the rows to this file as JSON.", callback=_report_file)
-    ] = None,
+    json: Annotated[Path | None, _also_write("the rows to this file as JSON")] = None,
     explorers: Annotated[bool, typer.Option("--explorers", help="Instead: how fast pictures follow a slider.")] = False,
     gpu: Annotated[bool, typer.Option("--gpu", help="Instead: Triton's kernels and PyTorch on a CUDA GPU.")] = False,
 ) -> None:
@@ -261,11 +258,9 @@ def doctor() -> None:
 if __name__ == "__main__":
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who started this
         stream.reconfigure(errors="replace")  # of what the terminal cannot show
-    for name in (
-        "SIGTERM",
-        "SIGHUP",
-    ):  # from a job that is canceled, or a terminal that is closed: as Ctrl-C, to clean up
-        if signal.getsignal(sent := getattr(signal, name, signal.SIGINT)) == signal.SIG_DFL:
+    # What cancels a job, and a closed terminal, end it as Ctrl-C does, which cleans up. Windows has no SIGHUP.
+    for sent in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(sent) == signal.SIG_DFL:
             signal.signal(sent, signal.default_int_handler)
     if os.environ.get("COLUMNS") == "0":  # as programs say that start a terminal without a window; Rich prints nothing
         del os.environ["COLUMNS"]

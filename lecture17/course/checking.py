@@ -118,10 +118,8 @@ def _judge(exercise: Exercise, answer: Function, seed: int | None) -> Record:
             return _record(exercise, WRONG, str(fault), lines=["next:  hint() helps"])
     *others, last = exercise.returns
     names = f"{', '.join(others)} and {last}" if others else last
-    one = not others
-    claim = f"{names} {'is' if one else 'are'} right"
-    if exercise.expected:
-        claim = f"{names} {'matches' if one else 'match'} the definition to {exercise.tol:.0e}"
+    are, match = ("are", "match") if others else ("is", "matches")
+    claim = f"{names} {match} the definition to {exercise.tol:.0e}" if exercise.expected else f"{names} {are} right"
     return _record(exercise, PASSED, f"{claim} on {len(seeds)} random cases, {exercise.verified}")
 
 

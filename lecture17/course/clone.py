@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -39,8 +40,8 @@ class Clone:
         started = map(self.path, ("MERGE_HEAD", "rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD"))
         if any(path.exists() for path in started):
             raise CannotUpdate("git is in the middle of a merge or rebase: finish it or abort it first")
-        if unmerged := sorted({line.split("\t")[1] for line in self.git("ls-files", "--unmerged").splitlines()}):
-            files = " ".join(unmerged)
+        if unmerged := self.git("diff", "--name-only", "--diff-filter=U", "-z").rstrip("\0"):
+            files = shlex.join(unmerged.split("\0"))
             raise CannotUpdate(f"git has two versions of {files}: once it is as you want it, `git reset -q -- {files}`")
 
     def git(self, *words: str, stdin: str = "", index: Path | None = None, fails: str = "") -> str:

@@ -31,11 +31,9 @@ class Misconception:
     also: tuple[Function, ...] = ()
 
     def __str__(self) -> str:
-        begins_with_a_word = re.match(
-            r"(a |[a-z]+['’]?)[a-z]+(?=[ ,:])", self.advice
-        )  # and not with a symbol, as z or np.tril
-        advice = self.advice[0].upper() + self.advice[1:] if begins_with_a_word else self.advice
-        return f"{self.name}. {advice}"
+        """Two sentences: advice that begins with a word, and not with a symbol as z or np.tril, gets a capital."""
+        word = re.match(r"(a |[a-z]+['’]?)[a-z]+(?=[ ,:])", self.advice)
+        return f"{self.name}. {self.advice[0].upper() if word else self.advice[0]}{self.advice[1:]}"
 
 
 @dataclass(frozen=True)

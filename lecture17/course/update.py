@@ -176,20 +176,13 @@ def _report(clone: Clone, before: str, after: str, mine: str, done: str, backup:
     damaged = {name for name in replaced if name.startswith(f"{EXERCISES}/")}
     removed = {name for name, nb in yours.items() if name not in now and has_work(nb)}
     newer = clone.git("rev-list", f"{before}..{after}").split()
+    kept = [f"{len(answers) - len(lost)} of your {_some(answers, 'answer')}"]
     lines = [
         ("new", (asked.keys() - was.keys()) & _tasks(now).keys(), ""),
         ("revised", {name for name in asked.keys() & was.keys() if asked[name] != was[name]}, ""),
         ("gone", was.keys() - asked.keys(), ""),
-        (
-            "kept",
-            [f"{len(answers) - len(lost)} of your {_some(answers, 'answer')}"] if answers else [],
-            ", each in its exercise",
-        ),
-        (
-            "not kept",
-            lost,
-            ": no exercise asks for them now; each is a cell of your own, in the backup, or in git",
-        ),
+        ("kept", kept if answers else [], ", each in its exercise"),
+        ("not kept", lost, ": no exercise asks for them now; each is a cell of your own, in the backup, or in git"),
         ("replaced", replaced - damaged, ": your version is in the backup"),
         ("damaged", damaged, ": not a notebook that can be read; it is in the backup"),
         ("removed", removed & changed, ", with your work in it; the file is in the backup"),

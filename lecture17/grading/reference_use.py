@@ -7,7 +7,6 @@ import. Names assembled at run time, as in "refer" + "ence", are not found.
 """
 
 import ast
-import re
 import symtable
 from collections.abc import Iterator
 
@@ -22,9 +21,10 @@ HOLDERS = {"reference", "ops", "layers", "models", "mixers", "course", "grading"
 
 # Ways from an answer into the check that calls it, where the right answer is.
 PEEKS = {"_getframe", "currentframe", "f_back", "f_globals", "f_locals", "tb_frame", "__globals__", "__closure__"}
-PEEKS |= {"get_objects", "get_referrers", "inspect.stack", "getmodule"}
-IMPORTERS = {"import_module", "__import__"}  # of a module by its name, which `__module__` gives
+MODULES = {"sys.modules", "__module__"}  # these only where something is looked up by them
+PEEKS |= {"get_objects", "get_referrers", "inspect.stack", "getmodule", *MODULES}
 OPENERS = {"open", "Path", "PurePath", "join", "joinpath", "glob", "iglob", "listdir", "scandir", "walk", "chdir"}
+OPENERS |= {"import_module", "__import__"}
 
 
 def uses(nb: NotebookNode, solution: NotebookNode) -> dict[str, str]:
@@ -61,8 +61,8 @@ def _statements(source: str) -> list[ast.stmt]:
 
 def _evidence(statement: ast.stmt) -> Iterator[str]:
     """Whatever in a statement names a holder of answers."""
+    harmless = set(map(id, _merely_named(statement)))
     for node in ast.walk(statement):
-        yield from _reads(node)
         if isinstance(node, ast.ImportFrom) and not node.level:
             for name in node.names:
                 yield from (f"looks into the check by {peek}" for peek in PEEKS & {name.name})
@@ -73,29 +73,33 @@ def _evidence(statement: ast.stmt) -> Iterator[str]:
         elif isinstance(node, (ast.Attribute, ast.Name)):
             dotted = ast.unparse(node)
             yield from _holder(dotted)
-            yield from (f"looks into the check by {peek}" for peek in PEEKS & {dotted, dotted.split(".")[-1]})
+            peeks = PEEKS & {dotted, dotted.split(".")[-1]}
+            yield from (
+                f"looks into the check by {peek}" for peek in peeks - (MODULES if id(node) in harmless else set())
+            )
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) == 1:
             yield from _holder(node.value)
             yield from (f"looks into the check by {peek}" for peek in PEEKS & {node.value})
-            if re.search(rf"(^|[/\\])\.\.[/\\]+{SOLUTIONS}\b|(^|[/\\]){SOLUTIONS}[/\\]+.*\.(py|ipynb)$", node.value):
+            *folders, file = node.value.replace("\\", "/").split("/")
+            is_path = ".." in folders or file.endswith((".py", ".ipynb"))
+            if SOLUTIONS in (*folders, file) and (is_path or id(node) not in harmless):
                 yield f"reads {SOLUTIONS}/"
 
 
-def _reads(node: ast.AST) -> Iterator[str]:
-    """What a node does with the folder of solutions, or with the loaded modules, beside naming them."""
-    if isinstance(node, (ast.Subscript, ast.Attribute)) and ast.unparse(node.value) == "sys.modules":
-        yield "looks into the check by sys.modules"
-    used: list[ast.expr] = []
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-        used = [node.left, node.right]
-    elif isinstance(node, ast.Call):
-        called = ast.unparse(node.func).split(".")[-1]
-        used = node.args if called in OPENERS else []
-        if called in IMPORTERS and any("__module__" in ast.unparse(arg) for arg in node.args):
-            yield "looks into the check by __module__"
-    words = {part for expr in used if isinstance(expr, ast.Constant) for part in re.split(r"[/\\]", str(expr.value))}
-    if SOLUTIONS in words:
-        yield f"reads {SOLUTIONS}/"
+def _merely_named(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The nodes whose word opens nothing where it stands: compared, a key, a label, what is printed or logged."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Compare):
+            yield from (node.left, *node.comparators)
+        elif isinstance(node, ast.Expr):
+            yield node.value
+        elif isinstance(node, ast.Dict):
+            yield from filter(None, node.keys)
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            yield node.slice
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] not in OPENERS:
+            given = (*node.args, *(keyword.value for keyword in node.keywords))
+            yield from (x for x in given if isinstance(x, ast.Constant) or ast.unparse(x).endswith(".__module__"))
 
 
 def _holder(dotted: str) -> Iterator[str]:

@@ -65,6 +65,8 @@ def test_no_solution_uses_the_reference(stem: str) -> None:
         (answer("open(os.path.join('..', 'solutions', name))"), "import os\nname = 'x'", "solutions/"),
         (answer("read(name)"), "name = r'C:\\course\\solutions\\03b_duality.ipynb'", "solutions/"),
         (answer("list(modules.values())"), "import sys\nmodules = dict(sys.modules.items())", "by sys.modules"),
+        (answer("modules[segsum.__module__]"), "import sys\nmodules = sys.modules", "into the check by"),
+        (answer("open(f'../{folder}/03b_duality.py').read()"), "folder = 'solutions'", "solutions/"),
         ("from lecture17.reference.ssd import parallel as ssd_parallel", "", "lecture17.reference.ssd"),
         (answer("sys._getframe(1).f_locals['exercise'].expected(x, log_a, B, C)"), "import sys", "into the check"),
         (answer("getattr(check, '__globals__')['exercises'].get('x')"), "", "into the check by __globals__"),
